@@ -1,0 +1,219 @@
+/** From a source and its options to an attached backend: where drivers and frontends meet. */
+import fs from 'node:fs'
+import type { Backend } from './pstore/backend.js'
+import { StoreError } from './pstore/errors.js'
+import { attachEfi } from './backends/efi/backend.js'
+import { ErstBackend } from './backends/erst/backend.js'
+import { formatErst } from './backends/erst/format.js'
+import { RamoopsBackend, type FtraceText } from './backends/ramoops/backend.js'
+import { formatRegion } from './backends/ramoops/format.js'
+import { makeLayout, type RamoopsParameters } from './backends/ramoops/layout.js'
+import { ZoneBackend } from './backends/zone/backend.js'
+import { formatZones } from './backends/zone/format.js'
+import { makeZoneLayout } from './backends/zone/layout.js'
+import { mergeFtrace, recordSize, renderFtrace } from './frontends/ftrace.js'
+import { loadSymbols } from './frontends/kallsyms.js'
+import { Region } from './region/region.js'
+
+export interface AttachOptions extends RamoopsParameters {
+  /** The backend's name in file names and as a folder. Default: Linux's own for the driver. */
+  name?: string
+  /** Never change the source. */
+  readOnly?: boolean
+  /** Map the source, for a writer that appends a lot. */
+  map?: boolean
+  /** A System.map or a copy of /proc/kallsyms, plain or gzipped, that names ftrace's functions. */
+  kallsyms?: string
+  /** zone: the size of a dump's zone. */
+  kmsg_size?: number
+}
+
+interface Driver {
+  /** What Linux calls the backend. */
+  backend: string
+  attach: (path: string, options: AttachOptions & { name: string }) => Backend
+  /** Where a store can be made here. */
+  format?: (path: string, options: AttachOptions, force: boolean) => void
+}
+
+/** A driver for each kind of store. Adding one is a folder, and a line here. */
+const drivers: { readonly [driver: string]: Driver } = {
+  ramoops: {
+    backend: 'ramoops',
+    attach: (path, options) => attachRamoops(path, options),
+    format: (path, options, force) => {
+      requireLayout(path, options, ramoopsParameters)
+      const length = lengthToFormat(path, options)
+      formatRegion(path, layoutOf(path, makeLayout, options, length), force)
+    },
+  },
+  zone: {
+    backend: 'pstore_blk',
+    attach: (path, options) => attachZone(path, options),
+    format: (path, options, force) => {
+      requireLayout(path, options, zoneParameters)
+      const length = lengthToFormat(path, options)
+      formatZones(path, layoutOf(path, makeZoneLayout, options, length), force)
+    },
+  },
+  efi: { backend: 'efi_pstore', attach: attachEfi },
+  erst: {
+    backend: 'erst',
+    attach: (path, options) => attachErst(path, options),
+    format: (path, { mem_size, record_size }, force) =>
+      formatErst(path, mem_size, record_size, force),
+  },
+}
+
+/** The drivers' names, as a SOURCE begins with them. */
+export const driverNames: readonly string[] = Object.keys(drivers)
+
+/** What Linux calls a driver's backend: its name where it was given no other. */
+export const backendName = (driver: string): string => drivers[driver].backend
+
+/** What a SOURCE says: `[DRIVER:]PATH`. A colon after anything but a driver's name is the path's. */
+export const parseSource = (source: string): { driver: string; path: string } => {
+  const colon = source.indexOf(':')
+  const driver = source.slice(0, colon)
+  return colon > 0 && Object.hasOwn(drivers, driver)
+    ? { driver, path: source.slice(colon + 1) }
+    : { driver: 'ramoops', path: source }
+}
+
+/**
+ * Attach a backend.
+ *
+ * @param source `[DRIVER:]PATH`
+ * @throws StoreError saying what is wrong with the source or its layout; nothing stays open
+ */
+export const attach = (source: string, options: AttachOptions): Backend => {
+  const { driver, path } = parseSource(source)
+  return drivers[driver].attach(path, { ...options, name: options.name ?? backendName(driver) })
+}
+
+/**
+ * Make or wipe a region.
+ *
+ * @param source `[DRIVER:]PATH`; where there is no such file, it is made, `mem_size` long
+ * @param force wipe what is in it
+ * @throws StoreError where the layout is not one that Linux takes, or the source holds something
+ */
+export const format = (source: string, options: AttachOptions, force = false): void => {
+  const { driver, path } = parseSource(source)
+  const make = drivers[driver].format
+  if (!make) throw new StoreError(`${source}: ${driver} stores are made by firmware only`)
+  make(path, options, force)
+}
+
+/** The length of a store that is to be made. */
+const lengthToFormat = (path: string, { mem_size, mem_address = 0 }: AttachOptions): number => {
+  const there = fs.statSync(path, { throwIfNoEntry: false })
+  if (!there && mem_size === undefined)
+    throw new StoreError(`${path}: no such file: to make it, say how long with mem_size`, 'ENOENT')
+  return mem_size ?? (there?.isFile() ? there.size - mem_address : 0)
+}
+
+/** The parameters that say something of how zones lie; none of them: nobody has described the region. */
+const ramoopsParameters = [
+  'record_size',
+  'console_size',
+  'ftrace_size',
+  'pmsg_size',
+  'tty_size',
+  'ecc',
+  'flags',
+  'cpus',
+  'preset',
+  'order',
+] as const satisfies (keyof RamoopsParameters)[]
+
+const zoneParameters = [
+  'kmsg_size',
+  'pmsg_size',
+  'console_size',
+  'ftrace_size',
+  'tty_size',
+  'cpus',
+] as const satisfies (keyof AttachOptions)[]
+
+const requireLayout = (
+  path: string,
+  options: AttachOptions,
+  known: readonly (keyof AttachOptions)[],
+): void => {
+  if (known.some(parameter => options[parameter] !== undefined)) return
+  const some = known.slice(0, 6).join(', ')
+  throw new StoreError(
+    `${path}: no layout given: say how its kernel laid it out, with at least one of ` +
+      (known.includes('preset') ? `${some}, preset` : some),
+  )
+}
+
+/** The region that the options name in a source. */
+const openRegion = (path: string, options: AttachOptions): Region => {
+  const { mem_address, mem_size, readOnly = false, map = false } = options
+  return new Region(path, {
+    readOnly,
+    map,
+    ...(mem_address === undefined ? {} : { offset: mem_address }),
+    ...(mem_size === undefined ? {} : { length: mem_size }),
+  })
+}
+
+const attachRamoops = (path: string, options: AttachOptions & { name: string }): Backend => {
+  const region = openRegion(path, options)
+  try {
+    requireLayout(path, options, ramoopsParameters)
+    const layout = layoutOf(path, makeLayout, options, region.length)
+    return new RamoopsBackend(options.name, region, layout, ftraceText(options.kallsyms))
+  } catch (error) {
+    region.close()
+    throw error
+  }
+}
+
+const attachZone = (path: string, options: AttachOptions & { name: string }): Backend => {
+  const region = openRegion(path, options)
+  try {
+    requireLayout(path, options, zoneParameters)
+    const layout = layoutOf(path, makeZoneLayout, options, region.length)
+    return new ZoneBackend(region, layout, ftraceText(options.kallsyms), options.name)
+  } catch (error) {
+    region.close()
+    throw error
+  }
+}
+
+const attachErst = (path: string, options: AttachOptions & { name: string }): Backend => {
+  // QEMU writes the file as it likes: a mapping would add nothing.
+  const region = openRegion(path, { ...options, map: false })
+  try {
+    return new ErstBackend(region, options.name)
+  } catch (error) {
+    region.close()
+    throw error
+  }
+}
+
+/** The layout; what is wrong with it is said of the source. */
+const layoutOf = <Layout>(
+  path: string,
+  make: (options: AttachOptions, length: number) => Layout,
+  options: AttachOptions,
+  length: number,
+): Layout => {
+  try {
+    return make(options, length)
+  } catch (error) {
+    throw new StoreError(`${path}: ${(error as Error).message}`)
+  }
+}
+
+const ftraceText = (kallsyms: string | undefined): FtraceText => {
+  const symbols = kallsyms === undefined ? undefined : loadSymbols(kallsyms)
+  return {
+    recordSize,
+    merge: mergeFtrace,
+    render: (records, endian) => renderFtrace(records, endian, symbols),
+  }
+}

@@ -1,0 +1,247 @@
+/**
+ * A folder of variables, as efivarfs shows them (or a copy of one): a file `NAME-GUID` for each, the
+ * attributes (a u32, little-endian) before the data.
+ *
+ * Source: fs/efivarfs, Documentation/filesystems/efivarfs.rst.
+ */
+import { execFileSync } from 'node:child_process'
+import fs from 'node:fs'
+import { StoreError, type Errno } from '../../pstore/errors.js'
+import { Kept } from './kept.js'
+import { parseDumpName, vendorGuid, type DumpName } from './names.js'
+import { attributes, largestData, type Variable, type VariableSource } from './source.js'
+
+const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = fs.constants
+
+const suffix = `-${vendorGuid}`
+const attributesLength = 4
+/** How often an interrupted read is tried again: efivarfs makes users other than root wait so. */
+const patience = 100
+
+const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code
+
+/** Errnos that keep their meaning for whoever asked; all others are the folder's trouble. */
+const passed: readonly (string | undefined)[] = [
+  'EACCES',
+  'EPERM',
+  'EROFS',
+  'ENOSPC',
+] satisfies Errno[]
+
+/** A failed system call, in words; what is none is thrown on. */
+const explain = (file: string, doing: string, error: unknown): StoreError => {
+  const code = codeOf(error)
+  if (code === undefined) throw error
+  const why = code === 'ENOSPC' ? 'the firmware has no more room for variables' : code
+  return new StoreError(
+    `${file}: cannot be ${doing}: ${why}`,
+    passed.includes(code) ? (code as Errno) : 'EIO',
+  )
+}
+
+export class VariableFolder implements VariableSource {
+  readonly readOnly: boolean
+  readonly #kept = new Kept<readonly Variable[]>()
+
+  constructor(
+    readonly path: string,
+    readOnly = false,
+  ) {
+    this.readOnly = readOnly || !isWritable(path)
+  }
+
+  #file(name: string): string {
+    return `${this.path}/${name}${suffix}`
+  }
+
+  variables(): readonly Variable[] {
+    try {
+      const { dev, ino, mtimeNs, ctimeNs } = fs.statSync(this.path, { bigint: true })
+      return this.#kept.get([dev, ino, mtimeNs, ctimeNs].join(), () => this.#list())
+    } catch (error) {
+      throw explain(this.path, 'read', error)
+    }
+  }
+
+  #list(): Variable[] {
+    const found: Variable[] = []
+    for (const file of fs.readdirSync(this.path)) {
+      if (!file.endsWith(suffix)) continue
+      const name = file.slice(0, -suffix.length)
+      const dump = parseDumpName(name)
+      if (!dump) continue
+      const seen = this.#look(name)
+      if (seen) found.push({ name, dump, ...seen })
+    }
+    return found.sort(inOrder)
+  }
+
+  /** Size and version by lstat: efivarfs asks the firmware for each read, which takes long. */
+  #look(name: string): Pick<Variable, 'size' | 'version'> | null {
+    let stat: fs.BigIntStats
+    try {
+      stat = fs.lstatSync(this.#file(name), { bigint: true })
+    } catch {
+      // It has gone meanwhile, or is not ours to see; the others are shown.
+      return null
+    }
+    const size = Number(stat.size) - attributesLength
+    // A file without data is one that is being made.
+    if (!stat.isFile() || size <= 0 || size > largestData) return null
+    return { size, version: versionOf(stat) }
+  }
+
+  read(variable: Variable): Buffer | null {
+    const file = this.#file(variable.name)
+    let fd: number
+    try {
+      // What lay there may have been replaced by anything since: no link, and no waiting for a FIFO.
+      fd = fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+    } catch (error) {
+      this.#kept.forget()
+      if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ELOOP') return null
+      throw explain(file, 'read', error)
+    }
+    try {
+      const stat = fs.fstatSync(fd, { bigint: true })
+      if (!stat.isFile() || versionOf(stat) !== variable.version) {
+        this.#kept.forget()
+        return null
+      }
+      const length = attributesLength + variable.size
+      const bytes = Buffer.alloc(length)
+      // In one call: efivarfs fetches the variable anew for each.
+      return readOnce(fd, bytes) === length ? bytes.subarray(attributesLength) : null
+    } catch (error) {
+      this.#kept.forget()
+      // The firmware has none of that name any more.
+      if (codeOf(error) === 'ENOENT') return null
+      throw explain(file, 'read', error)
+    } finally {
+      fs.closeSync(fd)
+    }
+  }
+
+  create(name: string, data: Uint8Array): boolean {
+    const file = this.#file(name)
+    const bytes = Buffer.alloc(attributesLength + data.length)
+    bytes.writeUInt32LE(attributes)
+    bytes.set(data, attributesLength)
+    let fd: number
+    try {
+      fd = fs.openSync(file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o644)
+    } catch (error) {
+      if (codeOf(error) === 'EEXIST') return false
+      throw explain(file, 'made', error)
+    }
+    this.#kept.forget()
+    try {
+      // efivarfs sets the variable with each write(2): all of it in one.
+      const n = fs.writeSync(fd, bytes)
+      if (n !== bytes.length) throw new StoreError(`${file}: was cut short`, 'ENOSPC')
+      return true
+    } catch (error) {
+      try {
+        fs.unlinkSync(file)
+      } catch {
+        // efivarfs may have no variable to delete; an empty file is no record.
+      }
+      throw error instanceof StoreError ? error : explain(file, 'written', error)
+    } finally {
+      fs.closeSync(fd)
+    }
+  }
+
+  remove(variable: Variable): void {
+    const file = this.#file(variable.name)
+    this.#kept.forget()
+    try {
+      unlink(file)
+    } catch (error) {
+      throw error instanceof StoreError ? error : explain(file, 'deleted', error)
+    }
+  }
+
+  close(): void {
+    this.#kept.forget()
+  }
+}
+
+const isWritable = (path: string): boolean => {
+  try {
+    fs.accessSync(path, fs.constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+const versionOf = ({ dev, ino, size, mtimeNs, ctimeNs }: fs.BigIntStats): string =>
+  [dev, ino, size, mtimeNs, ctimeNs].join(':')
+
+/** One read(2) from the file's start; the number of bytes that came. */
+const readOnce = (fd: number, bytes: Buffer): number => {
+  for (let tries = 1; ; tries++) {
+    try {
+      return fs.readSync(fd, bytes, 0, bytes.length, 0)
+    } catch (error) {
+      // Over 100 reads a second, efivarfs sleeps 50 ms and then answers EINTR.
+      if (codeOf(error) !== 'EINTR' || tries >= patience) throw error
+    }
+  }
+}
+
+/**
+ * efivarfs marks variables immutable, as a guard against `rm -rf` (firmware has been seen not to start
+ * without some). Linux's dumps are not among them, but an administrator, or another kernel, may have
+ * marked them. Clearing the flag takes an ioctl (FS_IOC_SETFLAGS), which Node cannot do; chattr(1) can.
+ */
+const unlink = (file: string): void => {
+  try {
+    fs.unlinkSync(file)
+    return
+  } catch (error) {
+    const code = codeOf(error)
+    if (code === 'ENOENT') return
+    if (code !== 'EPERM' || !isImmutable(file)) throw error
+  }
+  run('chattr', '-i', file)
+  try {
+    fs.unlinkSync(file)
+  } catch (error) {
+    run('chattr', '+i', file)
+    throw error
+  }
+}
+
+/** Whether the immutable flag is set, as far as lsattr(1) can tell. */
+const isImmutable = (file: string): boolean => {
+  const [flags = ''] = run('lsattr', '-d', file).split(' ')
+  return flags.includes('i')
+}
+
+/** Run one of e2fsprogs's commands; what it printed, or nothing where it failed or is not installed. */
+const run = (command: 'chattr' | 'lsattr', option: '-i' | '+i' | '-d', file: string): string => {
+  try {
+    return execFileSync(command, [option, '--', file], {
+      encoding: 'latin1',
+      stdio: ['ignore', 'pipe', 'ignore'],
+      timeout: 10_000,
+    })
+  } catch {
+    return ''
+  }
+}
+
+/**
+ * Linux enumerates in the firmware's order, which is that of writing; a folder has no such order. By
+ * their names: dump by dump, and within one as Linux writes its parts. The names decide the rest.
+ */
+const inOrder = (a: Variable, b: Variable): number =>
+  compare(a.dump, b.dump, 'sec') ||
+  compare(a.dump, b.dump, 'count') ||
+  compare(a.dump, b.dump, 'part') ||
+  (a.name < b.name ? -1 : 1)
+
+const compare = (a: DumpName, b: DumpName, field: 'sec' | 'count' | 'part'): number =>
+  a[field] < b[field] ? -1 : a[field] > b[field] ? 1 : 0

@@ -1,0 +1,207 @@
+/**
+ * A UEFI variable store in a file (a guest's `OVMF_VARS.fd`, a dump of a flash chip): a host's view
+ * of a guest's variables. For reading only.
+ *
+ * What a guest stored is hostile: sizes are checked before they are used, each step goes forward, and
+ * the walk never leaves the store. It shows what the firmware would find, in the firmware's order
+ * (EDK II's FindVariableEx and VariableServiceGetNextVariableInternal).
+ */
+import fs from 'node:fs'
+import { crc32 } from 'node:zlib'
+import { StoreError } from '../../pstore/errors.js'
+import type { Region } from '../../region/region.js'
+import {
+  alignVariable,
+  decodeName,
+  decodeStoreHeader,
+  decodeVariableHeader,
+  decodeVolumeHeader,
+  guidBytes,
+  presence,
+  storeHeaderLength,
+  variableHeaderLength,
+  volumeHeaderLength,
+} from './format.js'
+import { Kept } from './kept.js'
+import { parseDumpName, vendorGuid } from './names.js'
+import { largestData, type Variable, type VariableSource } from './source.js'
+
+const vendor = guidBytes(vendorGuid)
+/** Names of records are far shorter; longer ones are not looked at. In bytes. */
+const longestName = 512
+/** Firmware has stores of up to 1 MiB; a walk goes no further than this. In bytes. */
+const largestStore = 2 * 1024 * 1024
+/** How much is read at a time, in bytes. */
+const windowSize = 64 * 1024
+const qcow2Magic = Buffer.from('QFI\xfb', 'latin1')
+
+/** Where a store's variables are, in bytes from the region's start. */
+interface Place {
+  start: number
+  end: number
+  authenticated: boolean
+}
+
+/** A variable and where it is. */
+interface Stored extends Variable {
+  /** Where its header starts, in bytes from the region's start. */
+  readonly offset: number
+  /** Bytes before its data. */
+  readonly prefix: number
+}
+
+export class VariableStore implements VariableSource {
+  /** Erasing is left to the guest: who else writes would race with its firmware. */
+  readonly readOnly = true
+  readonly #kept = new Kept<readonly Stored[]>()
+  readonly path: string
+
+  /**
+   * @param region open for reading only; this closes it
+   * @throws StoreError where it holds no variable store
+   */
+  constructor(readonly region: Region) {
+    this.path = region.path
+    if (this.#place()) return
+    if (region.length >= 4 && region.load(0, 4).equals(qcow2Magic))
+      throw new StoreError(
+        `${this.path}: is a qcow2 image: \`qemu-img convert -O raw\` makes one that can be read`,
+      )
+    throw new StoreError(
+      `${this.path}: is no UEFI variable store: no firmware volume with variables at its start (mem_address says where it is in a larger image)`,
+    )
+  }
+
+  /** Find the variables; null where the headers before them are none. */
+  #place(): Place | null {
+    const { region } = this
+    if (region.length < volumeHeaderLength) return null
+    const volume = decodeVolumeHeader(region.load(0, volumeHeaderLength))
+    if (!volume) return null
+    const { headerLength } = volume
+    const start = alignVariable(headerLength + storeHeaderLength)
+    if (headerLength < volumeHeaderLength || headerLength + storeHeaderLength > region.length)
+      return null
+    const store = decodeStoreHeader(region.load(headerLength, storeHeaderLength))
+    if (!store) return null
+    const length = volume.length < region.length ? Number(volume.length) : region.length
+    const size = Math.min(store.size, largestStore)
+    return {
+      start,
+      end: Math.min(length, headerLength + size),
+      authenticated: store.authenticated,
+    }
+  }
+
+  variables(): readonly Stored[] {
+    const { dev, ino, size, mtimeNs, ctimeNs } = fs.fstatSync(this.region.fd, { bigint: true })
+    return this.#kept.get([dev, ino, size, mtimeNs, ctimeNs].join(), () => this.#present())
+  }
+
+  /** The copy of each variable that the firmware would use, in the order in which they lie there. */
+  #present(): Stored[] {
+    const found = new Map<string, { complete: boolean; variable: Stored }>()
+    for (const { complete, variable } of this.#walk()) {
+      // The first complete copy, else the last of those whose replacement was never completed.
+      if (found.get(variable.name)?.complete) continue
+      found.delete(variable.name)
+      found.set(variable.name, { complete, variable })
+    }
+    return Array.from(found.values(), ({ variable }) => variable)
+  }
+
+  /** All copies of Linux's variables that count, complete or not. */
+  *#walk(): Generator<{ complete: boolean; variable: Stored }, void, void> {
+    const place = this.#place()
+    // The volume is being rewritten, or is lost.
+    if (!place) return
+    const { start, end, authenticated } = place
+    const headerLength = variableHeaderLength(authenticated)
+    const window = new Window(this.region, end)
+    for (let at = start; at + headerLength <= end;) {
+      const header = decodeVariableHeader(window.bytes(at, headerLength), authenticated)
+      if (!header) return
+      const prefix = headerLength + header.nameSize
+      const length = prefix + header.dataSize
+      if (at + length > end) return
+      const state = presence(header.state)
+      if (
+        state !== 'no' &&
+        header.nameSize <= longestName &&
+        header.dataSize > 0 &&
+        header.dataSize <= largestData &&
+        header.vendor.equals(vendor)
+      ) {
+        const bytes = window.bytes(at, length)
+        const name = decodeName(bytes.subarray(headerLength, prefix))
+        const dump = parseDumpName(name)
+        if (dump)
+          yield {
+            complete: state === 'yes',
+            variable: {
+              name,
+              dump,
+              size: header.dataSize,
+              version: versionOf(at, bytes),
+              offset: at,
+              prefix,
+            },
+          }
+      }
+      at = alignVariable(at + length)
+    }
+  }
+
+  read(variable: Variable): Buffer | null {
+    const { offset, prefix, size, version } = variable as Stored
+    const bytes = this.region.load(offset, prefix + size)
+    // The guest may have deleted it, or its firmware moved all of them, since the walk.
+    if (versionOf(offset, bytes) !== version) {
+      this.#kept.forget()
+      return null
+    }
+    return bytes.subarray(prefix)
+  }
+
+  create(): boolean {
+    throw this.#refusal()
+  }
+
+  remove(): void {
+    throw this.#refusal()
+  }
+
+  #refusal(): StoreError {
+    return new StoreError(`${this.path}: a variable store is for reading only`, 'EROFS')
+  }
+
+  close(): void {
+    this.region.close()
+  }
+}
+
+const versionOf = (offset: number, bytes: Buffer): string => `${offset}:${crc32(bytes)}`
+
+/** A cursor's view of a region, which goes forward. */
+class Window {
+  #start = 0
+  #bytes: Buffer = Buffer.alloc(0)
+  constructor(
+    readonly region: Region,
+    readonly end: number,
+  ) {}
+
+  /** Bytes before `end`; valid until the next call. */
+  bytes(offset: number, length: number): Buffer {
+    let at = offset - this.#start
+    if (at < 0 || at + length > this.#bytes.length) {
+      this.#bytes = this.region.load(
+        offset,
+        Math.min(Math.max(length, windowSize), this.end - offset),
+      )
+      this.#start = offset
+      at = 0
+    }
+    return this.#bytes.subarray(at, at + length)
+  }
+}

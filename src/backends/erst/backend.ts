@@ -1,0 +1,285 @@
+/**
+ * The ERST driver: the records in the file behind QEMU's acpi-erst device.
+ *
+ * Source: FORMATS.md 5; drivers/acpi/apei/erst.c (erst_reader, erst_writer, erst_clearer),
+ * fs/pstore/platform.c (decompress_record), and QEMU's hw/acpi/erst.c for the order of stores.
+ *
+ * A guest that runs takes no lock, so readers take none either: a slot's bytes are written while its
+ * entry in the map is 0, and an entry that is the same before and after them vouches for the bytes.
+ */
+import zlib from 'node:zlib'
+import type { Backend, NewRecord, Record } from '../../pstore/backend.js'
+import { inflate } from '../../pstore/deflate.js'
+import { StoreError } from '../../pstore/errors.js'
+import { now } from '../../pstore/time.js'
+import { compressedSuffix, fileName, type RecordType } from '../../pstore/types.js'
+import { SourceLock } from '../../region/lock.js'
+import type { Region } from '../../region/region.js'
+import { cperHeaderSize, formatCper, isCperType, parseCper, type CperHeader } from './cper.js'
+import {
+  defaultRecordSize,
+  loadEntry,
+  loadHeader,
+  SlotMap,
+  storeCount,
+  storeEntry,
+  type Slots,
+} from './store.js'
+
+/** Linux inflates up to this many times the bytes that a record can hold. */
+const expansion = 3
+/** What ACPI calls "no more records": QEMU never finds such an id, so none is made. */
+const endId = 2n ** 64n - 1n
+
+/** A slot's record at one moment. */
+interface Content {
+  header: CperHeader
+  /** What follows the header. */
+  data: Buffer
+  /** Bytes that a text may have once it is inflated. */
+  limit: number
+  /** Changes when the slot's record does. */
+  version: string
+}
+
+/** A record and where it lies. */
+interface Found {
+  slot: number
+  record: Record
+  content: Content
+}
+
+export class ErstBackend implements Backend {
+  readonly readOnly: boolean
+  readonly #lock: SourceLock
+  /** By slot: what a record of that version is shown as, so that it is not inflated at each look. */
+  readonly #seen = new Map<number, Record>()
+  /** The newest id made here, which is not made again when its record is erased at once. */
+  #lastId = 0n
+
+  /**
+   * @param region is closed by {@link close}, and where this throws, by the caller
+   * @throws StoreError where the region is no ERST store, or none whose slots can be told. One that QEMU
+   *   has yet to make a store of is empty
+   */
+  constructor(
+    readonly region: Region,
+    readonly name = 'erst',
+  ) {
+    this.readOnly = region.readOnly
+    const header = loadHeader(region)
+    if (header.state === 'foreign') throw new StoreError(`${region.path}: ${header.why}`)
+    this.#lock = SourceLock.of(region.path, region.fd, !region.readOnly)
+  }
+
+  /** By slots, as QEMU gives the ids to the guest; of records with one id the first. */
+  *records(): Generator<Record, void, void> {
+    const map = this.#map()
+    if (!map) return
+    const { first, end } = map.slots
+    const ids = new Set<bigint>()
+    for (let slot = first; slot < end; slot++) {
+      if (map.isFree(slot)) {
+        this.#seen.delete(slot)
+        continue
+      }
+      const id = map.id(slot)
+      if (ids.has(id)) continue
+      const found = this.#look(map.slots, slot, id)
+      if (!found) continue
+      ids.add(id)
+      yield found.record
+    }
+  }
+
+  record(name: string): Record | null {
+    return this.#find(name)?.record ?? null
+  }
+
+  read(record: Record): Buffer {
+    const { content } = this.#findOrThrow(record.name)
+    return textOf(content) ?? content.data
+  }
+
+  erase(record: Record): void {
+    this.#hold()
+    try {
+      const { slot } = this.#findOrThrow(record.name)
+      this.region.checkSize()
+      // The entry first: a count that is too high harms nobody, while QEMU does not look further
+      // than the count says.
+      storeEntry(this.region, slot, 0n)
+      const map = this.#map()
+      if (map) storeCount(this.region, map.used())
+    } finally {
+      this.#lock.release()
+    }
+  }
+
+  room(type: RecordType): number {
+    if (!isCperType(type)) return 0
+    // A store that is not ready will have its guest's record size; `write` says why it cannot be now.
+    const header = loadHeader(this.region)
+    return (header.state === 'ready' ? header.slots.recordSize : defaultRecordSize) - cperHeaderSize
+  }
+
+  write({ type, bytes, time = now(), compressed = false }: NewRecord): number {
+    if (!isCperType(type))
+      throw new StoreError(`${this.region.path}: ERST keeps no ${type} records`, 'ENOSPC')
+    if (compressed && type !== 'dmesg')
+      throw new StoreError(`${this.region.path}: ERST keeps no compressed ${type} records`)
+    // Linux takes a record without bytes for the end of all records.
+    if (bytes.length === 0) return 0
+    this.#hold()
+    try {
+      this.region.checkSize()
+      const slots = this.#writable()
+      const room = slots.recordSize - cperHeaderSize
+      if (bytes.length > room)
+        throw new StoreError(
+          `${this.region.path}: ${bytes.length} bytes do not fit into a record of ${room}`,
+          'ENOSPC',
+        )
+      const map = new SlotMap(this.region, slots)
+      const slot = this.#freeSlot(map)
+      const id = this.#newId(map, time.sec)
+      const record = formatCper(
+        { id, type, compressed, sec: time.sec, data: bytes },
+        slots.recordSize,
+      )
+      // As QEMU does: the bytes into a slot that nobody looks at, then the count, which may be too high
+      // but not too low, and the entry at last, which makes it a record.
+      this.region.store(slot * slots.recordSize, record)
+      storeCount(this.region, map.used() + 1)
+      storeEntry(this.region, slot, id)
+    } finally {
+      this.#lock.release()
+    }
+    return bytes.length
+  }
+
+  close(): void {
+    this.#lock.close()
+    this.region.close()
+  }
+
+  /** The map as it stands; null where the source is no store, whatever it was when it was attached. */
+  #map(): SlotMap | null {
+    const header = loadHeader(this.region)
+    return header.state === 'ready' ? new SlotMap(this.region, header.slots) : null
+  }
+
+  /** The slots of a store that QEMU, too, will read. */
+  #writable(): Slots {
+    const { path } = this.region
+    const header = loadHeader(this.region)
+    if (header.state === 'unused')
+      throw new StoreError(
+        `${path}: QEMU has not made an ERST store of it yet: start its guest once, or format it`,
+      )
+    if (header.state === 'foreign') throw new StoreError(`${path}: ${header.why}`)
+    if (header.damage) throw new StoreError(`${path}: its ERST header is damaged: ${header.damage}`)
+    return header.slots
+  }
+
+  #hold(): void {
+    if (this.readOnly) throw new StoreError(`${this.region.path}: is read-only`, 'EROFS')
+    this.#lock.hold()
+  }
+
+  #freeSlot(map: SlotMap): number {
+    const { first, end, recordSize } = map.slots
+    const whole = Math.min(end, Math.floor(this.region.length / recordSize))
+    for (let slot = first; slot < whole; slot++) if (map.isFree(slot)) return slot
+    throw new StoreError(
+      `${this.region.path}: all ${whole - first} slots are in use: erase a record`,
+      'ENOSPC',
+    )
+  }
+
+  /** Like Linux's (cper_next_record_id): seconds in the upper half, a number from 1 in the lower. */
+  #newId(map: SlotMap, sec: bigint): bigint {
+    const base = BigInt.asUintN(32, sec) << 32n
+    const used = map.ids().add(0n).add(endId)
+    let id = this.#lastId >> 32n === base >> 32n ? this.#lastId : base
+    do id = BigInt.asUintN(64, id + 1n)
+    while (used.has(id))
+    return (this.#lastId = id)
+  }
+
+  /** The record that a name stands for. */
+  #find(name: string): Found | null {
+    const id = idOf(name)
+    const map = id === null ? null : this.#map()
+    if (id === null || !map) return null
+    for (const slot of map.slotsOf(id)) {
+      const found = this.#look(map.slots, slot, id)
+      if (found) return found.record.name === name ? found : null
+    }
+    return null
+  }
+
+  #findOrThrow(name: string): Found {
+    const found = this.#find(name)
+    if (!found) throw new StoreError(`${name}: no such record`, 'ENOENT')
+    return found
+  }
+
+  /** What a slot shows; null where there is no sound record of Linux's pstore. */
+  #look(slots: Slots, slot: number, id: bigint): Found | null {
+    const content = this.#load(slots, slot, id)
+    if (!content) {
+      this.#seen.delete(slot)
+      return null
+    }
+    let record = this.#seen.get(slot)
+    if (record?.version !== content.version) {
+      record = this.#describe(content, id)
+      this.#seen.set(slot, record)
+    }
+    return { slot, record, content }
+  }
+
+  #load({ recordSize }: Slots, slot: number, id: bigint): Content | null {
+    const start = slot * recordSize
+    const room = Math.min(recordSize, this.region.length - start)
+    if (room <= cperHeaderSize) return null
+    const length = parseCper(this.region.load(start, cperHeaderSize), room)?.length
+    if (length === undefined) return null
+    const bytes = this.region.load(start, length)
+    const header = parseCper(bytes, length)
+    // Erased, and maybe written anew, while it was read.
+    if (header?.length !== length || loadEntry(this.region, slot) !== id) return null
+    const version = `${id}-${length}-${zlib.crc32(bytes)}`
+    const limit = expansion * (recordSize - cperHeaderSize)
+    return { header, data: bytes.subarray(cperHeaderSize), limit, version }
+  }
+
+  #describe(content: Content, id: bigint): Record {
+    const { type, time } = content.header
+    const text = textOf(content)
+    const compressed = text === null
+    return {
+      type,
+      id,
+      name: fileName(type, this.name, id, compressed),
+      size: (text ?? content.data).length,
+      time,
+      compressed,
+      ecc: null,
+      version: content.version,
+    }
+  }
+}
+
+/** A record's text; null where it cannot be inflated. */
+const textOf = ({ header, data, limit }: Content): Buffer | null =>
+  header.compressed ? inflate(data, limit) : data
+
+/** The id in a file name; null where no record can be called so. */
+const idOf = (name: string): bigint | null => {
+  const stem = name.endsWith(compressedSuffix) ? name.slice(0, -compressedSuffix.length) : name
+  const [digits] = /\d{1,20}$/.exec(stem) ?? []
+  const id = digits === undefined ? 0n : BigInt(digits)
+  return id > 0n && id <= endId ? id : null
+}

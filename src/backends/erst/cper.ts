@@ -1,0 +1,144 @@
+/**
+ * A slot's content: a UEFI common platform error record with one section, as Linux's pstore makes it.
+ *
+ * Source: FORMATS.md 5; drivers/acpi/apei/erst.c (erst_writer, erst_reader), include/linux/cper.h.
+ * All numbers are little-endian, and so are a GUID's first three fields.
+ */
+import type { Timespec } from '../../pstore/time.js'
+
+/** Record header and section descriptor: the bytes before the data. */
+export const cperHeaderSize = 200
+
+/** A GUID's bytes, from the form that people write. */
+const guid = (text: string): Buffer => {
+  const bytes = Buffer.from(text.replaceAll('-', ''), 'hex')
+  bytes.subarray(0, 4).reverse()
+  bytes.subarray(4, 6).reverse()
+  bytes.subarray(6, 8).reverse()
+  return bytes
+}
+
+/** Who wrote it: Linux's pstore. Others' records in the same store are theirs. */
+const creator = guid('75a574e3-5052-4b29-8a8e-be2c6490b89d')
+/** What Linux says all of its dumps tell of: a machine check. */
+const notificationMce = guid('e8f56ffe-919c-4cc5-ba88-65abe14913bb')
+
+/** What a section holds. */
+const sections = [
+  { type: 'dmesg', compressed: false, guid: guid('c197e04e-d545-4a70-9c17-a5549419eb12') },
+  { type: 'dmesg', compressed: true, guid: guid('4f118707-04dd-4055-b5dd-956d34ddfac6') },
+  { type: 'mce', compressed: false, guid: guid('fe08ffbe-95e4-4be7-bc73-4096044a38fc') },
+] as const
+
+export type CperType = (typeof sections)[number]['type']
+
+/** Offsets of what differs between records, in the order in which they lie. */
+const at = {
+  signature: 0,
+  revision: 4,
+  signatureEnd: 6,
+  sectionCount: 10,
+  severity: 12,
+  validation: 16,
+  recordLength: 20,
+  timestamp: 24,
+  creator: 64,
+  notification: 80,
+  recordId: 96,
+  flags: 104,
+  persistence: 108,
+  sectionOffset: 128,
+  sectionLength: 132,
+  sectionRevision: 136,
+  sectionFlags: 140,
+  sectionType: 144,
+  sectionSeverity: 176,
+} as const
+
+const revision = 0x0100
+/** The bit of `validation` that says that there is a timestamp. */
+const hasTimestamp = 2
+const fatal = 1
+/** An error of an earlier life of the machine. */
+const previousError = 2
+const primarySection = 1
+
+/** What a record's header says. */
+export interface CperHeader {
+  readonly type: CperType
+  /** The data are a raw deflate stream. */
+  readonly compressed: boolean
+  /** Whole seconds; null where the record has none (0 counts as none, as in Linux). */
+  readonly time: Timespec | null
+  /** Bytes of header and data. */
+  readonly length: number
+}
+
+/**
+ * Parse a record's header.
+ *
+ * @param bytes of the record, {@link cperHeaderSize} at least
+ * @param room bytes that the slot has
+ * @returns null where it is no record of Linux's pstore, of no type that has a name, longer than its slot,
+ *   or without data (which Linux takes for the end of all records)
+ */
+export const parseCper = (bytes: Buffer, room: number): CperHeader | null => {
+  if (bytes.compare(creator, 0, 16, at.creator, at.creator + 16) !== 0) return null
+  const section = sections.find(
+    ({ guid }) => bytes.compare(guid, 0, 16, at.sectionType, at.sectionType + 16) === 0,
+  )
+  const length = bytes.readUInt32LE(at.recordLength)
+  if (!section || length <= cperHeaderSize || length > room) return null
+  const sec =
+    bytes.readUInt32LE(at.validation) & hasTimestamp ? bytes.readBigInt64LE(at.timestamp) : 0n
+  const { type, compressed } = section
+  return { type, compressed, time: sec === 0n ? null : { sec, nsec: 0 }, length }
+}
+
+/** A record to be made. */
+export interface NewCper {
+  readonly id: bigint
+  readonly type: CperType
+  readonly compressed: boolean
+  readonly sec: bigint
+  readonly data: Uint8Array
+}
+
+/** Does a store keep records of this type? */
+export const isCperType = (type: string): type is CperType =>
+  sections.some(section => section.type === type)
+
+/**
+ * A slot with a record as Linux makes it, and behind it the 0xff that QEMU puts there.
+ *
+ * @param recordSize bytes of a slot: {@link cperHeaderSize} more than the data at least
+ */
+export const formatCper = (
+  { id, type, compressed, sec, data }: NewCper,
+  recordSize: number,
+): Buffer => {
+  const length = cperHeaderSize + data.length
+  const bytes = Buffer.alloc(recordSize, 0xff).fill(0, 0, cperHeaderSize)
+  bytes.write('CPER', at.signature, 'latin1')
+  bytes.writeUInt16LE(revision, at.revision)
+  bytes.writeUInt32LE(0xffffffff, at.signatureEnd)
+  bytes.writeUInt16LE(1, at.sectionCount)
+  bytes.writeUInt32LE(fatal, at.severity)
+  bytes.writeUInt32LE(hasTimestamp, at.validation)
+  bytes.writeUInt32LE(length, at.recordLength)
+  bytes.writeBigInt64LE(BigInt.asIntN(64, sec), at.timestamp)
+  bytes.set(creator, at.creator)
+  bytes.set(notificationMce, at.notification)
+  bytes.writeBigUInt64LE(id, at.recordId)
+  bytes.writeUInt32LE(previousError, at.flags)
+  bytes.write('ER', at.persistence, 'latin1')
+  bytes.writeUInt32LE(cperHeaderSize, at.sectionOffset)
+  bytes.writeUInt32LE(data.length, at.sectionLength)
+  bytes.writeUInt16LE(revision, at.sectionRevision)
+  bytes.writeUInt32LE(primarySection, at.sectionFlags)
+  const section = sections.find(s => s.type === type && s.compressed === compressed)!
+  bytes.set(section.guid, at.sectionType)
+  bytes.writeUInt32LE(fatal, at.sectionSeverity)
+  bytes.set(data, cperHeaderSize)
+  return bytes
+}

@@ -1,0 +1,286 @@
+/**
+ * The ramoops driver: a region's zones as records.
+ *
+ * Source: FORMATS.md 1.6–1.9 and 2; fs/pstore/ram.c (ramoops_pstore_read), fs/pstore/platform.c
+ * (decompress_record). Where this is better than Linux on purpose, test/fixtures/README.md says so.
+ */
+import type { Backend, EccState, NewRecord, Record } from '../../pstore/backend.js'
+import { now, type Timespec } from '../../pstore/time.js'
+import type { Region } from '../../region/region.js'
+import { SourceLock } from '../../region/lock.js'
+import { StoreError } from '../../pstore/errors.js'
+import { inflate } from '../../pstore/deflate.js'
+import { fileName, type RecordType } from '../../pstore/types.js'
+import { formatDmesgHeader, parseDmesgHeader } from './header.js'
+import { Zone, type ZoneContent } from './zone.js'
+import type { Endian, RamoopsLayout } from './layout.js'
+
+/** What turns merged ftrace records into the text that a file shows, and how zones are merged. */
+export interface FtraceText {
+  /** Bytes of one binary record. */
+  recordSize: number
+  merge(zones: Buffer[], endian: Endian): Buffer
+  render(records: Buffer, endian: Endian): Buffer
+}
+
+/** What one file can show: a zone, or the ftrace zones of all CPUs. */
+interface Slot {
+  type: RecordType
+  label: string
+  id: bigint
+  zones: Zone[]
+  /** What was found when the zones last had that fingerprint; null: no record. */
+  seen: { fingerprint: string; record: Record | null } | null
+}
+
+/** A record's facts and its bytes. */
+interface Shown {
+  size: number
+  bytes: Buffer
+  time: Timespec | null
+  compressed: boolean
+  ecc: EccState | null
+}
+
+/** The order in which Linux enumerates; readdir shows it backwards. */
+const enumeration = ['dmesg', 'console', 'pmsg', 'tty', 'ftrace'] as const
+/** Linux inflates up to this many times the data length of the first dmesg zone. */
+const expansion = 3
+
+/** The line that the kernel appends to each record of a region with parity. */
+const notice = (ecc: EccState | null): Buffer =>
+  Buffer.from(
+    !ecc
+      ? ''
+      : ecc.corrected || ecc.bad
+        ? `\nECC: ${ecc.corrected} Corrected bytes, ${ecc.bad} unrecoverable blocks\n`
+        : '\nECC: No errors detected\n',
+  )
+
+/** A header line of the length that all have until the year 2286. */
+const dumpHeader = formatDmesgHeader({ sec: 1_000_000_000n, nsec: 0 }, false)
+
+export class RamoopsBackend implements Backend {
+  readonly readOnly: boolean
+  readonly #slots: Slot[]
+  readonly #byStem: Map<string, Slot>
+  readonly #inflateLimit: number
+  readonly #lock: SourceLock
+  readonly #byType = new Map<RecordType, Slot[]>()
+  #formatted = false
+
+  constructor(
+    readonly name: string,
+    readonly region: Region,
+    readonly layout: RamoopsLayout,
+    readonly ftrace: FtraceText,
+  ) {
+    this.readOnly = region.readOnly
+    const zones = layout.zones.map(place => new Zone(region, place, layout.ecc, layout.endian))
+    this.#slots = enumeration.flatMap((kind): Slot[] => {
+      const own = zones.filter(({ place }) => place.kind === kind)
+      const label = layout.labels[kind] ?? kind
+      const slot = (zones: Zone[], id: number): Slot => ({
+        type: kind,
+        label,
+        id: BigInt(id),
+        zones,
+        seen: null,
+      })
+      if (kind === 'dmesg') return own.map(zone => slot([zone], zone.place.index))
+      return own.length ? [slot(own, 0)] : []
+    })
+    this.#byStem = new Map(
+      this.#slots.map(slot => [fileName(slot.label, name, slot.id, false), slot]),
+    )
+    for (const type of enumeration)
+      this.#byType.set(
+        type,
+        this.#slots.filter(slot => slot.type === type),
+      )
+    this.#inflateLimit = expansion * (zones.find(z => z.place.kind === 'dmesg')?.dataLength ?? 0)
+    this.#lock = SourceLock.of(region.path, region.fd, !region.readOnly)
+  }
+
+  *records(): Generator<Record, void, void> {
+    for (const slot of this.#slots) {
+      const record = this.#look(slot)
+      if (record) yield record
+    }
+  }
+
+  record(name: string): Record | null {
+    const slot = this.#slot(name)
+    const record = slot && this.#look(slot)
+    return record?.name === name ? record : null
+  }
+
+  read(record: Record): Buffer {
+    const slot = this.#slot(record.name)
+    const shown = slot && this.#lock.shared(() => this.#show(slot))
+    if (!shown) throw new StoreError(`${record.name}: no such record`, 'ENOENT')
+    return shown.bytes
+  }
+
+  erase(record: Record): void {
+    const slot = this.#slot(record.name)
+    if (!slot) throw new StoreError(`${record.name}: no such record`, 'ENOENT')
+    const epoch = this.#hold()
+    for (const zone of slot.zones) zone.erase(epoch)
+    this.#lock.release()
+  }
+
+  room(type: RecordType): number {
+    const zone = this.#ofType(type)[0]?.zones[0]
+    if (!zone) return 0
+    // The longest header line that a time of today can make.
+    return type === 'dmesg' ? zone.dataLength - dumpHeader.length : zone.dataLength
+  }
+
+  write(record: NewRecord): number {
+    const slots = this.#ofType(record.type)
+    if (slots.length === 0)
+      throw new StoreError(`${this.region.path}: has no ${record.type} zone`, 'ENOSPC')
+    // A run of appends comes through here: nothing but numbers may be looked at again.
+    const epoch = this.#hold()
+    if (!this.#formatted) this.#checkFormatted()
+    if (record.type === 'dmesg') this.#writeDump(record, slots, epoch)
+    else slots[0].zones[0].append(record.bytes, epoch)
+    return record.bytes.length
+  }
+
+  /** A dump goes to the zone after the newest, whose old dump, if any, is the oldest. */
+  #writeDump({ bytes, time, compressed = false }: NewRecord, slots: Slot[], epoch: number): void {
+    const { zones } = slots[(this.#newest(slots) + 1) % slots.length]
+    const header = Buffer.from(formatDmesgHeader(time ?? now(), compressed))
+    // As Linux does: the old dump goes first, so that no moment shows a part of each.
+    zones[0].erase(epoch)
+    zones[0].append(Buffer.concat([header, bytes]), epoch)
+  }
+
+  /** The index of the newest dump; -1 where there is none. */
+  #newest(slots: Slot[]): number {
+    let newest = -1
+    let best = { sec: 0n, nsec: 0 }
+    for (const [i, slot] of slots.entries()) {
+      const time = this.#look(slot)?.time
+      if (!time || time.sec < best.sec || (time.sec === best.sec && time.nsec < best.nsec)) continue
+      newest = i
+      best = time
+    }
+    return newest
+  }
+
+  #hold(): number {
+    if (this.readOnly) throw new StoreError(`${this.region.path}: is read-only`, 'EROFS')
+    return this.#lock.hold()
+  }
+
+  /** What holds no zone yet was never a region of this layout: writing must not make it one. */
+  #checkFormatted(): void {
+    this.#formatted = this.#slots.some(({ zones }) =>
+      zones.some(zone => zone.header().state !== 'unsigned'),
+    )
+    if (!this.#formatted)
+      throw new StoreError(
+        `${this.region.path}: no zone of this layout has a header: is the layout right? (\`pstorefs format\` makes a new region)`,
+      )
+  }
+
+  #ofType(type: RecordType): Slot[] {
+    return this.#byType.get(type) ?? []
+  }
+
+  close(): void {
+    this.#lock.close()
+    this.region.close()
+  }
+
+  #slot(name: string): Slot | undefined {
+    return this.#byStem.get(name) ?? this.#byStem.get(name.replace(/\.enc\.z$/, ''))
+  }
+
+  /** What a slot shows now. Bytes are only looked at anew where the zones have changed. */
+  #look(slot: Slot): Record | null {
+    // A ring's size is in its header; a dump's, and an ECC notice's, take the bytes.
+    const deep = slot.type === 'dmesg' || this.layout.ecc > 0
+    // Before the bytes: should they change meanwhile, the next look finds another fingerprint.
+    const fingerprint = slot.zones.map(zone => zone.fingerprint(deep)).join()
+    if (slot.seen?.fingerprint === fingerprint) return slot.seen.record
+    const shown = deep ? this.#show(slot) : this.#measure(slot)
+    const record: Record | null = shown && {
+      type: slot.type,
+      id: slot.id,
+      name: fileName(slot.label, this.name, slot.id, shown.compressed),
+      size: shown.size,
+      time: shown.time,
+      compressed: shown.compressed,
+      ecc: shown.ecc,
+      version: fingerprint,
+    }
+    slot.seen = { fingerprint, record }
+    return record
+  }
+
+  /** A ring's size by its headers alone; null where it is empty. */
+  #measure(slot: Slot): Omit<Shown, 'bytes'> | null {
+    const merged = slot.type === 'ftrace' && this.layout.ftracePerCpu
+    let size = 0
+    for (const zone of slot.zones) {
+      const length = zone.header().size
+      size += merged ? length - (length % this.ftrace.recordSize) : length
+    }
+    return size ? { size, time: null, compressed: false, ecc: null } : null
+  }
+
+  /** A slot's file; null where there is none. */
+  #show(slot: Slot): Shown | null {
+    const filled = slot.zones.map(zone => zone.read()).filter(zone => zone.content.length > 0)
+    if (filled.length === 0) return null
+    if (slot.type === 'dmesg') return this.#showDump(filled[0])
+    const ecc = sum(filled)
+    if (slot.type === 'ftrace') return this.#showFtrace(filled, ecc)
+    const bytes = withNotice(filled[0].content, ecc)
+    return { size: bytes.length, bytes, time: null, compressed: false, ecc }
+  }
+
+  #showDump({ content, ecc }: ZoneContent): Shown | null {
+    const header = parseDmesgHeader(content)
+    if (!header) return null
+    const body = content.subarray(header.length)
+    // Linux ends its enumeration here, and loses all that follows; an empty record is just no file.
+    if (body.length === 0) return null
+    const text = header.compressed ? inflate(body, this.#inflateLimit) : body
+    const bytes = withNotice(text ?? body, ecc)
+    const time = header.time.sec === 0n ? null : header.time
+    return { size: bytes.length, bytes, time, compressed: text === null, ecc }
+  }
+
+  #showFtrace(zones: ZoneContent[], ecc: EccState | null): Shown | null {
+    const { endian, ftracePerCpu } = this.layout
+    const contents = zones.map(zone => zone.content)
+    const records = ftracePerCpu ? this.ftrace.merge(contents, endian) : contents[0]
+    if (records.length === 0) return null
+    // Linux counts the notice as records and prints them shifted; its st_size is kept.
+    return {
+      size: records.length + notice(ecc).length,
+      bytes: withNotice(this.ftrace.render(records, endian), ecc),
+      time: null,
+      compressed: false,
+      ecc,
+    }
+  }
+}
+
+const sum = (zones: ZoneContent[]): EccState | null => {
+  if (!zones[0].ecc) return null
+  const total: EccState = { corrected: 0, bad: 0 }
+  for (const { ecc } of zones) {
+    total.corrected += ecc!.corrected
+    total.bad += ecc!.bad
+  }
+  return total
+}
+
+const withNotice = (text: Buffer, ecc: EccState | null): Buffer =>
+  ecc ? Buffer.concat([text, notice(ecc)]) : text

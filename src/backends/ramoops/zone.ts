@@ -1,0 +1,324 @@
+/**
+ * A zone: one ring in a region, with its header and parity (Linux's persistent_ram_zone).
+ *
+ * Source: FORMATS.md 1.3–1.6; fs/pstore/ram_core.c. Reading corrects in a copy and changes nothing.
+ */
+import type { EccState } from '../../pstore/backend.js'
+import type { Region } from '../../region/region.js'
+import os from 'node:os'
+import zlib from 'node:zlib'
+import { blockSize, codec, maxEccSize, type Codec } from './ecc.js'
+import { divideZone, zoneHeaderSize, type Endian, type ZonePlace } from './layout.js'
+
+/** `DBGC`: dmesg, console, pmsg and tty zones carry it as it is. */
+const signature = 0x43474244
+
+/**
+ * What a zone's header says of it:
+ * - `valid`: it holds bytes
+ * - `empty`: signed, and nothing in it
+ * - `unsigned`: another signature, as after a cold boot
+ * - `invalid`: signed, with impossible numbers
+ */
+export type ZoneState = 'valid' | 'empty' | 'unsigned' | 'invalid'
+
+/** A zone's header, corrected and checked. */
+export interface ZoneHeader {
+  state: ZoneState
+  /** Where the next byte goes, which is the oldest once the ring is full. */
+  start: number
+  /** Number of valid bytes; 0 unless the state is `valid`. */
+  size: number
+  /** The kernel version that signed an ftrace zone (LINUX_VERSION_CODE); 0 for other kinds. */
+  version: number
+}
+
+/** A zone at one moment. */
+export interface ZoneContent extends ZoneHeader {
+  /** The ring's bytes, oldest first, corrected. The caller's own. */
+  content: Buffer
+  /** Null where the zone keeps no parity. */
+  ecc: EccState | null
+}
+
+/** What an ftrace zone that this program makes is signed with: Linux 6.12.0's LINUX_VERSION_CODE. */
+const ftraceVersion = (6 << 16) | (12 << 8)
+
+/** How many bytes are looked at at once for a fingerprint. */
+const chunk = Buffer.allocUnsafe(65536)
+
+/** How often a zone whose header moves while it is read is read again. */
+const tries = 8
+
+/**
+ * Is this a version that a kernel could have? LINUX_VERSION_CODE is major, minor and patch level, a
+ * byte each. Linux 2.6.35 brought ftrace's forerunners; no kernel has been called 0 or 1 since.
+ */
+export const isVersionCode = (code: number): boolean => code >>> 16 >= 2 && code >>> 24 === 0
+
+/** A u32 in the other byte order. */
+const swap = (n: number): number =>
+  ((n << 24) | ((n & 0xff00) << 8) | ((n >>> 8) & 0xff00) | (n >>> 24)) >>> 0
+
+const none = Buffer.alloc(0)
+/** Scratch for the writer: one JavaScript thread writes one block at a time. */
+const sharedBlock = Buffer.alloc(blockSize)
+const sharedParity = Buffer.alloc(maxEccSize)
+
+export class Zone {
+  /** Bytes of the ring. */
+  readonly dataLength: number
+  readonly #codec: Codec | null
+  readonly #big: boolean
+  /** The zone's byte order is not this machine's. */
+  readonly #foreign: boolean
+  /** Zone-relative offsets of the data blocks' parity and of the header's. */
+  readonly #parity: number
+  readonly #headerParity: number
+  /** Bytes of the zone that mean something. */
+  readonly #length: number
+  /** The header's numbers as a writer knows them, valid under one hold of the lock. */
+  #epoch = 0
+  #start = 0
+  #size = 0
+  /** start and size, to be stored at once: a kill never leaves half a header. */
+  readonly #numbers = new Uint8Array(8)
+  readonly #words = new Uint32Array(this.#numbers.buffer)
+  readonly #block: Buffer
+  readonly #parityOut: Buffer
+
+  constructor(
+    readonly region: Region,
+    readonly place: ZonePlace,
+    readonly ecc: number,
+    endian: Endian,
+  ) {
+    const { data, blocks } = divideZone(place.size, ecc)!
+    this.dataLength = data
+    this.#codec = ecc ? codec(ecc) : null
+    this.#big = endian === 'big'
+    this.#foreign = endian !== (os.endianness() === 'LE' ? 'little' : 'big')
+    this.#parity = zoneHeaderSize + data
+    this.#headerParity = this.#parity + blocks * ecc
+    this.#length = this.#headerParity + ecc
+    this.#block = ecc ? sharedBlock : none
+    this.#parityOut = ecc ? sharedParity.subarray(0, ecc) : none
+  }
+
+  #u32(bytes: Buffer, offset: number): number {
+    return this.#big ? bytes.readUInt32BE(offset) : bytes.readUInt32LE(offset)
+  }
+
+  /** Make sense of a header; its numbers are used by nobody before this has checked them. */
+  #parse(header: Buffer): ZoneHeader {
+    const code = (this.#u32(header, 0) ^ signature) >>> 0
+    const start = this.#u32(header, 4)
+    const size = this.#u32(header, 8)
+    const ftrace = this.place.kind === 'ftrace'
+    const version = ftrace ? code : 0
+    const zero = { start: 0, size: 0, version }
+    if (ftrace ? !isVersionCode(code) : code !== 0)
+      return { state: 'unsigned', ...zero, version: 0 }
+    if (start === 0 && size === 0) return { state: 'empty', ...zero }
+    if (size > this.dataLength || start > size) return { state: 'invalid', ...zero }
+    // An empty ring's start is 0: `start > size` has caught any other.
+    return { state: 'valid', start, size, version }
+  }
+
+  /**
+   * The header's bytes as they stand, uncorrected: when they change, so has the zone.
+   *
+   * @throws StoreError (EIO) where the source cannot be read
+   */
+  rawHeader(): Buffer {
+    return this.region.load(this.place.offset, zoneHeaderSize)
+  }
+
+  /**
+   * The header alone, corrected and checked.
+   *
+   * @throws StoreError (EIO) where the source cannot be read
+   */
+  header(): ZoneHeader {
+    return this.#parse(this.#correctedHeader().header)
+  }
+
+  /** The header as its parity mends it, and what decode said (0 without parity). */
+  #correctedHeader(): { header: Buffer; errors: number } {
+    const header = this.rawHeader()
+    if (!this.#codec) return { header, errors: 0 }
+    const parity = this.region.load(this.place.offset + this.#headerParity, this.ecc)
+    return { header, errors: this.#codec.decode(header, 0, zoneHeaderSize, parity, 0) }
+  }
+
+  /**
+   * The zone's content at one moment.
+   *
+   * A guest that writes meanwhile takes no lock, so the header is looked at again after the bytes
+   * were copied, and a ring that moved is copied anew, a few times.
+   *
+   * @throws StoreError (EIO) where the source cannot be read
+   */
+  read(): ZoneContent {
+    let raw = this.rawHeader()
+    for (let left = tries; ; left--) {
+      const zone = this.#codec ? this.#loadWithParity() : this.#load(raw)
+      const now = this.rawHeader()
+      if (now.equals(raw) || left === 0) return zone
+      raw = now
+    }
+  }
+
+  #load(raw: Buffer): ZoneContent {
+    const header = this.#parse(raw)
+    const data = this.region.load(this.place.offset + zoneHeaderSize, header.size)
+    return { ...header, content: unwrap(data, header.start), ecc: null }
+  }
+
+  #loadWithParity(): ZoneContent {
+    const zone = this.region.load(this.place.offset, this.#length)
+    const decode = (offset: number, length: number, parity: number): void => {
+      const n = this.#codec!.decode(zone, offset, length, zone, parity)
+      if (n > 0) state.corrected += n
+      else if (n < 0) state.bad++
+    }
+    const state: EccState = { corrected: 0, bad: 0 }
+    decode(0, zoneHeaderSize, this.#headerParity)
+    const header = this.#parse(zone)
+    // Only blocks that hold valid bytes count; the last one ends with the data.
+    for (let at = 0, block = 0; at < header.size; at += blockSize, block++)
+      decode(
+        zoneHeaderSize + at,
+        Math.min(blockSize, this.dataLength - at),
+        this.#parity + block * this.ecc,
+      )
+    const data = zone.subarray(zoneHeaderSize, zoneHeaderSize + header.size)
+    return { ...header, content: unwrap(data, header.start), ecc: state }
+  }
+
+  /**
+   * A text that changes when the zone does.
+   *
+   * @param deep look at every byte of the zone, not only at its header
+   * @throws StoreError (EIO) where the source cannot be read
+   */
+  fingerprint(deep: boolean): string {
+    if (!deep) return this.rawHeader().toString('latin1')
+    let crc = 0
+    for (let at = 0; at < this.#length; at += chunk.length) {
+      const n = Math.min(chunk.length, this.#length - at)
+      this.region.loadInto(chunk, this.place.offset + at, n)
+      crc = zlib.crc32(n === chunk.length ? chunk : chunk.subarray(0, n), crc)
+    }
+    // The numbers beside the sum: two dumps of one sum have yet to be of one length.
+    return `${this.rawHeader().toString('latin1')}${crc}`
+  }
+
+  /**
+   * Append to the ring (FORMATS.md 1.4), in the order of DESIGN.md 5: bytes, their parity, header,
+   * its parity. The kernel moves the header first; a crash then shows bytes that nobody wrote.
+   *
+   * In a ring that has wrapped, the oldest bytes give way before the header moves: a kill in between
+   * leaves pieces of the new where they were. No header could hide only those (it names a prefix of
+   * the data), and hiding more would lose more.
+   *
+   * @param epoch of the lock that the caller holds ({@link SourceLock.hold})
+   * @throws StoreError (EIO) where the source has become shorter or cannot be written
+   */
+  append(bytes: Uint8Array, epoch: number): void {
+    if (epoch !== this.#epoch) this.#begin(epoch)
+    // Of more than the ring holds, only the end stays.
+    const from = Math.max(0, bytes.length - this.dataLength)
+    const length = bytes.length - from
+    if (length === 0) return
+    const first = Math.min(length, this.dataLength - this.#start)
+    this.#put(bytes, from, from + first, this.#start)
+    if (first < length) this.#put(bytes, from + first, bytes.length, 0)
+    const end = this.#start + length
+    // In every ring that a writer made, start is size until it is full, and this is Linux's
+    // `min(size + n, data length)`; in one that was tampered with, it takes in no stray bytes.
+    this.#size = Math.max(this.#size, Math.min(end, this.dataLength))
+    this.#start = end % this.dataLength
+    this.#putHeader()
+  }
+
+  /**
+   * Empty the ring (FORMATS.md 1.5): the signature and the old bytes stay.
+   *
+   * @param epoch of the lock that the caller holds
+   */
+  erase(epoch: number): void {
+    // What is no zone holds no record, and stays as it is.
+    if (this.header().state === 'unsigned') return
+    if (epoch !== this.#epoch) this.#begin(epoch)
+    this.#start = this.#size = 0
+    this.#putHeader()
+  }
+
+  /** Learn where the ring stands. A zone that Linux would take for new is signed, as Linux does. */
+  #begin(epoch: number): void {
+    this.region.checkSize()
+    const { header } = this.#correctedHeader()
+    const { state, start, size } = this.#parse(header)
+    if (state === 'unsigned' || state === 'invalid') {
+      // The numbers first: garbage must not become valid by being signed.
+      this.#start = this.#size = 0
+      this.#putHeader()
+      this.#sign()
+    }
+    this.#start = start === this.dataLength ? 0 : start
+    this.#size = size
+    this.#epoch = epoch
+  }
+
+  #put(bytes: Uint8Array, from: number, to: number, at: number): void {
+    const data = this.place.offset + zoneHeaderSize
+    if (!this.#codec) {
+      this.region.store(data + at, bytes, from, to)
+      return
+    }
+    // Block by block, so that at any moment at most one lacks its parity.
+    while (from < to) {
+      const block = Math.floor(at / blockSize)
+      const blockStart = block * blockSize
+      const length = Math.min(blockSize, this.dataLength - blockStart)
+      const n = Math.min(to - from, blockStart + length - at)
+      this.region.store(data + at, bytes, from, from + n)
+      this.region.loadInto(this.#block, data + blockStart, length)
+      this.#codec.encode(this.#block, 0, length, this.#parityOut, 0)
+      this.region.store(this.place.offset + this.#parity + block * this.ecc, this.#parityOut)
+      from += n
+      at += n
+    }
+  }
+
+  #putHeader(): void {
+    this.#words[0] = this.#foreign ? swap(this.#start) : this.#start
+    this.#words[1] = this.#foreign ? swap(this.#size) : this.#size
+    this.region.store(this.place.offset + 4, this.#numbers)
+    this.#putHeaderParity()
+  }
+
+  #putHeaderParity(): void {
+    if (!this.#codec) return
+    this.region.loadInto(this.#block, this.place.offset, zoneHeaderSize)
+    this.#codec.encode(this.#block, 0, zoneHeaderSize, this.#parityOut, 0)
+    this.region.store(this.place.offset + this.#headerParity, this.#parityOut)
+  }
+
+  #sign(): void {
+    const sig = Buffer.alloc(4)
+    const value = this.place.kind === 'ftrace' ? (signature ^ ftraceVersion) >>> 0 : signature
+    if (this.#big) sig.writeUInt32BE(value)
+    else sig.writeUInt32LE(value)
+    this.region.store(this.place.offset, sig)
+    this.#putHeaderParity()
+  }
+}
+
+/** Oldest byte first: `data[start…]`, then `data[0…start)`. The data may be used up. */
+const unwrap = (data: Buffer, start: number): Buffer =>
+  // The oldest byte is first already where the ring has not wrapped, or was filled exactly.
+  start === 0 || start === data.length
+    ? data
+    : Buffer.concat([data.subarray(start), data.subarray(0, start)])

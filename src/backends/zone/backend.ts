@@ -1,0 +1,312 @@
+/**
+ * The pstore/zone driver: what pstore_blk and mtdpstore keep on a disk or flash, as records.
+ *
+ * Source: FORMATS.md 2 and 3; fs/pstore/zone.c (psz_pstore_read, psz_pstore_erase, psz_kmsg_write),
+ * fs/pstore/platform.c (decompress_record). Where this is better than Linux on purpose,
+ * test/fixtures/README.md says so.
+ */
+import fs from 'node:fs'
+import type { Backend, NewRecord, Record } from '../../pstore/backend.js'
+import { inflate } from '../../pstore/deflate.js'
+import { parseTitle } from '../../pstore/dump.js'
+import { StoreError } from '../../pstore/errors.js'
+import { now, type Timespec } from '../../pstore/time.js'
+import { compressedSuffix, fileName, type RecordType } from '../../pstore/types.js'
+import { SourceLock } from '../../region/lock.js'
+import type { Region } from '../../region/region.js'
+import {
+  formatKmsgHeader,
+  isCounted,
+  kmsgHeaderSize,
+  parseKmsgHeader,
+  reasonNumber,
+  totalLine,
+  type Endian,
+} from './header.js'
+import { dumpRoom, type ZoneLayout } from './layout.js'
+import { Zone } from './zone.js'
+
+/** What turns merged ftrace records into the text that a file shows, and how zones are merged. */
+export interface FtraceText {
+  /** Bytes of one binary record. */
+  recordSize: number
+  merge(zones: Buffer[], endian: Endian): Buffer
+  render(records: Buffer, endian: Endian): Buffer
+}
+
+/** What one file can show: a zone, or the ftrace zones of all CPUs. */
+interface Slot {
+  type: RecordType
+  id: bigint
+  zones: Zone[]
+  /** What was found when the zones last had that fingerprint; null: no record. */
+  seen: { fingerprint: string; record: Record | null } | null
+}
+
+/** A record's facts and its bytes. */
+interface Shown {
+  size: number
+  bytes: Buffer
+  time: Timespec | null
+  compressed: boolean
+}
+
+/** The order in which Linux enumerates; readdir shows it backwards. */
+const enumeration = ['dmesg', 'ftrace', 'pmsg', 'console', 'tty'] as const
+/** Linux inflates up to this many times the bytes of a dump that a zone can hold. */
+const expansion = 3
+
+export class ZoneBackend implements Backend {
+  readonly readOnly: boolean
+  readonly #slots: Slot[]
+  readonly #byStem: Map<string, Slot>
+  readonly #byType = new Map<RecordType, Slot[]>()
+  readonly #dumpRoom: number
+  readonly #lock: SourceLock
+  #formatted = false
+  /** The slot of the last dump written here: of dumps of one time it is the newest. */
+  #last = -1
+
+  /**
+   * @param region at least `layout.memSize` long; is closed by {@link close}
+   * @param name in file names; Linux's own, for mtdpstore too
+   */
+  constructor(
+    readonly region: Region,
+    readonly layout: ZoneLayout,
+    readonly ftrace: FtraceText,
+    readonly name = 'pstore_blk',
+  ) {
+    this.readOnly = region.readOnly
+    // A file's bytes outlive whoever writes them; a disk may be that of the machine that dies next.
+    const durable = fs.fstatSync(region.fd).isBlockDevice()
+    const zones = layout.zones.map(place => new Zone(region, place, layout.endian, durable))
+    const slot = (type: RecordType, zones: Zone[], id: number): Slot => ({
+      type,
+      id: BigInt(id),
+      zones,
+      seen: null,
+    })
+    for (const kind of enumeration) {
+      const own = zones.filter(({ place }) => place.kind === kind)
+      const slots =
+        kind === 'dmesg'
+          ? own.map(zone => slot(kind, [zone], zone.place.index))
+          : own.length > 0
+            ? [slot(kind, own, 0)]
+            : []
+      this.#byType.set(kind, slots)
+    }
+    this.#slots = [...this.#byType.values()].flat()
+    this.#byStem = new Map(
+      this.#slots.map(slot => [fileName(slot.type, name, slot.id, false), slot]),
+    )
+    const dump = zones.find(({ place }) => place.kind === 'dmesg')
+    this.#dumpRoom = dump ? dumpRoom(dump.place.size) : 0
+    this.#lock = SourceLock.of(region.path, region.fd, !region.readOnly)
+  }
+
+  *records(): Generator<Record, void, void> {
+    for (const slot of this.#slots) {
+      const record = this.#look(slot)
+      if (record) yield record
+    }
+  }
+
+  record(name: string): Record | null {
+    const slot = this.#slot(name)
+    const record = slot && this.#look(slot)
+    return record?.name === name ? record : null
+  }
+
+  read(record: Record): Buffer {
+    const slot = this.#slot(record.name)
+    const shown = slot && this.#lock.shared(() => this.#show(slot))
+    if (!shown) throw notThere(record.name)
+    return shown.bytes
+  }
+
+  erase(record: Record): void {
+    const slot = this.#slot(record.name)
+    if (!slot) throw notThere(record.name)
+    const epoch = this.#hold()
+    try {
+      const found = this.#look(slot)
+      if (!found) throw notThere(record.name)
+      // As in Linux: a dump that has taken this one's place stays.
+      if (slot.type === 'dmesg' && found.version !== record.version) return
+      for (const zone of slot.zones) zone.erase(epoch)
+    } finally {
+      this.#lock.release()
+    }
+  }
+
+  room(type: RecordType): number {
+    if (type === 'dmesg') return this.#dumpRoom
+    return this.#ofType(type)[0]?.zones[0].dataLength ?? 0
+  }
+
+  /**
+   * Append to a ring, or store a dump in the next place in turn. A dump's reason is what its title
+   * says.
+   *
+   * @throws StoreError (ENOSPC) for a dump that is larger than {@link room}
+   */
+  write(record: NewRecord): number {
+    const slots = this.#ofType(record.type)
+    if (slots.length === 0)
+      throw new StoreError(`${this.region.path}: has no ${record.type} zone`, 'ENOSPC')
+    // A run of appends comes through here: nothing but numbers may be looked at again.
+    const epoch = this.#hold()
+    if (!this.#formatted) this.#checkFormatted()
+    if (record.type === 'dmesg') this.#writeDump(record, slots, epoch)
+    else slots[0].zones[0].append(record.bytes, epoch)
+    return record.bytes.length
+  }
+
+  close(): void {
+    this.#lock.close()
+    this.region.close()
+  }
+
+  /** A dump goes to the zone after the newest, whose old dump, if any, is the oldest. */
+  #writeDump(dump: NewRecord, slots: Slot[], epoch: number): void {
+    const { bytes, time = now(), compressed = false } = dump
+    // Linux takes a compressed dump without bytes for the end of all records.
+    if (bytes.length === 0) return
+    if (bytes.length > this.#dumpRoom)
+      throw new StoreError(
+        `${this.region.path}: ${bytes.length} bytes do not fit into a dump of ${this.#dumpRoom}`,
+        'ENOSPC',
+      )
+    const reason = this.#reasonOf(bytes, compressed)
+    const { newest, counter } = this.#survey(slots, reason)
+    const header = formatKmsgHeader({ time, compressed, counter, reason }, this.layout.endian)
+    this.#last = (newest + 1) % slots.length
+    slots[this.#last].zones[0].replace(Buffer.concat([header, bytes]), epoch)
+  }
+
+  /** Why there is a dump, as the first line of its text says; 0 where that says nothing. */
+  #reasonOf(bytes: Uint8Array, compressed: boolean): number {
+    const text = compressed ? inflate(bytes, expansion * this.#dumpRoom) : Buffer.from(bytes)
+    const title = text && parseTitle(text)
+    return title ? reasonNumber(title.reason) : 0
+  }
+
+  /**
+   * What Linux finds out when it boots: which dump is the newest (-1: there is none), and what the
+   * next one of a reason counts as. Erased dumps count, too.
+   */
+  #survey(slots: Slot[], reason: number): { newest: number; counter: number } {
+    let newest = -1
+    let latest: Timespec = { sec: 0n, nsec: 0 }
+    let counter = 0
+    for (const [i, { zones }] of slots.entries()) {
+      const header = zones[0].kmsgHeader()
+      if (!header) continue
+      if (header.reason === reason) counter = Math.max(counter, header.counter)
+      const order = compare(header.time, latest)
+      if (order < 0 || (order === 0 && newest === this.#last && newest >= 0)) continue
+      newest = i
+      latest = header.time
+    }
+    return { newest, counter: isCounted(reason) ? (counter + 1) >>> 0 : 0 }
+  }
+
+  #hold(): number {
+    if (this.readOnly) throw new StoreError(`${this.region.path}: is read-only`, 'EROFS')
+    return this.#lock.hold()
+  }
+
+  /** What holds no zone yet was never a store of this layout: writing must not make it one. */
+  #checkFormatted(): void {
+    this.#formatted = this.#slots.some(({ zones }) =>
+      zones.some(zone => zone.status().state !== 'unsigned'),
+    )
+    if (!this.#formatted)
+      throw new StoreError(
+        `${this.region.path}: no zone of this layout has a header: is the layout right? (\`pstorefs format\` makes a new one)`,
+      )
+  }
+
+  #ofType(type: RecordType): Slot[] {
+    return this.#byType.get(type) ?? []
+  }
+
+  #slot(name: string): Slot | undefined {
+    const stem = name.endsWith(compressedSuffix) ? name.slice(0, -compressedSuffix.length) : name
+    return this.#byStem.get(stem)
+  }
+
+  /** What a slot shows now. Bytes are only looked at anew where the zones have changed. */
+  #look(slot: Slot): Record | null {
+    // Before the bytes: should they change meanwhile, the next look finds another fingerprint.
+    const fingerprint = slot.zones.map(zone => zone.fingerprint()).join()
+    if (slot.seen?.fingerprint === fingerprint) return slot.seen.record
+    const shown = slot.type === 'dmesg' ? this.#show(slot) : this.#measure(slot)
+    const record: Record | null = shown && {
+      type: slot.type,
+      id: slot.id,
+      name: fileName(slot.type, this.name, slot.id, shown.compressed),
+      size: shown.size,
+      time: shown.time,
+      compressed: shown.compressed,
+      ecc: null,
+      version: fingerprint,
+    }
+    slot.seen = { fingerprint, record }
+    return record
+  }
+
+  /** A ring's size by its headers alone; null where it is empty. */
+  #measure({ type, zones }: Slot): Omit<Shown, 'bytes'> | null {
+    let size = 0
+    for (const zone of zones) {
+      const { datalen } = zone.status()
+      size += type === 'ftrace' ? datalen - (datalen % this.ftrace.recordSize) : datalen
+    }
+    return size ? { size, time: null, compressed: false } : null
+  }
+
+  /** A slot's file; null where there is none. */
+  #show({ type, zones }: Slot): Shown | null {
+    const contents = zones.map(zone => zone.read()).filter(content => content.length > 0)
+    if (contents.length === 0) return null
+    if (type === 'dmesg') return this.#showDump(contents[0])
+    if (type === 'ftrace') return this.#showFtrace(contents)
+    return { size: contents[0].length, bytes: contents[0], time: null, compressed: false }
+  }
+
+  #showDump(content: Buffer): Shown | null {
+    const { endian } = this.layout
+    const header = parseKmsgHeader(content, endian)
+    if (!header) return null
+    const body = content.subarray(kmsgHeaderSize)
+    const time = header.time.sec === 0n ? null : header.time
+    const shown = (bytes: Buffer, compressed: boolean): Shown => ({
+      size: bytes.length,
+      bytes,
+      time,
+      compressed,
+    })
+    if (!header.compressed)
+      return shown(Buffer.concat([Buffer.from(totalLine(header)), body]), false)
+    // Linux ends its enumeration here, and loses all that follows; an empty record is just no file.
+    if (body.length === 0) return null
+    const text = inflate(body, expansion * this.#dumpRoom)
+    return shown(text ?? body, text === null)
+  }
+
+  #showFtrace(contents: Buffer[]): Shown | null {
+    const { endian } = this.layout
+    const records = this.ftrace.merge(contents, endian)
+    if (records.length === 0) return null
+    const bytes = this.ftrace.render(records, endian)
+    return { size: records.length, bytes, time: null, compressed: false }
+  }
+}
+
+const notThere = (name: string): StoreError => new StoreError(`${name}: no such record`, 'ENOENT')
+
+const compare = (a: Timespec, b: Timespec): number =>
+  a.sec === b.sec ? a.nsec - b.nsec : a.sec < b.sec ? -1 : 1

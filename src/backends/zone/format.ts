@@ -1,0 +1,17 @@
+/** Making a store: zeros, and a header for each zone. */
+import { makeStore } from '../../region/make.js'
+import type { ZoneLayout } from './layout.js'
+import { Zone } from './zone.js'
+
+/**
+ * Make a store with a layout, in a new file, or in a file or device that is there.
+ *
+ * @param force wipe what is in it; without, only zeros are overwritten
+ * @throws StoreError where that is not allowed or not possible; a file that it made is gone again
+ */
+export const formatZones = (path: string, layout: ZoneLayout, force = false): void =>
+  makeStore(path, { offset: layout.memAddress, length: layout.memSize, force }, (region, epoch) => {
+    // An append of nothing signs a zone.
+    for (const place of layout.zones)
+      new Zone(region, place, layout.endian).append(Buffer.alloc(0), epoch)
+  })

@@ -1,0 +1,274 @@
+/**
+ * A zone of pstore/zone: a ring, or a place for one dump.
+ *
+ * Source: FORMATS.md 3; fs/pstore/zone.c (psz_recover_zone, psz_kmsg_recover_meta, psz_record_write,
+ * psz_kmsg_write_record). Reading changes nothing.
+ */
+import fs from 'node:fs'
+import os from 'node:os'
+import zlib from 'node:zlib'
+import { StoreError } from '../../pstore/errors.js'
+import type { Region } from '../../region/region.js'
+import {
+  formatZoneHeader,
+  isSigned,
+  kmsgHeaderSize,
+  parseKmsgHeader,
+  parseZoneHeader,
+  signatureOf,
+  zoneHeaderSize,
+  type Endian,
+  type KmsgHeader,
+} from './header.js'
+import type { ZonePlace } from './layout.js'
+
+/**
+ * What a zone's header says of it:
+ * - `valid`: it holds bytes
+ * - `empty`: signed, and nothing in it
+ * - `unsigned`: another signature, as on a new disk
+ * - `invalid`: signed, with impossible numbers
+ */
+export type ZoneState = 'valid' | 'empty' | 'unsigned' | 'invalid'
+
+/** A zone's header, checked. */
+export interface ZoneStatus {
+  state: ZoneState
+  /** Number of valid bytes; 0 unless the state is `valid`. */
+  datalen: number
+  /** Where the next byte goes, at most `datalen`; 0 unless the state is `valid`, and for a dump. */
+  start: number
+}
+
+/** How many bytes are looked at at once for a fingerprint. */
+const chunk = Buffer.allocUnsafe(65536)
+/** How often a zone whose header changes while it is read is read again. */
+const tries = 8
+
+/** datalen and start, to be stored at once: a kill never leaves half a header. */
+const numbers = new Uint8Array(8)
+const words = new Uint32Array(numbers.buffer)
+const numbersOffset = 4
+
+/** A u32 in the other byte order. */
+const swap = (n: number): number =>
+  ((n << 24) | ((n & 0xff00) << 8) | ((n >>> 8) & 0xff00) | (n >>> 24)) >>> 0
+
+export class Zone {
+  /** Bytes behind the header. */
+  readonly dataLength: number
+  /** Where the zone's data starts in the region. */
+  readonly #data: number
+  /** How much of the zone tells that another dump, or another piece of a ring, is in it. */
+  readonly #headLength: number
+  /** The zone's byte order is not this machine's. */
+  readonly #foreign: boolean
+  /** The header's numbers as a writer knows them, valid under one hold of the lock. */
+  #epoch = 0
+  #datalen = 0
+  #start = 0
+
+  /**
+   * @param durable what is stored has to outlive this machine, and not only this process: it is
+   *   written through to the disk, as Linux's pstore_blk does
+   */
+  constructor(
+    readonly region: Region,
+    readonly place: ZonePlace,
+    readonly endian: Endian,
+    readonly durable = false,
+  ) {
+    this.dataLength = place.size - zoneHeaderSize
+    this.#data = place.offset + zoneHeaderSize
+    this.#headLength = zoneHeaderSize + (place.kind === 'dmesg' ? kmsgHeaderSize : 0)
+    this.#foreign = endian !== (os.endianness() === 'LE' ? 'little' : 'big')
+  }
+
+  /** Make sense of a header; its numbers are used by nobody before this has checked them. */
+  #parse(head: Buffer): ZoneStatus {
+    const { sig, datalen, start } = parseZoneHeader(head, this.endian)
+    const is = (state: ZoneState): ZoneStatus => ({ state, datalen: 0, start: 0 })
+    if (!isSigned(sig, this.place.kind)) return is('unsigned')
+    if (datalen === 0) return is('empty')
+    if (datalen > this.dataLength) return is('invalid')
+    // Linux does not look at a dump's start.
+    if (this.place.kind === 'dmesg') return { state: 'valid', datalen, start: 0 }
+    // Where start is beyond the valid bytes, Linux fails to read the zone, and all others with it.
+    return start > datalen ? is('invalid') : { state: 'valid', datalen, start }
+  }
+
+  /** The header's bytes, and a dump's own header's, as they stand. */
+  #head(): Buffer {
+    return this.region.load(this.place.offset, this.#headLength)
+  }
+
+  /**
+   * The header alone, checked.
+   *
+   * @throws StoreError (EIO) where the source cannot be read
+   */
+  status(): ZoneStatus {
+    return this.#parse(this.region.load(this.place.offset, zoneHeaderSize))
+  }
+
+  /**
+   * A dmesg zone's second header, also of a dump that was erased; null where there is none.
+   *
+   * @throws StoreError (EIO) where the source cannot be read
+   */
+  kmsgHeader(): KmsgHeader | null {
+    const head = this.#head()
+    const { state } = this.#parse(head)
+    if (state === 'unsigned' || state === 'invalid') return null
+    return parseKmsgHeader(head.subarray(zoneHeaderSize), this.endian)
+  }
+
+  /**
+   * The zone's bytes at one moment: a ring's oldest first, a dump with its header. The caller's own.
+   *
+   * A guest that writes meanwhile takes no lock, so the header is looked at again after the bytes
+   * were copied, and a zone that changed is copied anew, a few times.
+   *
+   * @throws StoreError (EIO) where the source cannot be read
+   */
+  read(): Buffer {
+    let head = this.#head()
+    for (let left = tries; ; left--) {
+      const { datalen, start } = this.#parse(head)
+      const data = this.region.load(this.#data, datalen)
+      const now = this.#head()
+      if (now.equals(head) || left === 0) return unwrap(data, start)
+      head = now
+    }
+  }
+
+  /**
+   * A text that changes when what the zone shows does.
+   *
+   * @throws StoreError (EIO) where the source cannot be read
+   */
+  fingerprint(): string {
+    const head = this.#head()
+    const text = head.toString('latin1')
+    // A ring's size is in its header, and its bytes do not change without it.
+    if (this.place.kind !== 'dmesg') return text
+    let crc = 0
+    const { datalen } = this.#parse(head)
+    for (let at = 0; at < datalen; at += chunk.length) {
+      const n = Math.min(chunk.length, datalen - at)
+      this.region.loadInto(chunk, this.#data + at, n)
+      crc = zlib.crc32(chunk.subarray(0, n), crc)
+    }
+    return `${text}${crc}`
+  }
+
+  /**
+   * Append to a ring, in the order of DESIGN.md 5: bytes, then the header. Linux has the same order,
+   * but stores a ring's wrapped end with a header of its own that hides all older bytes for a moment.
+   *
+   * In a ring that has wrapped, the oldest bytes give way before the header moves: a kill in between
+   * leaves pieces of the new where they were. No header could hide only those (it names a prefix of
+   * the data), and hiding more would lose more.
+   *
+   * @param epoch of the lock that the caller holds (SourceLock.hold)
+   * @throws StoreError (EIO) where the source has become shorter or cannot be written
+   */
+  append(bytes: Uint8Array, epoch: number): void {
+    if (epoch !== this.#epoch) this.#begin(epoch)
+    // Of more than the ring holds, only the end stays.
+    const from = Math.max(0, bytes.length - this.dataLength)
+    const length = bytes.length - from
+    if (length === 0) return
+    const first = Math.min(length, this.dataLength - this.#start)
+    if (first > 0) this.region.store(this.#data + this.#start, bytes, from, from + first)
+    if (first < length) this.region.store(this.#data, bytes, from + first, bytes.length)
+    this.#settle()
+    // In every ring that a writer made, start is datalen until it is full, and this is Linux's sum;
+    // in one that was tampered with, it takes in no stray bytes. At the ring's very end start stays
+    // there, as Linux leaves it.
+    const end = this.#start + length
+    const datalen = Math.max(this.#datalen, Math.min(end, this.dataLength))
+    this.#putNumbers(datalen, end > this.dataLength ? end - this.dataLength : end)
+    this.#settle()
+  }
+
+  /**
+   * Replace what the zone holds by a dump, header included, and zeros behind it, as Linux does. The
+   * old dump goes first: no moment shows a part of each.
+   *
+   * @param dump at most `dataLength` bytes
+   * @param epoch of the lock that the caller holds
+   * @throws StoreError (EIO) where the source has become shorter or cannot be written
+   */
+  replace(dump: Uint8Array, epoch: number): void {
+    if (epoch !== this.#epoch) this.#begin(epoch)
+    const data = Buffer.alloc(this.dataLength)
+    data.set(dump)
+    this.#putNumbers(0, 0)
+    this.#settle()
+    this.region.store(this.#data, data)
+    this.#settle()
+    this.#putNumbers(dump.length, 0)
+    this.#settle()
+  }
+
+  /**
+   * Empty the zone: the signature and the old bytes stay.
+   *
+   * @param epoch of the lock that the caller holds
+   * @throws StoreError (EIO) where the source has become shorter or cannot be written
+   */
+  erase(epoch: number): void {
+    // What is no zone holds no record, and stays as it is.
+    if (this.status().state === 'unsigned') return
+    if (epoch !== this.#epoch) this.#begin(epoch)
+    this.#putNumbers(0, 0)
+    this.#settle()
+  }
+
+  /** Learn where the zone stands. One that Linux would take for new is signed, as Linux does. */
+  #begin(epoch: number): void {
+    this.region.checkSize()
+    const { state, datalen, start } = this.status()
+    if (state === 'unsigned' || state === 'invalid') {
+      // The numbers first: garbage must not become valid by being signed.
+      this.#putNumbers(0, 0)
+      if (state === 'unsigned') this.#sign()
+    }
+    this.#datalen = datalen
+    this.#start = start
+    this.#epoch = epoch
+  }
+
+  #putNumbers(datalen: number, start: number): void {
+    this.#datalen = datalen
+    this.#start = start
+    words[0] = this.#foreign ? swap(datalen) : datalen
+    words[1] = this.#foreign ? swap(start) : start
+    this.region.store(this.place.offset + numbersOffset, numbers)
+  }
+
+  #sign(): void {
+    const sig = signatureOf(this.place.kind)
+    const header = formatZoneHeader({ sig, datalen: 0, start: 0 }, this.endian)
+    this.region.store(this.place.offset, header, 0, numbersOffset)
+  }
+
+  /** Let what was stored reach the disk before anything else is stored. */
+  #settle(): void {
+    if (!this.durable) return
+    try {
+      fs.fdatasyncSync(this.region.fd)
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      throw new StoreError(`${this.region.path}: cannot be written: ${code}`, 'EIO')
+    }
+  }
+}
+
+/** Oldest byte first: `data[start…]`, then `data[0…start)`. The data may be used up. */
+const unwrap = (data: Buffer, start: number): Buffer =>
+  // The oldest byte is first already where the ring has not wrapped, or was filled exactly.
+  start === 0 || start === data.length
+    ? data
+    : Buffer.concat([data.subarray(start), data.subarray(0, start)])

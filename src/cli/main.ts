@@ -1,0 +1,70 @@
+#!/usr/bin/env node
+/** The command line: picks a command, and turns what goes wrong into a line and an exit code. */
+import yargs from 'yargs'
+import { hideBin } from 'yargs/helpers'
+import { StoreError } from '../pstore/errors.js'
+import { cat } from './cat.js'
+import { erase } from './erase.js'
+import { format } from './format.js'
+import { write } from './write.js'
+import { isDaemon, reportFailure } from './daemon.js'
+import { tell } from './errors.js'
+import { ls } from './ls.js'
+import { mount, mount8 } from './mount.js'
+import { dashOptions } from './parameters.js'
+
+/** Exit codes: 1 where something could not be done, 2 where it was not understood. */
+const failed = 1
+const wrongUsage = 2
+
+const fail = (error: unknown): never => {
+  const message =
+    error instanceof StoreError ? error.message : ((error as Error).stack ?? String(error))
+  if (isDaemon()) reportFailure(message)
+  else tell(message)
+  process.exit(failed)
+}
+
+const epilogue = `\
+SOURCE is [DRIVER:]PATH or the name of a backend in the config file. DRIVER is ramoops (the default), \
+zone (pstore_blk), efi or erst; PATH a file, a folder (efi), a block device or a dump.
+
+The layout of a region is what its kernel was booted with: ramoops.record_size=65536 there is \
+--record-size 64K here (or --record_size). Sizes: 65536, 0x10000, 64K, 2M. Where one layout option is \
+given, the others have Linux's defaults (4096; tty 0, ecc 0). Each command's --help lists them.`
+
+process.on('uncaughtException', fail)
+await yargs(dashOptions(hideBin(process.argv)))
+  .scriptName('pstorefs')
+  .usage(
+    '$0 COMMAND SOURCE …\n\nThe last words of a dead machine, as files: ramoops regions in user space.',
+  )
+  .command(mount)
+  .command(ls)
+  .command(cat)
+  .command(format)
+  .command(write)
+  .command(erase)
+  .command(mount8)
+  .parserConfiguration({
+    'duplicate-arguments-array': true,
+    'parse-numbers': false,
+    'parse-positional-numbers': false,
+  })
+  .strict()
+  .demandCommand(1)
+  .recommendCommands()
+  .help()
+  .alias('help', 'h')
+  .version()
+  .alias('version', 'V')
+  .wrap(Math.min(100, process.stdout.columns ?? 80))
+  .epilogue(epilogue)
+  .fail((message, error) => {
+    // yargs throws its own errors only for what was not understood.
+    if (error instanceof Error && error.name !== 'YError') throw error
+    tell(`${(message ?? error.message).replaceAll('\n', ' ')} (see \`pstorefs --help\`)`)
+    process.exit(wrongUsage)
+  })
+  .parseAsync()
+  .catch(fail)

@@ -1,0 +1,108 @@
+/** What stands after -o: mount(8)'s own words, the tree's, and the layout's. */
+import type { AttachOptions } from '../attach.js'
+import type { Subdirs } from '../tree/tree.js'
+import { StoreError } from '../pstore/errors.js'
+import { parameters, parseSize, setParameter } from './parameters.js'
+
+export interface MountRequest {
+  readOnly: boolean
+  subdirs: Subdirs
+  /** `backend=`: which of the configured backends; undefined: the first that attaches. */
+  backend: string | undefined
+  /** The config file. */
+  config: string | undefined
+  /** For the kernel and libfuse, as they spell them. */
+  passed: string[]
+  attach: AttachOptions
+}
+
+/** What the kernel or libfuse knows and gets as it is. */
+const passedOn = new Set(
+  (
+    'nodev dev nosuid suid noexec exec noatime atime relatime sync async dirsync ' +
+    'allow_other allow_root default_permissions nonempty'
+  ).split(' '),
+)
+
+/** What mount(8), fstab and systemd use among themselves. */
+const ignored = new Set(
+  (
+    'defaults rw auto noauto user users nouser owner group nofail _netdev strictatime nodiratime ' +
+    'diratime lazytime nolazytime auto_unmount'
+  ).split(' '),
+)
+const ignoredPrefix = /^(x-|X-|comment=)/
+
+/** Split a list at its commas; `\,` is a comma inside a value. */
+export const splitOptions = (lists: readonly string[]): string[] =>
+  lists
+    .flatMap(list => list.match(/(?:\\.|[^,\\])+/g) ?? [])
+    .map(option => option.replace(/\\([,\\])/g, '$1'))
+
+const none: MountRequest = {
+  readOnly: false,
+  subdirs: 'visible',
+  backend: undefined,
+  config: undefined,
+  passed: [],
+  attach: {},
+}
+
+/** Is this an option without a value? */
+export const isFlag = (name: string): boolean =>
+  name === 'ro' || passedOn.has(name) || ignored.has(name)
+
+const valued = ['subdirs', 'kmsg_bytes', 'backend', 'config']
+
+/**
+ * Make sense of options, as they stand after -o.
+ *
+ * @param defaults what holds where an option says nothing else
+ * @throws StoreError naming an option that nobody knows, or a value that makes no sense
+ */
+export const parseMountOptions = (
+  options: readonly string[],
+  defaults: MountRequest = none,
+): MountRequest => {
+  const request = {
+    ...defaults,
+    passed: [...defaults.passed],
+    attach: { ...defaults.attach },
+  }
+  const backends: string[] = []
+  for (const option of options) {
+    const equals = option.indexOf('=')
+    const name = equals < 0 ? option : option.slice(0, equals)
+    const value = equals < 0 ? undefined : option.slice(equals + 1)
+    if (option === 'ro') request.readOnly = true
+    else if (option === 'rw') request.readOnly = false
+    else if (passedOn.has(option)) request.passed.push(option)
+    else if (ignored.has(option) || ignoredPrefix.test(option)) continue
+    else if (name === 'backend' && value !== undefined) backends.push(value)
+    else if (value !== undefined) takeValue(request, name.replaceAll('-', '_'), value)
+    else if (Object.hasOwn(parameters, name) || valued.includes(name))
+      throw new StoreError(`option ${name}: needs a value: ${name}=…`)
+    else throw unknown(option)
+  }
+  // Given twice it adds up: mount(8) and fstab have no better way to write a comma.
+  if (backends.length) request.backend = backends.join()
+  return request
+}
+
+const unknown = (option: string): StoreError =>
+  new StoreError(`option ${option}: not known (see \`pstorefs mount --help\`)`)
+
+const takeValue = (request: MountRequest, name: string, value: string): void => {
+  if (Object.hasOwn(parameters, name)) setParameter(request.attach, name, value)
+  else if (name === 'subdirs') request.subdirs = parseSubdirs(value)
+  else if (name === 'config') request.config = value
+  // Linux cuts dumps to this; here it has nothing to cut, and is checked only.
+  else if (name === 'kmsg_bytes') parseSize(name, value)
+  else throw unknown(`${name}=${value}`)
+}
+
+export const parseSubdirs = (value: string): Subdirs => {
+  if (value !== 'visible' && value !== 'hidden' && value !== 'off')
+    throw new StoreError(`subdirs ${value}: must be visible, hidden or off`)
+  return value
+}

@@ -1,0 +1,132 @@
+/** Serving a mount: everything between a checked command line and the file system's end. */
+import fs from 'node:fs'
+import path from 'node:path'
+import { attach, parseSource } from '../attach.js'
+import type { Backend } from '../pstore/backend.js'
+import { mount as mountTree } from '../fuse/mount.js'
+import { StoreError } from '../pstore/errors.js'
+import { select } from '../pstore/registry.js'
+import { Tree } from '../tree/tree.js'
+import type { SourceCandidate } from './config.js'
+import { reportReady } from './daemon.js'
+import { tell } from './errors.js'
+import type { MountRequest } from './mount-options.js'
+
+export interface ServeOptions extends MountRequest {
+  /** What `backend=` selects from. */
+  candidates: SourceCandidate[]
+  /** What /proc/mounts shows as the source. */
+  label: string
+  mountpoint: string
+  debug: boolean
+}
+
+/**
+ * Attach, mount, and serve until somebody unmounts; the process ends with the mount.
+ *
+ * @throws StoreError where it cannot be mounted
+ */
+export const serve = async (options: ServeOptions): Promise<never> => {
+  const { subdirs, passed, debug } = options
+  const mountpoint = path.resolve(options.mountpoint)
+  checkFuse()
+  const backends = attachAll(options)
+  checkMountpoint(mountpoint, passed.includes('nonempty'))
+  const nothingWritable = backends.every(backend => backend.readOnly)
+
+  const owner = { uid: process.getuid!(), gid: process.getgid!() }
+  const mounted = await mountTree(new Tree(backends, { subdirs, ...owner }), mountpoint, {
+    source: options.label,
+    options: [...passed, ...(nothingWritable ? ['ro'] : [])],
+    debug,
+    report: tell,
+  })
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
+    process.on(signal, () => {
+      mounted.unmount().catch((error: Error) => tell(`${mountpoint}: ${error.message}`))
+    })
+  // Whoever works in the folder that we were started in can still unmount it.
+  process.chdir('/')
+  reportReady()
+  await mounted.ended
+  for (const backend of backends) backend.close()
+  // libuv still counts on libfuse's threads.
+  process.exit(0)
+}
+
+/** Attach what `backend=` asks for, and tell of what is not as asked. */
+const attachAll = ({ candidates, backend, readOnly }: ServeOptions): Backend[] => {
+  const attachOne = ({ name, source, options }: SourceCandidate): Backend => {
+    // Served from another folder than the one that it was named in.
+    const { driver, path: file } = parseSource(source)
+    const attached = attach(`${driver}:${path.resolve(file)}`, { ...options, name, readOnly })
+    if (attached.readOnly && !readOnly) tell(`${source}: cannot be written: mounted read-only`)
+    return attached
+  }
+  const { attached, failures } = select(candidates, backend, attachOne)
+  for (const { name, error } of failures) tell(`backend ${name}: not attached: ${error.message}`)
+  return attached
+}
+
+/** Say what is missing before libfuse says it in its own words. */
+const checkFuse = (): void => {
+  const device = '/dev/fuse'
+  if (!fs.existsSync(device))
+    throw new StoreError(`${device}: not there: load the kernel's FUSE (modprobe fuse)`)
+  try {
+    fs.accessSync(device, fs.constants.R_OK | fs.constants.W_OK)
+  } catch {
+    throw new StoreError(
+      `${device}: permission denied: only root may mount (or chmod 666 ${device})`,
+    )
+  }
+  // mount(8) leaves no PATH; libfuse looks in the system's own folders anyway.
+  const folders = [...(process.env.PATH ?? '').split(':'), '/usr/bin', '/bin']
+  if (!folders.some(folder => isExecutable(path.join(folder, 'fusermount'))))
+    throw new StoreError('fusermount: not found: install the package fuse3 (or fuse)')
+}
+
+const isExecutable = (file: string): boolean => {
+  try {
+    fs.accessSync(file, fs.constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** The folders that are mounts, from the kernel's own list. */
+const mountpoints = (): string[] =>
+  fs
+    .readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .map(line => line.split(' ')[4] ?? '')
+    .map(field =>
+      field.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8))),
+    )
+
+const checkMountpoint = (mountpoint: string, nonempty: boolean): void => {
+  let names: string[]
+  try {
+    // A path with a link in it is listed under its real name.
+    if (mountpoints().includes(fs.realpathSync(mountpoint)))
+      throw new StoreError(
+        `${mountpoint}: busy: something is mounted there already (umount it first)`,
+      )
+    names = fs.readdirSync(mountpoint)
+  } catch (error) {
+    if (error instanceof StoreError) throw error
+    const { code, message } = error as NodeJS.ErrnoException
+    const why: { [code: string]: string } = {
+      ENOENT: 'no such folder: mkdir it first',
+      ENOTDIR: 'is not a folder',
+      EACCES: 'permission denied',
+      ENOTCONN: 'busy: a dead mount is there (fusermount -u it first)',
+    }
+    throw new StoreError(`${mountpoint}: ${(code && why[code]) ?? message}`)
+  }
+  if (names.length && !nonempty)
+    throw new StoreError(
+      `${mountpoint}: not empty: what is in it would be hidden (-o nonempty does it)`,
+    )
+}

@@ -1,0 +1,75 @@
+/** What SOURCE means in a command: `[DRIVER:]PATH`, or the name of a backend in the config file. */
+import fs from 'node:fs'
+import type { Argv } from 'yargs'
+import { attach, backendName, parseSource, type AttachOptions } from '../attach.js'
+import type { Backend } from '../pstore/backend.js'
+import { StoreError } from '../pstore/errors.js'
+import { defaultConfig, loadConfig, type Config, type SourceCandidate } from './config.js'
+import { parametersOf, withParameters } from './parameters.js'
+
+export interface SourceArgs {
+  source: string
+  config: string | undefined
+}
+
+export const sourceHelp = '[DRIVER:]PATH, or the name of a backend in the config file'
+
+/** Offer `--config` on a command. */
+export const withConfig = <T>(argv: Argv<T>): Argv<T & { config: string | undefined }> =>
+  argv.option('config', {
+    type: 'string',
+    requiresArg: true,
+    describe: `the config file [${defaultConfig}]`,
+  })
+
+/** Offer SOURCE and what says what it is. */
+export const withSource = <T>(argv: Argv<T>): Argv<T & SourceArgs> =>
+  withConfig(withParameters(argv)).positional('source', {
+    type: 'string',
+    demandOption: true,
+    describe: sourceHelp,
+  })
+
+/** The config file that was named; else the usual one, where it is there. */
+export const findConfig = (file: string | undefined): Config | null =>
+  file !== undefined || fs.existsSync(defaultConfig) ? loadConfig(file ?? defaultConfig) : null
+
+/** Could it be a configured name? A path with a slash and one with a driver never are. */
+export const maybeName = (source: string): boolean =>
+  !source.includes('/') && parseSource(source).path === source
+
+/** Options that were given here win over the configured ones. */
+export const withOptions = (
+  candidate: SourceCandidate,
+  options: AttachOptions,
+): SourceCandidate => ({ ...candidate, options: { ...candidate.options, ...options } })
+
+/**
+ * The backend that a SOURCE means.
+ *
+ * @param config the config file that the command line names
+ * @throws StoreError where a file was named, and has no such backend, nor is there a file of that name
+ */
+export const findSource = (
+  source: string,
+  config: string | undefined,
+  options: AttachOptions,
+): SourceCandidate => {
+  if (maybeName(source)) {
+    const found = findConfig(config)
+    const configured = found?.backends.find(({ name }) => name === source)
+    if (configured) return withOptions(configured, options)
+    if (config !== undefined && !fs.existsSync(source))
+      throw new StoreError(`${source}: neither a file nor a backend of ${config}`, 'ENOENT')
+  }
+  return { name: backendName(parseSource(source).driver), source, options }
+}
+
+/** Attach what a command's SOURCE means, with the parameters among its arguments. */
+export const attachSource = (
+  args: SourceArgs,
+  how: Pick<AttachOptions, 'readOnly' | 'map'> = {},
+): Backend => {
+  const { name, source, options } = findSource(args.source, args.config, parametersOf({ ...args }))
+  return attach(source, { ...options, name, ...how })
+}

@@ -1,0 +1,44 @@
+/** The dmesg frontend: a dump as Linux makes one when it dies (fs/pstore/platform.c, pstore_dump). */
+import type { Backend } from '../pstore/backend.js'
+import { packDump, parseTitle, type Reason } from '../pstore/dump.js'
+import { StoreError } from '../pstore/errors.js'
+import { now } from '../pstore/time.js'
+
+export interface DumpOptions {
+  /** Default: panic. */
+  reason?: Reason
+  /** Deflate where it fits. Default: true. */
+  compress?: boolean
+}
+
+/**
+ * Store one dump. Linux counts dumps from 1 after each boot; here the count goes on from the newest
+ * record, since nothing boots in between.
+ *
+ * @throws StoreError where the backend has no place for dumps, or none large enough
+ */
+export const writeDump = (backend: Backend, text: Buffer, options: DumpOptions = {}): void => {
+  const { reason = 'panic', compress = true } = options
+  const title = { reason, count: newestCount(backend) + 1, part: 1 }
+  const room = backend.room('dmesg')
+  if (room === 0) throw new StoreError(`${backend.name}: has no dmesg zone`, 'ENOSPC')
+  // Linux takes a dump without text for the end of all records.
+  if (text.length === 0) throw new StoreError('a dump without text is no record')
+  const packed = packDump(title, text, room, compress)
+  if (!packed)
+    throw new StoreError(`${backend.name}: its dmesg zones are too small for a dump`, 'ENOSPC')
+  backend.write({ type: 'dmesg', time: now(), ...packed })
+}
+
+const newestCount = (backend: Backend): number => {
+  let newest = { sec: 0n, nsec: 0 }
+  let count = 0
+  for (const record of backend.records()) {
+    const { type, time } = record
+    if (type !== 'dmesg' || !time) continue
+    if (time.sec < newest.sec || (time.sec === newest.sec && time.nsec < newest.nsec)) continue
+    newest = time
+    count = parseTitle(backend.read(record))?.count ?? 0
+  }
+  return count
+}

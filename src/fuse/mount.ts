@@ -1,0 +1,291 @@
+/**
+ * A tree, mounted with fuse-native: paths and callbacks on its side, the tree's methods on ours.
+ *
+ * What libfuse and fuse-native do that a reader would not expect is in native-notes/fuse-native.md.
+ */
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import Fuse, { type Operations, type Reply, type ReplyWith, type Stats } from 'fuse-native'
+import type { Attributes, OpenFile, Tree } from '../tree/tree.js'
+import { StoreError } from '../pstore/errors.js'
+import { fromMs, type Timespec } from '../pstore/time.js'
+
+export interface MountOptions {
+  /** What /proc/mounts shows as the source. */
+  source: string
+  /** Mount options for the kernel and libfuse, as mount(8) spells them (`ro`, `allow_other`, …). */
+  options?: string[]
+  /** Print what libfuse does on stderr. */
+  debug?: boolean
+  /** Told of what went wrong in the source while the mount was in use. */
+  report?: (problem: string) => void
+}
+
+/** A mount that answers. */
+export interface Mount {
+  /** Resolves once the file system is gone, whoever unmounted it. */
+  readonly ended: Promise<void>
+  /** Unmount, also where files are open. */
+  unmount(): Promise<void>
+}
+
+/** How often is looked whether somebody else has unmounted, in ms: libfuse tells nobody. */
+const watchInterval = 100
+/** fuse-native keeps libfuse's options in a buffer of 1,024 bytes, and cuts what is longer. */
+const longestOptions = 800
+/** What of it a source's name may take; of a longer path the last part stands for it. */
+const longestSource = 400
+/** What libfuse renames an open file to when it is unlinked; the tree's business is the unlinking. */
+const hiddenName = /^\/(?:[^/]+\/)?\.fuse_hidden[0-9a-f]+$/
+/** A number that is 0 in 32 bits, for fields where fuse-native takes 0 as not given. */
+const zero = 2 ** 32
+
+/**
+ * A time in ms, as fuse-native takes it: an unsigned number. What lies before 1970 or after the year
+ * 287396 is shown as the first or the last moment that there is (native-notes/fuse-native.md).
+ */
+const toMs = ({ sec, nsec }: Timespec): number => {
+  const ms = sec * 1000n + BigInt(Math.floor(nsec / 1_000_000))
+  if (ms < 0n) return 0
+  return ms > Number.MAX_SAFE_INTEGER ? Number.MAX_SAFE_INTEGER : Number(ms)
+}
+
+const toStats = (a: Attributes): Stats => ({
+  ino: a.ino,
+  mode: a.mode,
+  nlink: a.nlink || zero,
+  uid: a.uid,
+  gid: a.gid,
+  size: a.size,
+  dev: 0,
+  rdev: 0,
+  blksize: 4096,
+  blocks: 0,
+  atime: toMs(a.atime),
+  mtime: toMs(a.mtime),
+  ctime: toMs(a.ctime),
+})
+
+/** An errno as fuse-native takes it. */
+const errno = (name: keyof typeof os.constants.errno): number => -os.constants.errno[name]
+
+/** Refuse whatever is asked, with the errno that Linux's pstorefs has for it. */
+const refuse =
+  (name: keyof typeof os.constants.errno) =>
+  (...args: [...unknown[], Reply]): void =>
+    (args.at(-1) as Reply)(errno(name))
+
+/** The tree's answers to what the kernel asks. */
+class TreeOperations implements Operations {
+  readonly #open = new Map<number, { path: string; file: OpenFile }>()
+  /** Open files that were unlinked, by the names that libfuse has for them. */
+  readonly #hidden = new Map<string, OpenFile>()
+  #lastFd = 0
+  constructor(
+    readonly tree: Tree,
+    readonly report: (problem: string) => void,
+  ) {}
+
+  /** Answer with what a piece of work returns, or with the errno of what it throws. */
+  #answer<T>(cb: ReplyWith<T>, work: () => T): void {
+    let result: T
+    try {
+      result = work()
+    } catch (error) {
+      const known = error instanceof StoreError
+      const { message, stack } = error as Error
+      // What nobody foresaw is told whole; what a user asked for in vain is told to the user only.
+      if (!known) this.report(stack ?? message)
+      else if (error.errno === 'EIO') this.report(message)
+      cb(errno(known ? error.errno : 'EIO'))
+      return
+    }
+    cb(0, result)
+  }
+
+  getattr = (path: string, cb: ReplyWith<Stats>): void => {
+    const file = this.#hidden.get(path)
+    this.#answer(cb, () => toStats(file ? file.attributes() : this.tree.getattr(path)))
+  }
+
+  readdir = (path: string, cb: ReplyWith<string[]>): void =>
+    this.#answer(cb, () => this.tree.readdir(path))
+
+  open = (path: string, _flags: number, cb: ReplyWith<number>): void => {
+    // A descriptor of 0 is one that fuse-native forgets.
+    let fd = this.#lastFd
+    do fd = fd === 0x7fffffff ? 1 : fd + 1
+    while (this.#open.has(fd))
+    this.#lastFd = fd
+    this.#answer(cb, () => {
+      this.#open.set(fd, { path, file: this.tree.open(path) })
+      return fd
+    })
+  }
+
+  read = (
+    _path: string,
+    fd: number,
+    buffer: Buffer,
+    length: number,
+    position: number,
+    cb: (result: number) => void,
+  ): void => {
+    const bytes = this.#open.get(fd)?.file.bytes
+    if (!bytes) cb(errno('EBADF'))
+    // Buffer.copy throws where it should start past the end.
+    else cb(position < bytes.length ? bytes.copy(buffer, 0, position, position + length) : 0)
+  }
+
+  release = (_path: string, fd: number, cb: Reply): void => {
+    this.#open.delete(fd)
+    cb(0)
+  }
+
+  unlink = (path: string, cb: Reply): void => {
+    // The last of a file that was unlinked while open: it has been erased already.
+    if (this.#hidden.delete(path)) cb(0)
+    else this.#answer(cb, () => this.tree.unlink(path))
+  }
+
+  rename = (from: string, to: string, cb: Reply): void => {
+    // libfuse's way to unlink a file that is open, so that it stays readable.
+    const open = [...this.#open.values()].find(({ path }) => path === from)
+    if (!open || !hiddenName.test(to)) {
+      cb(errno('EPERM'))
+      return
+    }
+    this.#answer(cb, () => {
+      this.tree.unlink(from)
+      this.#hidden.set(to, open.file)
+    })
+  }
+
+  access = (path: string, mode: number, cb: Reply): void => {
+    // Asked only without default_permissions. Root may do all but execute what nobody may.
+    const execute = 1
+    this.#answer(cb, () => {
+      const { mode: permissions } = this.tree.getattr(path)
+      if (mode & execute && !(permissions & 0o111)) throw new StoreError(path, 'EACCES')
+    })
+  }
+
+  chmod = (path: string, mode: number, cb: Reply): void =>
+    this.#answer(cb, () => this.tree.chmod(path, mode))
+
+  chown = (path: string, uid: number, gid: number, cb: Reply): void => {
+    const unchanged = 0xffffffff
+    const given = (id: number): number | null => (id === unchanged ? null : id)
+    this.#answer(cb, () => this.tree.chown(path, given(uid), given(gid)))
+  }
+
+  utimens = (path: string, atime: unknown, mtime: unknown, cb: Reply): void =>
+    this.#answer(cb, () => this.tree.utimes(path, fromMs(atime as number), fromMs(mtime as number)))
+
+  truncate = (path: string, size: number, cb: Reply): void =>
+    this.#answer(cb, () => this.tree.truncate(path, size))
+
+  ftruncate = (path: string, _fd: number, size: number, cb: Reply): void =>
+    this.#answer(cb, () => this.tree.truncate(path, size))
+
+  /** As Linux's pstorefs: no space, and none used. */
+  statfs = (_path: string, cb: ReplyWith<{ [field: string]: number }>): void =>
+    cb(0, {
+      bsize: 4096,
+      frsize: 4096,
+      blocks: 0,
+      bfree: 0,
+      bavail: 0,
+      files: 0,
+      ffree: 0,
+      favail: 0,
+      fsid: 0,
+      flag: 0,
+      namemax: 255,
+    })
+
+  listxattr = (_path: string, cb: ReplyWith<string[]>): void => cb(0, [])
+
+  // What Linux's pstorefs refuses, with its errnos (test/fixtures/fsops.txt).
+  write = refuse('EINVAL')
+  fsync = refuse('EINVAL')
+  create = refuse('EACCES')
+  mkdir = refuse('EPERM')
+  mknod = refuse('EPERM')
+  symlink = refuse('EPERM')
+  link = refuse('EPERM')
+  rmdir = refuse('EPERM')
+}
+
+/** In libfuse's option list a comma or backslash inside a value is escaped. */
+const escape = (value: string): string => value.replace(/[\\,]/g, '\\$&')
+
+/** The file descriptors of /dev/fuse that this process has open. */
+const fuseDescriptors = (): string[] =>
+  fs.readdirSync('/proc/self/fd').filter(fd => linkOf(fd) === '/dev/fuse')
+const linkOf = (fd: string): string | null => {
+  try {
+    return fs.readlinkSync(`/proc/self/fd/${fd}`)
+  } catch {
+    return null
+  }
+}
+
+/**
+ * Mount a tree.
+ *
+ * @returns once the mount answers
+ * @throws StoreError where it cannot be mounted; libfuse's own words are on stderr by then
+ */
+export const mount = async (
+  tree: Tree,
+  mountpoint: string,
+  { source, options = [], debug = false, report = () => {} }: MountOptions,
+): Promise<Mount> => {
+  const list = [
+    'pstorefs',
+    `fsname=${escape(Buffer.byteLength(source) > longestSource ? path.basename(source) : source)}`,
+    // One inode number for both names of a record.
+    'use_ino',
+    // Each open serves the bytes it found, also past st_size (ftrace's text is longer than that).
+    'direct_io',
+    ...options,
+  ]
+  if (Buffer.byteLength(list.join()) > longestOptions)
+    throw new StoreError(`${mountpoint}: so many options are too long for a mount`)
+  const operations = new TreeOperations(tree, report)
+  const session = new Fuse(mountpoint, operations, {
+    // Every answer is given at once, so none needs a timer.
+    timeout: false,
+    subtype: list.join(),
+    autoUnmount: true,
+    // What the region holds now: nothing is remembered. (0 as a number would be dropped.)
+    attrTimeout: '0.0',
+    entryTimeout: '0.0',
+    debug,
+  })
+  const before = new Set(fuseDescriptors())
+  try {
+    await new Promise<void>((resolve, reject) =>
+      session.mount(error => (error ? reject(error) : resolve())),
+    )
+    // libfuse says so before it has answered the kernel's first request. (Not in this thread: it is
+    // the one that answers.)
+    await fs.promises.stat(mountpoint)
+  } catch (error) {
+    throw new StoreError(`${mountpoint}: cannot be mounted: ${(error as Error).message}`, 'EIO')
+  }
+  // libfuse closes its end when the file system is gone, and that is all it tells of it.
+  const device = fuseDescriptors().find(fd => !before.has(fd))
+  const ended = new Promise<void>(resolve => {
+    const timer = setInterval(() => {
+      if (device !== undefined && linkOf(device) === '/dev/fuse') return
+      clearInterval(timer)
+      resolve()
+    }, watchInterval)
+  })
+  const unmount = (): Promise<void> =>
+    new Promise((resolve, reject) => session.unmount(error => (error ? reject(error) : resolve())))
+  return { ended, unmount }
+}

@@ -1,0 +1,82 @@
+/**
+ * What a store offers to everything above it: the small struct between the drivers and the rest,
+ * as Linux's `struct pstore_info` is.
+ */
+import type { Timespec } from './time.js'
+import type { RecordType } from './types.js'
+
+/** What error correction found in a record's zones, header included. */
+export interface EccState {
+  /** Bytes that were corrected (in a copy: reading never writes). */
+  corrected: number
+  /** Blocks that could not be corrected; their bytes are shown as they are. */
+  bad: number
+}
+
+/** What one file shows, without its bytes. */
+export interface Record {
+  readonly type: RecordType
+  readonly id: bigint
+  /** The file's name, `TYPE-BACKEND-ID[.enc.z]`. */
+  readonly name: string
+  /**
+   * `st_size` as Linux reports it, in bytes. A file's text can be longer (ftrace: the size is that
+   * of the binary records).
+   */
+  readonly size: number
+  /** The record's own time; null where it has none (anything but dmesg). */
+  readonly time: Timespec | null
+  /** True where the bytes are still compressed, because they could not be inflated. */
+  readonly compressed: boolean
+  /** Null where the store keeps no parity. */
+  readonly ecc: EccState | null
+  /**
+   * Changes when the record's bytes on the media change. Two enumerations that give the same
+   * version show the same bytes.
+   */
+  readonly version: string
+}
+
+/** A record to be written: what Linux's frontends hand to a backend. */
+export interface NewRecord {
+  readonly type: RecordType
+  /** A ring's next bytes, or the whole of a dump. */
+  readonly bytes: Uint8Array
+  /** dmesg: when it happened. */
+  readonly time?: Timespec
+  /** dmesg: the bytes are a raw deflate stream. */
+  readonly compressed?: boolean
+}
+
+/** An attached store. Every method may throw a {@link StoreError}; none leaves the store half changed. */
+export interface Backend {
+  /** The configured name, or Linux's own (`ramoops`, `pstore_blk`, …). */
+  readonly name: string
+  /** True where nothing in the source can be changed. */
+  readonly readOnly: boolean
+  /**
+   * The records that the store holds at this moment, in the order in which Linux enumerates them.
+   * Each is looked at when it is asked for, so that a glance at the first costs no more than that.
+   */
+  records(): Generator<Record, void, void>
+  /** The record that a file name stands for at this moment; null where there is none. */
+  record(name: string): Record | null
+  /** A record's bytes, exactly as its file shows them: a snapshot that no later write changes. */
+  read(record: Record): Buffer
+  /** Take a record out of the store for good, as unlink does. */
+  erase(record: Record): void
+  /**
+   * Bytes that one record of this type can hold; 0 where the store has no place for the type.
+   *
+   * For a ring that is its length: a longer text is cut to its end.
+   */
+  room(type: RecordType): number
+  /**
+   * Append to a ring, or store a dump in the next place in turn.
+   *
+   * @returns the number of bytes that were taken
+   */
+  write(record: NewRecord): number
+  /** Release the source. */
+  close(): void
+}

@@ -1,0 +1,33 @@
+/** Compression of dumps: a raw deflate stream, as Linux's pstore writes since 6.6 (FORMATS.md 1.7). */
+import zlib from 'node:zlib'
+
+/**
+ * Inflate a raw deflate stream. What follows the stream's end is ignored, as Linux does.
+ *
+ * @param limit the most bytes that may come out; a longer text counts as broken
+ * @returns null where the stream is broken, cut short or too long
+ */
+export const inflate = (stream: Uint8Array, limit: number): Buffer | null => {
+  try {
+    return zlib.inflateRawSync(stream, { maxOutputLength: limit })
+  } catch {
+    return null
+  }
+}
+
+/** A stored block of nothing. */
+const emptyBlock = Buffer.of(0, 0, 0, 0xff, 0xff)
+
+/**
+ * Deflate into a raw stream that {@link inflate} and Linux read back.
+ *
+ * Linux reads the line before a stream with sscanf, whose `\n` eats any white space that follows: a
+ * short text's stream often starts with 0x0b, and would lose it. Such a stream gets an empty block first.
+ */
+export const deflate = (text: Uint8Array): Buffer => {
+  const stream = zlib.deflateRawSync(text, { level: 9 })
+  return isSpace(stream[0]) ? Buffer.concat([emptyBlock, stream]) : stream
+}
+
+/** isspace() as the kernel's ctype table has it: 0xa0 (Latin-1's no-break space) is one too. */
+export const isSpace = (c: number): boolean => (c >= 9 && c <= 13) || c === 0x20 || c === 0xa0

@@ -1,0 +1,28 @@
+/** Errors that are somebody's to mend: one line, `WHAT: WHY`, and the errno that a file operation gives. */
+
+/** The errnos that this project itself decides on. */
+export type Errno =
+  | 'EPERM'
+  | 'ENOENT'
+  | 'EIO'
+  | 'EACCES'
+  | 'EBUSY'
+  | 'ENOTDIR'
+  | 'EISDIR'
+  | 'EINVAL'
+  | 'ENOSPC'
+  | 'EROFS'
+
+/**
+ * Something about a source, a region or a request that cannot work. Its message is what a person
+ * reads after `pstorefs: `, so it says what to do where that is known.
+ */
+export class StoreError extends Error {
+  override name = 'StoreError'
+  constructor(
+    message: string,
+    readonly errno: Errno = 'EINVAL',
+  ) {
+    super(message)
+  }
+}

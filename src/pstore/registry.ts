@@ -1,0 +1,161 @@
+/**
+ * Which backends are attached, and what goes to all of them: the rules of `backend=` (DESIGN.md 4.2).
+ *
+ * Without it everything is as it always was: the first that works, alone. Who wants several asks for them.
+ */
+import type { Backend } from './backend.js'
+import { StoreError } from './errors.js'
+import { recordTypes, type RecordType } from './types.js'
+
+/** What can be attached, by its name. */
+export interface Candidate {
+  readonly name: string
+}
+
+/** One that could not be attached, and why. */
+export interface Failure {
+  readonly name: string
+  readonly error: StoreError
+}
+
+export interface Selection {
+  /** In the order of `backend=`: the first has its records in the root too. */
+  readonly attached: Backend[]
+  /** Told to the user, and no reason to stop. */
+  readonly failures: Failure[]
+}
+
+/** How many backends one mount can have. */
+export const mostBackends = 1000
+/** How many names or reasons an error lists. */
+const listed = 10
+
+const soundName = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/
+/** What a record's file could be called: a folder of that name could hide it. */
+const recordName = new RegExp(`^(${recordTypes.join('|')}|ttyprobe)-.*-\\d+(\\.enc\\.z)?$`)
+
+/**
+ * Is this a name for a backend? It becomes a folder's, and a part of its files'.
+ *
+ * @returns null, or why it is none
+ */
+export const badName = (name: string): string | null => {
+  if (name === 'all') return 'means every backend in `backend=`'
+  if (!soundName.test(name))
+    return 'no name for a backend: up to 64 letters, digits, _ . and -, a letter or digit first'
+  return recordName.test(name) ? "no name for a backend: it could be a record's" : null
+}
+
+const list = (names: readonly string[], separator: string): string =>
+  names.length > listed
+    ? `${names.slice(0, listed).join(separator)} … (${names.length} in all)`
+    : names.join(separator)
+
+/** Check the names themselves, before anything is attached. */
+const checkNames = (configured: readonly Candidate[]): void => {
+  if (configured.length === 0) throw new StoreError('no backend is configured')
+  if (configured.length > mostBackends)
+    throw new StoreError(`${configured.length} backends: ${mostBackends} at most`)
+  const names = new Set<string>()
+  for (const { name } of configured) {
+    const why = badName(name)
+    if (why) throw new StoreError(`backend '${name}': ${why}`)
+    if (names.has(name)) throw new StoreError(`backend '${name}': two have this name`)
+    names.add(name)
+  }
+}
+
+/** The candidates that a list names, in its order. */
+const named = <C extends Candidate>(configured: readonly C[], wanted: string): C[] => {
+  const byName = new Map(configured.map(candidate => [candidate.name, candidate]))
+  const chosen = new Set<C>()
+  for (const name of wanted.split(',').map(part => part.trim())) {
+    const candidate = byName.get(name)
+    if (!candidate) {
+      const why = name === 'all' ? 'stands alone, without other names' : 'not known'
+      throw new StoreError(`backend '${name}': ${why}: there is ${list([...byName.keys()], ', ')}`)
+    }
+    if (chosen.has(candidate)) throw new StoreError(`backend '${name}': named twice`)
+    chosen.add(candidate)
+  }
+  return [...chosen]
+}
+
+/**
+ * Attach what `backend=` asks for.
+ *
+ * @param configured all that there are, in the order of their configuration
+ * @param wanted `backend=`'s value. Undefined: the first that attaches; `all`: every one, but for those
+ *   that fail; `a,b`: those, in that order, and none may fail
+ * @param attachOne throws a StoreError where it cannot
+ * @throws StoreError where a name is wrong, a named one fails, or none attaches; then none is attached
+ */
+export const select = <C extends Candidate>(
+  configured: readonly C[],
+  wanted: string | undefined,
+  attachOne: (candidate: C) => Backend,
+): Selection => {
+  checkNames(configured)
+  const all = wanted === undefined || wanted === 'all'
+  const attached: Backend[] = []
+  const failures: Failure[] = []
+  try {
+    for (const candidate of all ? configured : named(configured, wanted)) {
+      const { name } = candidate
+      try {
+        attached.push(attachOne(candidate))
+      } catch (error) {
+        if (!(error instanceof StoreError)) throw error
+        if (!all) throw new StoreError(`backend ${name}: ${error.message}`, error.errno)
+        failures.push({ name, error })
+      }
+      if (wanted === undefined && attached.length) break
+    }
+    if (attached.length === 0) throw nothingAttached(failures)
+  } catch (error) {
+    for (const backend of attached) backend.close()
+    throw error
+  }
+  return { attached, failures }
+}
+
+/** Of a single backend its own reason says it all. */
+const nothingAttached = (failures: readonly Failure[]): StoreError =>
+  failures.length === 1
+    ? failures[0].error
+    : new StoreError(
+        `none of ${failures.length} backends can be attached: ` +
+          list(
+            failures.map(({ name, error }) => `${name}: ${error.message}`),
+            '; ',
+          ),
+        failures[0].error.errno,
+      )
+
+/**
+ * Write to every attached backend that has a place for the type. One that fails does not keep the others
+ * from their copy. A store that can only be read is no place for anything.
+ *
+ * @param write what to do with each; returns how many bytes it took
+ * @returns the largest count
+ * @throws the first error, once all have had their turn; StoreError (ENOSPC) where none has a place
+ */
+export const writeToAll = (
+  backends: readonly Backend[],
+  type: RecordType,
+  write: (backend: Backend) => number,
+): number => {
+  const places = backends.filter(backend => !backend.readOnly && backend.room(type) > 0)
+  if (places.length === 0) throw new StoreError(`no backend has a place for ${type}`, 'ENOSPC')
+  const errors: unknown[] = []
+  let largest = 0
+  for (const backend of places) {
+    try {
+      largest = Math.max(largest, write(backend))
+    } catch (error) {
+      errors.push(error)
+    }
+  }
+  if (errors.length) throw errors[0]
+  return largest
+}

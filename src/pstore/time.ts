@@ -1,0 +1,18 @@
+/** Times as the media and stat(2) have them. */
+
+/** Seconds and nanoseconds, unchecked (Linux does not check either). */
+export interface Timespec {
+  /** Seconds since 1970, a signed 64-bit number. */
+  sec: bigint
+  /** 0 … 2^32 − 1: a hostile header can name more than a second's worth. */
+  nsec: number
+}
+
+/** The wall clock. */
+export const now = (): Timespec => fromMs(Date.now())
+
+/** From milliseconds since 1970. */
+export const fromMs = (ms: number): Timespec => ({
+  sec: BigInt(Math.floor(ms / 1000)),
+  nsec: Math.floor(ms % 1000) * 1_000_000,
+})

@@ -1,0 +1,230 @@
+/**
+ * A region: bytes that outlive a crash, inside a source (a file, a block device, a device's memory).
+ *
+ * Regular files and block devices are read with pread(2), never through a mapping: a source that
+ * somebody cuts short then gives EIO, where a mapping would kill the process with SIGBUS, which
+ * JavaScript cannot catch (native-notes/mmap-io.md). Devices that only offer memory (UIO, PCI
+ * resources) are mapped, and so are regions that a writer asked to have mapped: an append through a
+ * mapping costs a fortieth of a pwrite(2).
+ */
+import fs from 'node:fs'
+import { createRequire } from 'node:module'
+import type Mmap from 'mmap-io'
+import { StoreError } from '../pstore/errors.js'
+
+export interface RegionOptions {
+  /** Where the region starts in the source, in bytes. */
+  offset?: number
+  /** The region's length in bytes; unset: to the end of the source. */
+  length?: number
+  /** Open for reading only. Default: for writing too, where the permissions allow it. */
+  readOnly?: boolean
+  /** Map the region, for a writer that appends a lot. Not for one that must outlive a truncation. */
+  map?: boolean
+}
+
+/** Loaded when the first region is mapped: most commands map none, and it takes 40 ms. */
+const mmapIo = (): typeof Mmap => createRequire(import.meta.url)('mmap-io') as typeof Mmap
+
+/** What mmap-io takes: it keeps sizes and offsets in a C int, so larger ones are silently cut. */
+const mmapLimit = 2 ** 31 - 1
+
+const hint: { [code: string]: string } = {
+  ENOENT: 'no such file',
+  EACCES: 'permission denied',
+  EPERM: 'not permitted',
+  ENXIO: 'no such device',
+  EROFS: 'read-only file system',
+}
+
+/** `PATH: WHY` for a failed system call, in words. */
+const explain = (path: string, error: unknown): StoreError => {
+  const { code, message } = error as NodeJS.ErrnoException
+  return new StoreError(
+    `${path}: ${(code && hint[code]) ?? message}`,
+    code === 'EACCES' || code === 'ENOENT' || code === 'EROFS' ? code : 'EIO',
+  )
+}
+
+const open = (path: string, readOnly: boolean): { fd: number; readOnly: boolean } => {
+  if (!readOnly) {
+    try {
+      return { fd: fs.openSync(path, fs.constants.O_RDWR), readOnly }
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      // What cannot be written can still be looked at.
+      if (code !== 'EACCES' && code !== 'EROFS' && code !== 'EPERM') throw explain(path, error)
+    }
+  }
+  try {
+    return { fd: fs.openSync(path, fs.constants.O_RDONLY), readOnly: true }
+  } catch (error) {
+    throw explain(path, error)
+  }
+}
+
+export class Region {
+  /** Length in bytes. */
+  readonly length: number
+  readonly readOnly: boolean
+  /** The open source, for the lock. */
+  readonly fd: number
+  readonly #offset: number
+  /** Null where bytes are moved by pread and pwrite. Starts `#skew` bytes before the region. */
+  #map: Buffer | null = null
+  #skew = 0
+  /** True for what fstat knows the size of: a mapping of it is only touched within that size. */
+  readonly #sized: boolean
+
+  /**
+   * Open a region in a source.
+   *
+   * @throws StoreError where the source cannot be opened, is no file or device, or is shorter than
+   *   what was asked for
+   */
+  constructor(
+    readonly path: string,
+    { offset = 0, length, readOnly = false, map = false }: RegionOptions = {},
+  ) {
+    // A folder opens for reading; a FIFO would wait for a writer: look before opening.
+    let stat: fs.Stats
+    try {
+      stat = fs.statSync(path)
+    } catch (error) {
+      throw explain(path, error)
+    }
+    if (stat.isDirectory()) throw new StoreError(`${path}: is a folder, not a region`)
+    if (stat.isFIFO() || stat.isSocket())
+      throw new StoreError(`${path}: is a pipe or socket, not a region`)
+    const source = open(path, readOnly)
+    this.fd = source.fd
+    this.readOnly = source.readOnly
+    this.#offset = offset
+    this.#sized = stat.isFile() || stat.isBlockDevice()
+    try {
+      const end = stat.isFile() ? fs.fstatSync(this.fd).size : sizeOfDevice(path, stat)
+      if (end === 0) throw new StoreError(`${path}: is empty`)
+      if (end === null && length === undefined)
+        throw new StoreError(`${path}: a device does not tell its size: give mem_size`)
+      if (end !== null && offset >= end)
+        throw new StoreError(
+          `${path}: mem_address ${hex(offset)} is past its end (${hex(end)} bytes)`,
+        )
+      this.length = length ?? end! - offset
+      if (end !== null && offset + this.length > end)
+        throw new StoreError(
+          `${path}: has ${end - offset} bytes${offset ? ` from ${hex(offset)}` : ''}, ` +
+            `its layout needs ${this.length} (mem_size)`,
+        )
+      if (map || !this.#sized) this.#mapIt()
+    } catch (error) {
+      fs.closeSync(this.fd)
+      throw error
+    }
+  }
+
+  #mapIt(): void {
+    const mmap = mmapIo()
+    this.#skew = this.#offset % mmap.PAGESIZE
+    const size = this.#skew + this.length
+    const start = this.#offset - this.#skew
+    if (size > mmapLimit || start > mmapLimit) {
+      if (this.#sized) return
+      throw new StoreError(`${this.path}: a device can be mapped up to 2 GiB only`)
+    }
+    const protection = this.readOnly ? mmap.PROT_READ : mmap.PROT_READ | mmap.PROT_WRITE
+    try {
+      this.#map = mmap.map(size, protection, mmap.MAP_SHARED, this.fd, start)
+    } catch (error) {
+      throw new StoreError(`${this.path}: cannot be mapped: ${(error as Error).message}`, 'EIO')
+    }
+  }
+
+  /**
+   * Copy bytes out of the region.
+   *
+   * @throws StoreError (EIO) where the source has become shorter or cannot be read
+   */
+  load(offset: number, length: number): Buffer {
+    const bytes = Buffer.allocUnsafe(length)
+    this.loadInto(bytes, offset, length)
+    return bytes
+  }
+
+  /** The same into the start of a buffer that the caller keeps. */
+  loadInto(bytes: Buffer, offset: number, length: number): void {
+    if (this.#map) {
+      this.#map.copy(bytes, 0, this.#skew + offset, this.#skew + offset + length)
+      return
+    }
+    let done = 0
+    while (done < length) {
+      let n: number
+      try {
+        n = fs.readSync(this.fd, bytes, done, length - done, this.#offset + offset + done)
+      } catch (error) {
+        throw explain(this.path, error)
+      }
+      if (n === 0) throw this.#shrunk()
+      done += n
+    }
+  }
+
+  /**
+   * Store bytes into the region: the only place where a source is changed.
+   *
+   * A mapped writer must have called {@link checkSize} since it took the lock.
+   */
+  store(offset: number, bytes: Uint8Array, start = 0, end = bytes.length): void {
+    if (this.#map) {
+      // One memmove: a kill leaves no part of a header's numbers behind.
+      const whole = start === 0 && end === bytes.length
+      this.#map.set(whole ? bytes : bytes.subarray(start, end), this.#skew + offset)
+      return
+    }
+    while (start < end) {
+      try {
+        const n = fs.writeSync(this.fd, bytes, start, end - start, this.#offset + offset)
+        start += n
+        offset += n
+      } catch (error) {
+        throw explain(this.path, error)
+      }
+    }
+  }
+
+  /**
+   * Make sure that the source still holds the whole region, before it is written: a store past its
+   * end would be a SIGBUS in a mapping, and would grow a file by pwrite.
+   *
+   * @throws StoreError (EIO) where it has become shorter
+   */
+  checkSize(): void {
+    if (!this.#sized) return
+    const stat = fs.fstatSync(this.fd)
+    if (stat.isFile() && stat.size < this.#offset + this.length) throw this.#shrunk()
+  }
+
+  #shrunk(): StoreError {
+    return new StoreError(`${this.path}: has become shorter than its region`, 'EIO')
+  }
+
+  close(): void {
+    this.#map = null // unmapped when its Buffer is collected
+    fs.closeSync(this.fd)
+  }
+}
+
+const hex = (n: number): string => `0x${n.toString(16)}`
+
+/** A block device's size from sysfs (st_size is 0); null for devices that have none to tell. */
+const sizeOfDevice = (path: string, stat: fs.Stats): number | null => {
+  if (!stat.isBlockDevice()) return stat.size || null
+  const major = (stat.rdev >>> 8) & 0xfff
+  const minor = (stat.rdev & 0xff) | ((stat.rdev >>> 12) & 0xfff00)
+  try {
+    return Number(fs.readFileSync(`/sys/dev/block/${major}:${minor}/size`, 'latin1')) * 512
+  } catch {
+    throw new StoreError(`${path}: cannot find out the device's size: give mem_size`)
+  }
+}

@@ -1,0 +1,251 @@
+/**
+ * pstorefs's tree: which names there are, what they link to, and their attributes.
+ *
+ * It knows records, and neither FUSE nor what lies on the media. Source: FORMATS.md 2, DESIGN.md 4.2.
+ */
+import type { Backend, Record } from '../pstore/backend.js'
+import { StoreError } from '../pstore/errors.js'
+import { now, type Timespec } from '../pstore/time.js'
+
+/** Whether a backend's folder is listed, only opened by name, or not there at all. */
+export type Subdirs = 'visible' | 'hidden' | 'off'
+
+export interface TreeOptions {
+  /** Default: visible. */
+  subdirs?: Subdirs
+  /** Owner of everything. Default: root, as in Linux. */
+  uid?: number
+  gid?: number
+}
+
+/** What stat(2) shows. */
+export interface Attributes {
+  ino: number
+  /** Type and permissions, as st_mode. */
+  mode: number
+  nlink: number
+  uid: number
+  gid: number
+  size: number
+  atime: Timespec
+  mtime: Timespec
+  ctime: Timespec
+}
+
+/** What chmod, chown, utimes and truncate change; it lasts as long as the mount. */
+interface Inode {
+  readonly ino: number
+  mode: number
+  uid: number
+  gid: number
+  atime: Timespec
+  mtime: Timespec
+  ctime: Timespec
+}
+
+interface FileInode extends Inode {
+  /** The record's bytes, of which this inode has been told (Record.version). */
+  version: string
+  /** What truncate set; the bytes stay. */
+  size: number | null
+}
+
+/** A name resolved. */
+type Node =
+  | { kind: 'root' | 'folder'; inode: Inode; backend: Backend | null }
+  | { kind: 'file'; inode: FileInode; backend: Backend; record: Record }
+
+/** An open file: the bytes that it had when it was opened. */
+export interface OpenFile {
+  readonly bytes: Buffer
+  /** fstat(2): also of a file whose names are gone. */
+  attributes(): Attributes
+}
+
+const directory = 0o040000
+const regular = 0o100000
+const directoryMode = directory | 0o750
+const fileMode = regular | 0o444
+const permissions = 0o7777
+
+const notThere = (path: string): StoreError => new StoreError(`${path}: no such file`, 'ENOENT')
+
+/** Does a backend's folder show something? One that cannot be read says so when it is opened. */
+const holdsRecord = (backend: Backend): boolean => {
+  try {
+    return !backend.records().next().done
+  } catch (error) {
+    if (error instanceof StoreError) return true
+    throw error
+  }
+}
+
+export class Tree {
+  readonly #backends: readonly Backend[]
+  readonly #subdirs: Subdirs
+  readonly #uid: number
+  readonly #gid: number
+  #lastIno = 0
+  readonly #root: Inode
+  readonly #folders = new Map<string, { backend: Backend; inode: Inode }>()
+  /** By backend, then by file name: only of records that were there when last looked at. */
+  readonly #files = new Map<Backend, Map<string, FileInode>>()
+
+  constructor(
+    backends: readonly Backend[],
+    { subdirs = 'visible', uid = 0, gid = 0 }: TreeOptions = {},
+  ) {
+    this.#backends = backends
+    this.#subdirs = subdirs
+    this.#uid = uid
+    this.#gid = gid
+    this.#root = this.#newInode(directoryMode)
+    for (const backend of backends) {
+      this.#folders.set(backend.name, { backend, inode: this.#newInode(directoryMode) })
+      this.#files.set(backend, new Map())
+    }
+  }
+
+  #newInode(mode: number): Inode {
+    const time = now()
+    const ino = ++this.#lastIno
+    return { ino, mode, uid: this.#uid, gid: this.#gid, atime: time, mtime: time, ctime: time }
+  }
+
+  /** The inode of a record, brought up to date with it. */
+  #fileInode(backend: Backend, record: Record): FileInode {
+    const files = this.#files.get(backend)!
+    let inode = files.get(record.name)
+    // A ring grows; a dump is replaced by another, which is another file.
+    if (!inode || (inode.version !== record.version && record.time)) {
+      inode = { ...this.#newInode(fileMode), version: record.version, size: null }
+      if (record.time) inode.mtime = inode.ctime = record.time
+      files.set(record.name, inode)
+    } else if (inode.version !== record.version) {
+      inode.version = record.version
+      inode.size = null
+      inode.mtime = inode.ctime = now()
+    }
+    return inode
+  }
+
+  /** Find a path (`/`, `/NAME`, `/BACKEND/NAME`); throws ENOENT or ENOTDIR. */
+  #resolve(path: string): Node {
+    const [, first = '', second, ...rest] = path.split('/')
+    if (first === '') return { kind: 'root', inode: this.#root, backend: this.#backends[0] ?? null }
+    const folder = this.#subdirs === 'off' ? undefined : this.#folders.get(first)
+    if (!folder && second !== undefined) {
+      this.#file(this.#backends[0], first, path)
+      throw new StoreError(`${path}: not a folder`, 'ENOTDIR')
+    }
+    if (folder && second === undefined) return { kind: 'folder', ...folder }
+    if (rest.length) throw notThere(path)
+    return this.#file(folder ? folder.backend : this.#backends[0], second ?? first, path)
+  }
+
+  #file(backend: Backend | undefined, name: string, path: string): Node {
+    const record = backend?.record(name)
+    if (!backend || !record) {
+      if (backend) this.#files.get(backend)!.delete(name)
+      throw notThere(path)
+    }
+    return { kind: 'file', backend, record, inode: this.#fileInode(backend, record) }
+  }
+
+  /** The names of a file: one in the folder, and one in the root for the first backend's. */
+  #links(backend: Backend): number {
+    return backend === this.#backends[0] && this.#subdirs !== 'off' ? 2 : 1
+  }
+
+  /** The folders that a listing of the root shows: those that hold a record. */
+  #listed(): string[] {
+    if (this.#subdirs !== 'visible') return []
+    return this.#backends.filter(holdsRecord).map(({ name }) => name)
+  }
+
+  #attributes(node: Node): Attributes {
+    const { ino, mode, uid, gid, atime, mtime, ctime } = node.inode
+    const common = { ino, mode, uid, gid, atime, mtime, ctime }
+    if (node.kind === 'file')
+      return {
+        ...common,
+        nlink: this.#links(node.backend),
+        size: node.inode.size ?? node.record.size,
+      }
+    const nlink = node.kind === 'root' ? 2 + this.#listed().length : 2
+    return { ...common, nlink, size: 0 }
+  }
+
+  /** stat(2). Throws ENOENT. */
+  getattr(path: string): Attributes {
+    return this.#attributes(this.#resolve(path))
+  }
+
+  /** A folder's names, as Linux lists them: the newest first. Throws ENOENT. */
+  readdir(path: string): string[] {
+    const node = this.#resolve(path)
+    if (node.kind === 'file') throw new StoreError(`${path}: not a folder`, 'ENOTDIR')
+    const names = ['.', '..']
+    if (node.backend) {
+      const found = Array.from(node.backend.records(), ({ name }) => name)
+      names.push(...found.toReversed())
+      this.#forgetAllBut(node.backend, new Set(found))
+    }
+    return node.kind === 'root' ? names.concat(this.#listed()) : names
+  }
+
+  #forgetAllBut(backend: Backend, names: Set<string>): void {
+    const files = this.#files.get(backend)!
+    for (const name of files.keys()) if (!names.has(name)) files.delete(name)
+  }
+
+  /** Open a file: its bytes as they are now. Throws ENOENT, EISDIR, EIO. */
+  open(path: string): OpenFile {
+    const node = this.#resolve(path)
+    if (node.kind !== 'file') throw new StoreError(`${path}: is a folder`, 'EISDIR')
+    const { backend, record, inode } = node
+    const bytes = backend.read(record)
+    const attributes = (): Attributes => {
+      const named = this.#files.get(backend)!.get(record.name) === inode
+      return { ...this.#attributes(node), ...(named ? {} : { nlink: 0 }) }
+    }
+    return { bytes, attributes }
+  }
+
+  /** Erase a record in its backend; all of its names go. Throws ENOENT, EPERM, EROFS, EIO. */
+  unlink(path: string): void {
+    const node = this.#resolve(path)
+    if (node.kind !== 'file') throw new StoreError(`${path}: is a folder`, 'EPERM')
+    node.backend.erase(node.record)
+    this.#files.get(node.backend)!.delete(node.record.name)
+  }
+
+  chmod(path: string, mode: number): void {
+    const { inode } = this.#resolve(path)
+    inode.mode = (inode.mode & ~permissions) | (mode & permissions)
+    inode.ctime = now()
+  }
+
+  /** Null leaves an owner as it is. */
+  chown(path: string, uid: number | null, gid: number | null): void {
+    const { inode } = this.#resolve(path)
+    inode.uid = uid ?? inode.uid
+    inode.gid = gid ?? inode.gid
+    inode.ctime = now()
+  }
+
+  utimes(path: string, atime: Timespec, mtime: Timespec): void {
+    const { inode } = this.#resolve(path)
+    inode.atime = atime
+    inode.mtime = mtime
+    inode.ctime = now()
+  }
+
+  /** As in Linux: the size that stat(2) shows, and nothing else. */
+  truncate(path: string, size: number): void {
+    const node = this.#resolve(path)
+    if (node.kind !== 'file') throw new StoreError(`${path}: is a folder`, 'EISDIR')
+    node.inode.size = size
+    node.inode.mtime = node.inode.ctime = now()
+  }
+}

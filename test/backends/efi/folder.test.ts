@@ -1,0 +1,293 @@
+/** efivarfs, as far as an ordinary folder can stand for it. */
+import fs from 'node:fs'
+import path from 'node:path'
+import t from 'tap'
+import { deflate } from '#src/pstore/deflate.js'
+import { run } from '../../program.js'
+import { attached, errnoOf, makeFolder, shown, varFile, withAttributes } from './stores.js'
+
+const one = varFile('dump-type0-1-1-1700000000-D')
+const two = varFile('dump-type0-2-1-1700000000-D')
+const nameOne = 'dmesg-efi_pstore-170000000001001'
+
+t.test('only regular files of Linux with something in them', async t => {
+  const made = makeFolder(t, {
+    [one]: 'text',
+    [varFile('dump-type0-3-1-1700000000-D')]: '',
+    [varFile('dump-type0-4-1-1700000000-D')]: 'x'.repeat(65536),
+    [varFile('dump-type0-5-1-1700000000-D')]: 'x'.repeat(65537),
+    [varFile('dump-type12-1-1-1700000000-D')]: 'unknown type',
+    [varFile('dump-type0-6-1-1700000000-D\n')]: 'control character',
+    [varFile('\u00e4dump-type0-6-1-1700000000-D')]: 'letter',
+    'dump-type0-7-1-1700000000-D-8be4df61-93ca-11d2-aa0d-00e098032b8c': 'of another vendor',
+    'dump-type0-8-1-1700000000-D': 'no vendor',
+  })
+  const secret = path.join(makeFolder(t, { secret: 'secret' }), 'secret')
+  fs.symlinkSync(secret, path.join(made, varFile('dump-type0-9-1-1700000000-D')))
+  fs.mkdirSync(path.join(made, varFile('dump-type0-10-1-1700000000-D')))
+  run('mkfifo', [path.join(made, varFile('dump-type0-11-1-1700000000-D'))])
+  fs.writeFileSync(path.join(made, varFile('dump-type0-12-1-1700000000-D')), '\x07\0')
+  // A name that is no UTF-8.
+  fs.writeFileSync(Buffer.from(`${made}/dump-type0-1-1-9-\xff${varFile('')}`, 'latin1'), 'latin1')
+  const backend = attached(t, made)
+  t.same(shown(backend), {
+    [nameOne]: 'text',
+    'dmesg-efi_pstore-170000000004001': 'x'.repeat(65536),
+  })
+})
+
+t.test('what is replaced by a link or a FIFO is not followed', async t => {
+  const made = makeFolder(t, { [one]: 'text' })
+  const secret = path.join(makeFolder(t, { secret: 'text' }), 'secret')
+  const backend = attached(t, made)
+  for (const replace of [
+    (): void => fs.symlinkSync(secret, path.join(made, one)),
+    (): void => void run('mkfifo', [path.join(made, one)]),
+    (): void => fs.mkdirSync(path.join(made, one)),
+  ]) {
+    fs.rmSync(path.join(made, one), { recursive: true })
+    fs.writeFileSync(path.join(made, one), withAttributes('text'))
+    const record = backend.record(nameOne)!
+    const [variable] = backend.source.variables()
+    fs.rmSync(path.join(made, one))
+    replace()
+    t.equal(backend.source.read(variable), null)
+    t.equal(
+      errnoOf(() => backend.read(record)),
+      'ENOENT',
+    )
+    t.equal(backend.record(nameOne), null)
+  }
+})
+
+t.test('order: dump by dump, part by part, whatever the names sort to', async t => {
+  const names = [
+    'dump-type0-1-7-1600000000',
+    'dump-type0-1-1-1700000000-C',
+    'dump-type0-2-1-1700000000-C',
+    'dump-type0-10-1-1700000000-C',
+    'dump-type0-1-2-1700000000-D',
+    'dump-type0-2-2-1700000000-D',
+    'dump-type0-1-1-1700000001-D',
+  ]
+  const files = Object.fromEntries(names.toReversed().map(name => [varFile(name), name]))
+  const backend = attached(t, makeFolder(t, files))
+  // These are no streams, so that they are shown as they are.
+  t.same(Object.values(shown(backend)), names)
+})
+
+t.test('two variables of one file name: the same one each time, then the other', async t => {
+  const made = makeFolder(t, {
+    [varFile('dump-type0-1-1-1700000000-D')]: 'with the letter',
+    [varFile('dump-type0-1-1-1700000000')]: 'without',
+  })
+  const backend = attached(t, made)
+  t.same(shown(backend), { [nameOne]: 'without' })
+  backend.erase(backend.record(nameOne)!)
+  t.same(shown(backend), { [nameOne]: 'with the letter' })
+  backend.erase(backend.record(nameOne)!)
+  t.same(fs.readdirSync(made), [])
+})
+
+t.test('compressed, and no longer so', async t => {
+  const text = Buffer.from(`Panic#1 Part1\n${'<6>all is well\n'.repeat(100)}`)
+  const limit = 3 * 1024
+  const compressed = (part: number): string => varFile(`dump-type0-${part}-1-1700000000-C`)
+  const stream = deflate(text)
+  const made = makeFolder(t, {
+    [compressed(1)]: stream,
+    [compressed(2)]: stream.subarray(0, -1),
+    [compressed(3)]: deflate(Buffer.alloc(limit)),
+    [compressed(4)]: deflate(Buffer.alloc(limit + 1)),
+    [compressed(5)]: Buffer.concat([stream, Buffer.from('trailing')]),
+    // A kernel with a larger record_size.
+    [compressed(6)]: Buffer.concat([deflate(Buffer.alloc(3 * 4096)), Buffer.alloc(4096)]).subarray(
+      0,
+      4096,
+    ),
+  })
+  const backend = attached(t, made)
+  const facts = Array.from(backend.records(), record => {
+    const { name, size, compressed } = record
+    t.equal(backend.read(record).length, size)
+    return [name.slice('dmesg-efi_pstore-1700000000'.length), size, compressed]
+  })
+  t.same(facts, [
+    ['01001', text.length, false],
+    ['02001.enc.z', stream.length - 1, true],
+    ['03001', limit, false],
+    ['04001.enc.z', deflate(Buffer.alloc(limit + 1)).length, true],
+    ['05001', text.length, false],
+    ['06001', 3 * 4096, false],
+  ])
+  t.equal(backend.record('dmesg-efi_pstore-170000000002001'), null, 'not under the other name')
+  t.equal(backend.record('dmesg-efi_pstore-170000000001001.enc.z'), null)
+  backend.erase(backend.record('dmesg-efi_pstore-170000000002001.enc.z')!)
+  t.notOk(fs.existsSync(path.join(made, compressed(2))))
+})
+
+t.test('times', async t => {
+  const backend = attached(
+    t,
+    makeFolder(t, {
+      [varFile('dump-type0-1-1-0-D')]: 'none',
+      [varFile('dump-type0-1-1-1700000000-D')]: 'some',
+      [varFile('dump-type0-1-1-18446744073709551615-D')]: 'before 1970',
+    }),
+  )
+  t.same(
+    Array.from(backend.records(), ({ time }) => time),
+    [null, { sec: 1700000000n, nsec: 0 }, { sec: -1n, nsec: 0 }],
+  )
+})
+
+t.test('what others do is seen', async t => {
+  const made = makeFolder(t, { [one]: 'text' })
+  const backend = attached(t, made)
+  t.same(Object.values(shown(backend)), ['text'])
+  const { version } = backend.record(nameOne)!
+  fs.writeFileSync(path.join(made, two), withAttributes('more'))
+  t.same(Object.values(shown(backend)), ['text', 'more'])
+  const record = backend.record(nameOne)!
+  t.equal(record.version, version)
+  fs.unlinkSync(path.join(made, one))
+  t.equal(
+    errnoOf(() => backend.read(record)),
+    'ENOENT',
+  )
+  t.equal(
+    errnoOf(() => backend.erase(record)),
+    'ENOENT',
+  )
+  fs.rmSync(made, { recursive: true })
+  t.equal(
+    errnoOf(() => [...backend.records()]),
+    'EIO',
+  )
+})
+
+t.test('writing a part of a dump', async t => {
+  const made = makeFolder(t, {})
+  const backend = attached(t, made)
+  const time = { sec: 1700000000n, nsec: 999 }
+  t.equal(backend.room('dmesg'), 1024)
+  t.equal(backend.room('console'), 0)
+  const write = (bytes: Buffer, compressed?: boolean): number =>
+    backend.write({
+      type: 'dmesg',
+      bytes,
+      time,
+      ...(compressed === undefined ? {} : { compressed }),
+    })
+  const text = Buffer.from('Oops#3 Part2\n<1>text\n')
+  t.equal(write(text), text.length)
+  t.ok(
+    fs
+      .readFileSync(path.join(made, varFile('dump-type0-2-3-1700000000-D')))
+      .equals(withAttributes(text)),
+  )
+  // The first line counts wherever it is.
+  const stream = deflate(Buffer.from('Panic#4 Part12\n<1>text\n'))
+  write(stream, true)
+  t.ok(
+    fs
+      .readFileSync(path.join(made, varFile('dump-type0-12-4-1700000000-C')))
+      .equals(withAttributes(stream)),
+  )
+  write(Buffer.alloc(1024, 'x'))
+  t.ok(fs.existsSync(path.join(made, varFile('dump-type0-1-1-1700000000-D'))))
+  // None is overwritten, and none is hidden behind another.
+  write(Buffer.from('Oops#3 Part2\nanother'))
+  write(deflate(Buffer.from('Oops#3 Part2\na third')), true)
+  t.same(Object.keys(shown(backend)), [
+    'dmesg-efi_pstore-170000000001001',
+    'dmesg-efi_pstore-170000000002003',
+    'dmesg-efi_pstore-170000000002004',
+    'dmesg-efi_pstore-170000000012004',
+    'dmesg-efi_pstore-170000000002005',
+  ])
+  t.equal(
+    errnoOf(() => write(Buffer.alloc(1025))),
+    'ENOSPC',
+  )
+  t.equal(
+    errnoOf(() => write(Buffer.alloc(0))),
+    'EINVAL',
+  )
+  t.equal(
+    errnoOf(() => backend.write({ type: 'console', bytes: text })),
+    'ENOSPC',
+  )
+  t.equal(fs.readdirSync(made).length, 5)
+})
+
+t.test('a link in the place of a new variable is not written through', async t => {
+  const made = makeFolder(t, {})
+  const target = path.join(makeFolder(t, {}), 'target')
+  fs.symlinkSync(target, path.join(made, one))
+  const backend = attached(t, made)
+  backend.write({ type: 'dmesg', bytes: Buffer.from('x'), time: { sec: 1700000000n, nsec: 0 } })
+  t.notOk(fs.existsSync(target))
+  t.same(shown(backend), { 'dmesg-efi_pstore-170000000001002': 'x' })
+})
+
+t.test('read-only', async t => {
+  const made = makeFolder(t, { [one]: 'text' })
+  const backend = attached(t, made, { readOnly: true, name: 'guest' })
+  t.equal(backend.readOnly, true)
+  const record = backend.record('dmesg-guest-170000000001001')!
+  t.equal(
+    errnoOf(() => backend.erase(record)),
+    'EROFS',
+  )
+  t.equal(
+    errnoOf(() => backend.write({ type: 'dmesg', bytes: Buffer.from('x') })),
+    'EROFS',
+  )
+  t.same(fs.readdirSync(made), [one])
+})
+
+/** Set a file's flag while something is done; false where that cannot be (no root, no such flags). */
+const withFlag = (flag: 'i' | 'a', of: string, work: () => void): boolean => {
+  if (run('sh', ['-c', 'chattr "+$0" "$1"', flag, of]).status !== 0) return false
+  try {
+    work()
+  } finally {
+    run('sh', ['-c', 'chattr "-$0" "$1"', flag, of])
+  }
+  return true
+}
+
+t.test('an immutable variable can be erased', async t => {
+  const made = makeFolder(t, { [one]: 'text' })
+  const file = path.join(made, one)
+  const tried = withFlag('i', file, () => {
+    t.throws(() => fs.unlinkSync(file), { code: 'EPERM' })
+    const backend = attached(t, made)
+    backend.erase(backend.record(nameOne)!)
+    t.notOk(fs.existsSync(file))
+  })
+  if (!tried) t.comment('files cannot be made immutable here')
+})
+
+t.test('what cannot be erased says so, and is as it was', async t => {
+  const made = makeFolder(t, { [one]: 'text' })
+  const file = path.join(made, one)
+  const backend = attached(t, made)
+  const refused = (): void => {
+    t.equal(
+      errnoOf(() => backend.erase(backend.record(nameOne)!)),
+      'EPERM',
+    )
+    t.same(shown(backend), { [nameOne]: 'text' })
+  }
+  const tried = withFlag('a', made, () => {
+    refused()
+    fs.closeSync(fs.openSync(file, 'r+'))
+    withFlag('i', file, () => {
+      refused()
+      t.throws(() => fs.openSync(file, 'r+'), { code: 'EPERM' }, 'immutable again')
+    })
+  })
+  if (!tried) t.comment('folders cannot be made append-only here')
+})

@@ -1,0 +1,90 @@
+/** Hand-made variable stores and folders, for tests. */
+import fs from 'node:fs'
+import path from 'node:path'
+import type { Test } from 'tap'
+import { attachEfi, type EfiBackend, type EfiOptions } from '#src/backends/efi/backend.js'
+import {
+  alignVariable,
+  encodeStoreHeader,
+  encodeVariable,
+  encodeVolumeHeader,
+} from '#src/backends/efi/format.js'
+import { vendorGuid } from '#src/backends/efi/names.js'
+import { StoreError, type Errno } from '#src/pstore/errors.js'
+import { file, folder } from '../../program.js'
+
+export interface Made {
+  name: string
+  data?: Uint8Array | string
+  vendor?: string
+  state?: number
+}
+
+export interface Store {
+  bytes: Buffer
+  /** Where each variable starts. */
+  offsets: number[]
+}
+
+/** A volume with these variables, erased flash after them. */
+export const makeStore = (
+  variables: Made[],
+  { authenticated = true, length = 64 * 1024 } = {},
+): Store => {
+  const bytes = Buffer.alloc(length, 0xff)
+  const volume = encodeVolumeHeader(length)
+  const header = encodeStoreHeader({ authenticated, size: length - volume.length - 4096 })
+  bytes.set(volume)
+  bytes.set(header, volume.length)
+  let at = volume.length + header.length
+  const offsets = variables.map(({ data = 'text', vendor = vendorGuid, ...rest }) => {
+    const made = encodeVariable({ data: Buffer.from(data), vendor, ...rest }, authenticated)
+    const offset = at
+    bytes.set(made, at)
+    at = alignVariable(at + made.length)
+    return offset
+  })
+  return { bytes, offsets }
+}
+
+/** Attach; closed when the test ends. */
+export const attached = (t: Test, source: string, options?: EfiOptions): EfiBackend => {
+  const backend = attachEfi(source, options)
+  t.teardown(() => backend.close())
+  return backend
+}
+
+/** Attach to a store's bytes. */
+export const attachedTo = (t: Test, bytes: Uint8Array): EfiBackend =>
+  attached(t, file(t, bytes, 'VARS.fd'))
+
+/** A folder with these files: attributes and data. */
+export const makeFolder = (t: Test, files: { [name: string]: string | Uint8Array }): string => {
+  const made = folder(t)
+  for (const [name, data] of Object.entries(files))
+    fs.writeFileSync(path.join(made, name), withAttributes(data))
+  return made
+}
+
+export const withAttributes = (data: string | Uint8Array): Buffer =>
+  Buffer.concat([Buffer.from([7, 0, 0, 0]), Buffer.from(data)])
+
+/** The errno with which something is refused; null where it is done. */
+export const errnoOf = (work: () => void): Errno | null => {
+  try {
+    work()
+    return null
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error
+    return error.errno
+  }
+}
+
+/** File names and contents. */
+export const shown = (backend: EfiBackend): { [name: string]: string } =>
+  Object.fromEntries(
+    Array.from(backend.records(), record => [record.name, backend.read(record).toString('latin1')]),
+  )
+
+/** The name of a dump's variable in efivarfs. */
+export const varFile = (name: string): string => `${name}-${vendorGuid}`

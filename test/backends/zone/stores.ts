@@ -1,0 +1,103 @@
+/** Stores for the tests of pstore/zone, and how the tests look at them. */
+import path from 'node:path'
+import type { Test } from 'tap'
+import { ZoneBackend, type FtraceText } from '#src/backends/zone/backend.js'
+import { formatZones } from '#src/backends/zone/format.js'
+import { makeZoneLayout, type ZoneLayout, type ZoneParameters } from '#src/backends/zone/layout.js'
+import { mergeFtrace, recordSize, renderFtrace } from '#src/frontends/ftrace.js'
+import { loadSymbols } from '#src/frontends/kallsyms.js'
+import type { NewRecord } from '#src/pstore/backend.js'
+import { StoreError, type Errno } from '#src/pstore/errors.js'
+import { Region } from '#src/region/region.js'
+import { fixtureFolder, type Fixture } from '../../fixtures.js'
+import { folder } from '../../program.js'
+
+const symbols = loadSymbols(path.join(fixtureFolder, 'kallsyms.gz'))
+
+export const ftrace: FtraceText = {
+  recordSize,
+  merge: mergeFtrace,
+  render: (records, endian) => renderFtrace(records, endian, symbols),
+}
+
+/** A fixture's layout, whose sizes are KiB. */
+export const layoutOf = ({ layout }: Pick<Fixture, 'layout'>): ZoneLayout => {
+  const { kmsg_size = 0, pmsg_size = 0, console_size = 0, ftrace_size = 0, cpus = 1 } = layout
+  return makeZoneLayout(
+    {
+      kmsg_size: kmsg_size << 10,
+      pmsg_size: pmsg_size << 10,
+      console_size: console_size << 10,
+      ftrace_size: ftrace_size << 10,
+      cpus,
+    },
+    layout.mem_size,
+  )
+}
+
+/** Three places for dumps behind a ring of each kind. */
+export const small: ZoneParameters = {
+  kmsg_size: 4096,
+  pmsg_size: 4096,
+  console_size: 4096,
+  tty_size: 4096,
+  ftrace_size: 4096,
+  cpus: 2,
+}
+
+/** An empty store in a file of the test's own. */
+export const make = (
+  t: Test,
+  parameters: ZoneParameters = small,
+  size = 7 * 4096,
+): { path: string; layout: ZoneLayout } => {
+  const path = `${folder(t)}/disk.img`
+  const layout = makeZoneLayout(parameters, size)
+  formatZones(path, layout)
+  return { path, layout }
+}
+
+export const attach = (
+  t: Test,
+  path: string,
+  layout: ZoneLayout,
+  readOnly = false,
+): ZoneBackend => {
+  const backend = new ZoneBackend(new Region(path, { readOnly }), layout, ftrace)
+  t.teardown(() => backend.close())
+  return backend
+}
+
+export const names = (backend: ZoneBackend): string[] =>
+  Array.from(backend.records(), ({ name }) => name)
+
+/** A record's bytes as text, a character a byte. */
+export const textOf = (backend: ZoneBackend, name: string): string =>
+  backend.read(backend.record(name)!).toString('latin1')
+
+export const dump = (text: string, sec: bigint, more: Partial<NewRecord> = {}): NewRecord => ({
+  type: 'dmesg',
+  bytes: Buffer.from(text),
+  time: { sec, nsec: 0 },
+  ...more,
+})
+
+/** What is done must fail with a StoreError of this errno. */
+export const throws = (t: Test, errno: Errno, work: () => unknown): void => {
+  try {
+    work()
+    t.fail(`no ${errno}`)
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error
+    t.equal(error.errno, errno, error.message)
+  }
+}
+
+/** A region that notes each store, for a replay of every prefix of them. */
+export class NotingRegion extends Region {
+  stores: { offset: number; bytes: Buffer }[] = []
+  override store(offset: number, bytes: Uint8Array, start = 0, end = bytes.length): void {
+    this.stores.push({ offset, bytes: Buffer.from(bytes.subarray(start, end)) })
+    super.store(offset, bytes, start, end)
+  }
+}

@@ -1,0 +1,118 @@
+/** Bad input gets one clear line, exit 1 (2 for wrong usage), and changes nothing. */
+import fs from 'node:fs'
+import t, { type Test } from 'tap'
+import { file, folder, isMounted, pstorefs } from '../program.js'
+
+const K = 1024
+const layout = [
+  '--record-size',
+  '4K',
+  '--console-size',
+  '4K',
+  '--pmsg-size',
+  '4K',
+  '--ftrace-size',
+  '0',
+]
+const small = Buffer.alloc(16 * K)
+
+const refuse = (t: Test, args: string[], why: RegExp, status = 1): void => {
+  const outcome = pstorefs(args)
+  t.equal(outcome.status, status, `${args[0]}: exit ${status}`)
+  t.match(outcome.stderr, why)
+  t.match(outcome.stderr, /^pstorefs: [^\n]+\n$/, 'one line')
+  t.equal(outcome.stdout.length, 0, 'and nothing else')
+}
+
+t.test('sources', async t => {
+  const home = folder(t)
+  for (const command of ['ls', 'mount'])
+    for (const [source, why] of [
+      [`${home}/nowhere`, /nowhere: no such file/],
+      [home, /is a folder/],
+      [file(t, Buffer.alloc(0)), /is empty/],
+      ['/dev/null', /does not tell its size: give mem_size/],
+    ] as const)
+      refuse(t, [command, source, ...(command === 'mount' ? [folder(t)] : []), ...layout], why)
+})
+
+t.test('layouts', async t => {
+  const region = file(t, small)
+  for (const [options, why] of [
+    [[], /no layout given: .*record_size, console_size/],
+    [['--mem-size', '64K', ...layout], /has 16384 bytes, its layout needs 65536 \(mem_size\)/],
+    [['--mem-address', '1M', ...layout], /mem_address 0x100000 is past its end/],
+    [['--record-size', '16K'], /dmesg record count == 0 \(4096 \/ 16384\)/],
+    [['--console-size', '16K'], /no room for dmesg mem region/],
+    [['--ecc', '4000'], /invalid ecc_size 4000/],
+    [['--ecc', '128'], /ecc 128: .* at most 127/],
+    [['--record-size', '-1'], /record_size '-1': not a size/],
+    [['--record-size', '1e3'], /record_size '1e3': not a size/],
+    [['--record-size', '99999999999G'], /not a size/],
+    [['--record-size', ''], /not a size/],
+    [['--ecc', 'many'], /ecc 'many': not a number/],
+    [['--order', 'dmesg,mce'], /no zone is called 'mce'/],
+    [['--order', 'dmesg,dmesg'], /dmesg stands twice/],
+    [['--preset', 'windows'], /preset windows: not known/],
+    [['--endian', 'middle'], /must be little or big/],
+    [['--kallsyms', '/nowhere', ...layout], /\/nowhere: no such file/],
+    [['--kallsyms', region, ...layout], /no symbols in it/],
+  ] as const)
+    refuse(t, ['ls', region, ...options], why)
+  t.same(fs.readFileSync(region), small, 'the region is as it was')
+})
+
+t.test('mounts', async t => {
+  const region = file(t, small)
+  const full = folder(t)
+  fs.writeFileSync(`${full}/precious`, '')
+  const mountpoint = folder(t)
+  for (const [args, why] of [
+    [['mount', region, `${full}/nowhere`, ...layout], /nowhere: no such folder/],
+    [['mount', region, region, ...layout], /is not a folder/],
+    [['mount', region, full, ...layout], /not empty: what is in it would be hidden/],
+    [['mount', region, '/proc', ...layout], /busy: something is mounted there already/],
+    [['mount', region, mountpoint, '-o', 'bogus'], /option bogus: not known/],
+    [['mount', region, mountpoint, '-o', 'bogus=1,ro'], /option bogus=1: not known/],
+    [[region, mountpoint, '-o', 'record_size'], /option record_size: needs a value/],
+    [[region, mountpoint, '-o', 'record_size=huge'], /record_size 'huge': not a size/],
+    [[region, mountpoint, '-o', 'subdirs=maybe'], /subdirs maybe: must be visible, hidden or off/],
+    [[region, mountpoint, '-o', 'kmsg_bytes=x', ...layout], /kmsg_bytes 'x': not a size/],
+  ] as [string[], RegExp][])
+    refuse(t, args, why)
+  t.notOk(isMounted(mountpoint))
+  t.same(fs.readFileSync(region), small, 'the region is as it was')
+})
+
+t.test("the kernel's spelling is taken too", async t => {
+  const region = file(t, small)
+  const spelled = layout.map(option => option.replace(/-size$/, '_size'))
+  for (const options of [spelled, spelled.join('=').replaceAll('=--', ' --').split(' ')])
+    t.equal(pstorefs(['ls', region, ...options]).status, 0, options.join(' '))
+})
+
+t.test('wrong usage is exit 2', async t => {
+  refuse(t, [], /pstorefs: .*--help/, 2)
+  refuse(t, ['ls'], /--help/, 2)
+  refuse(t, ['ls', 'x', '--bogus'], /Unknown argument: bogus/, 2)
+  refuse(t, ['ls', 'x', '--record-size'], /--help/, 2)
+  refuse(t, ['write', 'nonsense', 'x'], /Invalid values/, 2)
+})
+
+t.test('records that are not there', async t => {
+  const region = file(t, small)
+  refuse(t, ['cat', region, 'console-ramoops-0', ...layout], /has no record console-ramoops-0/)
+  refuse(t, ['cat', region, '../etc/passwd', ...layout], /has no record/)
+  refuse(t, ['erase', region, 'dmesg-ramoops-99999999999999999999', ...layout], /has no record/)
+})
+
+t.test('help teaches', async t => {
+  for (const command of [[], ['mount'], ['ls'], ['cat'], ['format'], ['write'], ['erase']]) {
+    const { status, stdout } = pstorefs([...command, '--help'])
+    t.equal(status, 0)
+    t.match(stdout.toString(), command[0] ?? 'mount')
+    t.match(stdout.toString(), /65536|--record-size/)
+    t.notMatch(stdout.toString(), /--record_size {2}/)
+  }
+  t.match(pstorefs(['--version']).stdout.toString(), /^\d+\.\d+\.\d+\n$/)
+})

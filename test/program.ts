@@ -1,0 +1,85 @@
+/** The real program for tests: run it, mount with it, and leave nothing behind. */
+import { spawnSync } from 'node:child_process'
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import type { Test } from 'tap'
+
+export const program = path.resolve(import.meta.dirname, '../dist/cli/main.js')
+
+export interface Outcome {
+  status: number | null
+  stdout: Buffer
+  stderr: string
+}
+
+/** Run any command to its end. */
+export const run = (command: string, args: string[], input?: Uint8Array): Outcome => {
+  const { status, stdout, stderr, error } = spawnSync(command, args, {
+    maxBuffer: 2 ** 30,
+    ...(input ? { input } : {}),
+  })
+  if (error) throw error
+  return { status, stdout, stderr: stderr.toString() }
+}
+
+/** Run `pstorefs ARGS…`. */
+export const pstorefs = (args: string[], input?: Uint8Array): Outcome =>
+  run(process.execPath, [program, ...args], input)
+
+/** Run `pstorefs ARGS…`, which must succeed, and give its stdout. */
+export const succeed = (t: Test, args: string[], input?: Uint8Array): Buffer => {
+  const { status, stdout, stderr } = pstorefs(args, input)
+  if (status !== 0) t.fail(`pstorefs ${args.join(' ')}: exit ${status}: ${stderr}`)
+  return stdout
+}
+
+/** A folder of the test's own, gone when it ends. */
+export const folder = (t: Test): string => {
+  const made = fs.mkdtempSync(path.join(os.tmpdir(), 'pstorefs-test-'))
+  t.teardown(() => fs.rmSync(made, { recursive: true, force: true }))
+  return made
+}
+
+/** A file with some bytes, gone when the test ends. */
+export const file = (t: Test, bytes: Uint8Array, name = 'region.img'): string => {
+  const made = path.join(folder(t), name)
+  fs.writeFileSync(made, bytes)
+  return made
+}
+
+/** Is something mounted there? */
+export const isMounted = (mountpoint: string): boolean =>
+  fs.readFileSync('/proc/mounts', 'utf8').includes(` ${mountpoint} fuse.pstorefs `)
+
+/** The process that serves a mount; 0 where there is none. */
+export const daemonOf = (mountpoint: string): number => {
+  for (const pid of fs.readdirSync('/proc').filter(name => /^\d+$/.test(name))) {
+    try {
+      const args = fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
+      if (args[1] === program && args.includes(mountpoint)) return Number(pid)
+    } catch {
+      // It has ended.
+    }
+  }
+  return 0
+}
+
+/** Wait until something is so, for some seconds at most. */
+export const until = async (condition: () => boolean, seconds = 10): Promise<boolean> => {
+  for (const end = Date.now() + seconds * 1000; Date.now() < end;) {
+    if (condition()) return true
+    await new Promise(resolve => setTimeout(resolve, 20))
+  }
+  return condition()
+}
+
+/** Mount a source; unmounted when the test ends. */
+export const mount = (t: Test, source: string, options: string[]): string => {
+  const mountpoint = folder(t)
+  t.teardown(() => {
+    if (isMounted(mountpoint)) run('fusermount3', ['-u', '-z', mountpoint])
+  })
+  succeed(t, ['mount', source, mountpoint, ...options])
+  return mountpoint
+}

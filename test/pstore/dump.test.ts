@@ -1,0 +1,80 @@
+/** Dumps: their first line, what fits, and streams that Linux reads back. */
+import t from 'tap'
+import { formatTitle, packDump, parseTitle, reasons } from '#src/pstore/dump.js'
+import { deflate, inflate, isSpace } from '#src/pstore/deflate.js'
+import { randomFor } from '../random.js'
+
+t.test('the first line', async t => {
+  for (const reason of reasons) {
+    const line = formatTitle({ reason, count: 3, part: 2 })
+    t.match(line, /^[A-Z][a-z]+#3 Part2\n$/)
+    t.same(parseTitle(Buffer.from(`${line}text`)), {
+      reason: line.split('#')[0],
+      count: 3,
+      part: 2,
+    })
+  }
+  for (const text of [
+    '',
+    'Panic',
+    'Panic#1 Part1',
+    '#1 Part1\n',
+    'Panic#-1 Part1\n',
+    ' Panic#1 Part1\n',
+    'Panic#9999999999 Part1\n',
+  ])
+    t.equal(parseTitle(Buffer.from(text)), null, JSON.stringify(text))
+})
+
+t.test('a stream never starts with what sscanf takes for white space', async t => {
+  const random = randomFor(t)
+  const seen = new Set<number>()
+  for (let i = 0; i < 2000; i++) {
+    const text = Buffer.from(
+      `Panic#${random.below(1000)} Part1\n${'line '.repeat(random.below(20))}${random.below(1e6)}\n`,
+    )
+    const stream = deflate(text)
+    if (isSpace(stream[0])) t.fail(`${stream[0]}`)
+    if (!inflate(stream, text.length)?.equals(text)) t.fail('lost')
+    seen.add(stream[0])
+  }
+  t.ok(seen.has(0), 'some would have')
+})
+
+t.test('inflating stops at the limit, at damage and at the end', async t => {
+  const text = Buffer.alloc(1000, 'text ')
+  const stream = deflate(text)
+  t.same(inflate(stream, 1000), text)
+  t.equal(inflate(stream, 999), null, 'a byte too long')
+  t.same(inflate(Buffer.concat([stream, Buffer.from('garbage')]), 1000), text)
+  t.equal(inflate(stream.subarray(0, -1), 1000), null, 'cut short')
+  t.equal(inflate(Buffer.alloc(0), 1000), null)
+  const bomb = deflate(Buffer.alloc(50_000_000))
+  t.equal(inflate(bomb, 3000), null)
+})
+
+t.test('what fits', async t => {
+  const random = randomFor(t)
+  const title = { reason: 'panic', count: 1, part: 1 }
+  for (let i = 0; i < 300; i++) {
+    const room = random.between(1, 3000)
+    const text = random.below(2)
+      ? random.bytes(random.below(6000))
+      : Buffer.alloc(random.below(6000), 'a line of text\n')
+    for (const compress of [true, false]) {
+      const packed = packDump(title, text, room, compress)
+      if (!packed) {
+        t.ok(room <= 'Panic#1 Part1\n'.length)
+        continue
+      }
+      if (packed.bytes.length > room) t.fail(`${packed.bytes.length} > ${room}`)
+      const whole = packed.compressed ? inflate(packed.bytes, 3 * room)! : packed.bytes
+      const body = whole.subarray('Panic#1 Part1\n'.length)
+      if (!text.subarray(text.length - body.length).equals(body)) t.fail('not the end of the text')
+      if (!compress && packed.compressed) t.fail('compressed')
+      const most = Math.floor((room * 100) / 60)
+      if (packed.compressed ? whole.length > most : whole.length < Math.min(room, text.length + 14))
+        t.fail('length')
+    }
+  }
+})
