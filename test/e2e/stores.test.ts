@@ -13,8 +13,10 @@ const blkOptions = ({ layout }: Fixture): string[] => [
   ...Object.entries(layout)
     .filter(([name]) => name.endsWith('_size') && name !== 'mem_size')
     .flatMap(([name, kib]) => [`--${name.replace('_', '-')}`, `${String(kib)}K`]),
-  ...['--cpus', String(layout.cpus)],
-  ...['--kallsyms', path.join(fixtureFolder, 'kallsyms.gz')],
+  '--cpus',
+  String(layout.cpus),
+  '--kallsyms',
+  path.join(fixtureFolder, 'kallsyms.gz'),
 ]
 
 /** A fixture as the sources that it can be given as. */
