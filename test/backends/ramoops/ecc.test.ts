@@ -1,6 +1,7 @@
 /** Parity against plain polynomial division, against what kernels wrote, and against their decoder. */
 import t from 'tap'
 import { blockSize, codec, maxEccSize } from '#src/backends/ramoops/ecc.js'
+import { parityOf } from '../../model/parity.js'
 
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000)
 const again = `(again with SEED=${seed})`
@@ -15,31 +16,7 @@ const random = (n: number): number => {
 }
 const randomBytes = (n: number): Buffer => Buffer.from(Array.from({ length: n }, () => random(256)))
 
-// The model: no tables, no logarithms, one step after the other.
-
-const times = (a: number, b: number): number => {
-  let product = 0
-  for (; b; b >>= 1, a = a & 0x80 ? (a << 1) ^ 0x11d : a << 1) if (b & 1) product ^= a
-  return product
-}
-
-/** (x − 1)(x − 2)(x − 4)…, highest power first. */
-const generators = [[1]]
-for (let i = 1, root = 1; i <= maxEccSize; i++, root = times(root, 2))
-  generators.push(
-    [...generators[i - 1], 0].map((c, j) => c ^ times(j ? generators[i - 1][j - 1] : 0, root)),
-  )
-
-const modelParity = (data: Uint8Array, ecc: number): Buffer => {
-  const word = [...data, ...Buffer.alloc(ecc)]
-  for (let i = 0; i < data.length; i++) {
-    const top = word[i]
-    if (top) generators[ecc].forEach((c, j) => (word[i + j] ^= times(top, c)))
-  }
-  return Buffer.from(word.slice(data.length))
-}
-
-const parityOf = (data: Uint8Array, ecc: number): Buffer => {
+const codecParity = (data: Uint8Array, ecc: number): Buffer => {
   const parity = Buffer.alloc(ecc)
   codec(ecc).encode(data, 0, data.length, parity, 0)
   return parity
@@ -63,7 +40,7 @@ t.test('encode is polynomial division, for every parity size', async t => {
   for (let ecc = 1; ecc <= maxEccSize; ecc++) {
     const wrong = [...lengths, 1 + random(blockSize)].filter(length => {
       const data = randomBytes(length)
-      return !parityOf(data, ecc).equals(modelParity(data, ecc))
+      return !codecParity(data, ecc).equals(parityOf(data, ecc))
     })
     t.same(wrong, [], `ecc ${ecc}: lengths with another parity ${again}`)
   }
@@ -74,14 +51,14 @@ t.test('one codec leaves nothing behind for another', async t => {
   for (const ecc of [127, 96, 64, 32, 16, 1]) {
     const garbage = randomBytes(blockSize + maxEccSize)
     codec(maxEccSize).decode(garbage, 0, blockSize, garbage, blockSize)
-    t.same(parityOf(data, ecc), modelParity(data, ecc), `${ecc} after ${maxEccSize} ${again}`)
+    t.same(codecParity(data, ecc), parityOf(data, ecc), `${ecc} after ${maxEccSize} ${again}`)
   }
 })
 
 t.test('nothing has no parity', async t => {
   for (const ecc of interesting)
     for (const length of lengths)
-      t.ok(parityOf(Buffer.alloc(length), ecc).every(byte => byte === 0))
+      t.ok(codecParity(Buffer.alloc(length), ecc).every(byte => byte === 0))
 })
 
 t.test('blocks lie anywhere in arrays of any kind, and nothing beside them is touched', async t => {
@@ -91,7 +68,7 @@ t.test('blocks lie anywhere in arrays of any kind, and nothing beside them is to
       const [at, parityAt] = [3, 3 + length + 5]
       const region = make(randomBytes(parityAt + ecc + 7))
       const expected = Buffer.from(region)
-      modelParity(expected.subarray(at, at + length), ecc).copy(expected, parityAt)
+      parityOf(expected.subarray(at, at + length), ecc).copy(expected, parityAt)
       codec(ecc).encode(region, at, length, region, parityAt)
       t.same(Buffer.from(region), expected, `encode, ecc ${ecc} ${again}`)
       t.ok(codec(ecc).check(region, at, length, region, parityAt))
@@ -136,7 +113,7 @@ t.test('up to half the parity is corrected, wherever the errors are', async t =>
 
 t.test('each wrong byte of a header', async t => {
   const header = randomBytes(12)
-  const clean = Buffer.concat([header, parityOf(header, 2)])
+  const clean = Buffer.concat([header, codecParity(header, 2)])
   for (let at = 0; at < clean.length; at++)
     for (let by = 1; by < 256; by++) {
       const word = Buffer.from(clean)
@@ -170,7 +147,7 @@ t.test('with more errors, what is called corrected is a codeword, and else uncha
       }
       corrected++
       // The count is the distance to the codeword that has the corrected data.
-      const codeword = Buffer.concat([data, modelParity(data, ecc)])
+      const codeword = Buffer.concat([data, parityOf(data, ecc)])
       if (distance(codeword, before) !== count || count > ecc)
         wrong.push(`${count}, but ${distance(codeword, before)} bytes differ from a codeword`)
     }
@@ -256,7 +233,7 @@ const written: [what: string, data: Buffer, parity: string][] = [
 t.test('the parity that kernels wrote', async t => {
   for (const [what, data, hex] of written) {
     const parity = Buffer.from(hex, 'hex')
-    t.equal(parityOf(data, parity.length).toString('hex'), hex, what)
+    t.equal(codecParity(data, parity.length).toString('hex'), hex, what)
     t.ok(codec(parity.length).check(data, 0, data.length, parity, 0))
   }
 })
