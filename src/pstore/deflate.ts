@@ -9,7 +9,9 @@ import zlib from 'node:zlib'
  */
 export const inflate = (stream: Uint8Array, limit: number): Buffer | null => {
   try {
-    return zlib.inflateRawSync(stream, { maxOutputLength: limit })
+    // One buffer for all of the text: pieces would be joined, and take twice the memory. What is not
+    // written to takes none.
+    return zlib.inflateRawSync(stream, { maxOutputLength: limit, chunkSize: Math.max(64, limit) })
   } catch {
     return null
   }
