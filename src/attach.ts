@@ -1,6 +1,7 @@
 /** From a source and its options to an attached backend: where drivers and frontends meet. */
 import fs from 'node:fs'
 import type { Backend } from './pstore/backend.js'
+import type { PieceParameters } from './pstore/pieces.js'
 import { StoreError } from './pstore/errors.js'
 import { attachEfi } from './backends/efi/backend.js'
 import { ErstBackend } from './backends/erst/backend.js'
@@ -15,7 +16,7 @@ import { mergeFtrace, recordSize, renderFtrace } from './frontends/ftrace.js'
 import { loadSymbols } from './frontends/kallsyms.js'
 import { Region } from './region/region.js'
 
-export interface AttachOptions extends RamoopsParameters {
+export interface AttachOptions extends RamoopsParameters, PieceParameters {
   /** The backend's name in file names and as a folder. Default: Linux's own for the driver. */
   name?: string
   /** Never change the source. */
@@ -31,15 +32,55 @@ export interface AttachOptions extends RamoopsParameters {
 interface Driver {
   /** What Linux calls the backend. */
   backend: string
+  /** What can be said of its sources. */
+  parameters: readonly (keyof AttachOptions)[]
   attach: (path: string, options: AttachOptions & { name: string }) => Backend
   /** Where a store can be made here. */
   format?: (path: string, options: AttachOptions, force: boolean) => void
 }
 
+/** The parameters that say something of how zones lie; none of them: nobody has described the region. */
+const ramoopsParameters = [
+  'record_size',
+  'console_size',
+  'ftrace_size',
+  'pmsg_size',
+  'tty_size',
+  'ecc',
+  'flags',
+  'cpus',
+  'preset',
+  'order',
+] as const satisfies (keyof RamoopsParameters)[]
+
+const zoneParameters = [
+  'kmsg_size',
+  'pmsg_size',
+  'console_size',
+  'ftrace_size',
+  'tty_size',
+  'cpus',
+] as const satisfies (keyof AttachOptions)[]
+
+/** What says where in a file or device a store is. */
+const anywhere = ['mem_address', 'mem_size'] as const satisfies (keyof AttachOptions)[]
+
+const pieceParameters = [
+  'tty_size',
+  'console_size',
+  'pmsg_size',
+  'batch_seconds',
+  'writes_per_hour',
+] as const satisfies (keyof PieceParameters)[]
+
+/** What says how a caller attaches, whatever it is. */
+const callers: readonly string[] = ['name', 'readOnly', 'map'] satisfies (keyof AttachOptions)[]
+
 /** A driver for each kind of store. Adding one is a folder, and a line here. */
 const drivers: { readonly [driver: string]: Driver } = {
   ramoops: {
     backend: 'ramoops',
+    parameters: [...anywhere, ...ramoopsParameters, 'max_reason', 'endian', 'kallsyms'],
     attach: (path, options) => attachRamoops(path, options),
     format: (path, options, force) => {
       requireLayout(path, options, ramoopsParameters)
@@ -49,6 +90,7 @@ const drivers: { readonly [driver: string]: Driver } = {
   },
   zone: {
     backend: 'pstore_blk',
+    parameters: [...anywhere, ...zoneParameters, 'max_reason', 'kallsyms'],
     attach: (path, options) => attachZone(path, options),
     format: (path, options, force) => {
       requireLayout(path, options, zoneParameters)
@@ -56,9 +98,14 @@ const drivers: { readonly [driver: string]: Driver } = {
       formatZones(path, layoutOf(path, makeZoneLayout, options, length), force)
     },
   },
-  efi: { backend: 'efi_pstore', attach: attachEfi },
+  efi: {
+    backend: 'efi_pstore',
+    parameters: ['mem_address', ...pieceParameters],
+    attach: attachEfi,
+  },
   erst: {
     backend: 'erst',
+    parameters: [...anywhere, 'record_size', ...pieceParameters],
     attach: (path, options) => attachErst(path, options),
     format: (path, { mem_size, record_size }, force) =>
       formatErst(path, mem_size, record_size, force),
@@ -88,6 +135,7 @@ export const parseSource = (source: string): { driver: string; path: string } =>
  */
 export const attach = (source: string, options: AttachOptions): Backend => {
   const { driver, path } = parseSource(source)
+  checkParameters(source, driver, options)
   return drivers[driver].attach(path, { ...options, name: options.name ?? backendName(driver) })
 }
 
@@ -102,7 +150,18 @@ export const format = (source: string, options: AttachOptions, force = false): v
   const { driver, path } = parseSource(source)
   const make = drivers[driver].format
   if (!make) throw new StoreError(`${source}: ${driver} stores are made by firmware only`)
+  checkParameters(source, driver, options)
   make(path, options, force)
+}
+
+/** Refuse what means nothing to a driver: who gave it meant something by it. */
+const checkParameters = (source: string, driver: string, options: AttachOptions): void => {
+  const known: readonly string[] = drivers[driver].parameters
+  for (const [name, value] of Object.entries(options))
+    if (value !== undefined && !known.includes(name) && !callers.includes(name))
+      throw new StoreError(
+        `${source}: ${name}: means nothing to the driver ${driver}, which takes ${known.join(', ')}`,
+      )
 }
 
 /** The length of a store that is to be made. */
@@ -112,29 +171,6 @@ const lengthToFormat = (path: string, { mem_size, mem_address = 0 }: AttachOptio
     throw new StoreError(`${path}: no such file: to make it, say how long with mem_size`, 'ENOENT')
   return mem_size ?? (there?.isFile() ? there.size - mem_address : 0)
 }
-
-/** The parameters that say something of how zones lie; none of them: nobody has described the region. */
-const ramoopsParameters = [
-  'record_size',
-  'console_size',
-  'ftrace_size',
-  'pmsg_size',
-  'tty_size',
-  'ecc',
-  'flags',
-  'cpus',
-  'preset',
-  'order',
-] as const satisfies (keyof RamoopsParameters)[]
-
-const zoneParameters = [
-  'kmsg_size',
-  'pmsg_size',
-  'console_size',
-  'ftrace_size',
-  'tty_size',
-  'cpus',
-] as const satisfies (keyof AttachOptions)[]
 
 const requireLayout = (
   path: string,
@@ -188,7 +224,7 @@ const attachErst = (path: string, options: AttachOptions & { name: string }): Ba
   // QEMU writes the file as it likes: a mapping would add nothing.
   const region = openRegion(path, { ...options, map: false })
   try {
-    return new ErstBackend(region, options.name)
+    return new ErstBackend(region, options.name, options)
   } catch (error) {
     region.close()
     throw error

@@ -15,7 +15,14 @@ import {
   type MountRequest,
 } from './mount-options.js'
 import { hideParameters, parametersOf } from './parameters.js'
-import { findConfig, findSource, maybeName, withOptions, withSource } from './source.js'
+import {
+  findConfig,
+  findSource,
+  maybeName,
+  withBackend,
+  withOptions,
+  withSource,
+} from './source.js'
 
 interface Args {
   source: string
@@ -31,14 +38,8 @@ interface Args {
 }
 
 const build = (argv: Argv): Argv<Args> =>
-  withSource(argv)
+  withBackend(withSource(argv))
     .positional('mountpoint', { type: 'string', describe: 'an empty folder' })
-    .option('backend', {
-      type: 'string',
-      array: true,
-      nargs: 1,
-      describe: 'which of the configured backends: all, or names: a,b [the first that attaches]',
-    })
     .option('options', {
       alias: 'o',
       type: 'string',

@@ -23,6 +23,12 @@ const parseCount = (name: string, text: string): number => {
   return Number(text)
 }
 
+const parsePositive = (name: string, text: string): number => {
+  const count = parseCount(name, text)
+  if (count === 0) throw new StoreError(`${name} '${text}': must be 1 at least`)
+  return count
+}
+
 const parseOrder = (name: string, text: string): ZoneKind[] => {
   const kinds = text.split(/[,:]/)
   const known: readonly string[] = zoneKinds
@@ -58,6 +64,14 @@ export const parameters: { readonly [name: string]: Parameter } = {
   pmsg_size: { parse: parseSize, describe: 'size of the pmsg zone; 0: none' },
   tty_size: { parse: parseSize, describe: 'size of the tty zone; 0: none' },
   ttyprobe_size: { parse: parseSize, describe: "Anolis's name for tty_size", means: 'tty_size' },
+  batch_seconds: {
+    parse: parseCount,
+    describe: "efi, erst: how long a ring's text waits for more (default 60)",
+  },
+  writes_per_hour: {
+    parse: parsePositive,
+    describe: 'efi, erst: how often a ring is written to in the long run (default 12)',
+  },
   ecc: { parse: parseCount, describe: 'parity bytes a block; 1 means 16, 0 none' },
   max_reason: { parse: parseCount, describe: 'which dumps are written: 1 panic, 2 oops too' },
   flags: { parse: parseCount, describe: '1: an ftrace zone for each CPU; 0: one for all' },

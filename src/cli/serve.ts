@@ -5,12 +5,12 @@ import { attach, parseSource } from '../attach.js'
 import type { Backend } from '../pstore/backend.js'
 import { mount as mountTree } from '../fuse/mount.js'
 import { StoreError } from '../pstore/errors.js'
-import { select } from '../pstore/registry.js'
 import { Tree } from '../tree/tree.js'
 import type { SourceCandidate } from './config.js'
 import { reportReady } from './daemon.js'
 import { tell } from './errors.js'
 import type { MountRequest } from './mount-options.js'
+import { attachSelected } from './source.js'
 
 export interface ServeOptions extends MountRequest {
   /** What `backend=` selects from. */
@@ -63,9 +63,7 @@ const attachAll = ({ candidates, backend, readOnly }: ServeOptions): Backend[] =
     if (attached.readOnly && !readOnly) tell(`${source}: cannot be written: mounted read-only`)
     return attached
   }
-  const { attached, failures } = select(candidates, backend, attachOne)
-  for (const { name, error } of failures) tell(`backend ${name}: not attached: ${error.message}`)
-  return attached
+  return attachSelected(candidates, backend, attachOne)
 }
 
 /** Say what is missing before libfuse says it in its own words. */

@@ -4,7 +4,9 @@ import type { Argv } from 'yargs'
 import { attach, backendName, parseSource, type AttachOptions } from '../attach.js'
 import type { Backend } from '../pstore/backend.js'
 import { StoreError } from '../pstore/errors.js'
+import { select } from '../pstore/registry.js'
 import { defaultConfig, loadConfig, type Config, type SourceCandidate } from './config.js'
+import { tell } from './errors.js'
 import { parametersOf, withParameters } from './parameters.js'
 
 export interface SourceArgs {
@@ -63,6 +65,58 @@ export const findSource = (
       throw new StoreError(`${source}: neither a file nor a backend of ${config}`, 'ENOENT')
   }
   return { name: backendName(parseSource(source).driver), source, options }
+}
+
+/** Offer `--backend` on a command that can do without SOURCE. */
+export const withBackend = <T>(argv: Argv<T>): Argv<T & { backend: string[] | undefined }> =>
+  argv.option('backend', {
+    type: 'string',
+    array: true,
+    nargs: 1,
+    describe: 'which of the configured backends: all, or names: a,b [the first that attaches]',
+  })
+
+export interface SourcesArgs extends Omit<SourceArgs, 'source'> {
+  source: string | undefined
+  backend: string[] | undefined
+}
+
+/** Offer what a command appends to: SOURCE, or several of the config file's backends. */
+export const withSources = <T>(argv: Argv<T>): Argv<T & SourcesArgs> =>
+  withBackend(withConfig(withParameters(argv)))
+    .positional('source', { type: 'string', describe: `${sourceHelp}; without, see --backend` })
+    .check(({ source, backend }) => {
+      if (source !== undefined && backend !== undefined)
+        return '--backend chooses among the configured backends: leave SOURCE out'
+      return source !== undefined || backend !== undefined || 'Give SOURCE, or --backend'
+    })
+
+/**
+ * Attach what a command appends to: what SOURCE means, or what `--backend` chooses of the config file's.
+ *
+ * @throws StoreError as `backend=` of a mount does; nothing stays open
+ */
+export const attachSources = (args: SourcesArgs): Backend[] => {
+  const parameters = parametersOf({ ...args })
+  const attachOne = ({ name, source, options }: SourceCandidate): Backend =>
+    attach(source, { ...options, name, map: true })
+  if (args.source !== undefined)
+    return [attachOne(findSource(args.source, args.config, parameters))]
+  const config = findConfig(args.config)
+  if (!config) throw new StoreError(`${defaultConfig}: no such file: name another with --config`)
+  const candidates = config.backends.map(candidate => withOptions(candidate, parameters))
+  return attachSelected(candidates, args.backend?.join(), attachOne)
+}
+
+/** Attach what `backend=` asks for, and tell of what is not attached. */
+export const attachSelected = (
+  candidates: SourceCandidate[],
+  backend: string | undefined,
+  attachOne: (candidate: SourceCandidate) => Backend,
+): Backend[] => {
+  const { attached, failures } = select(candidates, backend, attachOne)
+  for (const { name, error } of failures) tell(`backend ${name}: not attached: ${error.message}`)
+  return attached
 }
 
 /** Attach what a command's SOURCE means, with the parameters among its arguments. */

@@ -1,13 +1,17 @@
 /** `pstorefs write`: stdin to a ring, or as one dump. */
 import type { CommandModule } from 'yargs'
-import { writeDump } from '../frontends/dmesg.js'
+import { parseSource } from '../attach.js'
+import { Appender } from '../frontends/appender.js'
+import { dumpRoom, writeDump } from '../frontends/dmesg.js'
+import type { Backend } from '../pstore/backend.js'
 import { reasons, type Reason } from '../pstore/dump.js'
 import { StoreError } from '../pstore/errors.js'
-import { attachSource, withSource, type SourceArgs } from './source.js'
+import { writeToAll } from '../pstore/registry.js'
+import { attachSources, withSources, type SourcesArgs } from './source.js'
 
 const types = ['console', 'tty', 'pmsg', 'dmesg'] as const
 
-interface Args extends SourceArgs {
+interface Args extends SourcesArgs {
   type: (typeof types)[number]
   reason: Reason | undefined
   compress: 'deflate' | 'none' | undefined
@@ -19,11 +23,13 @@ const details =
   'again with number 0 after each boot; of a text that is too long the end is kept.'
 
 export const write: CommandModule<object, Args> = {
-  command: 'write <type> <source>',
+  command: 'write <type> [source]',
   describe: 'append stdin to a ring, or store it as a dump',
   builder: argv =>
-    withSource(argv)
-      .usage(`$0 write TYPE SOURCE [options] < TEXT\n\n${details}`)
+    withSources(argv)
+      .usage(
+        `$0 write TYPE SOURCE [options] < TEXT\n$0 write TYPE --backend NAMES [options] < TEXT\n\n${details}`,
+      )
       .positional('type', { choices: types, demandOption: true, describe: 'where it goes' })
       .option('reason', { choices: reasons, describe: 'dmesg: why the machine died [panic]' })
       .option('compress', {
@@ -31,34 +37,68 @@ export const write: CommandModule<object, Args> = {
         describe: 'dmesg: how the text is stored [deflate]',
       })
       .example('dmesg | $0 write console pstore.img --console-size 256K', '')
-      .example('$0 write dmesg pstore.img --reason oops --record-size 64K < oops.txt', ''),
+      .example('$0 write dmesg pstore.img --reason oops --record-size 64K < oops.txt', '')
+      .example('$0 write tty --backend all --config guests.toml < session.txt', ''),
   handler: async args => {
     const { type, reason, compress } = args
     if (type !== 'dmesg' && (reason ?? compress) !== undefined)
       throw new StoreError(`--${reason ? 'reason' : 'compress'}: only a dmesg record has one`)
-    const backend = attachSource(args, { map: true })
+    const backends = attachSources(args)
     try {
       // What cannot be written is said before stdin is read.
-      if (backend.room(type) === 0)
-        throw new StoreError(
-          `${args.source}: has no ${type} zone: give it a size (${type === 'dmesg' ? 'record' : type}_size)`,
-        )
-      if (backend.readOnly) throw new StoreError(`${args.source}: cannot be written`, 'EROFS')
+      const places = placesFor(type, backends, args.source)
       if (type === 'dmesg') {
-        const text = await readAll(process.stdin, 3 * backend.room(type))
-        writeDump(backend, text, {
-          ...(reason ? { reason } : {}),
-          compress: compress !== 'none',
+        const text = await readAll(process.stdin, Math.max(...places.map(dumpRoom)))
+        const options = { ...(reason ? { reason } : {}), compress: compress !== 'none' }
+        writeToAll(places, type, backend => {
+          writeDump(backend, text, options)
+          return text.length
         })
-      } else {
-        backend.write({ type, bytes: Buffer.alloc(0) })
-        for await (const bytes of process.stdin as AsyncIterable<Buffer>)
-          backend.write({ type, bytes })
-      }
+      } else await appendStdin(type, places)
     } finally {
-      backend.close()
+      for (const backend of backends) backend.close()
     }
   },
+}
+
+/**
+ * The backends that can be written to.
+ *
+ * @param source what the command line calls the only one; undefined where several were asked for
+ */
+const placesFor = (
+  type: Args['type'],
+  backends: readonly Backend[],
+  source: string | undefined,
+): Backend[] => {
+  const withRoom = backends.filter(backend => backend.room(type) > 0)
+  const what = source ?? backends.map(({ name }) => name).join(', ')
+  if (withRoom.length === 0)
+    throw new StoreError(`${what}: has no ${type} zone: give it a size (${sizeOf(type, source)})`)
+  const writable = withRoom.filter(backend => !backend.readOnly)
+  if (writable.length === 0) throw new StoreError(`${what}: cannot be written`, 'EROFS')
+  return writable
+}
+
+/** The parameter that gives a zone its size. */
+const sizeOf = (type: Args['type'], source = ''): string =>
+  type !== 'dmesg'
+    ? `${type}_size`
+    : parseSource(source).driver === 'zone'
+      ? 'kmsg_size'
+      : 'record_size'
+
+/** Append stdin, as it comes, to every place; one that fails does not stop the others. */
+const appendStdin = async (type: Args['type'], places: readonly Backend[]): Promise<void> => {
+  const errors: Error[] = []
+  for (const backend of places) backend.write({ type, bytes: Buffer.alloc(0) })
+  const appender = new Appender(places, type, (_, error) => errors.push(error))
+  for await (const bytes of process.stdin as AsyncIterable<Buffer>) {
+    appender.append(bytes)
+    if (errors.length === places.length) break
+  }
+  appender.flush()
+  if (errors.length) throw errors[0]
 }
 
 /** The last `limit` bytes of a stream, however long it is. */

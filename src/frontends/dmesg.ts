@@ -1,6 +1,6 @@
 /** The dmesg frontend: a dump as Linux makes one when it dies (fs/pstore/platform.c, pstore_dump). */
 import type { Backend } from '../pstore/backend.js'
-import { packDump, parseTitle, type Reason } from '../pstore/dump.js'
+import { mostText, packDump, packParts, parseTitle, type Reason } from '../pstore/dump.js'
 import { StoreError } from '../pstore/errors.js'
 import { now } from '../pstore/time.js'
 
@@ -12,22 +12,33 @@ export interface DumpOptions {
 }
 
 /**
- * Store one dump. Linux counts dumps from 1 after each boot; here the count goes on from the newest
+ * Store one dump: in as many records as Linux makes of it where the backend takes several, else in one,
+ * with the end of its text. Linux counts dumps from 1 after each boot; here the count goes on from the newest
  * record, since nothing boots in between.
  *
  * @throws StoreError where the backend has no place for dumps, or none large enough
  */
 export const writeDump = (backend: Backend, text: Buffer, options: DumpOptions = {}): void => {
   const { reason = 'panic', compress = true } = options
-  const title = { reason, count: newestCount(backend) + 1, part: 1 }
+  const title = { reason, count: newestCount(backend) + 1 }
   const room = backend.room('dmesg')
   if (room === 0) throw new StoreError(`${backend.name}: has no dmesg zone`, 'ENOSPC')
   // Linux takes a dump without text for the end of all records.
   if (text.length === 0) throw new StoreError('a dump without text is no record')
-  const packed = packDump(title, text, room, compress)
-  if (!packed)
+  const time = now()
+  let written = 0
+  for (const packed of backend.parts
+    ? packParts(title, text, room, compress)
+    : [packDump({ ...title, part: 1 }, text, room, compress)])
+    if (packed) written += backend.write({ type: 'dmesg', time, ...packed })
+  if (written === 0)
     throw new StoreError(`${backend.name}: its dmesg zones are too small for a dump`, 'ENOSPC')
-  backend.write({ type: 'dmesg', time: now(), ...packed })
+}
+
+/** The most text that a dump can have a use for, in bytes: of a longer one only the end counts. */
+export const dumpRoom = (backend: Backend): number => {
+  const room = backend.room('dmesg')
+  return backend.parts ? mostText(room) : 3 * room
 }
 
 const newestCount = (backend: Backend): number => {

@@ -48,12 +48,26 @@ export interface NewRecord {
   readonly compressed?: boolean
 }
 
+/** How a stream is stored where every store wears the medium out: in batches, and not too often. */
+export interface Pace {
+  /** Bytes that are worth a store of their own. */
+  readonly bytes: number
+  /** How long text waits for more, in seconds. */
+  readonly seconds: number
+  /** How many stores an hour may see, in the long run. */
+  readonly perHour: number
+}
+
 /** An attached store. Every method may throw a {@link StoreError}; none leaves the store half changed. */
 export interface Backend {
   /** The configured name, or Linux's own (`ramoops`, `pstore_blk`, …). */
   readonly name: string
   /** True where nothing in the source can be changed. */
   readonly readOnly: boolean
+  /** True where a dump takes as many records as it needs: EFI's and ERST's are small. */
+  readonly parts: boolean
+  /** Null where stores cost nothing: in memory, and on disks. */
+  readonly pace: Pace | null
   /**
    * The records that the store holds at this moment, in the order in which Linux enumerates them.
    * Each is looked at when it is asked for, so that a glance at the first costs no more than that.

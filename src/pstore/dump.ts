@@ -32,8 +32,11 @@ export const formatTitle = ({ reason, count, part }: DumpTitle): string =>
 
 /** What the first line of a record's text says; null where it says nothing of the kind. */
 export const parseTitle = (text: Buffer): DumpTitle | null => {
+  // pstore_blk shows a line of its own before a plain text's first.
   const [, reason, count, part] =
-    /^([A-Za-z]+)#(\d{1,9}) Part(\d{1,9})\n/.exec(text.toString('latin1', 0, 64)) ?? []
+    /^(?:\w+: Total \d+ times\n)?([A-Za-z]+)#(\d{1,9}) Part(\d{1,9})\n/.exec(
+      text.toString('latin1', 0, 128),
+    ) ?? []
   return reason === undefined ? null : { reason, count: Number(count), part: Number(part) }
 }
 
@@ -65,4 +68,47 @@ export const packDump = (
     if (stream.length <= room) return { bytes: stream, compressed: true }
   }
   return { bytes: fit(room), compressed: false }
+}
+
+/** How much of a dump Linux stores where it may take several records, in bytes (`kmsg_bytes`). */
+const kmsgBytes = 10240
+
+/** No part takes less, compressed: its title alone does not shrink to this. */
+const leastStored = 16
+
+/** The most text that {@link packParts} can have a use for, in bytes. */
+export const mostText = (room: number): number =>
+  Math.ceil((room * 100) / compressedPercent) * Math.ceil(kmsgBytes / leastStored)
+
+/**
+ * Divide a dump among records, as Linux does: part 1 is the newest text, and each begins with a title
+ * of its own and, where there is one, at a line's start. It goes on until `kmsg_bytes` are stored.
+ *
+ * @param room bytes that a record can hold
+ */
+export function* packParts(
+  title: Omit<DumpTitle, 'part'>,
+  text: Buffer,
+  room: number,
+  compress: boolean,
+): Generator<{ bytes: Buffer; compressed: boolean }, void, void> {
+  let left = text
+  for (let part = 1, stored = 0; left.length > 0 && stored < kmsgBytes; part++) {
+    const line = Buffer.from(formatTitle({ ...title, part }))
+    if (room <= line.length) return
+    /** The end of what is left that fits into so many bytes, from a line's start. */
+    const endOf = (size: number): Buffer => {
+      const from = Math.max(0, left.length - (size - line.length))
+      const start = from && left.indexOf(0x0a, from - 1) + 1
+      return left.subarray(start > 0 && start < left.length ? start : from)
+    }
+    let body = endOf(Math.floor((room * 100) / compressedPercent))
+    const stream = compress ? deflate(Buffer.concat([line, body])) : null
+    const compressed = stream !== null && stream.length <= room
+    if (!compressed) body = endOf(room)
+    const bytes = compressed ? stream : Buffer.concat([line, body])
+    yield { bytes, compressed }
+    stored += bytes.length
+    left = left.subarray(0, left.length - body.length)
+  }
 }

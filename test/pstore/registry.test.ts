@@ -8,6 +8,8 @@ import { badName, select, writeToAll } from '#src/pstore/registry.js'
 const fake = (name: string, facts: Partial<Backend> = {}): Backend => ({
   name,
   readOnly: false,
+  parts: false,
+  pace: null,
   *records() {},
   record: () => null,
   read: () => Buffer.alloc(0),

@@ -5,16 +5,35 @@
  * that it cannot parse, at a variable larger than its record size), this one goes on.
  */
 import fs from 'node:fs'
-import type { Backend, NewRecord, Record } from '../../pstore/backend.js'
+import type { Backend, NewRecord, Pace, Record } from '../../pstore/backend.js'
 import { inflate } from '../../pstore/deflate.js'
 import { parseTitle } from '../../pstore/dump.js'
 import { StoreError } from '../../pstore/errors.js'
+import {
+  appendPieces,
+  erasePieces,
+  joinPieces,
+  paceOf,
+  sizeOfPieces,
+  type Piece,
+  type PieceParameters,
+  type PieceStore,
+} from '../../pstore/pieces.js'
 import { now, type Timespec } from '../../pstore/time.js'
 import { compressedSuffix, fileName, type RecordType } from '../../pstore/types.js'
 import { Region } from '../../region/region.js'
 import { VariableFolder } from './folder.js'
-import { formatDumpName, recordId, type DumpName } from './names.js'
-import type { Variable, VariableSource } from './source.js'
+import {
+  formatDumpName,
+  formatPieceName,
+  recordId,
+  ringGuid,
+  ringTypes,
+  vendorGuid,
+  type DumpName,
+  type RingType,
+} from './names.js'
+import type { DumpVariable, PieceVariable, VariableSource } from './source.js'
 import { VariableStore } from './store.js'
 
 /** Bytes that Linux puts into one variable (efi_pstore.record_size's default). */
@@ -26,7 +45,7 @@ const patience = 3
 /** How many counts are tried for a new record whose own is taken. */
 const counts = 1000
 
-export interface EfiOptions {
+export interface EfiOptions extends PieceParameters {
   /** The backend's name. Default: Linux's own. */
   name?: string
   /** Never change the source. A variable store file is never changed. */
@@ -35,24 +54,36 @@ export interface EfiOptions {
   mem_address?: number
 }
 
+/** A piece of a ring, and the variable that holds it. */
+interface VariablePiece extends Piece {
+  readonly variable: PieceVariable
+}
+
+interface Ring {
+  readonly type: RingType
+  /** Its file's. */
+  readonly name: string
+  /** How many pieces it takes; 0: nothing is written to it. */
+  readonly most: number
+  readonly store: PieceStore<VariablePiece>
+}
+
 /**
  * Attach to EFI variables.
  *
  * @param path a folder: efivarfs, or a copy of one; a file or device: a UEFI variable store
  * @throws StoreError where it is neither; nothing stays open
  */
-export const attachEfi = (
-  path: string,
-  { name = 'efi_pstore', readOnly = false, mem_address }: EfiOptions = {},
-): EfiBackend => {
+export const attachEfi = (path: string, options: EfiOptions = {}): EfiBackend => {
+  const { readOnly = false, mem_address } = options
   if (fs.statSync(path, { throwIfNoEntry: false })?.isDirectory())
-    return new EfiBackend(name, new VariableFolder(path, readOnly))
+    return new EfiBackend(new VariableFolder(path, readOnly), options)
   const region = new Region(path, {
     readOnly: true,
     ...(mem_address === undefined ? {} : { offset: mem_address }),
   })
   try {
-    return new EfiBackend(name, new VariableStore(region))
+    return new EfiBackend(new VariableStore(region), options)
   } catch (error) {
     region.close()
     throw error
@@ -60,17 +91,32 @@ export const attachEfi = (
 }
 
 export class EfiBackend implements Backend {
+  readonly name: string
   readonly readOnly: boolean
+  readonly parts = true
+  readonly pace: Pace
+  readonly #rings: readonly Ring[]
   /** The variables that are shown, by their files' names without the suffix for compressed ones. */
-  #shown: { of: readonly Variable[]; byStem: Map<string, Variable> } = { of: [], byStem: new Map() }
+  #shown: { of: readonly DumpVariable[]; byStem: Map<string, DumpVariable> } = {
+    of: [],
+    byStem: new Map(),
+  }
   /** The records of {@link #shown}, by the variables' names. */
   #records = new Map<string, Record>()
 
   constructor(
-    readonly name: string,
     readonly source: VariableSource,
+    options: EfiOptions,
   ) {
+    this.name = options.name ?? 'efi_pstore'
     this.readOnly = source.readOnly
+    this.pace = paceOf(options, recordSize)
+    this.#rings = ringTypes.map(type => ({
+      type,
+      name: fileName(type, this.name, 0n, false),
+      most: Math.ceil((options[`${type}_size`] ?? 0) / recordSize),
+      store: this.#pieceStore(type),
+    }))
   }
 
   *records(): Generator<Record, void, void> {
@@ -78,20 +124,34 @@ export class EfiBackend implements Backend {
       const record = this.#look(stem)
       if (record) yield record
     }
+    for (const { name } of this.#rings) {
+      const record = this.#ringRecord(name)
+      if (record) yield record
+    }
   }
 
   record(name: string): Record | null {
+    const ring = this.#ringRecord(name)
+    if (ring) return ring
     const record = this.#look(stemOf(name))
     return record?.name === name ? record : null
   }
 
   read({ name }: Record): Buffer {
+    const ring = this.#ring(name)
+    if (ring) return joinPieces(ring.store)
     const found = this.#fetch(stemOf(name))
     if (!found) throw new StoreError(`${name}: no such record`, 'ENOENT')
     return found.bytes
   }
 
   erase({ name }: Record): void {
+    const ring = this.#ring(name)
+    if (ring) {
+      this.#checkWritable()
+      this.source.exclusively(() => erasePieces(ring.store))
+      return
+    }
     const variable = this.#variables().get(stemOf(name))
     if (!variable) throw new StoreError(`${name}: no such record`, 'ENOENT')
     this.#checkWritable()
@@ -99,14 +159,19 @@ export class EfiBackend implements Backend {
   }
 
   room(type: RecordType): number {
-    return type === 'dmesg' ? recordSize : 0
+    return type === 'dmesg' ? recordSize : recordSize * this.#most(type)
   }
 
-  /** Store one part of a dump. Its number and its dump's are those of its first line, else 1. */
+  /** Append to a ring, or store one part of a dump. The part's number and its dump's are those of its first line, else 1. */
   write({ type, bytes, time = now(), compressed = false }: NewRecord): number {
-    if (type !== 'dmesg')
-      throw new StoreError(`${this.source.path}: has no place for ${type}`, 'ENOSPC')
+    const most = type === 'dmesg' ? 1 : this.#most(type)
+    if (most === 0) throw new StoreError(`${this.source.path}: has no place for ${type}`, 'ENOSPC')
     this.#checkWritable()
+    const ring = this.#rings.find(ring => ring.type === type)
+    if (ring) {
+      this.source.exclusively(() => appendPieces(ring.store, most, bytes))
+      return bytes.length
+    }
     // A variable without data is none.
     if (bytes.length === 0) throw new StoreError('a dump without text is no record')
     if (bytes.length > recordSize)
@@ -121,7 +186,7 @@ export class EfiBackend implements Backend {
     for (let next = count; next < count + counts; next++) {
       const dump: DumpName = { type, part, count: next, sec, compressed }
       if (this.#variables().has(this.#stem(dump))) continue
-      if (this.source.create(formatDumpName(dump), bytes)) return bytes.length
+      if (this.source.create(vendorGuid, formatDumpName(dump), bytes)) return bytes.length
     }
     throw new StoreError(`${this.source.path}: holds too many dumps of one second`, 'ENOSPC')
   }
@@ -134,18 +199,63 @@ export class EfiBackend implements Backend {
     if (this.readOnly) throw new StoreError(`${this.source.path}: is read-only`, 'EROFS')
   }
 
+  /** How many pieces a ring of this type takes. */
+  #most(type: RecordType): number {
+    return this.#rings.find(ring => ring.type === type)?.most ?? 0
+  }
+
+  /** The ring that a file name stands for, where it holds something. */
+  #ring(name: string): Ring | undefined {
+    return this.#rings.find(ring => ring.name === name && ring.store.pieces().length > 0)
+  }
+
+  #pieceStore(type: RingType): PieceStore<VariablePiece> {
+    const { source } = this
+    return {
+      room: recordSize,
+      pieces: () =>
+        source
+          .variables()
+          .pieces.filter(({ says }) => says.type === type)
+          .map(variable => ({ ...variable.says, variable })),
+      load: ({ variable }) => source.read(variable),
+      add: (position, bytes) => {
+        const name = formatPieceName({ type, position, length: bytes.length })
+        source.create(ringGuid, name, bytes)
+      },
+      remove: ({ variable }) => source.remove(variable),
+    }
+  }
+
+  /** What a ring shows; null where it is empty, or the name stands for none. */
+  #ringRecord(name: string): Record | null {
+    const ring = this.#ring(name)
+    if (!ring) return null
+    const pieces = ring.store.pieces()
+    return {
+      type: ring.type,
+      id: 0n,
+      name,
+      size: sizeOfPieces(pieces),
+      time: null,
+      compressed: false,
+      ecc: null,
+      version: pieces.map(({ variable }) => variable.name + variable.version).join(),
+    }
+  }
+
   #stem(dump: DumpName): string {
     return fileName(dump.type, this.name, recordId(dump), false)
   }
 
   /** The variables that are shown now: of those with one file name the first, as in Linux. */
-  #variables(): Map<string, Variable> {
-    const all = this.source.variables()
+  #variables(): Map<string, DumpVariable> {
+    const all = this.source.variables().dumps
     if (all !== this.#shown.of) {
-      const byStem = new Map<string, Variable>()
+      const byStem = new Map<string, DumpVariable>()
       const records = new Map<string, Record>()
       for (const variable of all) {
-        const stem = this.#stem(variable.dump)
+        const stem = this.#stem(variable.says)
         if (byStem.has(stem)) continue
         byStem.set(stem, variable)
         const seen = this.#records.get(variable.name)
@@ -158,7 +268,7 @@ export class EfiBackend implements Backend {
   }
 
   /** A variable's content at this moment; null where there is none. */
-  #fetch(stem: string): (Content & { variable: Variable }) | null {
+  #fetch(stem: string): (Content & { variable: DumpVariable }) | null {
     for (let tries = 0; tries < patience; tries++) {
       const variable = this.#variables().get(stem)
       if (!variable) return null
@@ -174,7 +284,7 @@ export class EfiBackend implements Backend {
     if (!variable) return null
     const seen = this.#records.get(variable.name)
     if (seen?.version === variable.version) return seen
-    if (!variable.dump.compressed)
+    if (!variable.says.compressed)
       return this.#keep(variable, { size: variable.size, compressed: false })
     try {
       const found = this.#fetch(stem)
@@ -189,23 +299,23 @@ export class EfiBackend implements Backend {
     }
   }
 
-  #keep(variable: Variable, facts: Pick<Record, 'size' | 'compressed'>): Record {
+  #keep(variable: DumpVariable, facts: Pick<Record, 'size' | 'compressed'>): Record {
     const record = this.#record(variable, facts)
     this.#records.set(variable.name, record)
     return record
   }
 
   #record(
-    { dump, version }: Variable,
+    { says, version }: DumpVariable,
     { size, compressed }: Pick<Record, 'size' | 'compressed'>,
   ): Record {
-    const id = recordId(dump)
+    const id = recordId(says)
     return {
-      type: dump.type,
+      type: says.type,
       id,
-      name: fileName(dump.type, this.name, id, compressed),
+      name: fileName(says.type, this.name, id, compressed),
       size,
-      time: timeOf(dump),
+      time: timeOf(says),
       compressed,
       ecc: null,
       version,
@@ -228,8 +338,8 @@ interface Content {
   compressed: boolean
 }
 
-const content = ({ dump }: Variable, data: Buffer): Content => {
-  if (!dump.compressed) return { bytes: data, compressed: false }
+const content = ({ says }: DumpVariable, data: Buffer): Content => {
+  if (!says.compressed) return { bytes: data, compressed: false }
   // A kernel whose record size was set higher wrote larger ones, from longer texts.
   const text = inflate(data, expansion * Math.max(recordSize, data.length))
   return { bytes: text ?? data, compressed: text === null }

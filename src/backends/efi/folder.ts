@@ -7,13 +7,24 @@
 import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import { StoreError, type Errno } from '../../pstore/errors.js'
+import { SourceLock } from '../../region/lock.js'
 import { Kept } from './kept.js'
-import { parseDumpName, vendorGuid, type DumpName } from './names.js'
-import { attributes, largestData, type Variable, type VariableSource } from './source.js'
+import type { DumpName, PieceName } from './names.js'
+import {
+  attributes,
+  byVendor,
+  largestData,
+  parseName,
+  vendors,
+  type DumpVariable,
+  type Variable,
+  type Variables,
+  type VariableSource,
+  type Vendor,
+} from './source.js'
 
 const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = fs.constants
 
-const suffix = `-${vendorGuid}`
 const attributesLength = 4
 /** How often an interrupted read is tried again: efivarfs makes users other than root wait so. */
 const patience = 100
@@ -41,7 +52,10 @@ const explain = (file: string, doing: string, error: unknown): StoreError => {
 
 export class VariableFolder implements VariableSource {
   readonly readOnly: boolean
-  readonly #kept = new Kept<readonly Variable[]>()
+  readonly #kept = new Kept<Variables>()
+  /** Made when it is first needed. */
+  #lock: SourceLock | null = null
+  #fd = -1
 
   constructor(
     readonly path: string,
@@ -50,11 +64,11 @@ export class VariableFolder implements VariableSource {
     this.readOnly = readOnly || !isWritable(path)
   }
 
-  #file(name: string): string {
-    return `${this.path}/${name}${suffix}`
+  #file({ name, vendor }: Pick<Variable, 'name' | 'vendor'>): string {
+    return `${this.path}/${name}-${vendor}`
   }
 
-  variables(): readonly Variable[] {
+  variables(): Variables {
     try {
       const { dev, ino, mtimeNs, ctimeNs } = fs.statSync(this.path, { bigint: true })
       return this.#kept.get([dev, ino, mtimeNs, ctimeNs].join(), () => this.#list())
@@ -63,24 +77,26 @@ export class VariableFolder implements VariableSource {
     }
   }
 
-  #list(): Variable[] {
-    const found: Variable[] = []
+  #list(): Variables {
+    const found: Variable<DumpName | PieceName>[] = []
     for (const file of fs.readdirSync(this.path)) {
-      if (!file.endsWith(suffix)) continue
-      const name = file.slice(0, -suffix.length)
-      const dump = parseDumpName(name)
-      if (!dump) continue
-      const seen = this.#look(name)
-      if (seen) found.push({ name, dump, ...seen })
+      const vendor = vendors.find(guid => file.endsWith(`-${guid}`))
+      if (!vendor) continue
+      const name = file.slice(0, -vendor.length - 1)
+      const says = parseName(vendor, name)
+      if (!says) continue
+      const seen = this.#look({ name, vendor })
+      if (seen) found.push({ vendor, name, says, ...seen })
     }
-    return found.sort(inOrder)
+    const { dumps, pieces } = byVendor(found)
+    return { dumps: dumps.toSorted(inOrder), pieces }
   }
 
   /** Size and version by lstat: efivarfs asks the firmware for each read, which takes long. */
-  #look(name: string): Pick<Variable, 'size' | 'version'> | null {
+  #look(of: Pick<Variable, 'name' | 'vendor'>): Pick<Variable, 'size' | 'version'> | null {
     let stat: fs.BigIntStats
     try {
-      stat = fs.lstatSync(this.#file(name), { bigint: true })
+      stat = fs.lstatSync(this.#file(of), { bigint: true })
     } catch {
       // It has gone meanwhile, or is not ours to see; the others are shown.
       return null
@@ -92,7 +108,7 @@ export class VariableFolder implements VariableSource {
   }
 
   read(variable: Variable): Buffer | null {
-    const file = this.#file(variable.name)
+    const file = this.#file(variable)
     let fd: number
     try {
       // What lay there may have been replaced by anything since: no link, and no waiting for a FIFO.
@@ -122,8 +138,8 @@ export class VariableFolder implements VariableSource {
     }
   }
 
-  create(name: string, data: Uint8Array): boolean {
-    const file = this.#file(name)
+  create(vendor: Vendor, name: string, data: Uint8Array): boolean {
+    const file = this.#file({ name, vendor })
     const bytes = Buffer.alloc(attributesLength + data.length)
     bytes.writeUInt32LE(attributes)
     bytes.set(data, attributesLength)
@@ -153,7 +169,7 @@ export class VariableFolder implements VariableSource {
   }
 
   remove(variable: Variable): void {
-    const file = this.#file(variable.name)
+    const file = this.#file(variable)
     this.#kept.forget()
     try {
       unlink(file)
@@ -162,8 +178,31 @@ export class VariableFolder implements VariableSource {
     }
   }
 
+  exclusively(work: () => void): void {
+    this.#lock ??= this.#makeLock()
+    this.#lock.hold()
+    try {
+      // What others changed in the same tick of the clock is not missed.
+      this.#kept.forget()
+      work()
+    } finally {
+      this.#lock.release()
+    }
+  }
+
+  #makeLock(): SourceLock {
+    try {
+      this.#fd = fs.openSync(this.path, O_RDONLY)
+    } catch (error) {
+      throw explain(this.path, 'locked', error)
+    }
+    return SourceLock.of(this.path, this.#fd, false)
+  }
+
   close(): void {
     this.#kept.forget()
+    this.#lock?.close()
+    if (this.#fd >= 0) fs.closeSync(this.#fd)
   }
 }
 
@@ -237,10 +276,10 @@ const run = (command: 'chattr' | 'lsattr', option: '-i' | '+i' | '-d', file: str
  * Linux enumerates in the firmware's order, which is that of writing; a folder has no such order. By
  * their names: dump by dump, and within one as Linux writes its parts. The names decide the rest.
  */
-const inOrder = (a: Variable, b: Variable): number =>
-  compare(a.dump, b.dump, 'sec') ||
-  compare(a.dump, b.dump, 'count') ||
-  compare(a.dump, b.dump, 'part') ||
+const inOrder = (a: DumpVariable, b: DumpVariable): number =>
+  compare(a.says, b.says, 'sec') ||
+  compare(a.says, b.says, 'count') ||
+  compare(a.says, b.says, 'part') ||
   (a.name < b.name ? -1 : 1)
 
 const compare = (a: DumpName, b: DumpName, field: 'sec' | 'count' | 'part'): number =>

@@ -5,6 +5,7 @@
  * Source: FORMATS.md 4; drivers/firmware/efi/efi-pstore.c (efi_pstore_read_func, efi_pstore_write,
  * generic_id), which reads them with sscanf. Odd names mean what sscanf makes of them.
  */
+import { lastPosition } from '../../pstore/pieces.js'
 import { recordTypes, type RecordType } from '../../pstore/types.js'
 
 /** Linux's vendor GUID for crash dumps, as efivarfs prints it. */
@@ -66,6 +67,35 @@ const withoutCount = (name: string): string[] => {
 /** The name under which Linux stores a record. */
 export const formatDumpName = ({ type, part, count, sec, compressed }: DumpName): string =>
   `dump-type${recordTypes.indexOf(type)}-${part}-${count}-${sec}-${compressed ? 'C' : 'D'}`
+
+/**
+ * This project's own vendor GUID, for rings kept in pieces. Linux's would be wrong: a name that its
+ * pstore cannot parse ends its enumeration, and a type that it does not know makes it warn.
+ */
+export const ringGuid = '6f2c8d0e-7a51-4b39-9c84-2e0d5b7f1a63'
+
+/** The streams that can be kept in pieces. */
+export const ringTypes = ['tty', 'console', 'pmsg'] as const satisfies RecordType[]
+export type RingType = (typeof ringTypes)[number]
+
+/** What a piece's name says: `tty-POSITION-LENGTH`. */
+export interface PieceName {
+  readonly type: RingType
+  readonly position: bigint
+  readonly length: number
+}
+
+const piece = /^(tty|console|pmsg)-(0|[1-9]\d{0,18})-([1-9]\d{0,4})$/
+
+/** Parse the name of a ring's piece; null where it is none. */
+export const parsePieceName = (name: string): PieceName | null => {
+  const [, type, position, length] = piece.exec(name) ?? []
+  if (type === undefined || BigInt(position) > lastPosition) return null
+  return { type: type as RingType, position: BigInt(position), length: Number(length) }
+}
+
+export const formatPieceName = ({ type, position, length }: PieceName): string =>
+  `${type}-${position}-${length}`
 
 /**
  * The record's id, a number that file names carry. Several names can give the same: parts from 100

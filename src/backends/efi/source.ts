@@ -1,17 +1,45 @@
 /** Where variables come from: the small struct between the backend and a folder or a store. */
-import type { DumpName } from './names.js'
+import { parseDumpName, parsePieceName, ringGuid, vendorGuid } from './names.js'
+import type { DumpName, PieceName } from './names.js'
 
-/** A variable of Linux's that holds a record, without its bytes. */
-export interface Variable {
+/** A variable, without its bytes. */
+export interface Variable<Says = unknown> {
+  readonly vendor: string
   /** Without the vendor's GUID. */
   readonly name: string
-  /** What the name says. */
-  readonly dump: DumpName
+  readonly says: Says
   /** Bytes of its data. */
   readonly size: number
   /** Changes when its bytes do. */
   readonly version: string
 }
+
+/** One of Linux's, which holds a part of a dump. */
+export type DumpVariable = Variable<DumpName>
+/** One of this project's, which holds a piece of a ring. */
+export type PieceVariable = Variable<PieceName>
+
+export interface Variables {
+  /** In the order in which Linux enumerates them. */
+  readonly dumps: readonly DumpVariable[]
+  readonly pieces: readonly PieceVariable[]
+}
+
+/** Vendors whose variables are looked at. */
+export const vendors = [vendorGuid, ringGuid] as const
+export type Vendor = (typeof vendors)[number]
+
+/** What a variable's name says; null where it is not one of a kind that is shown. */
+export const parseName = (vendor: Vendor, name: string): DumpName | PieceName | null =>
+  vendor === vendorGuid ? parseDumpName(name) : parsePieceName(name)
+
+/** Sort variables by their vendors. A piece's name says its length: another one is no piece. */
+export const byVendor = (all: readonly Variable<DumpName | PieceName>[]): Variables => ({
+  dumps: all.filter((one): one is DumpVariable => one.vendor === vendorGuid),
+  pieces: all.filter(
+    (one): one is PieceVariable => 'length' in one.says && one.says.length === one.size,
+  ),
+})
 
 /** What Linux writes: kept over power cycles, seen by the firmware and by the running system. */
 export const attributes = 0x7
@@ -23,12 +51,11 @@ export interface VariableSource {
   readonly path: string
   readonly readOnly: boolean
   /**
-   * Linux's variables at this moment, in the order in which Linux enumerates them. The same array as
-   * before where nothing was looked at anew.
+   * The variables at this moment. The same arrays as before where nothing was looked at anew.
    *
    * @throws StoreError (EIO) where the source cannot be read
    */
-  variables(): readonly Variable[]
+  variables(): Variables
   /**
    * A variable's data.
    *
@@ -42,12 +69,18 @@ export interface VariableSource {
    * @returns false where there is one of that name
    * @throws StoreError where it cannot be made: EROFS, ENOSPC, …; then there is none
    */
-  create(name: string, data: Uint8Array): boolean
+  create(vendor: Vendor, name: string, data: Uint8Array): boolean
   /**
    * Delete a variable. One that has gone meanwhile is not missed.
    *
    * @throws StoreError where it cannot be deleted: EROFS, EPERM, …
    */
   remove(variable: Variable): void
+  /**
+   * Do something that takes more than one store, while no other process does.
+   *
+   * @throws StoreError (EBUSY) where another does not let go
+   */
+  exclusively(work: () => void): void
   close(): void
 }

@@ -23,10 +23,18 @@ import {
   volumeHeaderLength,
 } from './format.js'
 import { Kept } from './kept.js'
-import { parseDumpName, vendorGuid } from './names.js'
-import { largestData, type Variable, type VariableSource } from './source.js'
+import type { DumpName, PieceName } from './names.js'
+import {
+  byVendor,
+  largestData,
+  parseName,
+  vendors,
+  type Variable,
+  type Variables,
+  type VariableSource,
+} from './source.js'
 
-const vendor = guidBytes(vendorGuid)
+const vendorBytes = vendors.map(guid => ({ guid, bytes: guidBytes(guid) }))
 /** Names of records are far shorter; longer ones are not looked at. In bytes. */
 const longestName = 512
 /** Firmware has stores of up to 1 MiB; a walk goes no further than this. In bytes. */
@@ -43,7 +51,7 @@ interface Place {
 }
 
 /** A variable and where it is. */
-interface Stored extends Variable {
+interface Stored extends Variable<DumpName | PieceName> {
   /** Where its header starts, in bytes from the region's start. */
   readonly offset: number
   /** Bytes before its data. */
@@ -53,7 +61,7 @@ interface Stored extends Variable {
 export class VariableStore implements VariableSource {
   /** Erasing is left to the guest: who else writes would race with its firmware. */
   readonly readOnly = true
-  readonly #kept = new Kept<readonly Stored[]>()
+  readonly #kept = new Kept<Variables>()
   readonly path: string
 
   /**
@@ -93,9 +101,11 @@ export class VariableStore implements VariableSource {
     }
   }
 
-  variables(): readonly Stored[] {
+  variables(): Variables {
     const { dev, ino, size, mtimeNs, ctimeNs } = fs.fstatSync(this.region.fd, { bigint: true })
-    return this.#kept.get([dev, ino, size, mtimeNs, ctimeNs].join(), () => this.#present())
+    return this.#kept.get([dev, ino, size, mtimeNs, ctimeNs].join(), () =>
+      byVendor(this.#present()),
+    )
   }
 
   /** The copy of each variable that the firmware would use, in the order in which they lie there. */
@@ -103,14 +113,15 @@ export class VariableStore implements VariableSource {
     const found = new Map<string, { complete: boolean; variable: Stored }>()
     for (const { complete, variable } of this.#walk()) {
       // The first complete copy, else the last of those whose replacement was never completed.
-      if (found.get(variable.name)?.complete) continue
-      found.delete(variable.name)
-      found.set(variable.name, { complete, variable })
+      const name = `${variable.name}-${variable.vendor}`
+      if (found.get(name)?.complete) continue
+      found.delete(name)
+      found.set(name, { complete, variable })
     }
     return Array.from(found.values(), ({ variable }) => variable)
   }
 
-  /** All copies of Linux's variables that count, complete or not. */
+  /** All copies of these vendors' variables that count, complete or not. */
   *#walk(): Generator<{ complete: boolean; variable: Stored }, void, void> {
     const place = this.#place()
     // The volume is being rewritten, or is lost.
@@ -125,22 +136,24 @@ export class VariableStore implements VariableSource {
       const length = prefix + header.dataSize
       if (at + length > end) return
       const state = presence(header.state)
+      const vendor = vendorBytes.find(({ bytes }) => header.vendor.equals(bytes))?.guid
       if (
+        vendor &&
         state !== 'no' &&
         header.nameSize <= longestName &&
         header.dataSize > 0 &&
-        header.dataSize <= largestData &&
-        header.vendor.equals(vendor)
+        header.dataSize <= largestData
       ) {
         const bytes = window.bytes(at, length)
         const name = decodeName(bytes.subarray(headerLength, prefix))
-        const dump = parseDumpName(name)
-        if (dump)
+        const says = parseName(vendor, name)
+        if (says)
           yield {
             complete: state === 'yes',
             variable: {
+              vendor,
               name,
-              dump,
+              says,
               size: header.dataSize,
               version: versionOf(at, bytes),
               offset: at,
@@ -168,6 +181,10 @@ export class VariableStore implements VariableSource {
   }
 
   remove(): void {
+    throw this.#refusal()
+  }
+
+  exclusively(): void {
     throw this.#refusal()
   }
 

@@ -8,14 +8,35 @@
  * entry in the map is 0, and an entry that is the same before and after them vouches for the bytes.
  */
 import zlib from 'node:zlib'
-import type { Backend, NewRecord, Record } from '../../pstore/backend.js'
+import type { Backend, NewRecord, Pace, Record } from '../../pstore/backend.js'
 import { inflate } from '../../pstore/deflate.js'
 import { StoreError } from '../../pstore/errors.js'
+import {
+  appendPieces,
+  erasePieces,
+  joinPieces,
+  lastPosition,
+  paceOf,
+  sizeOfPieces,
+  type Piece,
+  type PieceParameters,
+  type PieceStore,
+} from '../../pstore/pieces.js'
 import { now } from '../../pstore/time.js'
 import { compressedSuffix, fileName, type RecordType } from '../../pstore/types.js'
 import { SourceLock } from '../../region/lock.js'
 import type { Region } from '../../region/region.js'
-import { cperHeaderSize, formatCper, isCperType, parseCper, type CperHeader } from './cper.js'
+import {
+  cperHeaderSize,
+  formatCper,
+  isCperType,
+  isRingType,
+  parseCper,
+  ringTypes,
+  type CperHeader,
+  type CperType,
+  type RingType,
+} from './cper.js'
 import {
   defaultRecordSize,
   loadEntry,
@@ -30,6 +51,15 @@ import {
 const expansion = 3
 /** What ACPI calls "no more records": QEMU never finds such an id, so none is made. */
 const endId = 2n ** 64n - 1n
+
+/** Bytes of a piece's position, before its text. */
+const positionSize = 8
+
+/** A piece of a ring and where it lies. */
+interface SlotPiece extends Piece {
+  slot: number
+  id: bigint
+}
 
 /** A slot's record at one moment. */
 interface Content {
@@ -51,6 +81,7 @@ interface Found {
 
 export class ErstBackend implements Backend {
   readonly readOnly: boolean
+  readonly parts = true
   readonly #lock: SourceLock
   /** By slot: what a record of that version is shown as, so that it is not inflated at each look. */
   readonly #seen = new Map<number, Record>()
@@ -65,6 +96,7 @@ export class ErstBackend implements Backend {
   constructor(
     readonly region: Region,
     readonly name = 'erst',
+    readonly rings: PieceParameters = {},
   ) {
     this.readOnly = region.readOnly
     const header = loadHeader(region)
@@ -90,13 +122,20 @@ export class ErstBackend implements Backend {
       ids.add(id)
       yield found.record
     }
+    for (const type of ringTypes) {
+      const record = this.#ringRecord(type)
+      if (record) yield record
+    }
   }
 
   record(name: string): Record | null {
-    return this.#find(name)?.record ?? null
+    const ring = this.#ringOf(name)
+    return ring ? this.#ringRecord(ring) : (this.#find(name)?.record ?? null)
   }
 
   read(record: Record): Buffer {
+    const ring = this.#ringOf(record.name)
+    if (ring) return joinPieces(this.#pieceStore(ring))
     const { content } = this.#findOrThrow(record.name)
     return textOf(content) ?? content.data
   }
@@ -104,20 +143,43 @@ export class ErstBackend implements Backend {
   erase(record: Record): void {
     this.#hold()
     try {
-      const { slot } = this.#findOrThrow(record.name)
       this.region.checkSize()
-      // The entry first: a count that is too high harms nobody, while QEMU does not look further
-      // than the count says.
-      storeEntry(this.region, slot, 0n)
-      const map = this.#map()
-      if (map) storeCount(this.region, map.used())
+      const ring = this.#ringOf(record.name)
+      if (ring) erasePieces(this.#pieceStore(ring))
+      else this.#free(this.#findOrThrow(record.name).slot)
     } finally {
       this.#lock.release()
     }
   }
 
+  #free(slot: number): void {
+    // The entry first: a count that is too high harms nobody, while QEMU does not look further
+    // than the count says.
+    storeEntry(this.region, slot, 0n)
+    const map = this.#map()
+    if (map) storeCount(this.region, map.used())
+  }
+
+  get pace(): Pace {
+    return paceOf(this.rings, this.#pieceRoom())
+  }
+
   room(type: RecordType): number {
     if (!isCperType(type)) return 0
+    return isRingType(type) ? this.#pieceRoom() * this.#most(type) : this.#recordRoom()
+  }
+
+  /** How many pieces a ring takes. */
+  #most(type: RingType): number {
+    return Math.ceil((this.rings[`${type}_size`] ?? 0) / this.#pieceRoom())
+  }
+
+  #pieceRoom(): number {
+    return this.#recordRoom() - positionSize
+  }
+
+  /** Bytes that a record can hold. */
+  #recordRoom(): number {
     // A store that is not ready will have its guest's record size; `write` says why it cannot be now.
     const header = loadHeader(this.region)
     return (header.state === 'ready' ? header.slots.recordSize : defaultRecordSize) - cperHeaderSize
@@ -133,34 +195,111 @@ export class ErstBackend implements Backend {
     this.#hold()
     try {
       this.region.checkSize()
-      const slots = this.#writable()
-      const room = slots.recordSize - cperHeaderSize
-      if (bytes.length > room)
-        throw new StoreError(
-          `${this.region.path}: ${bytes.length} bytes do not fit into a record of ${room}`,
-          'ENOSPC',
-        )
-      const map = new SlotMap(this.region, slots)
-      const slot = this.#freeSlot(map)
-      const id = this.#newId(map, time.sec)
-      const record = formatCper(
-        { id, type, compressed, sec: time.sec, data: bytes },
-        slots.recordSize,
-      )
-      // As QEMU does: the bytes into a slot that nobody looks at, then the count, which may be too high
-      // but not too low, and the entry at last, which makes it a record.
-      this.region.store(slot * slots.recordSize, record)
-      storeCount(this.region, map.used() + 1)
-      storeEntry(this.region, slot, id)
+      if (isRingType(type)) appendPieces(this.#pieceStore(type), this.#mostOrThrow(type), bytes)
+      else this.#store({ type, compressed, sec: time.sec, data: bytes })
     } finally {
       this.#lock.release()
     }
     return bytes.length
   }
 
+  #mostOrThrow(type: RingType): number {
+    const most = this.#most(type)
+    if (most === 0)
+      throw new StoreError(
+        `${this.region.path}: keeps no ${type}: give it a size (${type}_size)`,
+        'ENOSPC',
+      )
+    return most
+  }
+
+  /** Put a record into a free slot. */
+  #store(record: { type: CperType; compressed: boolean; sec: bigint; data: Uint8Array }): void {
+    const slots = this.#writable()
+    const { data, sec } = record
+    const room = slots.recordSize - cperHeaderSize
+    if (data.length > room)
+      throw new StoreError(
+        `${this.region.path}: ${data.length} bytes do not fit into a record of ${room}`,
+        'ENOSPC',
+      )
+    const map = new SlotMap(this.region, slots)
+    const slot = this.#freeSlot(map)
+    const id = this.#newId(map, sec)
+    // As QEMU does: the bytes into a slot that nobody looks at, then the count, which may be too high
+    // but not too low, and the entry at last, which makes it a record.
+    this.region.store(slot * slots.recordSize, formatCper({ id, ...record }, slots.recordSize))
+    storeCount(this.region, map.used() + 1)
+    storeEntry(this.region, slot, id)
+  }
+
   close(): void {
     this.#lock.close()
     this.region.close()
+  }
+
+  /** The ring that a file name stands for, where it holds something. */
+  #ringOf(name: string): RingType | undefined {
+    return ringTypes.find(
+      type =>
+        name === fileName(type, this.name, 0n, false) && this.#pieceStore(type).pieces().length > 0,
+    )
+  }
+
+  #ringRecord(type: RingType): Record | null {
+    const pieces = this.#pieceStore(type).pieces()
+    if (pieces.length === 0) return null
+    return {
+      type,
+      id: 0n,
+      name: fileName(type, this.name, 0n, false),
+      size: sizeOfPieces(pieces),
+      time: null,
+      compressed: false,
+      ecc: null,
+      version: pieces.map(({ slot, id, position, length }) => [slot, id, position, length]).join(),
+    }
+  }
+
+  #pieceStore(type: RingType): PieceStore<SlotPiece> {
+    return {
+      room: this.#pieceRoom(),
+      pieces: () => {
+        const map = this.#map()
+        return map ? [...this.#pieces(map, type)] : []
+      },
+      load: ({ slot, id, length }) => {
+        const map = this.#map()
+        if (!map) return null
+        const start = slot * map.slots.recordSize + cperHeaderSize + positionSize
+        const bytes = this.region.load(start, length)
+        return loadEntry(this.region, slot) === id ? bytes : null
+      },
+      add: (position, bytes) => {
+        const data = Buffer.alloc(positionSize + bytes.length)
+        data.writeBigUInt64LE(position)
+        data.set(bytes, positionSize)
+        this.#store({ type, compressed: false, sec: now().sec, data })
+      },
+      remove: ({ slot }) => this.#free(slot),
+    }
+  }
+
+  /** The pieces of a ring that the slots hold. */
+  *#pieces(map: SlotMap, type: RingType): Generator<SlotPiece, void, void> {
+    const { first, end, recordSize } = map.slots
+    const least = cperHeaderSize + positionSize
+    for (let slot = first; slot < end; slot++) {
+      const start = slot * recordSize
+      const room = Math.min(recordSize, this.region.length - start)
+      if (map.isFree(slot) || room <= least) continue
+      const bytes = this.region.load(start, least)
+      const header = parseCper(bytes, room)
+      if (header?.type !== type || header.length <= least) continue
+      const position = bytes.readBigUInt64LE(cperHeaderSize)
+      if (position > lastPosition) continue
+      yield { slot, id: map.id(slot), position, length: header.length - least }
+    }
   }
 
   /** The map as it stands; null where the source is no store, whatever it was when it was attached. */
@@ -250,6 +389,7 @@ export class ErstBackend implements Backend {
     const header = parseCper(bytes, length)
     // Erased, and maybe written anew, while it was read.
     if (header?.length !== length || loadEntry(this.region, slot) !== id) return null
+    if (isRingType(header.type)) return null
     const version = `${id}-${length}-${zlib.crc32(bytes)}`
     const limit = expansion * (recordSize - cperHeaderSize)
     return { header, data: bytes.subarray(cperHeaderSize), limit, version }

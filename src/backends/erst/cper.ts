@@ -19,15 +19,51 @@ const guid = (text: string): Buffer => {
 }
 
 /** Who wrote it: Linux's pstore. Others' records in the same store are theirs. */
-const creator = guid('75a574e3-5052-4b29-8a8e-be2c6490b89d')
+const linux = guid('75a574e3-5052-4b29-8a8e-be2c6490b89d')
+/** This project, for what Linux has no record of: Linux leaves such records alone. */
+const ours = guid('0b9d3c52-4e8f-4d67-a1f0-5c7e92b8d314')
 /** What Linux says all of its dumps tell of: a machine check. */
 const notificationMce = guid('e8f56ffe-919c-4cc5-ba88-65abe14913bb')
 
 /** What a section holds. */
 const sections = [
-  { type: 'dmesg', compressed: false, guid: guid('c197e04e-d545-4a70-9c17-a5549419eb12') },
-  { type: 'dmesg', compressed: true, guid: guid('4f118707-04dd-4055-b5dd-956d34ddfac6') },
-  { type: 'mce', compressed: false, guid: guid('fe08ffbe-95e4-4be7-bc73-4096044a38fc') },
+  {
+    creator: linux,
+    type: 'dmesg',
+    compressed: false,
+    guid: guid('c197e04e-d545-4a70-9c17-a5549419eb12'),
+  },
+  {
+    creator: linux,
+    type: 'dmesg',
+    compressed: true,
+    guid: guid('4f118707-04dd-4055-b5dd-956d34ddfac6'),
+  },
+  {
+    creator: linux,
+    type: 'mce',
+    compressed: false,
+    guid: guid('fe08ffbe-95e4-4be7-bc73-4096044a38fc'),
+  },
+  // Pieces of a ring (pstore/pieces.ts).
+  {
+    creator: ours,
+    type: 'tty',
+    compressed: false,
+    guid: guid('d1a7f4c6-93b2-4c08-8e5d-70f6e2a9b541'),
+  },
+  {
+    creator: ours,
+    type: 'console',
+    compressed: false,
+    guid: guid('58e02b9f-1c64-4f7a-b3d8-e6947a0c5d12'),
+  },
+  {
+    creator: ours,
+    type: 'pmsg',
+    compressed: false,
+    guid: guid('a4c61e7d-08f5-4b93-96e2-1d8b3f50c7e9'),
+  },
 ] as const
 
 export type CperType = (typeof sections)[number]['type']
@@ -83,9 +119,10 @@ export interface CperHeader {
  *   or without data (which Linux takes for the end of all records)
  */
 export const parseCper = (bytes: Buffer, room: number): CperHeader | null => {
-  if (bytes.compare(creator, 0, 16, at.creator, at.creator + 16) !== 0) return null
+  const isAt = (guid: Buffer, offset: number): boolean =>
+    bytes.compare(guid, 0, 16, offset, offset + 16) === 0
   const section = sections.find(
-    ({ guid }) => bytes.compare(guid, 0, 16, at.sectionType, at.sectionType + 16) === 0,
+    ({ creator, guid }) => isAt(creator, at.creator) && isAt(guid, at.sectionType),
   )
   const length = bytes.readUInt32LE(at.recordLength)
   if (!section || length <= cperHeaderSize || length > room) return null
@@ -104,9 +141,15 @@ export interface NewCper {
   readonly data: Uint8Array
 }
 
+/** Types whose records are pieces of a ring. */
+export const ringTypes = ['tty', 'console', 'pmsg'] as const satisfies CperType[]
+export type RingType = (typeof ringTypes)[number]
+
 /** Does a store keep records of this type? */
 export const isCperType = (type: string): type is CperType =>
   sections.some(section => section.type === type)
+
+export const isRingType = (type: string): type is RingType => ringTypes.some(ring => ring === type)
 
 /**
  * A slot with a record as Linux makes it, and behind it the 0xff that QEMU puts there.
@@ -127,7 +170,8 @@ export const formatCper = (
   bytes.writeUInt32LE(hasTimestamp, at.validation)
   bytes.writeUInt32LE(length, at.recordLength)
   bytes.writeBigInt64LE(BigInt.asIntN(64, sec), at.timestamp)
-  bytes.set(creator, at.creator)
+  const section = sections.find(s => s.type === type && s.compressed === compressed)!
+  bytes.set(section.creator, at.creator)
   bytes.set(notificationMce, at.notification)
   bytes.writeBigUInt64LE(id, at.recordId)
   bytes.writeUInt32LE(previousError, at.flags)
@@ -136,7 +180,6 @@ export const formatCper = (
   bytes.writeUInt32LE(data.length, at.sectionLength)
   bytes.writeUInt16LE(revision, at.sectionRevision)
   bytes.writeUInt32LE(primarySection, at.sectionFlags)
-  const section = sections.find(s => s.type === type && s.compressed === compressed)!
   bytes.set(section.guid, at.sectionType)
   bytes.writeUInt32LE(fatal, at.sectionSeverity)
   bytes.set(data, cperHeaderSize)

@@ -62,6 +62,8 @@ const dumpHeader = formatDmesgHeader({ sec: 1_000_000_000n, nsec: 0 }, false)
 
 export class RamoopsBackend implements Backend {
   readonly readOnly: boolean
+  readonly parts = false
+  readonly pace = null
   readonly #slots: Slot[]
   readonly #byStem: Map<string, Slot>
   readonly #inflateLimit: number

@@ -58,6 +58,8 @@ const expansion = 3
 
 export class ZoneBackend implements Backend {
   readonly readOnly: boolean
+  readonly parts = false
+  readonly pace = null
   readonly #slots: Slot[]
   readonly #byStem: Map<string, Slot>
   readonly #byType = new Map<RecordType, Slot[]>()

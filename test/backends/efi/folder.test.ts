@@ -48,7 +48,7 @@ t.test('what is replaced by a link or a FIFO is not followed', async t => {
     fs.rmSync(path.join(made, one), { recursive: true })
     fs.writeFileSync(path.join(made, one), withAttributes('text'))
     const record = backend.record(nameOne)!
-    const [variable] = backend.source.variables()
+    const [variable] = backend.source.variables().dumps
     fs.rmSync(path.join(made, one))
     replace()
     t.equal(backend.source.read(variable), null)

@@ -50,5 +50,5 @@ t.test('what is made can be parsed', async t => {
 })
 
 t.test('the types that have a section', async t => {
-  t.same(recordTypes.filter(isCperType), ['dmesg', 'mce'])
+  t.same(recordTypes.filter(isCperType), ['dmesg', 'mce', 'console', 'pmsg', 'tty'])
 })

@@ -1,0 +1,115 @@
+/**
+ * A ring in a store that keeps numbered records and no rings: pieces of a stream, each with its place
+ * in it, the oldest dropped first. What the kernel's pstore never had for EFI and ERST.
+ *
+ * A piece that has room is replaced by one with more text, and goes once that is there; so a kill at
+ * any moment leaves pieces that overlap, never a gap, and each byte is still shown once.
+ */
+import type { Pace } from './backend.js'
+
+/** How a store without rings keeps them; sizes in bytes. */
+export interface PieceParameters {
+  /** 0, the default: none. */
+  tty_size?: number
+  console_size?: number
+  pmsg_size?: number
+  /** How long text waits for more. Default: 60. */
+  batch_seconds?: number
+  /** How many stores an hour may see, in the long run. Default: 12. */
+  writes_per_hour?: number
+}
+
+/** The pace of streams into a store whose pieces have so many bytes. */
+export const paceOf = (
+  { batch_seconds: seconds = 60, writes_per_hour: perHour = 12 }: PieceParameters,
+  bytes: number,
+): Pace => ({ bytes, seconds, perHour })
+
+/** One piece of a stream. */
+export interface Piece {
+  /** How many bytes of the stream came before it. */
+  readonly position: bigint
+  /** Its bytes. */
+  readonly length: number
+}
+
+/** Where the pieces of one stream are kept. */
+export interface PieceStore<P extends Piece> {
+  /** Bytes that one piece can hold. */
+  readonly room: number
+  /** The pieces at this moment, in any order, with or without ones that others took the place of. */
+  pieces(): readonly P[]
+  /** A piece's bytes; null where it has gone meanwhile. */
+  load(piece: P): Buffer | null
+  add(position: bigint, bytes: Uint8Array): void
+  remove(piece: P): void
+}
+
+/** The largest position: what media say beyond it is no writer's. */
+export const lastPosition = 2n ** 62n
+
+const endOf = ({ position, length }: Piece): bigint => position + BigInt(length)
+
+const compare = (a: bigint, b: bigint): number => (a < b ? -1 : a > b ? 1 : 0)
+
+/** The pieces that show something, in the stream's order, and how much of each the one before shows. */
+const inOrder = <P extends Piece>(pieces: readonly P[]): { piece: P; shown: number }[] => {
+  const sorted = pieces.toSorted((a, b) => compare(a.position, b.position) || b.length - a.length)
+  const chain: { piece: P; shown: number }[] = []
+  let end = 0n
+  for (const piece of sorted) {
+    if (endOf(piece) <= end) continue
+    chain.push({ piece, shown: piece.position < end ? Number(end - piece.position) : 0 })
+    end = endOf(piece)
+  }
+  return chain
+}
+
+/** How long the stream's text is that the pieces hold, in bytes. */
+export const sizeOfPieces = (pieces: readonly Piece[]): number =>
+  inOrder(pieces).reduce((size, { piece, shown }) => size + piece.length - shown, 0)
+
+/** The text that the pieces hold. */
+export const joinPieces = <P extends Piece>(store: PieceStore<P>): Buffer =>
+  Buffer.concat(
+    inOrder(store.pieces()).map(
+      ({ piece, shown }) => store.load(piece)?.subarray(shown) ?? Buffer.alloc(0),
+    ),
+  )
+
+/**
+ * Append to the stream: one store for what fits into the newest piece, else one for each that is new.
+ *
+ * @param most how many pieces are kept
+ */
+export const appendPieces = <P extends Piece>(
+  store: PieceStore<P>,
+  most: number,
+  bytes: Uint8Array,
+): void => {
+  const { room } = store
+  const last = inOrder(store.pieces()).at(-1)?.piece
+  // Of more than the ring holds, only the end stays.
+  let text = bytes.subarray(Math.max(0, bytes.length - most * room))
+  let position = (last ? endOf(last) : 0n) + BigInt(bytes.length - text.length)
+  const head = last && last.length + text.length <= room ? store.load(last) : null
+  if (last && head) {
+    text = Buffer.concat([head, text])
+    position = last.position
+  }
+  for (let at = 0; at < text.length; at += room) {
+    store.add(position + BigInt(at), text.subarray(at, at + room))
+    const all = store.pieces()
+    const kept = new Set(
+      inOrder(all)
+        .slice(-most)
+        .map(({ piece }) => piece),
+    )
+    for (const piece of all) if (!kept.has(piece)) store.remove(piece)
+  }
+}
+
+/** Take the whole stream out of the store. */
+export const erasePieces = <P extends Piece>(store: PieceStore<P>): void => {
+  for (const piece of store.pieces()) store.remove(piece)
+}
