@@ -9,6 +9,7 @@ import { formatErst } from './backends/erst/format.js'
 import { RamoopsBackend, type FtraceText } from './backends/ramoops/backend.js'
 import { formatRegion } from './backends/ramoops/format.js'
 import { makeLayout, type RamoopsParameters } from './backends/ramoops/layout.js'
+import { probe, type Findings, type FoundRegion } from './backends/ramoops/probe/probe.js'
 import { ZoneBackend } from './backends/zone/backend.js'
 import { formatZones } from './backends/zone/format.js'
 import { makeZoneLayout } from './backends/zone/layout.js'
@@ -27,6 +28,17 @@ export interface AttachOptions extends RamoopsParameters, PieceParameters {
   kallsyms?: string
   /** zone: the size of a dump's zone. */
   kmsg_size?: number
+  /** Told in a line what a probed layout leaves open. Default: it becomes a warning of the process. */
+  report?: (line: string) => void
+  /** Told how many of the source's bytes have been searched for a region. */
+  progress?: Progress
+}
+
+export type Progress = (done: number, total: number) => void
+
+/** What a source's layout was found to be does not decide every zone, so nothing may be written. */
+export class UncertainLayout extends StoreError {
+  override name = 'UncertainLayout'
 }
 
 interface Driver {
@@ -74,7 +86,13 @@ const pieceParameters = [
 ] as const satisfies (keyof PieceParameters)[]
 
 /** What says how a caller attaches, whatever it is. */
-const callers: readonly string[] = ['name', 'readOnly', 'map'] satisfies (keyof AttachOptions)[]
+const callers: readonly string[] = [
+  'name',
+  'readOnly',
+  'map',
+  'report',
+  'progress',
+] satisfies (keyof AttachOptions)[]
 
 /** A driver for each kind of store. Adding one is a folder, and a line here. */
 const drivers: { readonly [driver: string]: Driver } = {
@@ -172,12 +190,15 @@ const lengthToFormat = (path: string, { mem_size, mem_address = 0 }: AttachOptio
   return mem_size ?? (there?.isFile() ? there.size - mem_address : 0)
 }
 
+const isDescribed = (options: AttachOptions, known: readonly (keyof AttachOptions)[]): boolean =>
+  known.some(parameter => options[parameter] !== undefined)
+
 const requireLayout = (
   path: string,
   options: AttachOptions,
   known: readonly (keyof AttachOptions)[],
 ): void => {
-  if (known.some(parameter => options[parameter] !== undefined)) return
+  if (isDescribed(options, known)) return
   const some = known.slice(0, 6).join(', ')
   throw new StoreError(
     `${path}: no layout given: say how its kernel laid it out, with at least one of ` +
@@ -196,10 +217,69 @@ const openRegion = (path: string, options: AttachOptions): Region => {
   })
 }
 
-const attachRamoops = (path: string, options: AttachOptions & { name: string }): Backend => {
+/**
+ * Find the regions in a source, and their layouts.
+ *
+ * @param source `PATH`, or `ramoops:PATH`
+ * @param options `mem_address` and `mem_size` say which part of it is searched
+ * @throws StoreError where it cannot be read
+ */
+export const probeSource = (
+  source: string,
+  options: Pick<AttachOptions, 'mem_address' | 'mem_size' | 'progress'> = {},
+): Findings => {
+  const { driver, path } = parseSource(source)
+  if (driver !== 'ramoops')
+    throw new StoreError(`${source}: only ramoops regions have a layout to find out`)
+  const { mem_address: from = 0, progress } = options
+  const region = openRegion(path, { ...options, readOnly: true, map: false })
+  try {
+    const { regions, notes } = probe(region, undefined, done => progress?.(done, region.length))
+    for (const found of regions) found.mem_address += from
+    return { regions, notes }
+  } finally {
+    region.close()
+  }
+}
+
+/** The layout that a region was found to have, where nobody described it. */
+const probeLayout = (path: string, options: AttachOptions): AttachOptions => {
+  const { report = process.emitWarning, mem_address, readOnly } = options
+  const all = probeSource(path, options).regions
+  // Who says where it is means the one that starts there.
+  const regions =
+    mem_address === undefined ? all : all.filter(found => found.mem_address === mem_address)
+  const [found] = regions
+  if (!found)
+    throw new StoreError(
+      `${path}: no layout given, and no region found: say how its kernel laid it out, with at least ` +
+        `one of ${ramoopsParameters.slice(0, 6).join(', ')}, preset`,
+    )
+  if (regions.length > 1)
+    throw new StoreError(
+      `${path}: has ${regions.length} regions: say which: ` +
+        regions
+          .slice(0, 8)
+          .map(({ mem_address }) => `mem_address=0x${mem_address.toString(16)}`)
+          .join(', '),
+    )
+  if (!found.certain) {
+    const open = `its layout is not certain: ${whatIsOpen(found)}`
+    if (!readOnly) throw new UncertainLayout(`${path}: ${open}: to write, say it: ${found.options}`)
+    report(`${path}: ${open}: read as ${found.options}`)
+  }
+  return { ...options, ...found.parameters, mem_address: found.mem_address }
+}
+
+const whatIsOpen = ({ open }: FoundRegion): string =>
+  open.length ? `the bytes leave ${open.join(', ')} open` : 'headers of zones are damaged'
+
+const attachRamoops = (path: string, given: AttachOptions & { name: string }): Backend => {
+  const options = isDescribed(given, ramoopsParameters)
+    ? given
+    : { ...given, ...probeLayout(path, given) }
   const region = openRegion(path, options)
   try {
-    requireLayout(path, options, ramoopsParameters)
     const layout = layoutOf(path, makeLayout, options, region.length)
     return new RamoopsBackend(options.name, region, layout, ftraceText(options.kallsyms))
   } catch (error) {

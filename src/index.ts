@@ -14,9 +14,13 @@ export {
   driverNames,
   format,
   parseSource,
+  probeSource,
+  UncertainLayout,
   type AttachOptions,
+  type Progress,
 } from './attach.js'
 export type { Backend, EccState, NewRecord, Record } from './pstore/backend.js'
+export type { Findings, FoundRegion } from './backends/ramoops/probe/probe.js'
 export type { Timespec } from './pstore/time.js'
 export { writeDump, type DumpOptions } from './frontends/dmesg.js'
 export { reasons, type Reason } from './pstore/dump.js'

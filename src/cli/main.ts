@@ -12,6 +12,7 @@ import { tell } from './errors.js'
 import { ls } from './ls.js'
 import { mount, mount8 } from './mount.js'
 import { dashOptions } from './parameters.js'
+import { probe } from './probe.js'
 
 /** Exit codes: 1 where something could not be done, 2 where it was not understood. */
 const failed = 1
@@ -31,7 +32,8 @@ zone (pstore_blk), efi or erst; PATH a file, a folder (efi), a block device or a
 
 The layout of a region is what its kernel was booted with: ramoops.record_size=65536 there is \
 --record-size 64K here (or --record_size). Sizes: 65536, 0x10000, 64K, 2M. Where one layout option is \
-given, the others have Linux's defaults (4096; tty 0, ecc 0). Each command's --help lists them.`
+given, the others have Linux's defaults (4096; tty 0, ecc 0). Without any the layout is found out from \
+the bytes; \`probe\` says how. Each command's --help lists them.`
 
 process.on('uncaughtException', fail)
 await yargs(dashOptions(hideBin(process.argv)))
@@ -42,6 +44,7 @@ await yargs(dashOptions(hideBin(process.argv)))
   .command(mount)
   .command(ls)
   .command(cat)
+  .command(probe)
   .command(format)
   .command(write)
   .command(erase)

@@ -1,7 +1,7 @@
 /** Serving a mount: everything between a checked command line and the file system's end. */
 import fs from 'node:fs'
 import path from 'node:path'
-import { attach, parseSource } from '../attach.js'
+import { attach, parseSource, UncertainLayout } from '../attach.js'
 import type { Backend } from '../pstore/backend.js'
 import { mount as mountTree } from '../fuse/mount.js'
 import { StoreError } from '../pstore/errors.js'
@@ -59,7 +59,15 @@ const attachAll = ({ candidates, backend, readOnly }: ServeOptions): Backend[] =
   const attachOne = ({ name, source, options }: SourceCandidate): Backend => {
     // Served from another folder than the one that it was named in.
     const { driver, path: file } = parseSource(source)
-    const attached = attach(`${driver}:${path.resolve(file)}`, { ...options, name, readOnly })
+    const attachAs = (readOnly: boolean): Backend =>
+      attach(`${driver}:${path.resolve(file)}`, { ...options, name, readOnly, report: tell })
+    let attached: Backend
+    try {
+      attached = attachAs(readOnly)
+    } catch (error) {
+      if (!(error instanceof UncertainLayout)) throw error
+      attached = attachAs(true)
+    }
     if (attached.readOnly && !readOnly) tell(`${source}: cannot be written: mounted read-only`)
     return attached
   }

@@ -8,6 +8,7 @@ import { select } from '../pstore/registry.js'
 import { defaultConfig, loadConfig, type Config, type SourceCandidate } from './config.js'
 import { tell } from './errors.js'
 import { parametersOf, withParameters } from './parameters.js'
+import { progressBar } from './progress.js'
 
 export interface SourceArgs {
   source: string
@@ -125,5 +126,10 @@ export const attachSource = (
   how: Pick<AttachOptions, 'readOnly' | 'map'> = {},
 ): Backend => {
   const { name, source, options } = findSource(args.source, args.config, parametersOf({ ...args }))
-  return attach(source, { ...options, name, ...how })
+  const bar = progressBar('searching for a region')
+  try {
+    return attach(source, { ...options, name, ...how, report: tell, progress: bar.show })
+  } finally {
+    bar.clear()
+  }
 }

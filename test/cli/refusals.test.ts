@@ -39,7 +39,7 @@ t.test('sources', async t => {
 t.test('layouts', async t => {
   const region = file(t, small)
   for (const [options, why] of [
-    [[], /no layout given: .*record_size, console_size/],
+    [[], /no layout given, and no region found: .*record_size, console_size/],
     [['--mem-size', '64K', ...layout], /has 16384 bytes, its layout needs 65536 \(mem_size\)/],
     [['--mem-address', '1M', ...layout], /mem_address 0x100000 is past its end/],
     [['--record-size', '16K'], /dmesg record count == 0 \(4096 \/ 16384\)/],

@@ -38,6 +38,22 @@ const generator = (roots: number): Uint8Array => {
   return g.subarray(1)
 }
 
+/**
+ * The parity of a few bytes, of any size that makes a word with them. For single headers: a
+ * {@link Codec} is made for many blocks.
+ */
+export const remainder = (data: Uint8Array, eccSize: number): Buffer => {
+  const g = generator(eccSize)
+  const rest = Buffer.alloc(eccSize)
+  for (const byte of data) {
+    const top = rest[0] ^ byte
+    rest.copyWithin(0, 1)
+    rest[eccSize - 1] = 0
+    for (let i = 0; i < eccSize; i++) rest[i] ^= multiply(top, g[i])
+  }
+  return rest
+}
+
 /** Parity words that fit into local variables. */
 const narrowWords = 4
 /** Parity words that one turn of the wide loop does. */

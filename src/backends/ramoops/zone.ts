@@ -11,7 +11,7 @@ import { blockSize, codec, maxEccSize, type Codec } from './ecc.js'
 import { divideZone, zoneHeaderSize, type Endian, type ZonePlace } from './layout.js'
 
 /** `DBGC`: dmesg, console, pmsg and tty zones carry it as it is. */
-const signature = 0x43474244
+export const signature = 0x43474244
 
 /**
  * What a zone's header says of it:

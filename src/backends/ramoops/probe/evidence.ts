@@ -1,0 +1,286 @@
+/** From judged shapes to a region that is reported: its length, what is open, and why it is so. */
+import { presets, zoneKinds, type RamoopsParameters, type ZoneKind } from '../layout.js'
+import type { Content } from './content.js'
+import { tellingZones, type Judged } from './judge.js'
+import { dumpAreas, isMadeBy, parametersOf } from './layouts.js'
+import { findHugeEcc } from './parity.js'
+import { pageSize, type Piece } from './marks.js'
+import type { FoundRegion } from './probe.js'
+import type { View } from './view.js'
+
+/** A shape with a length of the region that makes it. */
+export interface Possible extends Judged {
+  parameters: RamoopsParameters
+  /** Why this length. */
+  lengthBecause: string
+  /** True where other lengths make the same zones. */
+  lengthOpen: boolean
+  /** The region ends where the source does. */
+  exact: boolean
+}
+
+/** Of a source with only rings, the part that they must fill for its end to be the region's. */
+const mostUnused = 3 / 4
+
+/** The roundest number of a range: the one with most zero bits at its end. */
+const roundest = (from: number, to: number): number => {
+  for (let unit = 2 ** 40; unit > 1; unit /= 2) {
+    const number = Math.floor(to / unit) * unit
+    if (number >= from) return number
+  }
+  return to
+}
+
+/** What is usual, where nothing else decides: smaller is likelier. */
+const oddity = ({ exact, faults, lengthOpen, shape, contents, parameters }: Possible): number[] => {
+  const rings = shape.zones.filter(({ kind }) => kind !== 'dmesg' && kind !== 'ftrace')
+  const likes = rings.reduce(
+    (sum, { kind }) =>
+      sum + unlikeliness(kind, contents[shape.zones.findIndex(z => z.kind === kind)]),
+    0,
+  )
+  return [exact ? 0 : 1, faults, likes, rings.length, lengthOpen ? 1 : 0, parameters.mem_size!]
+}
+
+const unlikeliness = (kind: ZoneKind, content: Content): number => {
+  const usual: { readonly [content in Content]?: ZoneKind } = {
+    text: 'pmsg',
+    terminal: 'tty',
+    stamped: 'console',
+  }
+  // No mainline kernel has a tty zone.
+  return (usual[content] ?? kind) === kind && (kind !== 'tty' || content === 'terminal') ? 0 : 1
+}
+
+const compare = (a: number[], b: number[]): number => {
+  const i = a.findIndex((value, i) => value !== b[i])
+  return i < 0 ? 0 : a[i] - b[i]
+}
+
+/** Give shapes the lengths that make them, the likeliest first. */
+export const memSizes = (
+  view: View,
+  piece: Piece,
+  base: number,
+  judged: readonly Judged[],
+): Possible[] => {
+  const room = view.end - base
+  const whole = base === piece.offset
+  const all = judged.flatMap((one): Possible[] => {
+    const { shape } = one
+    const length = lengthOf(one, room, whole)
+    if (!length) return []
+    const parameters = parametersOf(shape, length.size)
+    if (!isMadeBy(shape, base, { ...parameters, ecc: one.fit?.ecc ?? 0 })) return []
+    return [
+      { ...one, parameters, ...length, lengthBecause: length.because, lengthOpen: length.open },
+    ]
+  })
+  // A region with dumps fills all but a few bytes: where that is the source, it is no chance.
+  const exact = all.some(({ exact }) => exact)
+  return all
+    .filter(one => !exact || one.exact || one.shape.dmesg.count === 0)
+    .sort((a, b) => compare(oddity(a), oddity(b)))
+}
+
+const lengthOf = (
+  { shape }: Judged,
+  room: number,
+  whole: boolean,
+): { size: number; exact: boolean; open: boolean; because: string } | null => {
+  const { dmesg, sizes } = shape
+  const rings = sizes.console + sizes.pmsg + sizes.tty + sizes.ftrace
+  if (dmesg.count === 0) {
+    if (rings > room) return null
+    if (whole && rings === room)
+      return { size: room, exact: true, open: false, because: 'the zones fill the source' }
+    if (!whole)
+      return {
+        size: rings,
+        exact: false,
+        open: true,
+        because: 'what the zones take; more would be unused',
+      }
+    const open = room - rings > room * mostUnused
+    return { size: room, exact: false, open, because: 'all of the source; no zone needs the rest' }
+  }
+  const area = dumpAreas(dmesg.count, dmesg.size)!
+  const from = area.from + rings
+  const to = Math.min(area.to + rings, room)
+  if (from > to) return null
+  if (whole && room <= to)
+    return { size: room, exact: true, open: false, because: 'the zones fill the source' }
+  const size = roundest(from, to)
+  if (size % pageSize === 0 && to - from < pageSize)
+    return {
+      size,
+      exact: false,
+      // Of a file that is little more than the region, one would expect that it is the region.
+      open: whole && room < 64 * size,
+      because: 'the only number of whole pages that makes such zones',
+    }
+  return { size, exact: false, open: from < to, because: `${from} to ${to} make such zones` }
+}
+
+const named = [
+  'mem_size',
+  'record_size',
+  'console_size',
+  'ftrace_size',
+  'pmsg_size',
+  'tty_size',
+  'cpus',
+] as const satisfies (keyof RamoopsParameters)[]
+
+/** The parameters that differ among what is possible. */
+export const openOf = (possible: readonly Possible[]): string[] => {
+  const [best] = possible
+  const open: string[] = named.filter(name =>
+    possible.some(({ parameters }) => parameters[name] !== best.parameters[name]),
+  )
+  if (best.lengthOpen && !open.includes('mem_size')) open.unshift('mem_size')
+  if (possible.some(({ fit }) => fit?.ecc !== best.fit?.ecc)) open.push('ecc')
+  if (possible.some(one => one.shape.preset !== best.shape.preset)) open.push('order')
+  // Two kernels have this order, and other names for the zone.
+  if (best.shape.sizes.tty && best.shape.preset === 'linux-pre-6.2') open.push('preset')
+  return open
+}
+
+const hex = (n: number): string => `0x${n.toString(16)}`
+
+/** Kinds in a preset's order, those that a shape has. */
+const orderOf = ({ shape }: Judged): ZoneKind[] =>
+  presets[shape.preset].order.filter(kind => shape.zones.some(zone => zone.kind === kind))
+
+/** The name of the preset, where it makes a difference. */
+const presetOf = ({ shape: { preset, sizes } }: Judged): string | undefined => {
+  if (preset === 'linux-6.2') return undefined
+  return sizes.tty ? 'anolis' : preset
+}
+
+const optionsOf = (base: number, one: Possible, flags: number, big: boolean): string => {
+  const { parameters: p, fit } = one
+  const preset = presetOf(one)
+  return [
+    ...(base ? [`--mem-address ${hex(base)}`] : []),
+    `--mem-size ${p.mem_size}`,
+    `--record-size ${p.record_size}`,
+    `--console-size ${p.console_size}`,
+    `--pmsg-size ${p.pmsg_size}`,
+    `--ftrace-size ${p.ftrace_size}`,
+    ...(p.tty_size ? [`--tty-size ${p.tty_size}`] : []),
+    ...(fit ? [`--ecc ${fit.ecc}`] : []),
+    ...(p.cpus === 1 ? [] : [`--cpus ${p.cpus}`]),
+    ...(flags === 1 ? [] : [`--flags ${flags}`]),
+    ...(preset ? [`--preset ${preset}`] : []),
+    ...(big ? ['--endian big'] : []),
+  ].join(' ')
+}
+
+const said: { readonly [content in Content]: string } = {
+  empty: 'empty',
+  dump: 'a dump, by its header line',
+  stamped: "lines with printk's time",
+  android: "entries of Android's log",
+  binary: 'bytes that are no text',
+  terminal: 'text with codes for a terminal',
+  text: 'text',
+}
+
+const versionOf = (code: number): string => `${code >>> 16}.${(code >>> 8) & 255}.${code & 255}`
+
+/** Each conclusion and what it rests on. */
+const evidenceOf = (
+  view: View,
+  piece: Piece,
+  base: number,
+  one: Possible,
+  flags: number,
+  huge: number | null,
+): string[] => {
+  const { shape, parameters, fit, contents } = one
+  const lines = [
+    `mem_address: ${hex(base)}${piece.address ? `, which was address ${hex(piece.address + base - piece.offset)}` : ''}: ` +
+      `the first of ${shape.zones.length} zones' signatures (${view.endian}-endian)`,
+    `mem_size ${parameters.mem_size}: ${one.lengthBecause}`,
+  ]
+  if (one.damaged) lines.push(`${one.damaged} zones have damaged headers, so this is not certain`)
+  if (one.mended) lines.push(`${one.mended} zones' headers are as their parity mends them`)
+  if (shape.dmesg.count) {
+    const { count, size } = shape.dmesg
+    const dumps = contents.slice(0, count).filter(content => content === 'dump').length
+    lines.push(
+      `record_size ${parameters.record_size}: ${count} dmesg zones, ${size} bytes apart; ${dumps} hold a dump`,
+    )
+  }
+  for (const kind of zoneKinds) {
+    const i = shape.zones.findIndex(zone => zone.kind === kind)
+    if (i < 0 || kind === 'dmesg') continue
+    const { offset, size } = shape.zones[i]
+    if (kind !== 'ftrace') {
+      lines.push(`${kind}_size ${size}: at +${hex(offset - base)}: ${said[contents[i]]}`)
+      continue
+    }
+    const version = view.header(offset)?.version
+    lines.push(
+      `ftrace_size ${parameters.ftrace_size}: ${shape.cpus} zones from +${hex(offset - base)}` +
+        `${version ? `, signed by Linux ${versionOf(version)}` : ''}` +
+        `${flags ? '' : ', with records of several CPUs in one'}`,
+    )
+  }
+  lines.push(
+    fit
+      ? `ecc ${fit.ecc}: ${fit.clean} of ${fit.tried} blocks that were tried fit their parity, and no other size does`
+      : huge
+        ? `ecc ${huge}: the headers' parity; on blocks Linux crashes with it, so they are taken as they are`
+        : 'ecc 0: no parity of any size fits',
+  )
+  return lines
+}
+
+/** A region as it is reported: the likeliest of what is possible. */
+export const describe = (
+  view: View,
+  piece: Piece,
+  base: number,
+  possible: readonly Possible[],
+): FoundRegion => {
+  const [best] = possible
+  const open = openOf(possible)
+  const huge = best.fit ? null : findHugeEcc(view.region, tellingZones(view, best.shape))
+  if (huge) open.push('ecc')
+  const big = view.endian === 'big'
+  const ftrace = best.shape.zones.find(({ kind }) => kind === 'ftrace')
+  const shared = ftrace !== undefined && best.shape.cpus === 1 && view.sharedByCpus(ftrace.offset)
+  const flags = shared ? 0 : 1
+  const { parameters: p, fit } = best
+  const ecc = fit?.ecc ?? 0
+  const preset = presetOf(best)
+  return {
+    mem_address: base,
+    mem_size: p.mem_size!,
+    record_size: p.record_size!,
+    console_size: p.console_size!,
+    ftrace_size: p.ftrace_size!,
+    pmsg_size: p.pmsg_size!,
+    tty_size: p.tty_size!,
+    ecc,
+    cpus: p.cpus!,
+    flags,
+    order: orderOf(best),
+    endian: view.endian,
+    certain: open.length === 0 && best.damaged === 0,
+    open,
+    evidence: evidenceOf(view, piece, base, best, flags, huge),
+    options: optionsOf(base, best, flags, big),
+    parameters: {
+      ...p,
+      preset: preset ?? 'linux-6.2',
+      mem_address: base,
+      ecc,
+      flags,
+      endian: view.endian,
+    },
+    others: possible.slice(1, 10).map(one => optionsOf(base, one, flags, big)),
+  }
+}

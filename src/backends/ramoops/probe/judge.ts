@@ -1,0 +1,122 @@
+/** How well a shape explains the bytes: its parity, and what speaks against it. */
+import { divideZone } from '../layout.js'
+import { against, type Content } from './content.js'
+import { shapesAt, type Shape } from './layouts.js'
+import { isSound } from './marks.js'
+import { findEcc, fittingBlocks, type Fit, type TriedZone } from './parity.js'
+import type { View } from './view.js'
+
+export interface Judged {
+  shape: Shape
+  /** Null: no parity. */
+  fit: Fit | null
+  /** What speaks against it, by weight; 0: nothing. */
+  faults: number
+  /** What each zone holds; ftrace zones are `binary` where they hold something. */
+  contents: Content[]
+  /** Zones without a signature, or with numbers that no writer leaves. */
+  damaged: number
+  /** Zones whose headers parity mends. */
+  mended: number
+}
+
+/** A zone that has no signature. */
+const unsigned = 10
+/** A signature right behind the last zone: more zones follow. */
+const cutShort = 10
+/** A signature a little behind that: those zones would be nobody's. */
+const leftOver = 5
+/** How far behind the end one is looked for, and how many count. */
+const nearby = 2 ** 18
+const mostLeftOver = 64
+/** A header whose numbers no writer leaves. */
+const impossible = 3
+/** A zone that the other zones' parity does not fit. */
+const misfit = 4
+/** Shapes whose contents are looked at. */
+const mostJudged = 512
+/** Zones of a shape on which parity is tried. */
+const parityZones = 12
+
+/** The zones that decide the parity: those that hold something first, of every kind some. */
+export const tellingZones = (view: View, { zones }: Shape): TriedZone[] => {
+  const rings = zones.filter(({ kind }) => kind !== 'dmesg').slice(0, parityZones / 2)
+  const dumps = zones.filter(({ kind }) => kind === 'dmesg').slice(0, parityZones / 2)
+  return [...dumps, ...rings].map(({ offset, size }) => ({
+    offset,
+    size,
+    header: view.header(offset),
+  }))
+}
+
+/** @param furthest the end of what any shape explains */
+const judgeOne = (view: View, shape: Shape, furthest: number): Judged => {
+  const fit = findEcc(view.region, tellingZones(view, shape))
+  const ecc = fit?.ecc ?? 0
+  const contents: Content[] = []
+  const { end } = shape
+  const reach = Math.max(nearby, end - shape.zones[0].offset)
+  let faults = leftOver * view.marksIn(end, Math.min(furthest, end + reach), mostLeftOver)
+  if (view.isPlain(end)) faults += cutShort
+  let damaged = 0
+  let mendedZones = 0
+  if (view.isFtrace(end)) faults += cutShort
+  for (const { kind, offset, size } of shape.zones) {
+    const ftrace = kind === 'ftrace'
+    const raw = view.header(offset)
+    const mended = ecc ? view.mended(offset, size, ecc) : null
+    const header = mended ?? raw
+    const fits = ecc > 0 && fittingBlocks(view.region, { offset, size, header: raw }, ecc) > 0
+    if (!header || ftrace !== header.version > 0) {
+      faults += fits ? impossible : unsigned
+      damaged++
+      contents.push('empty')
+      continue
+    }
+    if (mended) {
+      faults += 1
+      mendedZones++
+    }
+    const division = divideZone(size, ecc)
+    if (!division) {
+      faults += unsigned
+      contents.push('empty')
+      continue
+    }
+    const { data } = division
+    const possible = isSound(header) && header.size <= data
+    // A ring that has wrapped is full.
+    const wrapped = header.start < header.size
+    if (!possible || (wrapped && header.size !== data)) {
+      faults += impossible
+      damaged++
+    }
+    if (ecc && !fits) faults += misfit
+    if (ftrace) contents.push(possible && header.size > 0 ? 'binary' : 'empty')
+    else {
+      const content = possible ? view.content(offset, size, ecc) : 'empty'
+      contents.push(content)
+      faults += against[kind][content]
+    }
+  }
+  return { shape, fit, faults, contents, damaged, mended: mendedZones }
+}
+
+/**
+ * Judge the shapes that zones from a place on can have, those against which least speaks first. Where any parity fits one of them, those that it
+ * does not fit are no longer among them: that is no chance.
+ */
+export const judge = (view: View, base: number): Judged[] => {
+  const judged = judgeAll(view, shapesAt(view, base, false))
+  // Only where headers are missing is it worth while to look for some that parity mends.
+  const [best] = judged
+  if (best && best.damaged + best.mended === 0) return judged
+  return judgeAll(view, shapesAt(view, base, true))
+}
+
+const judgeAll = (view: View, shapes: readonly Shape[]): Judged[] => {
+  const furthest = Math.max(0, ...shapes.map(({ end }) => end))
+  const all = shapes.slice(0, mostJudged).map(shape => judgeOne(view, shape, furthest))
+  const withParity = all.filter(({ fit }) => fit)
+  return (withParity.length ? withParity : all).sort((a, b) => a.faults - b.faults)
+}

@@ -1,0 +1,139 @@
+/**
+ * Which parity fits: every size that Linux takes is tried on a zone's header and on its first blocks.
+ *
+ * A header has parity even in an empty zone, so zones that never held anything decide too. Where the
+ * size is wrong, a block fits by chance only, once in 256 to the power of the parity's bytes.
+ */
+import type { Region } from '../../../region/region.js'
+import { blockSize, codec, maxEccSize, remainder } from '../ecc.js'
+import { divideZone, zoneHeaderSize } from '../layout.js'
+import { isSound, type RawHeader } from './marks.js'
+
+/** A place where a zone may be, and what stands there for a header. */
+export interface TriedZone {
+  offset: number
+  size: number
+  header: RawHeader | null
+}
+
+/** What trying one parity size on some zones gave: blocks, headers included. */
+export interface Fit {
+  ecc: number
+  tried: number
+  clean: number
+}
+
+/** Data blocks that are tried in a zone. */
+const blocksTried = 8
+/** Bits that must agree before it is no chance. */
+const convincingBits = 32
+/** Of the blocks that were tried, the part that must be clean: a damaged region has few. */
+const leastClean = 1 / 8
+/** Bytes of a header's parity at most: those of sizes on which Linux crashes included. */
+const largestParity = 255 - zoneHeaderSize
+
+/** A zone's bytes that parity is tried on, and how many blocks were tried and clean, by parity size. */
+interface Trial {
+  readonly head: Buffer
+  /** The zone's last bytes: a header's parity is the end of its zone. */
+  readonly tail: Buffer
+  /** Blocks that hold something: zeros fit a parity of zeros. */
+  readonly blocks: number[]
+  readonly tried: Uint8Array
+  readonly clean: Uint8Array
+}
+
+const trials = new WeakMap<Region, Map<string, Trial>>()
+
+const trialOf = (region: Region, { offset, size, header }: TriedZone): Trial => {
+  let known = trials.get(region)
+  if (!known) trials.set(region, (known = new Map<string, Trial>()))
+  const key = `${offset}+${size}`
+  let trial = known.get(key)
+  if (trial) return trial
+  // Where the header says nothing sensible, any block may have been written.
+  const room = size - zoneHeaderSize
+  const used = header && isSound(header) && header.size <= room ? header.size : room
+  const head = region.load(offset, Math.min(size, zoneHeaderSize + blocksTried * blockSize))
+  const tailSize = Math.min(room, largestParity)
+  const holds = (block: number): boolean => {
+    const from = zoneHeaderSize + block * blockSize
+    return block * blockSize < used && head.subarray(from, from + blockSize).some(byte => byte > 0)
+  }
+  trial = {
+    head,
+    tail: region.load(offset + size - tailSize, tailSize),
+    blocks: Array.from({ length: blocksTried }, (_, block) => block).filter(holds),
+    tried: new Uint8Array(maxEccSize + 1),
+    clean: new Uint8Array(maxEccSize + 1),
+  }
+  known.set(key, trial)
+  return trial
+}
+
+/** Try one parity size on a zone. */
+const tryZone = (region: Region, zone: TriedZone, ecc: number): Trial => {
+  const trial = trialOf(region, zone)
+  const division = divideZone(zone.size, ecc)
+  if (!division || trial.tried[ecc]) return trial
+  const { head, tail } = trial
+  const { data, blocks } = division
+  const rs = codec(ecc)
+  const test = (at: number, length: number, parity: Buffer, parityAt: number): void => {
+    trial.tried[ecc]++
+    if (rs.check(head, at, length, parity, parityAt)) trial.clean[ecc]++
+  }
+  test(0, zoneHeaderSize, tail, tail.length - ecc)
+  const own = trial.blocks.filter(block => block < blocks && block * blockSize < data)
+  if (own.length === 0) return trial
+  const parity = region.load(
+    zone.offset + zoneHeaderSize + data,
+    Math.min(blocks, blocksTried) * ecc,
+  )
+  for (const block of own) {
+    const at = block * blockSize
+    test(zoneHeaderSize + at, Math.min(blockSize, data - at), parity, block * ecc)
+  }
+  return trial
+}
+
+/** How many of a zone's first blocks this parity fits, its header included. */
+export const fittingBlocks = (region: Region, zone: TriedZone, ecc: number): number =>
+  tryZone(region, zone, ecc).clean[ecc]
+
+/**
+ * Find the parity size of some zones.
+ *
+ * @returns null where none fits: then they keep no parity
+ */
+export const findEcc = (region: Region, zones: readonly TriedZone[]): Fit | null => {
+  let best: Fit | null = null
+  // 1 means 16.
+  for (let ecc = 2; ecc <= maxEccSize; ecc++) {
+    let tried = 0
+    let clean = 0
+    for (const zone of zones) {
+      const trial = tryZone(region, zone, ecc)
+      tried += trial.tried[ecc]
+      clean += trial.clean[ecc]
+    }
+    if (clean * ecc * 8 < convincingBits || clean < tried * leastClean) continue
+    if (!best || clean > best.clean) best = { ecc, tried, clean }
+  }
+  return best
+}
+
+/**
+ * The parity size that zones' headers have, where it is one that Linux takes and then crashes on: a
+ * block of 128 bytes has no parity so large, but a header has.
+ */
+export const findHugeEcc = (region: Region, zones: readonly TriedZone[]): number | null => {
+  for (let ecc = maxEccSize + 1; ecc <= largestParity; ecc++)
+    for (const zone of zones) {
+      if (!divideZone(zone.size, ecc)) continue
+      const { head, tail } = trialOf(region, zone)
+      const parity = remainder(head.subarray(0, zoneHeaderSize), ecc)
+      if (parity.equals(tail.subarray(tail.length - ecc))) return ecc
+    }
+  return null
+}

@@ -1,0 +1,150 @@
+/**
+ * Finding regions and their layouts in a source that nobody described.
+ *
+ * The signatures say where zones begin, Linux's rules which layouts have zones there, the contents and
+ * the parity which of those it was. What is left is told: a layout is certain only where every one that
+ * explains the bytes has the same zones.
+ */
+import type { Region } from '../../../region/region.js'
+import type { Endian, RamoopsParameters, ZoneKind } from '../layout.js'
+import { judge } from './judge.js'
+import { describe, memSizes } from './evidence.js'
+import { findMarks, isSound, pageSize, type Piece } from './marks.js'
+import { View } from './view.js'
+
+/** A region that was found; sizes in bytes. */
+export interface FoundRegion {
+  /** Where it starts in the source. */
+  mem_address: number
+  mem_size: number
+  record_size: number
+  console_size: number
+  ftrace_size: number
+  pmsg_size: number
+  tty_size: number
+  /** Parity bytes a block; 0: none. */
+  ecc: number
+  /** CPUs with an ftrace zone each. */
+  cpus: number
+  /** 0: one ftrace zone that CPUs share. */
+  flags: number
+  /** The kinds of zones that there are, as they lie. */
+  order: ZoneKind[]
+  endian: Endian
+  /** True where no other layout explains the bytes. */
+  certain: boolean
+  /** The parameters that the bytes do not decide. */
+  open: string[]
+  evidence: string[]
+  /** The command line options that say all this. */
+  options: string
+  /** The same for {@link makeLayout}. */
+  parameters: RamoopsParameters
+  /** Other layouts that explain the bytes as well: their options, the likeliest first. */
+  others: string[]
+}
+
+export interface Findings {
+  regions: FoundRegion[]
+  /** What was not looked at, and why. */
+  notes: string[]
+}
+
+/** Regions that are reported, and places that are tried for one. A hostile source has more. */
+const mostRegions = 64
+const mostPlaces = 4096
+/** A layout against which so much more speaks than against the best is none. */
+const margin = 2
+/** Zones before the first signed one that are taken for damaged. */
+const mostLost = 64
+
+/** The whole of a source as one piece of memory. */
+export const wholeOf = (region: Region): Piece[] => [
+  { offset: 0, length: region.length, address: 0 },
+]
+
+/**
+ * Find the regions in a source.
+ *
+ * @param pieces its parts that are memory, ascending
+ * @param progress told of the bytes that are done
+ * @throws StoreError (EIO) where the source cannot be read
+ */
+export const probe = (
+  region: Region,
+  pieces: readonly Piece[] = wholeOf(region),
+  progress?: (done: number) => void,
+): Findings => {
+  const marks = findMarks(region, pieces, progress)
+  const regions: FoundRegion[] = []
+  const notes: string[] = []
+  if (marks.end < region.length)
+    notes.push(
+      `more signatures than any region has: only the first ${marks.end} bytes were searched`,
+    )
+  let places = 0
+  for (const endian of ['little', 'big'] as const) {
+    const plain = marks.plain[endian]
+    const starts = [...plain, ...marks.ftrace[endian]].sort((a, b) => a - b)
+    let covered = 0
+    let view: View | null = null
+    for (const start of starts) {
+      if (start < covered) continue
+      const piece = pieces.find(({ offset, length }) => start >= offset && start < offset + length)!
+      if (!view || view.end !== piece.offset + piece.length)
+        view = new View(region, plain, endian, piece.offset + piece.length)
+      if (++places > mostPlaces || regions.length === mostRegions) {
+        notes.push(
+          `more places for a region than are believed: those from ${start} on were not tried`,
+        )
+        break
+      }
+      const base = baseOf(view, piece, start, Math.max(covered, piece.offset))
+      const found = base === null ? null : regionAt(view, piece, base)
+      if (!found) continue
+      regions.push(found.region)
+      covered = found.end
+    }
+  }
+  return { regions: regions.sort((a, b) => a.mem_address - b.mem_address), notes }
+}
+
+const isAligned = (piece: Piece, at: number): boolean =>
+  (at - piece.offset + piece.address) % pageSize === 0
+
+/** Where the region that a signature belongs to starts; null where it belongs to none. */
+const baseOf = (view: View, piece: Piece, start: number, least: number): number | null => {
+  const header = view.header(start)!
+  if (header.version) return view.holdsFtrace(start) ? start : null
+  if (isAligned(piece, start))
+    return isSound(header) || view.soundFrom(start, 1).length ? start : null
+  if (!isSound(header)) return null
+  // A region starts at a page. Here zones before this one have lost their signatures.
+  const [next = 0, later = 0] = view.soundFrom(start + 2, 2)
+  for (const size of new Set([next - start, later - next])) {
+    if (size <= 0) continue
+    for (let lost = 1; lost <= mostLost && start - lost * size >= least; lost++)
+      if (isAligned(piece, start - lost * size)) return start - lost * size
+  }
+  return start
+}
+
+/** The region that starts at a place; null where no layout explains what is there. */
+const regionAt = (
+  view: View,
+  piece: Piece,
+  base: number,
+): { region: FoundRegion; end: number } | null => {
+  const judged = judge(view, base)
+  const [best] = judged
+  if (!best) return null
+  // A lone signature that is not where a region starts is a chance, or a part of some program.
+  if (!isAligned(piece, base) && best.shape.zones.length < 2) return null
+  const likely = judged.filter(({ faults }) => faults < best.faults + margin)
+  const possible = memSizes(view, piece, base, likely)
+  if (possible.length === 0) return null
+  return {
+    region: describe(view, piece, base, possible),
+    end: Math.max(...possible.map(({ shape }) => shape.end)),
+  }
+}

@@ -1,0 +1,171 @@
+/** A source as the search for layouts sees it: signatures, headers and contents, looked at once each. */
+import type { Region } from '../../../region/region.js'
+import { divideZone, zoneHeaderSize, type Endian } from '../layout.js'
+import { Zone } from '../zone.js'
+import { codec } from '../ecc.js'
+import { contentOf, cpusOf, isFtrace, sampleSize, type Content } from './content.js'
+import { isSound, parseHeader, type RawHeader } from './marks.js'
+
+/** How far behind an ftrace zone the next CPU's is looked for. */
+const ftraceReach = 2 ** 24
+/** How many places with its signature are tried. */
+const ftraceTries = 8
+/** Zones up to this size are read as a whole, and corrected, to see what they hold. */
+const wholeZone = 2 ** 20
+
+export class View {
+  readonly #headers = new Map<number, RawHeader | null>()
+  readonly #contents = new Map<string, Content>()
+  /** Where ftrace zones' headers were met. */
+  readonly #ftrace = new Set<number>()
+  readonly #spacings = new Map<number, number[]>()
+
+  /**
+   * @param marks offsets of `DBGC`, ascending
+   * @param end where the memory ends that the region is in
+   */
+  constructor(
+    readonly region: Region,
+    readonly marks: readonly number[],
+    readonly endian: Endian,
+    readonly end: number,
+  ) {}
+
+  /** The header at an offset, as it stands; null where there is none. */
+  header(at: number): RawHeader | null {
+    let header = this.#headers.get(at)
+    if (header !== undefined) return header
+    const inside = at >= 0 && at + zoneHeaderSize <= this.end
+    header = inside ? parseHeader(this.region.load(at, zoneHeaderSize), 0, this.endian) : null
+    this.#headers.set(at, header)
+    return header
+  }
+
+  isPlain(at: number): boolean {
+    return this.header(at)?.version === 0
+  }
+
+  /** Is there a kernel's signature, with numbers that a zone can have? */
+  isFtrace(at: number): boolean {
+    const header = this.header(at)
+    if (header === null || header.version === 0 || !isSound(header)) return false
+    this.#ftrace.add(at)
+    return true
+  }
+
+  /** The header as its parity mends it, where that makes one of it. */
+  mended(at: number, size: number, ecc: number): RawHeader | null {
+    const division = ecc ? divideZone(size, ecc) : null
+    if (!division || at < 0 || at + size > this.end) return null
+    const header = this.region.load(at, zoneHeaderSize)
+    const parity = this.region.load(
+      at + zoneHeaderSize + division.data + division.blocks * ecc,
+      ecc,
+    )
+    if (codec(ecc).decode(header, 0, zoneHeaderSize, parity, 0) <= 0) return null
+    const mended = parseHeader(header, 0, this.endian)
+    return mended && mended.size <= division.data && mended.start <= mended.size ? mended : null
+  }
+
+  /** The index of the first `DBGC` at or behind an offset. */
+  #indexFrom(at: number): number {
+    let low = 0
+    let high = this.marks.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.marks[middle] < at) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  /** Up to `count` offsets of `DBGC` with sound numbers, from an offset on. */
+  soundFrom(at: number, count: number): number[] {
+    const found: number[] = []
+    // A hostile source has many that are not.
+    const first = this.#indexFrom(at)
+    for (let i = first; i < Math.min(this.marks.length, first + 64 * count); i++) {
+      const header = this.header(this.marks[i])
+      if (header && isSound(header) && found.push(this.marks[i]) === count) break
+    }
+    return found
+  }
+
+  /** How many signatures there are in a range, up to some; of ftrace those that were met. */
+  marksIn(from: number, to: number, most: number): number {
+    const first = this.#indexFrom(from)
+    let count = 0
+    while (count < most && this.marks[first + count] < to) count++
+    for (const at of this.#ftrace) if (count < most && at >= from && at < to) count++
+    return count
+  }
+
+  /** The distances at which the next CPUs' ftrace zones may lie: they carry the same signature. */
+  spacings(at: number): number[] {
+    const known = this.#spacings.get(at)
+    if (known) return known
+    const found: number[] = []
+    const length = Math.min(ftraceReach, this.end - at)
+    const bytes = this.region.load(at, length)
+    const signature = Buffer.from(bytes.subarray(0, 4))
+    for (
+      let next = bytes.indexOf(signature, zoneHeaderSize);
+      next >= 0 && next + zoneHeaderSize <= length && found.length < ftraceTries;
+      next = bytes.indexOf(signature, next + 1)
+    ) {
+      const header = parseHeader(bytes, next, this.endian)
+      if (next % 2 || !header || !isSound(header)) continue
+      found.push(next)
+      this.#ftrace.add(at + next)
+    }
+    this.#spacings.set(at, found)
+    return found
+  }
+
+  /** What a zone holds. */
+  content(at: number, size: number, ecc: number): Content {
+    const key = `${at}+${size}/${ecc}`
+    let content = this.#contents.get(key)
+    if (content === undefined)
+      this.#contents.set(key, (content = contentOf(this.#sample(at, size, ecc))))
+    return content
+  }
+
+  /** Does an ftrace zone hold ftrace records? */
+  holdsFtrace(at: number): boolean {
+    return isFtrace(this.#newest(at))
+  }
+
+  /** Does one ftrace zone hold records of another CPU than the first? */
+  sharedByCpus(at: number): boolean {
+    return isFtrace(this.#newest(at)) && cpusOf(this.#newest(at), this.endian).some(cpu => cpu > 0)
+  }
+
+  /** The last bytes that were written to a zone, as they stand. */
+  #newest(at: number): Buffer {
+    const header = this.header(at)
+    if (!header || !isSound(header)) return Buffer.alloc(0)
+    const end = header.start || header.size
+    const from = Math.max(0, end - sampleSize)
+    const data = at + zoneHeaderSize
+    return data + end > this.end ? Buffer.alloc(0) : this.region.load(data + from, end - from)
+  }
+
+  /** The first of a zone's content, oldest byte first. */
+  #sample(at: number, size: number, ecc: number): Buffer {
+    if (size <= wholeZone) {
+      const place = { kind: 'dmesg' as const, index: 0, offset: at, size }
+      return new Zone(this.region, place, ecc, this.endian).read().content.subarray(0, sampleSize)
+    }
+    const header = this.header(at)
+    if (!header || !isSound(header) || header.size > size - zoneHeaderSize) return Buffer.alloc(0)
+    const { start } = header
+    const first = this.region.load(
+      at + zoneHeaderSize + (start === header.size ? 0 : start),
+      Math.min(sampleSize, start === header.size ? header.size : header.size - start),
+    )
+    if (first.length === sampleSize || start === header.size) return first
+    const rest = Math.min(sampleSize - first.length, start)
+    return Buffer.concat([first, this.region.load(at + zoneHeaderSize, rest)])
+  }
+}

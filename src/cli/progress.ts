@@ -1,0 +1,37 @@
+/** A bar on a terminal for what takes longer than a second. */
+
+/** Before this many ms nobody wonders what is going on. */
+const patience = 1000
+/** ms between two drawings. */
+const interval = 100
+const width = 30
+
+export interface ProgressBar {
+  show: (done: number, total: number) => void
+  /** Take the bar away. */
+  clear: () => void
+}
+
+/** Make a bar on stderr; where that is no terminal it never shows. */
+export const progressBar = (what: string): ProgressBar => {
+  const start = performance.now()
+  let next = start + patience
+  let shown = false
+  return {
+    show: (done, total) => {
+      const now = performance.now()
+      if (!process.stderr.isTTY || now < next) return
+      next = now + interval
+      shown = true
+      const full = Math.round((done / total) * width)
+      const rate = done / 1e6 / (now - start)
+      process.stderr.write(
+        `\r${what} [${'#'.repeat(full)}${' '.repeat(width - full)}] ` +
+          `${Math.floor((done / total) * 100)} % of ${(total / 2 ** 30).toFixed(1)} GiB, ${rate.toFixed(1)} GB/s `,
+      )
+    },
+    clear: () => {
+      if (shown) process.stderr.write('\r\x1b[K')
+    },
+  }
+}
