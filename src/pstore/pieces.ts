@@ -99,17 +99,21 @@ export const appendPieces = <P extends Piece>(
   }
   for (let at = 0; at < text.length; at += room) {
     store.add(position + BigInt(at), text.subarray(at, at + room))
-    const all = store.pieces()
-    const kept = new Set(
-      inOrder(all)
-        .slice(-most)
-        .map(({ piece }) => piece),
-    )
-    for (const piece of all) if (!kept.has(piece)) store.remove(piece)
+    dropOldest(store, most)
   }
 }
 
-/** Take the whole stream out of the store. */
-export const erasePieces = <P extends Piece>(store: PieceStore<P>): void => {
-  for (const piece of store.pieces()) store.remove(piece)
+/**
+ * Drop all but the newest pieces. First those that others took the place of, as they would come to light
+ * again; then the oldest first: a kill in between leaves no hole.
+ */
+const dropOldest = <P extends Piece>(store: PieceStore<P>, most: number): void => {
+  const all = store.pieces()
+  const chain = inOrder(all).map(({ piece }) => piece)
+  const shown = new Set(chain)
+  for (const piece of all) if (!shown.has(piece)) store.remove(piece)
+  for (const piece of chain.slice(0, Math.max(0, chain.length - most))) store.remove(piece)
 }
+
+/** Take the whole stream out of the store. */
+export const erasePieces = <P extends Piece>(store: PieceStore<P>): void => dropOldest(store, 0)

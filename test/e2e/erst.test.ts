@@ -25,14 +25,15 @@ const boot = (
 ): Promise<GuestResult> => bootGuest({ qemu: device(path), ...options })
 
 const attach = (t: Test, path: string): ErstBackend => {
-  const backend = new ErstBackend(new Region(path))
+  const backend = new ErstBackend(new Region(path), 'erst', { tty_size: 8192 })
   t.teardown(() => backend.close())
   return backend
 }
 
 /** What is shown here is what the guest showed. */
 const same = (t: Test, backend: ErstBackend, files: GuestFile[]): void => {
-  const records = [...backend.records()]
+  // Terminals are none of Linux's.
+  const records = [...backend.records()].filter(({ type }) => type !== 'tty')
   // readdir lists the newest inode first.
   t.same(
     records.map(({ name }) => name),
@@ -92,6 +93,7 @@ t.test('dumps written here are shown by the guest', { skip }, async t => {
   write('Oops#3 Part1\nafter it\n', false, 4_000_000_000n)
   backend.erase([...backend.records()][2]!)
   t.equal(backend.room('dmesg'), 4096 - 200)
+  backend.write({ type: 'tty', bytes: Buffer.from('what a terminal printed\n') })
   write(`Oops#4 Part1\n${'x'.repeat(4096 - 200 - 13)}`, false, 1_700_000_002n)
 
   // The store's record size counts, not the device's.
@@ -99,6 +101,12 @@ t.test('dumps written here are shown by the guest', { skip }, async t => {
   t.equal(files.length, 4)
   same(t, backend, files)
   t.ok(files.some(({ bytes }) => bytes.toString() === text))
+
+  t.equal(
+    backend.read(backend.record('tty-erst-0')!).toString(),
+    'what a terminal printed\n',
+    'the guest left it alone',
+  )
 
   // What is said to be compressed, and is not.
   backend.write({ type: 'dmesg', bytes: Buffer.from('no stream'), compressed: true })
