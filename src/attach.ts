@@ -9,6 +9,7 @@ import { formatErst } from './backends/erst/format.js'
 import { RamoopsBackend, type FtraceText } from './backends/ramoops/backend.js'
 import { formatRegion } from './backends/ramoops/format.js'
 import { makeLayout, type RamoopsParameters } from './backends/ramoops/layout.js'
+import { elfPieces } from './backends/ramoops/probe/elf.js'
 import { probe, type Findings, type FoundRegion } from './backends/ramoops/probe/probe.js'
 import { ZoneBackend } from './backends/zone/backend.js'
 import { formatZones } from './backends/zone/format.js'
@@ -234,7 +235,8 @@ export const probeSource = (
   const { mem_address: from = 0, progress } = options
   const region = openRegion(path, { ...options, readOnly: true, map: false })
   try {
-    const { regions, notes } = probe(region, undefined, done => progress?.(done, region.length))
+    const pieces = (from === 0 && elfPieces(region)) || undefined
+    const { regions, notes } = probe(region, pieces, done => progress?.(done, region.length))
     for (const found of regions) found.mem_address += from
     return { regions, notes }
   } finally {

@@ -1,5 +1,6 @@
-/** `scripts/bench read|write|backends`: what things cost beside what nobody could do without. */
+/** `scripts/bench read|write|backends|probe`: what things cost beside what nobody could do without. */
 import { benchBackends } from './backends.js'
+import { benchProbe } from './probe.js'
 import { benchRead } from './read.js'
 import { benchWrite } from './write.js'
 
@@ -7,6 +8,7 @@ const benches: { [name: string]: () => Promise<void> } = {
   read: benchRead,
   write: benchWrite,
   backends: benchBackends,
+  probe: benchProbe,
 }
 const names = process.argv.slice(2)
 if (names.length === 0 || names.some(name => !Object.hasOwn(benches, name))) {

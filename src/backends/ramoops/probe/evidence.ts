@@ -31,6 +31,12 @@ const roundest = (from: number, to: number): number => {
   return to
 }
 
+/** What is left of a number without its factors of two: people choose small ones. */
+const oddPart = (n: number): number => {
+  while (n > 0 && n % 2 === 0) n /= 2
+  return n
+}
+
 /** What is usual, where nothing else decides: smaller is likelier. */
 const oddity = ({ exact, faults, lengthOpen, shape, contents, parameters }: Possible): number[] => {
   const rings = shape.zones.filter(({ kind }) => kind !== 'dmesg' && kind !== 'ftrace')
@@ -39,7 +45,17 @@ const oddity = ({ exact, faults, lengthOpen, shape, contents, parameters }: Poss
       sum + unlikeliness(kind, contents[shape.zones.findIndex(z => z.kind === kind)]),
     0,
   )
-  return [exact ? 0 : 1, faults, likes, rings.length, lengthOpen ? 1 : 0, parameters.mem_size!]
+  const size = parameters.mem_size!
+  return [
+    exact ? 0 : 1,
+    faults,
+    likes,
+    rings.length,
+    lengthOpen ? 1 : 0,
+    size < pageSize ? 1 : 0,
+    oddPart(size),
+    size,
+  ]
 }
 
 const unlikeliness = (kind: ZoneKind, content: Content): number => {
@@ -199,8 +215,9 @@ const evidenceOf = (
   huge: number | null,
 ): string[] => {
   const { shape, parameters, fit, contents } = one
+  const was = piece.address + base - piece.offset
   const lines = [
-    `mem_address: ${hex(base)}${piece.address ? `, which was address ${hex(piece.address + base - piece.offset)}` : ''}: ` +
+    `mem_address: ${hex(base)}${was === base ? '' : `, which was address ${hex(was)}`}: ` +
       `the first of ${shape.zones.length} zones' signatures (${view.endian}-endian)`,
     `mem_size ${parameters.mem_size}: ${one.lengthBecause}`,
   ]
