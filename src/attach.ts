@@ -9,6 +9,7 @@ import { formatErst } from './backends/erst/format.js'
 import { RamoopsBackend, type FtraceText } from './backends/ramoops/backend.js'
 import { formatRegion } from './backends/ramoops/format.js'
 import { makeLayout, type RamoopsParameters } from './backends/ramoops/layout.js'
+import { describedBy } from './backends/ramoops/probe/described.js'
 import { elfPieces } from './backends/ramoops/probe/elf.js'
 import { probe, type Findings, type FoundRegion } from './backends/ramoops/probe/probe.js'
 import { ZoneBackend } from './backends/zone/backend.js'
@@ -232,6 +233,12 @@ export const probeSource = (
   const { driver, path } = parseSource(source)
   if (driver !== 'ramoops')
     throw new StoreError(`${source}: only ramoops regions have a layout to find out`)
+  const described = describedBy(path)
+  if (described)
+    return {
+      regions: described,
+      notes: [`${path} describes this: the bytes are where the machine has its memory`],
+    }
   const { mem_address: from = 0, progress } = options
   const region = openRegion(path, { ...options, readOnly: true, map: false })
   try {
@@ -247,6 +254,12 @@ export const probeSource = (
 /** The layout that a region was found to have, where nobody described it. */
 const probeLayout = (path: string, options: AttachOptions): AttachOptions => {
   const { report = process.emitWarning, mem_address, readOnly } = options
+  const described = describedBy(path)
+  if (described)
+    throw new StoreError(
+      `${path}: describes ${described.length} regions, and holds none: name the memory, and say how it ` +
+        `is laid out: ${described[0]?.options ?? ''}`,
+    )
   const all = probeSource(path, options).regions
   // Who says where it is means the one that starts there.
   const regions =

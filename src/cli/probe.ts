@@ -11,10 +11,11 @@ interface Args extends SourceArgs {
 }
 
 const details =
-  "Looks for ramoops regions in a dump of a region, of all RAM, or in a guest's memory, and says how they " +
-  'are laid out and why: the signatures tell where zones begin, the parity its own size, and the contents ' +
+  "Looks for ramoops regions in a dump of a region or of all RAM, in a guest's memory or in an ELF core, and " +
+  'says how they are laid out and why: the signatures tell where zones begin, the parity its own size, and the contents ' +
   'what a ring is. What the bytes do not decide is said to be open, with the layouts that are possible. ' +
-  'Every command that is given no layout does the same.'
+  'Every command that is given no layout does the same. A device tree (blob or folder), ' +
+  "/sys/module/ramoops/parameters and a file with a kernel's command line say what they know, too."
 
 /** A region as `--json` shows it (DESIGN.md 4.1). */
 const toJson = (region: FoundRegion): object => ({ ...region, parameters: undefined })

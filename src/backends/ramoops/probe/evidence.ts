@@ -19,6 +19,8 @@ export interface Possible extends Judged {
   exact: boolean
 }
 
+/** Layouts that are listed. */
+const mostOthers = 10
 /** Of a source with only rings, the part that they must fill for its end to be the region's. */
 const mostUnused = 3 / 4
 
@@ -168,30 +170,26 @@ const hex = (n: number): string => `0x${n.toString(16)}`
 const orderOf = ({ shape }: Judged): ZoneKind[] =>
   presets[shape.preset].order.filter(kind => shape.zones.some(zone => zone.kind === kind))
 
-/** The name of the preset, where it makes a difference. */
-const presetOf = ({ shape: { preset, sizes } }: Judged): string | undefined => {
-  if (preset === 'linux-6.2') return undefined
-  return sizes.tty ? 'anolis' : preset
-}
+/** The preset's name; of two that have one order, that of the kernels that have the zone. */
+const presetOf = ({ shape: { preset, sizes } }: Judged): string =>
+  preset === 'linux-pre-6.2' && sizes.tty ? 'anolis' : preset
 
-const optionsOf = (base: number, one: Possible, flags: number, big: boolean): string => {
-  const { parameters: p, fit } = one
-  const preset = presetOf(one)
-  return [
-    ...(base ? [`--mem-address ${hex(base)}`] : []),
+/** Parameters as options of the command line. */
+export const writeOptions = (p: RamoopsParameters): string =>
+  [
+    ...(p.mem_address ? [`--mem-address ${hex(p.mem_address)}`] : []),
     `--mem-size ${p.mem_size}`,
     `--record-size ${p.record_size}`,
     `--console-size ${p.console_size}`,
     `--pmsg-size ${p.pmsg_size}`,
     `--ftrace-size ${p.ftrace_size}`,
     ...(p.tty_size ? [`--tty-size ${p.tty_size}`] : []),
-    ...(fit ? [`--ecc ${fit.ecc}`] : []),
+    ...(p.ecc ? [`--ecc ${p.ecc}`] : []),
     ...(p.cpus === 1 ? [] : [`--cpus ${p.cpus}`]),
-    ...(flags === 1 ? [] : [`--flags ${flags}`]),
-    ...(preset ? [`--preset ${preset}`] : []),
-    ...(big ? ['--endian big'] : []),
+    ...(p.flags === 1 ? [] : [`--flags ${p.flags}`]),
+    ...(p.preset === 'linux-6.2' ? [] : [`--preset ${p.preset}`]),
+    ...(p.endian === 'big' ? ['--endian big'] : []),
   ].join(' ')
-}
 
 const said: { readonly [content in Content]: string } = {
   empty: 'empty',
@@ -266,38 +264,36 @@ export const describe = (
   const open = openOf(possible)
   const huge = best.fit ? null : findHugeEcc(view.region, tellingZones(view, best.shape))
   if (huge) open.push('ecc')
-  const big = view.endian === 'big'
   const ftrace = best.shape.zones.find(({ kind }) => kind === 'ftrace')
   const shared = ftrace !== undefined && best.shape.cpus === 1 && view.sharedByCpus(ftrace.offset)
   const flags = shared ? 0 : 1
-  const { parameters: p, fit } = best
-  const ecc = fit?.ecc ?? 0
-  const preset = presetOf(best)
+  const complete = (one: Possible): RamoopsParameters => ({
+    ...one.parameters,
+    preset: presetOf(one),
+    mem_address: base,
+    ecc: one.fit?.ecc ?? 0,
+    flags,
+    endian: view.endian,
+  })
+  const p = complete(best) as Required<RamoopsParameters>
   return {
     mem_address: base,
-    mem_size: p.mem_size!,
-    record_size: p.record_size!,
-    console_size: p.console_size!,
-    ftrace_size: p.ftrace_size!,
-    pmsg_size: p.pmsg_size!,
-    tty_size: p.tty_size!,
-    ecc,
-    cpus: p.cpus!,
+    mem_size: p.mem_size,
+    record_size: p.record_size,
+    console_size: p.console_size,
+    ftrace_size: p.ftrace_size,
+    pmsg_size: p.pmsg_size,
+    tty_size: p.tty_size,
+    ecc: p.ecc,
+    cpus: p.cpus,
     flags,
     order: orderOf(best),
     endian: view.endian,
     certain: open.length === 0 && best.damaged === 0,
     open,
     evidence: evidenceOf(view, piece, base, best, flags, huge),
-    options: optionsOf(base, best, flags, big),
-    parameters: {
-      ...p,
-      preset: preset ?? 'linux-6.2',
-      mem_address: base,
-      ecc,
-      flags,
-      endian: view.endian,
-    },
-    others: possible.slice(1, 10).map(one => optionsOf(base, one, flags, big)),
+    options: writeOptions(p),
+    parameters: p,
+    others: possible.slice(1, mostOthers).map(one => writeOptions(complete(one))),
   }
 }

@@ -1,0 +1,93 @@
+/**
+ * What a kernel was booted with: its command line, or the folder /sys/module/ramoops/parameters.
+ *
+ * Source: FORMATS.md 1.1; Linux's Documentation/admin-guide/ramoops.rst and kernel-parameters.txt
+ * (reserve_mem).
+ */
+import fs from 'node:fs'
+import path from 'node:path'
+import type { RamoopsParameters } from '../layout.js'
+import type { Description } from './described.js'
+
+const names = [
+  'mem_address',
+  'mem_size',
+  'record_size',
+  'console_size',
+  'ftrace_size',
+  'pmsg_size',
+  'tty_size',
+  'ecc',
+  'max_reason',
+] as const satisfies (keyof RamoopsParameters)[]
+
+/** What the module's parameters are where nobody sets them; flags are none of them. */
+const defaults: RamoopsParameters = {
+  record_size: 4096,
+  console_size: 4096,
+  ftrace_size: 4096,
+  pmsg_size: 4096,
+  tty_size: 0,
+  ecc: 0,
+  flags: 1,
+}
+
+const units: { readonly [unit: string]: number } = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 }
+
+/** A number as the kernel takes it; undefined for anything else. */
+const parseNumber = (text: string): number | undefined => {
+  const [, digits, unit] = /^(0x[0-9a-f]{1,13}|[0-9]{1,15})([KMG]?)$/i.exec(text.trim()) ?? []
+  return digits === undefined ? undefined : Number(digits) * units[unit.toUpperCase()]
+}
+
+const describe = (
+  read: (name: string) => string | undefined,
+  reserved: ReadonlyMap<string, number>,
+  from: string,
+): Description | null => {
+  const parameters: RamoopsParameters = { ...defaults }
+  for (const name of names) {
+    const value = parseNumber(read(name) ?? '')
+    if (value !== undefined) parameters[name] = value
+  }
+  const evidence = [from]
+  const open: string[] = []
+  const memName = read('mem_name')?.trim()
+  const size = memName === undefined ? undefined : reserved.get(memName)
+  if (size !== undefined) parameters.mem_size = size
+  if (memName && memName !== '(null)') {
+    // The kernel finds a place when it boots: only it knows where.
+    if (!parameters.mem_address) open.push('mem_address')
+    if (!parameters.mem_size) open.push('mem_size')
+    evidence.push(`memory reserved under the name ${JSON.stringify(memName)}`)
+  } else if (!parameters.mem_size) return null
+  return { parameters, evidence, open }
+}
+
+/** What a command line says; null where it says nothing of ramoops. */
+export const describeCommandLine = (text: string): Description | null => {
+  const values = new Map<string, string>()
+  const reserved = new Map<string, number>()
+  for (const word of text.match(/(?:"[^"]*"|[^\s"])+/g) ?? []) {
+    const plain = word.replaceAll('"', '')
+    const [, name, value] = /^ramoops\.([\w-]+)=(.*)$/.exec(plain) ?? []
+    if (name !== undefined) values.set(name.replaceAll('-', '_'), value)
+    const [, size, label] = /^reserve_mem=([^:]+):[^:]+:(.+)$/.exec(plain) ?? []
+    if (size !== undefined) reserved.set(label, parseNumber(size) ?? 0)
+  }
+  if (values.size === 0) return null
+  return describe(name => values.get(name), reserved, "the kernel's command line")
+}
+
+/** What a folder of module parameters says; null where it is none of ramoops. */
+export const describeParameters = (folder: string): Description | null => {
+  const read = (name: string): string | undefined => {
+    try {
+      return fs.readFileSync(path.join(folder, name), 'latin1')
+    } catch {
+      return undefined
+    }
+  }
+  if (read('mem_size') === undefined || read('record_size') === undefined) return null
+  return describe(read, new Map(), "the module's parameters")
+}

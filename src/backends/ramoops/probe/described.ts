@@ -1,0 +1,117 @@
+/** Regions that a device tree, a command line or module parameters describe: elsewhere, in memory. */
+import fs from 'node:fs'
+import { StoreError } from '../../../pstore/errors.js'
+import { makeLayout, presets, type RamoopsParameters } from '../layout.js'
+import { describeCommandLine, describeParameters } from './boot-parameters.js'
+import { describeBlob, describeTreeFolder, isBlob } from './device-tree.js'
+import { writeOptions } from './evidence.js'
+import type { FoundRegion } from './probe.js'
+
+/** What somebody wrote down of a region. */
+export interface Description {
+  parameters: RamoopsParameters
+  evidence: string[]
+  /** The parameters that it does not say. */
+  open: string[]
+}
+
+/** Zones of a region that is believed. */
+const mostZones = 2 ** 16
+/** Blobs are some hundred KiB, command lines a few. */
+const largestBlob = 2 ** 24
+const largestText = 2 ** 16
+
+/** A description as a region that was found: where, as an address of memory. */
+const toRegion = ({ parameters, evidence, open }: Description): FoundRegion => {
+  const { ftrace_size = 0, pmsg_size = 0, tty_size = 0, flags = 1 } = parameters
+  const all = { cpus: 1, ...parameters }
+  // Linux 6.2 changed the order, and the number of CPUs is the machine's.
+  const unsaid = [
+    ...open,
+    ...(ftrace_size && flags & 1 ? ['cpus'] : []),
+    ...(ftrace_size && (pmsg_size || tty_size) ? ['order'] : []),
+    'endian',
+  ]
+  const sizes = { record: 0, console: 0, ftrace: 0, pmsg: 0, tty: 0 }
+  const said = [...evidence]
+  let ecc = parameters.ecc ?? 0
+  try {
+    if ((all.mem_size ?? 0) > mostZones * (all.record_size || all.mem_size || 1))
+      throw new StoreError('more zones than any region has')
+    const layout = makeLayout(all, 0)
+    ecc = layout.ecc
+    for (const { kind, size } of layout.zones) if (kind !== 'dmesg') sizes[kind] += size
+    const dumps = layout.zones.filter(({ kind }) => kind === 'dmesg').length
+    if (dumps) sizes.record = 2 ** Math.floor(Math.log2(parameters.record_size!))
+    said.push(`${dumps} dmesg zones`)
+  } catch (error) {
+    said.push(`no such region can be: ${(error as Error).message}`)
+  }
+  const p = {
+    ...all,
+    mem_address: all.mem_address ?? 0,
+    mem_size: all.mem_size ?? 0,
+    record_size: sizes.record,
+    console_size: sizes.console,
+    ftrace_size: ftrace_size && 2 ** Math.floor(Math.log2(ftrace_size)),
+    pmsg_size: sizes.pmsg,
+    tty_size: sizes.tty,
+    ecc,
+    flags,
+    preset: 'linux-6.2',
+    endian: 'little' as const,
+  }
+  const { mem_address, mem_size, record_size, console_size, cpus, endian } = p
+  const has = { ...sizes, dmesg: record_size }
+  return {
+    mem_address,
+    mem_size,
+    record_size,
+    console_size,
+    ftrace_size: p.ftrace_size,
+    pmsg_size: p.pmsg_size,
+    tty_size: p.tty_size,
+    ecc,
+    cpus,
+    flags,
+    order: presets['linux-6.2'].order.filter(kind => has[kind] > 0),
+    endian,
+    certain: false,
+    open: unsaid,
+    evidence: said,
+    options: writeOptions(p),
+    parameters: p,
+    others: [],
+  }
+}
+
+/**
+ * The regions that a file or folder describes.
+ *
+ * @returns null where it is no description, but may be memory
+ */
+export const describedBy = (source: string): FoundRegion[] | null => {
+  const stat = fs.statSync(source, { throwIfNoEntry: false })
+  if (stat?.isDirectory()) {
+    const own = describeParameters(source)
+    if (own) return [toRegion(own)]
+    return describeTreeFolder(source)?.map(toRegion) ?? null
+  }
+  if (!stat?.isFile() || stat.size > largestBlob) return null
+  const start = readStart(source)
+  if (isBlob(start)) return describeBlob(fs.readFileSync(source)).map(toRegion)
+  // A file of /proc says that it is empty.
+  if (stat.size > largestText || start.includes(0)) return null
+  const line = describeCommandLine(start.toString('latin1'))
+  return line ? [toRegion(line)] : null
+}
+
+const readStart = (source: string): Buffer => {
+  const fd = fs.openSync(source, 'r')
+  try {
+    const bytes = Buffer.alloc(largestText)
+    return bytes.subarray(0, fs.readSync(fd, bytes))
+  } finally {
+    fs.closeSync(fd)
+  }
+}

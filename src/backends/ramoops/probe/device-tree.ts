@@ -1,0 +1,157 @@
+/**
+ * ramoops nodes in a device tree: a flattened blob, or the folder that Linux makes of it.
+ *
+ * Source: Devicetree Specification 5 (the blob, always big-endian); Linux's
+ * Documentation/devicetree/bindings/reserved-memory/ramoops.yaml; fs/pstore/ram.c (ramoops_parse_dt).
+ */
+import fs from 'node:fs'
+import path from 'node:path'
+import type { RamoopsParameters } from '../layout.js'
+import type { Description } from './described.js'
+
+interface Node {
+  name: string
+  properties: Map<string, Buffer>
+  children: Node[]
+}
+
+const magic = 0xd00dfeed
+const headerSize = 40
+const token = { begin: 1, end: 2, property: 3, nop: 4, last: 9 } as const
+/** Trees are some levels deep and have some thousand nodes: these are for hostile ones. */
+const mostLevels = 64
+const mostNodes = 2 ** 17
+const longestProperty = 4096
+
+const aligned = (n: number): number => (n + 3) & ~3
+
+export const isBlob = (bytes: Buffer): boolean =>
+  bytes.length >= headerSize && bytes.readUInt32BE(0) === magic
+
+/** A blob's root; null where it is broken. */
+const parseBlob = (bytes: Buffer): Node | null => {
+  const structs = bytes.readUInt32BE(8)
+  const strings = bytes.readUInt32BE(12)
+  const textAt = (at: number): string => {
+    const end = bytes.indexOf(0, at)
+    return end < 0 ? '' : bytes.toString('latin1', at, Math.min(end, at + 256))
+  }
+  const top: Node = { name: '', properties: new Map(), children: [] }
+  const open = [top]
+  let nodes = 0
+  let at = structs
+  while (at + 4 <= bytes.length) {
+    const what = bytes.readUInt32BE(at)
+    at += 4
+    const node = open.at(-1)!
+    if (what === token.begin) {
+      if (open.length > mostLevels || ++nodes > mostNodes) return null
+      const end = bytes.indexOf(0, at)
+      if (end < 0) return null
+      const child = { name: textAt(at), properties: new Map<string, Buffer>(), children: [] }
+      node.children.push(child)
+      open.push(child)
+      at = aligned(end + 1)
+    } else if (what === token.end) {
+      if (open.length === 1) return null
+      open.pop()
+    } else if (what === token.property) {
+      if (at + 8 > bytes.length) return null
+      const length = bytes.readUInt32BE(at)
+      const name = textAt(strings + bytes.readUInt32BE(at + 4))
+      if (at + 8 + length > bytes.length) return null
+      node.properties.set(name, bytes.subarray(at + 8, at + 8 + length))
+      at = aligned(at + 8 + length)
+    } else if (what === token.last) return open.length === 1 ? (top.children[0] ?? null) : null
+    else if (what !== token.nop) return null
+  }
+  return null
+}
+
+/** The tree in a folder such as /proc/device-tree: a folder for each node, a file for each property. */
+const readFolder = (folder: string, name: string, left: { nodes: number }, level = 0): Node => {
+  const node: Node = { name, properties: new Map(), children: [] }
+  if (level > mostLevels) return node
+  for (const entry of fs.readdirSync(folder, { withFileTypes: true })) {
+    const file = path.join(folder, entry.name)
+    if (entry.isDirectory()) {
+      if (left.nodes-- > 0) node.children.push(readFolder(file, entry.name, left, level + 1))
+    } else if (entry.isFile() && fs.statSync(file).size <= longestProperty)
+      node.properties.set(entry.name, fs.readFileSync(file))
+  }
+  return node
+}
+
+const number = ({ properties }: Node, name: string): number | undefined => {
+  const value = properties.get(name)
+  return value?.length === 4 ? value.readUInt32BE(0) : undefined
+}
+
+/** Cells of 32 bits, as one number; addresses beyond 2^53 are no memory's. */
+const cells = (bytes: Buffer, from: number, count: number): number => {
+  let value = 0
+  for (let i = from; i < from + count; i++) value = value * 2 ** 32 + bytes.readUInt32BE(4 * i)
+  return value
+}
+
+/** What a node says: the bindings' names, and Linux's values for what is not there. */
+const describeNode = (node: Node, parent: Node): Description | null => {
+  const reg = node.properties.get('reg')
+  const addressCells = number(parent, '#address-cells') ?? 2
+  const sizeCells = number(parent, '#size-cells') ?? 1
+  if (!reg || addressCells + sizeCells > 8 || reg.length < 4 * (addressCells + sizeCells))
+    return null
+  const size = (name: string): number => number(node, name) ?? 0
+  const given = {
+    record_size: size('record-size'),
+    console_size: size('console-size'),
+    ftrace_size: size('ftrace-size'),
+    pmsg_size: size('pmsg-size'),
+    tty_size: size('tty-size'),
+    ecc: size('ecc-size'),
+    flags: size('flags'),
+  }
+  const { record_size, console_size, ftrace_size, pmsg_size, ecc } = given
+  // Old Chromebooks have the node under the root, and count on this.
+  const old =
+    parent.name !== 'reserved-memory' && !console_size && !ftrace_size && !pmsg_size && !ecc
+  const parameters: RamoopsParameters = {
+    mem_address: cells(reg, 0, addressCells),
+    mem_size: cells(reg, addressCells, sizeCells),
+    ...given,
+    ...(old ? { console_size: record_size, pmsg_size: record_size } : {}),
+  }
+  const reason = number(node, 'max-reason')
+  if (reason !== undefined) parameters.max_reason = reason
+  return {
+    parameters,
+    evidence: [
+      `the device tree's node ${node.name}`,
+      ...(old ? ['console and pmsg as large as a record, as Linux has it for such nodes'] : []),
+    ],
+    open: [],
+  }
+}
+
+/** Every ramoops node below one. */
+const describeTree = (node: Node, found: Description[] = []): Description[] => {
+  for (const child of node.children) {
+    const compatible = child.properties.get('compatible')?.toString('latin1').split('\0')
+    const described = compatible?.includes('ramoops') ? describeNode(child, node) : null
+    if (described) found.push(described)
+    describeTree(child, found)
+  }
+  return found
+}
+
+/** What a blob says of regions; none where it is broken. */
+export const describeBlob = (bytes: Buffer): Description[] => {
+  const root = parseBlob(bytes)
+  return root ? describeTree(root) : []
+}
+
+/** What the folder of a device tree says of regions; null where it is some other folder. */
+export const describeTreeFolder = (folder: string): Description[] | null =>
+  fs.existsSync(path.join(folder, '#address-cells'))
+    ? describeTree(readFolder(folder, '', { nodes: mostNodes }))
+    : null
