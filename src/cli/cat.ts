@@ -1,22 +1,69 @@
-/** `pstorefs cat`: records' bytes on stdout, exactly as the mounted files have them. */
+/** `pstorefs cat`: records' bytes on stdout, exactly as the mounted files have them, or as they lie there. */
 import fs from 'node:fs'
 import type { CommandModule } from 'yargs'
+import type { Backend } from '../pstore/backend.js'
+import { StoreError } from '../pstore/errors.js'
 import { recordsNamed, withSourceAndNames, type SourceAndNames } from './names.js'
 import { attachSource } from './source.js'
+import { terminalFilter } from './terminal.js'
 
-export const cat: CommandModule<object, SourceAndNames> = {
+interface Args extends SourceAndNames {
+  raw: boolean
+  salvage: boolean
+}
+
+export const cat: CommandModule<object, Args> = {
   command: 'cat <source> <names..>',
   describe: "print records' bytes",
   builder: argv =>
-    withSourceAndNames(argv).example('$0 cat dump.bin dmesg-ramoops-0 --record-size 64K', ''),
+    withSourceAndNames(argv)
+      .option('raw', {
+        type: 'boolean',
+        default: false,
+        describe: "the zones' bytes as they lie there, also of what `ls --all` lists",
+      })
+      .option('salvage', {
+        type: 'boolean',
+        default: false,
+        describe: 'of a dump that cannot be inflated, the text before the damage',
+      })
+      .conflicts('raw', 'salvage')
+      .epilogue(
+        'On a terminal, control characters are shown as ^[ and the like; everything else, and --raw, gets ' +
+          'the bytes as they are.',
+      )
+      .example('$0 cat dump.bin dmesg-ramoops-0 --record-size 64K', '')
+      .example('$0 cat dump.bin dmesg-ramoops-0.enc.z --salvage', ''),
   handler: args => {
     const backend = attachSource(args, { readOnly: true })
     try {
-      for (const record of recordsNamed(backend, args)) writeAll(backend.read(record))
+      // All of them, or none: a name that is not there stops the command before it prints.
+      const contents = contentsOf(backend, args)
+      const filter = process.stdout.isTTY && !args.raw ? terminalFilter() : null
+      for (const read of contents) {
+        const bytes = read()
+        writeAll(filter ? Buffer.from(filter(bytes)) : bytes)
+      }
     } finally {
       backend.close()
     }
   },
+}
+
+/** What gives the bytes of each name in turn; throws where one of them is not there. */
+const contentsOf = (backend: Backend, args: Args): (() => Buffer)[] => {
+  const { source, names, raw, salvage } = args
+  if (!raw && !salvage) return recordsNamed(backend, args).map(record => () => backend.read(record))
+  const get = (name: string): Buffer => {
+    const bytes = raw ? backend.raw(name) : backend.salvage(name)
+    if (bytes) return bytes
+    throw new StoreError(
+      `${source}: ${raw ? `has no place called ${name}` : `${name} is no compressed dump`}`,
+      'ENOENT',
+    )
+  }
+  for (const name of names) get(name)
+  return names.map(name => () => get(name))
 }
 
 /** Write to stdout and wait for it: a pipe that is full makes write(2) say EAGAIN. */

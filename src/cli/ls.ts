@@ -1,11 +1,13 @@
 /** `pstorefs ls`: the records, without FUSE. */
 import type { CommandModule } from 'yargs'
 import type { Record } from '../pstore/backend.js'
-import type { Timespec } from '../pstore/time.js'
+import type { Place } from '../pstore/place.js'
+import { formatTime, when } from './time.js'
 import { attachSource, withSource, type SourceArgs } from './source.js'
 
 interface Args extends SourceArgs {
   json: boolean
+  all: boolean
 }
 
 /** A record as `--json` shows it (DESIGN.md 4.1). */
@@ -15,17 +17,10 @@ const toJson = (backend: string, { type, id, name, size, time, compressed, ecc }
   id: String(id),
   name,
   size,
-  mtime: time && decimal(time),
+  mtime: time && formatTime(time),
   compressed,
   ecc,
 })
-
-/** Seconds with nine decimals; more than a second's nanoseconds are carried. */
-const decimal = ({ sec, nsec }: Timespec): string => {
-  const total = sec * 1_000_000_000n + BigInt(nsec)
-  const digits = String(total < 0n ? -total : total).padStart(10, '0')
-  return `${total < 0n ? '-' : ''}${digits.slice(0, -9)}.${digits.slice(-9)}`
-}
 
 /** What a person wants to know of a record's state. */
 const state = ({ compressed, ecc }: Record): string =>
@@ -37,19 +32,33 @@ const state = ({ compressed, ecc }: Record): string =>
     .filter(Boolean)
     .join(', ') || 'ok'
 
-/** The time in the local zone, to the second; a dash where there is none or no calendar has it. */
-const when = (time: Timespec | null): string => {
-  const date = new Date(time ? Number(time.sec) * 1000 + time.nsec / 1e6 : NaN)
-  if (Number.isNaN(date.getTime())) return '-'
-  const two = (n: number): string => String(n).padStart(2, '0')
-  return (
-    `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ` +
-    `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`
-  )
-}
+/** A place with something that no file shows. */
+const isDropped = ({ record, used, state }: Place): boolean =>
+  record === null && (used > 0 || state === 'damaged')
 
-const table = (records: Record[]): string => {
-  const rows = records.map(r => [r.name, String(r.size), when(r.time), state(r)])
+const droppedToJson = (backend: string, place: Place) => ({
+  backend,
+  type: place.type,
+  id: /\d+$/.exec(place.name)?.[0] ?? '0',
+  name: place.name,
+  size: place.used,
+  mtime: place.dump?.time ? formatTime(place.dump.time) : null,
+  compressed: place.dump?.compressed ?? false,
+  ecc: place.parity && { corrected: place.parity.corrected, bad: place.parity.bad },
+  state: 'dropped',
+  why: place.findings.join('; '),
+})
+
+const rowOf = (r: Record): string[] => [r.name, String(r.size), when(r.time), state(r)]
+
+const droppedRow = ({ name, used, dump, findings }: Place): string[] => [
+  name,
+  String(used),
+  when(dump?.time ?? null),
+  `dropped: ${findings.join('; ')}`,
+]
+
+const table = (rows: string[][]): string => {
   const width = (i: number): number => Math.max(...rows.map(row => row[i].length))
   const [name, size, time] = [width(0), width(1), width(2)]
   return rows
@@ -62,6 +71,12 @@ export const ls: CommandModule<object, Args> = {
   describe: 'list the records in a region: name, size, time, state',
   builder: argv =>
     withSource(argv)
+      .option('all', {
+        alias: 'a',
+        type: 'boolean',
+        default: false,
+        describe: 'what no file shows, too: broken headers, dumps without text (see cat --raw)',
+      })
       .option('json', { type: 'boolean', default: false, describe: 'an array, for programs' })
       .example('$0 ls dump.bin --record-size 64K --console-size 256K', '')
       .example('$0 ls ram.img --mem-address 0x8000000 --mem-size 1M --record-size 32K --ecc 1', ''),
@@ -69,14 +84,20 @@ export const ls: CommandModule<object, Args> = {
     const backend = attachSource(args, { readOnly: true })
     try {
       const records = [...backend.records()]
+      const dropped = args.all ? [...backend.places()].filter(isDropped) : []
+      const { name } = backend
+      const shown = args.all ? { state: 'shown', why: '' } : {}
       process.stdout.write(
         args.json
           ? `${JSON.stringify(
-              records.map(record => toJson(backend.name, record)),
+              [
+                ...records.map(record => ({ ...toJson(name, record), ...shown })),
+                ...dropped.map(place => droppedToJson(name, place)),
+              ],
               null,
               1,
             )}\n`
-          : table(records),
+          : table([...records.map(rowOf), ...dropped.map(droppedRow)]),
       )
     } finally {
       backend.close()

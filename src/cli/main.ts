@@ -4,11 +4,13 @@ import yargs from 'yargs'
 import { hideBin } from 'yargs/helpers'
 import { StoreError } from '../pstore/errors.js'
 import { cat } from './cat.js'
+import { check } from './check.js'
 import { erase } from './erase.js'
 import { format } from './format.js'
 import { write } from './write.js'
 import { isDaemon, reportFailure } from './daemon.js'
 import { tell } from './errors.js'
+import { info } from './info.js'
 import { ls } from './ls.js'
 import { mount, mount8 } from './mount.js'
 import { dashOptions } from './parameters.js'
@@ -44,6 +46,8 @@ await yargs(dashOptions(hideBin(process.argv)))
   .command(mount)
   .command(ls)
   .command(cat)
+  .command(info)
+  .command(check)
   .command(probe)
   .command(format)
   .command(write)

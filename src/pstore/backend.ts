@@ -2,6 +2,7 @@
  * What a store offers to everything above it: the small struct between the drivers and the rest,
  * as Linux's `struct pstore_info` is.
  */
+import type { Place } from './place.js'
 import type { Timespec } from './time.js'
 import type { RecordType } from './types.js'
 
@@ -77,6 +78,17 @@ export interface Backend {
   record(name: string): Record | null
   /** A record's bytes, exactly as its file shows them: a snapshot that no later write changes. */
   read(record: Record): Buffer
+  /** What is known of the store as a whole, under the names of the options that say it. */
+  readonly facts: { readonly [name: string]: string | number }
+  /** Every place for a record, in the order in which they lie there. */
+  places(): Generator<Place, void, void>
+  /**
+   * The data of the places with a {@link Place.name}, as they lie there: corrected, rings oldest byte
+   * first, and nothing inflated, rendered or added. Null where there is no such place.
+   */
+  raw(name: string): Buffer | null
+  /** Of a dump whose stream is broken the text before the damage; null where there is none such. */
+  salvage(name: string): Buffer | null
   /** Take a record out of the store for good, as unlink does. */
   erase(record: Record): void
   /**

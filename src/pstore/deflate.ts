@@ -17,6 +17,36 @@ export const inflate = (stream: Uint8Array, limit: number): Buffer | null => {
   }
 }
 
+/** What comes out of a stream's first bytes; null where they are broken, or too much comes out. */
+const inflatePrefix = (stream: Uint8Array, length: number, limit: number): Buffer | null => {
+  try {
+    return zlib.inflateRawSync(stream.subarray(0, length), {
+      finishFlush: zlib.constants.Z_SYNC_FLUSH,
+      maxOutputLength: limit,
+      chunkSize: Math.max(64, limit),
+    })
+  } catch {
+    return null
+  }
+}
+
+/**
+ * The text of a broken stream, up to the damage: zlib tells only that there is some, so this looks for
+ * the longest beginning that it takes.
+ *
+ * @param limit the most bytes that may come out
+ * @returns the text, and how many bytes of the stream it came from
+ */
+export const salvage = (stream: Uint8Array, limit: number): { text: Buffer; used: number } => {
+  let [sound, broken] = [0, stream.length + 1]
+  while (broken - sound > 1) {
+    const middle = Math.floor((sound + broken) / 2)
+    if (inflatePrefix(stream, middle, limit)) sound = middle
+    else broken = middle
+  }
+  return { text: inflatePrefix(stream, sound, limit) ?? Buffer.alloc(0), used: sound }
+}
+
 /** A stored block of nothing. */
 const emptyBlock = Buffer.of(0, 0, 0, 0xff, 0xff)
 

@@ -6,7 +6,7 @@
  */
 import fs from 'node:fs'
 import type { Backend, NewRecord, Pace, Record } from '../../pstore/backend.js'
-import { inflate } from '../../pstore/deflate.js'
+import { inflate, salvage } from '../../pstore/deflate.js'
 import { parseTitle } from '../../pstore/dump.js'
 import { StoreError } from '../../pstore/errors.js'
 import {
@@ -19,6 +19,7 @@ import {
   type PieceParameters,
   type PieceStore,
 } from '../../pstore/pieces.js'
+import { describeBroken, lookIntoStream, type Dump, type Place } from '../../pstore/place.js'
 import { now, type Timespec } from '../../pstore/time.js'
 import { compressedSuffix, fileName, type RecordType } from '../../pstore/types.js'
 import { Region } from '../../region/region.js'
@@ -94,6 +95,7 @@ export class EfiBackend implements Backend {
   readonly name: string
   readonly readOnly: boolean
   readonly parts = true
+  readonly facts = { record_size: recordSize }
   readonly pace: Pace
   readonly #rings: readonly Ring[]
   /** The variables that are shown, by their files' names without the suffix for compressed ones. */
@@ -143,6 +145,64 @@ export class EfiBackend implements Backend {
     const found = this.#fetch(stemOf(name))
     if (!found) throw new StoreError(`${name}: no such record`, 'ENOENT')
     return found.bytes
+  }
+
+  *places(): Generator<Place, void, void> {
+    for (const [stem, variable] of this.#variables()) {
+      const { says, size } = variable
+      const findings: string[] = []
+      const dump = says.type === 'dmesg' ? this.#lookIntoDump(variable, findings) : null
+      yield {
+        ...placeOf(says.type, stem, size),
+        state: dump && dump.text === null ? 'damaged' : 'sound',
+        findings,
+        record: this.#look(stem)?.name ?? null,
+        dump,
+      }
+    }
+    for (const { type, name, store } of this.#rings) {
+      const pieces = store.pieces()
+      const size = sizeOfPieces(pieces)
+      if (size > 0)
+        yield {
+          ...placeOf(type, name, size),
+          state: 'sound',
+          findings: [],
+          record: name,
+          dump: null,
+        }
+    }
+  }
+
+  #lookIntoDump(variable: DumpVariable, findings: string[]): Dump {
+    const { says, size } = variable
+    const plain = { time: timeOf(says), compressed: says.compressed, text: size, broken: null }
+    if (!says.compressed) return plain
+    let data: Buffer | null = null
+    try {
+      data = this.source.read(variable)
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error
+      findings.push(error.message)
+    }
+    if (!data) return { ...plain, text: null }
+    const limit = inflateLimit(data)
+    const stream = lookIntoStream(data, limit, inflate(data, limit))
+    if (stream.broken) findings.push(describeBroken(stream.broken))
+    return { ...plain, ...stream }
+  }
+
+  raw(name: string): Buffer | null {
+    const ring = this.#ring(name)
+    if (ring) return joinPieces(ring.store)
+    const variable = this.#variables().get(stemOf(name))
+    return variable ? this.source.read(variable) : null
+  }
+
+  salvage(name: string): Buffer | null {
+    const variable = this.#variables().get(stemOf(name))
+    const data = variable?.says.compressed ? this.source.read(variable) : null
+    return data && salvage(data, inflateLimit(data)).text
   }
 
   erase({ name }: Record): void {
@@ -340,7 +400,22 @@ interface Content {
 
 const content = ({ says }: DumpVariable, data: Buffer): Content => {
   if (!says.compressed) return { bytes: data, compressed: false }
-  // A kernel whose record size was set higher wrote larger ones, from longer texts.
-  const text = inflate(data, expansion * Math.max(recordSize, data.length))
+  const text = inflate(data, inflateLimit(data))
   return { bytes: text ?? data, compressed: text === null }
 }
+
+/** A kernel whose record size was set higher wrote larger ones, from longer texts. */
+const inflateLimit = (data: Buffer): number => expansion * Math.max(recordSize, data.length)
+
+/** Variables lie where the firmware likes, and have no parity. */
+const placeOf = (type: RecordType, name: string, size: number) => ({
+  type,
+  name,
+  index: 0,
+  offset: null,
+  length: size,
+  room: size,
+  used: size,
+  start: 0,
+  parity: null,
+})

@@ -9,7 +9,7 @@
  */
 import zlib from 'node:zlib'
 import type { Backend, NewRecord, Pace, Record } from '../../pstore/backend.js'
-import { inflate } from '../../pstore/deflate.js'
+import { inflate, salvage } from '../../pstore/deflate.js'
 import { StoreError } from '../../pstore/errors.js'
 import {
   appendPieces,
@@ -22,6 +22,7 @@ import {
   type PieceParameters,
   type PieceStore,
 } from '../../pstore/pieces.js'
+import { describeBroken, lookIntoStream, type Dump, type Place } from '../../pstore/place.js'
 import { now } from '../../pstore/time.js'
 import { compressedSuffix, fileName, type RecordType } from '../../pstore/types.js'
 import { SourceLock } from '../../region/lock.js'
@@ -29,6 +30,7 @@ import type { Region } from '../../region/region.js'
 import {
   cperHeaderSize,
   formatCper,
+  isCper,
   isCperType,
   isRingType,
   parseCper,
@@ -138,6 +140,69 @@ export class ErstBackend implements Backend {
     if (ring) return joinPieces(this.#pieceStore(ring))
     const { content } = this.#findOrThrow(record.name)
     return textOf(content) ?? content.data
+  }
+
+  get facts(): { [name: string]: string | number } {
+    return { mem_size: this.region.length, record_size: this.#recordRoom() + cperHeaderSize }
+  }
+
+  *places(): Generator<Place, void, void> {
+    const map = this.#map()
+    if (!map) return
+    const { first, end } = map.slots
+    for (let slot = first; slot < end; slot++) yield this.#place(map, slot)
+  }
+
+  #place(map: SlotMap, slot: number): Place {
+    const { recordSize } = map.slots
+    const id = map.id(slot)
+    const content = map.isFree(slot) ? null : this.#loadAny(map.slots, slot, id)
+    const type = content?.header.type ?? 'dmesg'
+    const findings: string[] = []
+    const isFree = map.isFree(slot)
+    // Others keep records there too.
+    const isForeign =
+      !isFree && !content && isCper(this.region.load(slot * recordSize, cperHeaderSize))
+    if (isForeign) findings.push("a record, but none of Linux's pstore")
+    else if (!isFree && !content) findings.push('no record, though the map says so')
+    const dump = content && type === 'dmesg' ? lookIntoDump(content, findings) : null
+    const name = fileName(type, this.name, isRingType(type) ? 0n : id, false)
+    return {
+      type,
+      name,
+      index: slot,
+      offset: slot * recordSize,
+      length: recordSize,
+      room: recordSize - cperHeaderSize,
+      used: content?.data.length ?? 0,
+      start: 0,
+      state: isFree
+        ? 'empty'
+        : isForeign
+          ? 'unsigned'
+          : content && !dump?.broken
+            ? 'sound'
+            : 'damaged',
+      findings,
+      record: content ? `${name}${dump?.broken ? compressedSuffix : ''}` : null,
+      parity: null,
+      dump,
+    }
+  }
+
+  raw(name: string): Buffer | null {
+    const ring = this.#ringOf(name)
+    return ring ? joinPieces(this.#pieceStore(ring)) : (this.#contentOf(name)?.data ?? null)
+  }
+
+  salvage(name: string): Buffer | null {
+    const content = this.#contentOf(name)
+    return content?.header.compressed ? salvage(content.data, content.limit).text : null
+  }
+
+  /** A record's content, by its name with or without the suffix of those that cannot be inflated. */
+  #contentOf(name: string): Content | null {
+    return (this.#find(name) ?? this.#find(`${name}${compressedSuffix}`))?.content ?? null
   }
 
   erase(record: Record): void {
@@ -379,7 +444,13 @@ export class ErstBackend implements Backend {
     return { slot, record, content }
   }
 
-  #load({ recordSize }: Slots, slot: number, id: bigint): Content | null {
+  /** A dump's or machine check's content: pieces of a ring are no records of their own. */
+  #load(slots: Slots, slot: number, id: bigint): Content | null {
+    const content = this.#loadAny(slots, slot, id)
+    return content && !isRingType(content.header.type) ? content : null
+  }
+
+  #loadAny({ recordSize }: Slots, slot: number, id: bigint): Content | null {
     const start = slot * recordSize
     const room = Math.min(recordSize, this.region.length - start)
     if (room <= cperHeaderSize) return null
@@ -389,7 +460,6 @@ export class ErstBackend implements Backend {
     const header = parseCper(bytes, length)
     // Erased, and maybe written anew, while it was read.
     if (header?.length !== length || loadEntry(this.region, slot) !== id) return null
-    if (isRingType(header.type)) return null
     const version = `${id}-${length}-${zlib.crc32(bytes)}`
     const limit = expansion * (recordSize - cperHeaderSize)
     return { header, data: bytes.subarray(cperHeaderSize), limit, version }
@@ -410,6 +480,15 @@ export class ErstBackend implements Backend {
       version: content.version,
     }
   }
+}
+
+/** What is in a dump's record. Adds to what was found. */
+const lookIntoDump = (content: Content, findings: string[]): Dump => {
+  const { time, compressed } = content.header
+  if (!compressed) return { time, compressed, text: content.data.length, broken: null }
+  const stream = lookIntoStream(content.data, content.limit, textOf(content))
+  if (stream.broken) findings.push(describeBroken(stream.broken))
+  return { time, compressed, ...stream }
 }
 
 /** A record's text; null where it cannot be inflated. */

@@ -110,6 +110,9 @@ export interface CperHeader {
   readonly length: number
 }
 
+/** Does a record of anybody's begin here? */
+export const isCper = (bytes: Buffer): boolean => bytes.toString('latin1', 0, 4) === 'CPER'
+
 /**
  * Parse a record's header.
  *

@@ -9,7 +9,8 @@ import { now, type Timespec } from '../../pstore/time.js'
 import type { Region } from '../../region/region.js'
 import { SourceLock } from '../../region/lock.js'
 import { StoreError } from '../../pstore/errors.js'
-import { inflate } from '../../pstore/deflate.js'
+import { inflate, salvage } from '../../pstore/deflate.js'
+import { count, describeBroken, lookIntoStream, type Dump, type Place } from '../../pstore/place.js'
 import { fileName, type RecordType } from '../../pstore/types.js'
 import { formatDmesgHeader, parseDmesgHeader } from './header.js'
 import { Zone, type ZoneContent } from './zone.js'
@@ -122,6 +123,96 @@ export class RamoopsBackend implements Backend {
     const shown = slot && this.#lock.shared(() => this.#show(slot))
     if (!shown) throw new StoreError(`${record.name}: no such record`, 'ENOENT')
     return shown.bytes
+  }
+
+  get facts(): { [name: string]: string | number } {
+    const { memAddress, memSize, ecc, endian } = this.layout
+    return { mem_address: memAddress, mem_size: memSize, ecc, endian }
+  }
+
+  *places(): Generator<Place, void, void> {
+    const inOrder = this.#slots
+      .flatMap(slot => slot.zones.map(zone => ({ slot, zone })))
+      .toSorted((a, b) => a.zone.place.offset - b.zone.place.offset)
+    for (const { slot, zone } of inOrder) yield this.#place(slot, zone)
+  }
+
+  #place(slot: Slot, zone: Zone): Place {
+    const { headerErrors, blocks, ...content } = zone.inspect()
+    const { state, size, start, ecc } = content
+    const findings: string[] = []
+    if (headerErrors > 0) findings.push(`${count(headerErrors, 'byte')} of the header corrected`)
+    if (headerErrors < 0) findings.push('the header cannot be corrected')
+    if (state === 'invalid')
+      findings.push('the header claims more than the zone holds: Linux takes it for new')
+    const inBlocks = (ecc?.corrected ?? 0) - Math.max(0, headerErrors)
+    if (inBlocks > 0) findings.push(`${count(inBlocks, 'byte')} of the data corrected`)
+    const badBlocks = (ecc?.bad ?? 0) - (headerErrors < 0 ? 1 : 0)
+    if (badBlocks > 0) findings.push(`${count(badBlocks, 'block')} of the data cannot be corrected`)
+    const dump =
+      slot.type === 'dmesg' && state === 'valid' ? this.#lookIntoDump(content, findings) : null
+    const lost =
+      state === 'invalid' ||
+      (ecc?.bad ?? 0) > 0 ||
+      dump === 'none' ||
+      (dump?.broken ?? null) !== null
+    return {
+      type: slot.type,
+      name: fileName(slot.label, this.name, slot.id, false),
+      index: zone.place.index,
+      offset: zone.place.offset,
+      length: zone.place.size,
+      room: zone.dataLength,
+      used: size,
+      start,
+      state: lost
+        ? 'damaged'
+        : state === 'valid'
+          ? 'sound'
+          : state === 'empty'
+            ? 'empty'
+            : 'unsigned',
+      findings,
+      record: size > 0 ? (this.#look(slot)?.name ?? null) : null,
+      parity: ecc && blocks && { ...ecc, blocks },
+      dump: dump === 'none' ? null : dump,
+    }
+  }
+
+  /** What is in a dump's zone; `none` where that is no dump. Adds to what was found. */
+  #lookIntoDump({ content }: ZoneContent, findings: string[]): Dump | 'none' {
+    const header = parseDmesgHeader(content)
+    if (!header) {
+      findings.push('does not begin as a dump (====): Linux drops it')
+      return 'none'
+    }
+    const { time, compressed } = header
+    const body = content.subarray(header.length)
+    if (body.length === 0)
+      findings.push('a dump without text: Linux shows neither it nor what follows')
+    if (!compressed) return { time, compressed, text: body.length, broken: null }
+    const stream = lookIntoStream(body, this.#inflateLimit, inflate(body, this.#inflateLimit))
+    if (stream.broken) findings.push(describeBroken(stream.broken))
+    return { time, compressed, ...stream }
+  }
+
+  raw(name: string): Buffer | null {
+    const slot = this.#slot(name)
+    if (!slot) return null
+    const contents = slot.zones.map(zone => {
+      const { state, content } = zone.read()
+      return state === 'invalid' ? zone.bytes() : content
+    })
+    return Buffer.concat(contents)
+  }
+
+  salvage(name: string): Buffer | null {
+    const slot = this.#slot(name)
+    if (slot?.type !== 'dmesg') return null
+    const { content } = slot.zones[0].read()
+    const header = parseDmesgHeader(content)
+    if (!header?.compressed) return null
+    return salvage(content.subarray(header.length), this.#inflateLimit).text
   }
 
   erase(record: Record): void {

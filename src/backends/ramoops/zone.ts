@@ -4,6 +4,7 @@
  * Source: FORMATS.md 1.3–1.6; fs/pstore/ram_core.c. Reading corrects in a copy and changes nothing.
  */
 import type { EccState } from '../../pstore/backend.js'
+import { badBlock, cleanBlock, correctedBlock } from '../../pstore/place.js'
 import type { Region } from '../../region/region.js'
 import os from 'node:os'
 import zlib from 'node:zlib'
@@ -175,25 +176,46 @@ export class Zone {
     return { ...header, content: unwrap(data, header.start), ecc: null }
   }
 
-  #loadWithParity(): ZoneContent {
+  /** @param blocks is told of each block how it was found */
+  #loadWithParity(blocks?: Uint8Array): ZoneContent {
     const zone = this.region.load(this.place.offset, this.#length)
-    const decode = (offset: number, length: number, parity: number): void => {
+    const decode = (offset: number, length: number, parity: number): number => {
       const n = this.#codec!.decode(zone, offset, length, zone, parity)
       if (n > 0) state.corrected += n
       else if (n < 0) state.bad++
+      return n
     }
     const state: EccState = { corrected: 0, bad: 0 }
     decode(0, zoneHeaderSize, this.#headerParity)
     const header = this.#parse(zone)
     // Only blocks that hold valid bytes count; the last one ends with the data.
-    for (let at = 0, block = 0; at < header.size; at += blockSize, block++)
-      decode(
+    for (let at = 0, block = 0; at < header.size; at += blockSize, block++) {
+      const n = decode(
         zoneHeaderSize + at,
         Math.min(blockSize, this.dataLength - at),
         this.#parity + block * this.ecc,
       )
+      if (blocks) blocks[block] = n === 0 ? cleanBlock : n > 0 ? correctedBlock : badBlock
+    }
     const data = zone.subarray(zoneHeaderSize, zoneHeaderSize + header.size)
     return { ...header, content: unwrap(data, header.start), ecc: state }
+  }
+
+  /**
+   * The zone as it stands, block by block, for those who look for damage.
+   *
+   * @throws StoreError (EIO) where the source cannot be read
+   */
+  inspect(): ZoneContent & { blocks: Uint8Array | null; headerErrors: number } {
+    const { errors } = this.#correctedHeader()
+    if (!this.#codec) return { ...this.read(), blocks: null, headerErrors: 0 }
+    const blocks = new Uint8Array(Math.ceil(this.dataLength / blockSize))
+    return { ...this.#loadWithParity(blocks), blocks, headerErrors: errors }
+  }
+
+  /** All of the ring's bytes as they lie there, valid or not, uncorrected. */
+  bytes(): Buffer {
+    return this.region.load(this.place.offset + zoneHeaderSize, this.dataLength)
   }
 
   /**

@@ -7,9 +7,10 @@
  */
 import fs from 'node:fs'
 import type { Backend, NewRecord, Record } from '../../pstore/backend.js'
-import { inflate } from '../../pstore/deflate.js'
+import { inflate, salvage } from '../../pstore/deflate.js'
 import { parseTitle } from '../../pstore/dump.js'
 import { StoreError } from '../../pstore/errors.js'
+import { describeBroken, lookIntoStream, type Dump, type Place } from '../../pstore/place.js'
 import { now, type Timespec } from '../../pstore/time.js'
 import { compressedSuffix, fileName, type RecordType } from '../../pstore/types.js'
 import { SourceLock } from '../../region/lock.js'
@@ -126,6 +127,80 @@ export class ZoneBackend implements Backend {
     const shown = slot && this.#lock.shared(() => this.#show(slot))
     if (!shown) throw notThere(record.name)
     return shown.bytes
+  }
+
+  get facts(): { [name: string]: string | number } {
+    return { mem_size: this.layout.memSize, endian: this.layout.endian }
+  }
+
+  *places(): Generator<Place, void, void> {
+    const inOrder = this.#slots
+      .flatMap(slot => slot.zones.map(zone => ({ slot, zone })))
+      .toSorted((a, b) => a.zone.place.offset - b.zone.place.offset)
+    for (const { slot, zone } of inOrder) {
+      const { state, datalen, start } = zone.status()
+      const findings: string[] = []
+      if (state === 'invalid')
+        findings.push('the header claims more than the zone holds: Linux takes it for new')
+      const isDump = slot.type === 'dmesg' && state === 'valid'
+      const dump = isDump ? this.#lookIntoDump(zone.read(), findings) : null
+      const lost = state === 'invalid' || dump === 'none' || (dump?.broken ?? null) !== null
+      yield {
+        type: slot.type,
+        name: fileName(slot.type, this.name, slot.id, false),
+        index: zone.place.index,
+        offset: zone.place.offset,
+        length: zone.place.size,
+        room: zone.dataLength,
+        used: datalen,
+        start,
+        state: lost
+          ? 'damaged'
+          : state === 'valid'
+            ? 'sound'
+            : state === 'empty'
+              ? 'empty'
+              : 'unsigned',
+        findings,
+        record: datalen > 0 ? (this.#look(slot)?.name ?? null) : null,
+        parity: null,
+        dump: dump === 'none' ? null : dump,
+      }
+    }
+  }
+
+  /** What is in a dump's zone; `none` where that is no dump. Adds to what was found. */
+  #lookIntoDump(content: Buffer, findings: string[]): Dump | 'none' {
+    const header = parseKmsgHeader(content, this.layout.endian)
+    if (!header) {
+      findings.push("no dump's header: Linux drops it")
+      return 'none'
+    }
+    const { time, compressed } = header
+    const body = content.subarray(kmsgHeaderSize)
+    if (!compressed) return { time, compressed, text: body.length, broken: null }
+    if (body.length === 0)
+      findings.push('a dump without text: Linux shows neither it nor what follows')
+    const limit = expansion * this.#dumpRoom
+    const stream = lookIntoStream(body, limit, inflate(body, limit))
+    if (stream.broken) findings.push(describeBroken(stream.broken))
+    return { time, compressed, ...stream }
+  }
+
+  raw(name: string): Buffer | null {
+    const slot = this.#slot(name)
+    if (!slot) return null
+    return Buffer.concat(
+      slot.zones.map(zone => (zone.status().state === 'invalid' ? zone.bytes() : zone.read())),
+    )
+  }
+
+  salvage(name: string): Buffer | null {
+    const slot = this.#slot(name)
+    if (slot?.type !== 'dmesg') return null
+    const content = slot.zones[0].read()
+    if (!parseKmsgHeader(content, this.layout.endian)?.compressed) return null
+    return salvage(content.subarray(kmsgHeaderSize), expansion * this.#dumpRoom).text
   }
 
   erase(record: Record): void {

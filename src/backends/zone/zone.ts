@@ -142,6 +142,11 @@ export class Zone {
     }
   }
 
+  /** All bytes behind the header as they lie there, valid or not. */
+  bytes(): Buffer {
+    return this.region.load(this.#data, this.dataLength)
+  }
+
   /**
    * A text that changes when what the zone shows does.
    *

@@ -1,0 +1,29 @@
+/** What a terminal is given of bytes that somebody else wrote: their text, and nothing that drives it. */
+
+/** Controls of ASCII and of Latin-1, but for tabs and line ends. */
+// oxlint-disable-next-line no-control-regex
+const controls = /\r(?!\n)|[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]/g
+
+/** `^[` as `cat -v` has it, and `\x9b`. */
+const visible = (control: string): string => {
+  const code = control.charCodeAt(0)
+  if (code > 0x7f) return `\\x${code.toString(16)}`
+  return `^${String.fromCharCode(code ^ 0x40)}`
+}
+
+/**
+ * A filter for one stream of bytes, which may come in any pieces.
+ *
+ * @returns what takes a piece and gives text without control characters. Bytes that are no UTF-8 become
+ *   U+FFFD
+ */
+export const terminalFilter = (): ((bytes: Buffer) => string) => {
+  const decoder = new TextDecoder()
+  // A carriage return is shown, but for one before a line feed, which may come with the next piece.
+  let held = ''
+  return bytes => {
+    const text = held + decoder.decode(bytes, { stream: true })
+    held = text.endsWith('\r') ? '\r' : ''
+    return text.slice(0, text.length - held.length).replace(controls, visible)
+  }
+}

@@ -1,0 +1,84 @@
+/** The places that a store has for records, sound, empty or damaged: what `info`, `check` and `ls --all` show. */
+import { salvage } from './deflate.js'
+import type { Timespec } from './time.js'
+import type { RecordType } from './types.js'
+
+/**
+ * - `sound`: it holds a record, maybe one that parity had to correct
+ * - `empty`: there is nothing in it
+ * - `unsigned`: nobody has made a zone of it, as after a cold boot
+ * - `damaged`: it holds something that is lost, in whole or in part
+ */
+export type PlaceState = 'sound' | 'empty' | 'unsigned' | 'damaged'
+
+/** What a place's parity says. */
+export interface Parity {
+  /** Bytes that were corrected, the header's too. */
+  readonly corrected: number
+  /** Blocks that cannot be, the header's too. */
+  readonly bad: number
+  /** By block of the data: {@link cleanBlock}, {@link correctedBlock} or {@link badBlock}. */
+  readonly blocks: Uint8Array
+}
+
+export const cleanBlock = 0
+export const correctedBlock = 1
+export const badBlock = 2
+
+/** What is known of a dump. */
+export interface Dump {
+  readonly time: Timespec | null
+  readonly compressed: boolean
+  /** Bytes of its text; null where it cannot be inflated. */
+  readonly text: number | null
+  /** Where its stream breaks, in bytes, and how much text comes before that; null: it is sound. */
+  readonly broken: { readonly at: number; readonly of: number; readonly salvaged: number } | null
+}
+
+export interface Place {
+  readonly type: RecordType
+  /** Its record's name, without the suffix of those that cannot be inflated; CPUs share ftrace's. */
+  readonly name: string
+  /** dmesg: the zone's number; ftrace: the CPU; else 0. */
+  readonly index: number
+  /** In bytes from the store's start; null for what has no place of its own, as variables. */
+  readonly offset: number | null
+  /** Bytes that it takes, headers and parity included. */
+  readonly length: number
+  /** Bytes of data that it can hold. */
+  readonly room: number
+  /** Bytes that it does hold. */
+  readonly used: number
+  /** Where the next byte of a ring goes; 0 elsewhere. */
+  readonly start: number
+  readonly state: PlaceState
+  /** What is wrong with it, or remarkable, in words. */
+  readonly findings: readonly string[]
+  /** The file that shows it; null where none does. */
+  readonly record: string | null
+  /** Null where the store keeps none. */
+  readonly parity: Parity | null
+  /** Null for anything but a dump. */
+  readonly dump: Dump | null
+}
+
+/** Look into a dump's stream. */
+export const lookIntoStream = (
+  stream: Buffer,
+  limit: number,
+  inflated: Buffer | null,
+): Pick<Dump, 'text' | 'broken'> => {
+  if (inflated) return { text: inflated.length, broken: null }
+  const { text, used } = salvage(stream, limit)
+  return { text: null, broken: { at: used, of: stream.length, salvaged: text.length } }
+}
+
+/** A number of things in words. */
+export const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`
+
+/** A broken stream in words. */
+export const describeBroken = ({ at, of, salvaged }: NonNullable<Dump['broken']>): string =>
+  (at === of
+    ? `the deflate stream is cut short`
+    : `the deflate stream breaks at byte ${at} of ${of}`) +
+  (salvaged ? `: ${salvaged} bytes of text before that (cat --salvage)` : '')
