@@ -27,7 +27,7 @@ export const cat: CommandModule<object, Args> = {
         default: false,
         describe: 'of a dump that cannot be inflated, the text before the damage',
       })
-      .conflicts('raw', 'salvage')
+      .check(({ raw, salvage }) => !(raw && salvage) || '--raw and --salvage: one of them')
       .epilogue(
         'On a terminal, control characters are shown as ^[ and the like; everything else, and --raw, gets ' +
           'the bytes as they are.',

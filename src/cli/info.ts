@@ -20,7 +20,7 @@ const canvas = (): Canvas => {
   const { env, stdout } = process
   const dumb = env.TERM === 'dumb'
   return {
-    width: Math.max(40, Math.min(200, stdout.isTTY ? stdout.columns : 80)),
+    width: Math.max(80, Math.min(200, stdout.isTTY ? stdout.columns : 80)),
     colour: stdout.isTTY && !dumb && !env.NO_COLOR,
     unicode: !dumb && /utf-?8/i.test(env.LC_ALL || env.LC_CTYPE || env.LANG || ''),
   }
