@@ -1,15 +1,18 @@
 /** `pstorefs cat`: records' bytes on stdout, exactly as the mounted files have them, or as they lie there. */
 import fs from 'node:fs'
 import type { CommandModule } from 'yargs'
+import { AndroidLog } from '../frontends/android.js'
 import type { Backend } from '../pstore/backend.js'
 import { StoreError } from '../pstore/errors.js'
-import { recordsNamed, withSourceAndNames, type SourceAndNames } from './names.js'
+import { tell } from './errors.js'
+import { recordsNamed, requirePmsg, withSourceAndNames, type SourceAndNames } from './names.js'
 import { attachSource } from './source.js'
 import { terminalFilter } from './terminal.js'
 
 interface Args extends SourceAndNames {
   raw: boolean
   salvage: boolean
+  android: boolean
 }
 
 export const cat: CommandModule<object, Args> = {
@@ -27,13 +30,23 @@ export const cat: CommandModule<object, Args> = {
         default: false,
         describe: 'of a dump that cannot be inflated, the text before the damage',
       })
-      .check(({ raw, salvage }) => !(raw && salvage) || '--raw and --salvage: one of them')
+      .option('android', {
+        type: 'boolean',
+        default: false,
+        describe: "pmsg: Android's binary log as logcat prints it",
+      })
+      .check(
+        ({ raw, salvage, android }) =>
+          Number(raw) + Number(salvage) + Number(android) < 2 ||
+          '--raw, --salvage and --android: one of them',
+      )
       .epilogue(
         'On a terminal, control characters are shown as ^[ and the like; everything else, and --raw, gets ' +
           'the bytes as they are.',
       )
       .example('$0 cat dump.bin dmesg-ramoops-0 --record-size 64K', '')
-      .example('$0 cat dump.bin dmesg-ramoops-0.enc.z --salvage', ''),
+      .example('$0 cat dump.bin dmesg-ramoops-0.enc.z --salvage', '')
+      .example('$0 cat dump.bin pmsg-ramoops-0 --android --preset crosvm', ''),
   handler: args => {
     const backend = attachSource(args, { readOnly: true })
     try {
@@ -52,7 +65,16 @@ export const cat: CommandModule<object, Args> = {
 
 /** What gives the bytes of each name in turn; throws where one of them is not there. */
 const contentsOf = (backend: Backend, args: Args): (() => Buffer)[] => {
-  const { source, names, raw, salvage } = args
+  const { source, names, raw, salvage, android } = args
+  if (android) {
+    const records = recordsNamed(backend, args)
+    requirePmsg(records)
+    return records.map(
+      ({ name }) =>
+        () =>
+          androidText(name, backend.raw(name)!),
+    )
+  }
   if (!raw && !salvage) return recordsNamed(backend, args).map(record => () => backend.read(record))
   const get = (name: string): Buffer => {
     const bytes = raw ? backend.raw(name) : backend.salvage(name)
@@ -64,6 +86,15 @@ const contentsOf = (backend: Backend, args: Args): (() => Buffer)[] => {
   }
   for (const name of names) get(name)
   return names.map(name => () => get(name))
+}
+
+const androidText = (name: string, bytes: Buffer): Buffer => {
+  const log = new AndroidLog()
+  const text = log.decode(bytes)
+  if (log.count === 0)
+    throw new StoreError(`${name}: holds no Android log: print it without --android`)
+  if (log.skipped) tell(`${name}: ${log.skipped} bytes are no Android log`)
+  return text
 }
 
 /** Write to stdout and wait for it: a pipe that is full makes write(2) say EAGAIN. */

@@ -6,6 +6,7 @@ import { StoreError } from '../pstore/errors.js'
 import { cat } from './cat.js'
 import { check } from './check.js'
 import { erase } from './erase.js'
+import { follow } from './follow.js'
 import { format } from './format.js'
 import { write } from './write.js'
 import { isDaemon, reportFailure } from './daemon.js'
@@ -49,6 +50,7 @@ await yargs(dashOptions(hideBin(process.argv)))
   .command(info)
   .command(check)
   .command(probe)
+  .command(follow)
   .command(format)
   .command(write)
   .command(erase)

@@ -3,6 +3,7 @@
  * as Linux's `struct pstore_info` is.
  */
 import type { Place } from './place.js'
+import type { Ring } from './ring.js'
 import type { Timespec } from './time.js'
 import type { RecordType } from './types.js'
 
@@ -89,6 +90,8 @@ export interface Backend {
   raw(name: string): Buffer | null
   /** Of a dump whose stream is broken the text before the damage; null where there is none such. */
   salvage(name: string): Buffer | null
+  /** The zones that are rings of bytes, empty ones too, for those who follow them. */
+  liveRings(): Ring[]
   /** Take a record out of the store for good, as unlink does. */
   erase(record: Record): void
   /**

@@ -18,6 +18,7 @@ const fake = (name: string, facts: Partial<Backend> = {}): Backend => ({
   record: () => null,
   read: () => Buffer.alloc(0),
   erase: () => {},
+  liveRings: () => [],
   room: () => 100,
   write: ({ bytes }) => bytes.length,
   close: () => {},

@@ -205,6 +205,10 @@ export class EfiBackend implements Backend {
     return data && salvage(data, inflateLimit(data)).text
   }
 
+  liveRings(): [] {
+    return []
+  }
+
   erase({ name }: Record): void {
     const ring = this.#ring(name)
     if (ring) {

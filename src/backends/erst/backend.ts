@@ -205,6 +205,10 @@ export class ErstBackend implements Backend {
     return (this.#find(name) ?? this.#find(`${name}${compressedSuffix}`))?.content ?? null
   }
 
+  liveRings(): [] {
+    return []
+  }
+
   erase(record: Record): void {
     this.#hold()
     try {

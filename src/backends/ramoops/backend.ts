@@ -5,6 +5,7 @@
  * (decompress_record). Where this is better than Linux on purpose, test/fixtures/README.md says so.
  */
 import type { Backend, EccState, NewRecord, Record } from '../../pstore/backend.js'
+import type { Ring } from '../../pstore/ring.js'
 import { now, type Timespec } from '../../pstore/time.js'
 import type { Region } from '../../region/region.js'
 import { SourceLock } from '../../region/lock.js'
@@ -213,6 +214,20 @@ export class RamoopsBackend implements Backend {
     const header = parseDmesgHeader(content)
     if (!header?.compressed) return null
     return salvage(content.subarray(header.length), this.#inflateLimit).text
+  }
+
+  liveRings(): Ring[] {
+    return this.#slots
+      .filter(({ type }) => type !== 'dmesg' && type !== 'ftrace')
+      .map(({ type, label, id, zones: [zone] }) => ({
+        name: fileName(label, this.name, id, false),
+        type,
+        length: zone.dataLength,
+        parity: zone.ecc > 0,
+        position: () => zone.position(),
+        slice: (from, length) => zone.slice(from, length),
+        quietly: work => this.#lock.shared(work),
+      }))
   }
 
   erase(record: Record): void {

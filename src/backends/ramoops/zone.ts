@@ -5,6 +5,7 @@
  */
 import type { EccState } from '../../pstore/backend.js'
 import { badBlock, cleanBlock, correctedBlock } from '../../pstore/place.js'
+import type { RingPosition } from '../../pstore/ring.js'
 import type { Region } from '../../region/region.js'
 import os from 'node:os'
 import zlib from 'node:zlib'
@@ -142,6 +143,46 @@ export class Zone {
    */
   header(): ZoneHeader {
     return this.#parse(this.#correctedHeader().header)
+  }
+
+  /**
+   * Where the ring stands; `settled` is false where the header does not fit its parity, as it is for a
+   * moment in every append.
+   *
+   * @throws StoreError (EIO) where the source cannot be read
+   */
+  position(): RingPosition & { settled: boolean } {
+    const { header, errors } = this.#correctedHeader()
+    const { start, size } = this.#parse(header)
+    return { start: start % this.dataLength, size, settled: errors === 0 }
+  }
+
+  /**
+   * Some of the ring's bytes as they lie there, valid or not, corrected: `length` of them, not beyond
+   * its end. Only the blocks that hold them are looked at. The caller's own.
+   *
+   * @throws StoreError (EIO) where the source cannot be read
+   */
+  slice(from: number, length: number): Buffer {
+    const data = this.place.offset + zoneHeaderSize
+    if (!this.#codec) return this.region.load(data + from, length)
+    const first = Math.floor(from / blockSize)
+    const start = first * blockSize
+    const end = Math.min(Math.ceil((from + length) / blockSize) * blockSize, this.dataLength)
+    const bytes = this.region.load(data + start, end - start)
+    const parity = this.region.load(
+      this.place.offset + this.#parity + first * this.ecc,
+      Math.ceil(bytes.length / blockSize) * this.ecc,
+    )
+    for (let at = 0, block = 0; at < bytes.length; at += blockSize, block++)
+      this.#codec.decode(
+        bytes,
+        at,
+        Math.min(blockSize, bytes.length - at),
+        parity,
+        block * this.ecc,
+      )
+    return bytes.subarray(from - start, from - start + length)
   }
 
   /** The header as its parity mends it, and what decode said (0 without parity). */

@@ -11,6 +11,7 @@ import { inflate, salvage } from '../../pstore/deflate.js'
 import { parseTitle } from '../../pstore/dump.js'
 import { StoreError } from '../../pstore/errors.js'
 import { describeBroken, lookIntoStream, type Dump, type Place } from '../../pstore/place.js'
+import type { Ring } from '../../pstore/ring.js'
 import { now, type Timespec } from '../../pstore/time.js'
 import { compressedSuffix, fileName, type RecordType } from '../../pstore/types.js'
 import { SourceLock } from '../../region/lock.js'
@@ -201,6 +202,20 @@ export class ZoneBackend implements Backend {
     const content = slot.zones[0].read()
     if (!parseKmsgHeader(content, this.layout.endian)?.compressed) return null
     return salvage(content.subarray(kmsgHeaderSize), expansion * this.#dumpRoom).text
+  }
+
+  liveRings(): Ring[] {
+    return this.#slots
+      .filter(({ type }) => type !== 'dmesg' && type !== 'ftrace')
+      .map(({ type, id, zones: [zone] }) => ({
+        name: fileName(type, this.name, id, false),
+        type,
+        length: zone.dataLength,
+        parity: false,
+        position: () => zone.position(),
+        slice: (from, length) => zone.slice(from, length),
+        quietly: work => this.#lock.shared(work),
+      }))
   }
 
   erase(record: Record): void {

@@ -8,6 +8,7 @@ import fs from 'node:fs'
 import os from 'node:os'
 import zlib from 'node:zlib'
 import { StoreError } from '../../pstore/errors.js'
+import type { RingPosition } from '../../pstore/ring.js'
 import type { Region } from '../../region/region.js'
 import {
   formatZoneHeader,
@@ -109,6 +110,25 @@ export class Zone {
    */
   status(): ZoneStatus {
     return this.#parse(this.region.load(this.place.offset, zoneHeaderSize))
+  }
+
+  /**
+   * Where the ring stands. There is no parity that could unsettle it.
+   *
+   * @throws StoreError (EIO) where the source cannot be read
+   */
+  position(): RingPosition & { settled: boolean } {
+    const { start, datalen } = this.status()
+    return { start: start % this.dataLength, size: datalen, settled: true }
+  }
+
+  /**
+   * Some of the ring's bytes as they lie there, valid or not: `length` of them, not beyond its end.
+   *
+   * @throws StoreError (EIO) where the source cannot be read
+   */
+  slice(from: number, length: number): Buffer {
+    return this.region.load(this.#data + from, length)
   }
 
   /**
