@@ -15,7 +15,7 @@
 import { evidence, moveBetween, type Move, type Ring, type RingPosition } from '../pstore/ring.js'
 
 /** For how long a look is doubted, in ms. */
-const patience = 300
+const patience = 500
 /** For how long a ring must stay the same where nothing else tells that its bytes are there, in ms. */
 const calm = 50
 /** What is new in a ring. */

@@ -240,7 +240,7 @@ t.test('a header that goes back for a moment, as when pstore_blk wraps', t => {
   t.equal(follower.poll(100), null, 'is not taken for an erasure')
   numbers(4084, 116)
   t.equal(follower.poll(110), null, 'nor believed at once')
-  const news = follower.poll(500)!
+  const news = follower.poll(700)!
   t.equal(textOf(news).toString(), text.toString())
   t.same([news.erased, news.lost], [false, null])
   fs.closeSync(fd)
