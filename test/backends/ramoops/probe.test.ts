@@ -265,3 +265,41 @@ t.test(`${rounds} random layouts: found, and never certain of another`, async t 
     `${counts.certain} certain, ${counts.right} right of ${counts.all}`,
   )
 })
+
+t.test('hostile sources are searched to an end, in bounded memory', async t => {
+  const random = randomFor(t)
+  const source = `${folder(t)}/ram.img`
+  const put = (bytes: Buffer, at: number, version: number, start: number, size: number): void => {
+    if (at + 12 > bytes.length) return
+    bytes.writeUInt32LE((0x43474244 ^ version) >>> 0, at)
+    bytes.writeUInt32LE(start, at + 4)
+    bytes.writeUInt32LE(size, at + 8)
+  }
+  const cases: { [what: string]: (bytes: Buffer) => void } = {
+    'a header each 12 bytes': bytes => {
+      for (let at = 0; at < bytes.length; at += 12) put(bytes, at, 0, 0, 0)
+    },
+    'a header each 16 bytes': bytes => {
+      for (let at = 0; at < bytes.length; at += 16) put(bytes, at, 0, 0, 0)
+    },
+    'headers with any numbers on each page': bytes => {
+      for (let at = 0; at < bytes.length; at += 4096)
+        put(bytes, at, random.pick([0, 0x60c00]), random.below(9000), random.below(9000))
+    },
+    'headers anywhere': bytes => {
+      for (let at = 0; at < bytes.length; at += 2 + 2 * random.below(4000)) {
+        const size = random.below(5000)
+        put(bytes, at, random.pick([0, 0, 0x60c00]), random.below(size + 1), size)
+      }
+    },
+  }
+  for (const [what, fill] of Object.entries(cases)) {
+    const bytes = Buffer.alloc(4 * M)
+    fill(bytes)
+    fs.writeFileSync(source, bytes)
+    const { regions, notes } = probeSource(source)
+    t.ok(regions.length <= 64, `${what}: ${regions.length} regions, ${notes.length} notes`)
+    t.ok(regions.length < 64 || notes.length > 0, 'and what was left out is said')
+  }
+  t.ok(process.memoryUsage().rss < 2 ** 30)
+})

@@ -2,7 +2,7 @@
 import { presets, zoneKinds, type RamoopsParameters, type ZoneKind } from '../layout.js'
 import type { Content } from './content.js'
 import { tellingZones, type Judged } from './judge.js'
-import { dumpAreas, isMadeBy, parametersOf } from './layouts.js'
+import { dumpAreas, isMadeBy, parametersOf, zonesOf } from './layouts.js'
 import { findHugeEcc } from './parity.js'
 import { pageSize, type Piece } from './marks.js'
 import type { FoundRegion } from './probe.js'
@@ -40,13 +40,9 @@ const oddPart = (n: number): number => {
 }
 
 /** What is usual, where nothing else decides: smaller is likelier. */
-const oddity = ({ exact, faults, lengthOpen, shape, contents, parameters }: Possible): number[] => {
-  const rings = shape.zones.filter(({ kind }) => kind !== 'dmesg' && kind !== 'ftrace')
-  const likes = rings.reduce(
-    (sum, { kind }) =>
-      sum + unlikeliness(kind, contents[shape.zones.findIndex(z => z.kind === kind)]),
-    0,
-  )
+const oddity = ({ exact, faults, lengthOpen, contents, parameters }: Possible): number[] => {
+  const rings = [...contents]
+  const likes = rings.reduce((sum, [kind, content]) => sum + unlikeliness(kind, content), 0)
   const size = parameters.mem_size!
   return [
     exact ? 0 : 1,
@@ -89,7 +85,7 @@ export const memSizes = (
     const length = lengthOf(one, room, whole)
     if (!length) return []
     const parameters = parametersOf(shape, length.size)
-    if (!isMadeBy(shape, base, { ...parameters, ecc: one.fit?.ecc ?? 0 })) return []
+    if (!isMadeBy(shape, { ...parameters, ecc: one.fit?.ecc ?? 0 })) return []
     return [
       { ...one, parameters, ...length, lengthBecause: length.because, lengthOpen: length.open },
     ]
@@ -168,7 +164,9 @@ const hex = (n: number): string => `0x${n.toString(16)}`
 
 /** Kinds in a preset's order, those that a shape has. */
 const orderOf = ({ shape }: Judged): ZoneKind[] =>
-  presets[shape.preset].order.filter(kind => shape.zones.some(zone => zone.kind === kind))
+  presets[shape.preset].order.filter(kind =>
+    kind === 'dmesg' ? shape.dmesg.count > 0 : shape.sizes[kind] > 0,
+  )
 
 /** The preset's name; of two that have one order, that of the kernels that have the zone. */
 const presetOf = ({ shape: { preset, sizes } }: Judged): string =>
@@ -213,27 +211,29 @@ const evidenceOf = (
   huge: number | null,
 ): string[] => {
   const { shape, parameters, fit, contents } = one
+  const zones = zonesOf(shape)
   const was = piece.address + base - piece.offset
   const lines = [
     `mem_address: ${hex(base)}${was === base ? '' : `, which was address ${hex(was)}`}: ` +
-      `the first of ${shape.zones.length} zones' signatures (${view.endian}-endian)`,
+      `the first of ${zones.length} zones' signatures (${view.endian}-endian)`,
     `mem_size ${parameters.mem_size}: ${one.lengthBecause}`,
   ]
   if (one.damaged) lines.push(`${one.damaged} zones have damaged headers, so this is not certain`)
   if (one.mended) lines.push(`${one.mended} zones' headers are as their parity mends them`)
   if (shape.dmesg.count) {
     const { count, size } = shape.dmesg
-    const dumps = contents.slice(0, count).filter(content => content === 'dump').length
     lines.push(
-      `record_size ${parameters.record_size}: ${count} dmesg zones, ${size} bytes apart; ${dumps} hold a dump`,
+      `record_size ${parameters.record_size}: ${count} dmesg zones, ${size} bytes apart; ${one.dumps} hold a dump`,
     )
   }
   for (const kind of zoneKinds) {
-    const i = shape.zones.findIndex(zone => zone.kind === kind)
-    if (i < 0 || kind === 'dmesg') continue
-    const { offset, size } = shape.zones[i]
+    const zone = zones.find(zone => zone.kind === kind)
+    if (!zone || kind === 'dmesg') continue
+    const { offset, size } = zone
     if (kind !== 'ftrace') {
-      lines.push(`${kind}_size ${size}: at +${hex(offset - base)}: ${said[contents[i]]}`)
+      lines.push(
+        `${kind}_size ${size}: at +${hex(offset - base)}: ${said[contents.get(kind) ?? 'empty']}`,
+      )
       continue
     }
     const version = view.header(offset)?.version
@@ -259,12 +259,13 @@ export const describe = (
   piece: Piece,
   base: number,
   possible: readonly Possible[],
+  baseOpen: boolean,
 ): FoundRegion => {
   const [best] = possible
-  const open = openOf(possible)
-  const huge = best.fit ? null : findHugeEcc(view.region, tellingZones(view, best.shape))
+  const open = [...(baseOpen ? ['mem_address'] : []), ...openOf(possible)]
+  const huge = best.fit ? null : findHugeEcc(view, tellingZones(view, zonesOf(best.shape)))
   if (huge) open.push('ecc')
-  const ftrace = best.shape.zones.find(({ kind }) => kind === 'ftrace')
+  const ftrace = zonesOf(best.shape).find(({ kind }) => kind === 'ftrace')
   const shared = ftrace !== undefined && best.shape.cpus === 1 && view.sharedByCpus(ftrace.offset)
   const flags = shared ? 0 : 1
   const complete = (one: Possible): RamoopsParameters => ({
@@ -289,7 +290,7 @@ export const describe = (
     flags,
     order: orderOf(best),
     endian: view.endian,
-    certain: open.length === 0 && best.damaged === 0,
+    certain: open.length === 0 && best.damaged === 0 && view.work.left > 0,
     open,
     evidence: evidenceOf(view, piece, base, best, flags, huge),
     options: writeOptions(p),

@@ -1,7 +1,7 @@
 /** How well a shape explains the bytes: its parity, and what speaks against it. */
-import { divideZone } from '../layout.js'
+import { divideZone, type ZoneKind, type ZonePlace } from '../layout.js'
 import { against, type Content } from './content.js'
-import { shapesAt, type Shape } from './layouts.js'
+import { shapesAt, zonesOf, type Shape } from './layouts.js'
 import { isSound } from './marks.js'
 import { findEcc, fittingBlocks, type Fit, type TriedZone } from './parity.js'
 import type { View } from './view.js'
@@ -12,8 +12,10 @@ export interface Judged {
   fit: Fit | null
   /** What speaks against it, by weight; 0: nothing. */
   faults: number
-  /** What each zone holds; ftrace zones are `binary` where they hold something. */
-  contents: Content[]
+  /** How many of its dmesg zones hold a dump. */
+  dumps: number
+  /** What its rings hold. */
+  contents: Map<ZoneKind, Content>
   /** Zones without a signature, or with numbers that no writer leaves. */
   damaged: number
   /** Zones whose headers parity mends. */
@@ -39,7 +41,7 @@ const mostJudged = 512
 const parityZones = 12
 
 /** The zones that decide the parity: those that hold something first, of every kind some. */
-export const tellingZones = (view: View, { zones }: Shape): TriedZone[] => {
+export const tellingZones = (view: View, zones: readonly ZonePlace[]): TriedZone[] => {
   const rings = zones.filter(({ kind }) => kind !== 'dmesg').slice(0, parityZones / 2)
   const dumps = zones.filter(({ kind }) => kind === 'dmesg').slice(0, parityZones / 2)
   return [...dumps, ...rings].map(({ offset, size }) => ({
@@ -51,26 +53,27 @@ export const tellingZones = (view: View, { zones }: Shape): TriedZone[] => {
 
 /** @param furthest the end of what any shape explains */
 const judgeOne = (view: View, shape: Shape, furthest: number): Judged => {
-  const fit = findEcc(view.region, tellingZones(view, shape))
+  const zones = zonesOf(shape)
+  const fit = findEcc(view, tellingZones(view, zones))
   const ecc = fit?.ecc ?? 0
-  const contents: Content[] = []
-  const { end } = shape
-  const reach = Math.max(nearby, end - shape.zones[0].offset)
+  const contents = new Map<ZoneKind, Content>()
+  let dumps = 0
+  const { end, base } = shape
+  const reach = Math.max(nearby, end - base)
   let faults = leftOver * view.marksIn(end, Math.min(furthest, end + reach), mostLeftOver)
   if (view.isPlain(end)) faults += cutShort
   let damaged = 0
   let mendedZones = 0
   if (view.isFtrace(end)) faults += cutShort
-  for (const { kind, offset, size } of shape.zones) {
+  for (const { kind, offset, size } of zones) {
     const ftrace = kind === 'ftrace'
     const raw = view.header(offset)
     const mended = ecc ? view.mended(offset, size, ecc) : null
     const header = mended ?? raw
-    const fits = ecc > 0 && fittingBlocks(view.region, { offset, size, header: raw }, ecc) > 0
+    const fits = ecc > 0 && fittingBlocks(view, { offset, size, header: raw }, ecc) > 0
     if (!header || ftrace !== header.version > 0) {
       faults += fits ? impossible : unsigned
       damaged++
-      contents.push('empty')
       continue
     }
     if (mended) {
@@ -80,7 +83,6 @@ const judgeOne = (view: View, shape: Shape, furthest: number): Judged => {
     const division = divideZone(size, ecc)
     if (!division) {
       faults += unsigned
-      contents.push('empty')
       continue
     }
     const { data } = division
@@ -92,19 +94,18 @@ const judgeOne = (view: View, shape: Shape, furthest: number): Judged => {
       damaged++
     }
     if (ecc && !fits) faults += misfit
-    if (ftrace) contents.push(possible && header.size > 0 ? 'binary' : 'empty')
-    else {
-      const content = possible ? view.content(offset, size, ecc) : 'empty'
-      contents.push(content)
-      faults += against[kind][content]
-    }
+    if (ftrace) continue
+    const content = possible ? view.content(offset, size, ecc) : 'empty'
+    if (kind !== 'dmesg') contents.set(kind, content)
+    else if (content === 'dump') dumps++
+    faults += against[kind][content]
   }
-  return { shape, fit, faults, contents, damaged, mended: mendedZones }
+  return { shape, fit, faults, dumps, contents, damaged, mended: mendedZones }
 }
 
 /**
- * Judge the shapes that zones from a place on can have, those against which least speaks first. Where any parity fits one of them, those that it
- * does not fit are no longer among them: that is no chance.
+ * Judge the shapes that zones from a place on can have, those against which least speaks first. Where any
+ * parity fits one of them, those that it does not fit are no longer among them: that is no chance.
  */
 export const judge = (view: View, base: number): Judged[] => {
   const judged = judgeAll(view, shapesAt(view, base, false))
@@ -116,7 +117,11 @@ export const judge = (view: View, base: number): Judged[] => {
 
 const judgeAll = (view: View, shapes: readonly Shape[]): Judged[] => {
   const furthest = Math.max(0, ...shapes.map(({ end }) => end))
-  const all = shapes.slice(0, mostJudged).map(shape => judgeOne(view, shape, furthest))
+  const all: Judged[] = []
+  for (const shape of shapes.slice(0, mostJudged)) {
+    if (!view.work.spend(shape.dmesg.count + shape.cpus + 1)) break
+    all.push(judgeOne(view, shape, furthest))
+  }
   const withParity = all.filter(({ fit }) => fit)
   return (withParity.length ? withParity : all).sort((a, b) => a.faults - b.faults)
 }

@@ -15,8 +15,8 @@ import type { View } from './view.js'
 export interface Shape {
   /** The preset whose order it is. */
   preset: string
-  /** What lies where; offsets are the source's. */
-  zones: ZonePlace[]
+  /** Where the first zone lies in the source. */
+  base: number
   dmesg: { count: number; size: number }
   sizes: { readonly [kind in Exclude<ZoneKind, 'dmesg'>]: number }
   /** ftrace zones; 1 where there is one or none. */
@@ -67,18 +67,40 @@ export const dumpAreas = (
   return null
 }
 
-/** How many zones of a size stand in a row; gaps count where signed ones follow. */
-const runLength = (view: View, base: number, size: number): number => {
+/**
+ * How many dmesg zones of a size may stand in a row: to the last signature at such a distance, or to the
+ * first gap. Rings of the same size can follow, so the last ones may be rings.
+ */
+const countsAt = (view: View, base: number, size: number): Set<number> => {
   let count = 1
+  let solid = 0
   for (let missing = 0, i = 1; i < mostDumps && missing <= mostMissing; i++) {
     const at = base + i * size
-    if (at + zoneHeaderSize > view.end) break
+    if (at + zoneHeaderSize > view.end || view.work.left <= 0) break
     if (view.isPlain(at)) {
       count = i + 1
       missing = 0
-    } else missing++
+      continue
+    }
+    if (missing++ === 0) solid ||= i
   }
-  return count
+  const ends = new Set([count, solid || count])
+  return new Set([...ends].flatMap(end => [0, 1, 2, 3].map(n => end - n)).filter(n => n > 0))
+}
+
+/** A shape's zones, as they lie; offsets are the source's. */
+export const zonesOf = ({ preset, base, dmesg, sizes, cpus }: Shape): ZonePlace[] => {
+  const zones: ZonePlace[] = []
+  let offset = base
+  for (const kind of presets[preset].order) {
+    const each =
+      kind === 'dmesg' ? dmesg.size : kind === 'ftrace' ? shareOf(sizes.ftrace, cpus) : sizes[kind]
+    const count = kind === 'dmesg' ? dmesg.count : kind === 'ftrace' ? cpus : 1
+    if (each === 0) continue
+    for (let index = 0; index < count; index++, offset += each)
+      zones.push({ kind, index, offset, size: each })
+  }
+  return zones
 }
 
 /**
@@ -101,23 +123,13 @@ export const shapesAt = (view: View, base: number, mend: boolean): Shape[] => {
     const finish = (at: number): void => {
       if (at === base || at > end || found.size >= mostShapes) return
       const { count, size } = dmesg
-      const zones: ZonePlace[] = []
-      let offset = base
-      for (const kind of order) {
-        const each =
-          kind === 'dmesg' ? size : kind === 'ftrace' ? shareOf(sizes.ftrace, cpus) : sizes[kind]
-        const number = kind === 'dmesg' ? count : kind === 'ftrace' ? cpus : 1
-        if (each === 0) continue
-        for (let index = 0; index < number; index++, offset += each)
-          zones.push({ kind, index, offset, size: each })
-      }
       const rings = order
         .slice(1)
         .filter(kind => sizes[kind as 'console'])
         .map(kind => `${kind}${sizes[kind as 'console']}`)
       const key = `${count}x${size} ${rings.join()} ${cpus}`
       if (!found.has(key))
-        found.set(key, { preset, zones, dmesg: { ...dmesg }, sizes: { ...sizes }, cpus, end: at })
+        found.set(key, { preset, base, dmesg: { ...dmesg }, sizes: { ...sizes }, cpus, end: at })
     }
 
     const place = (i: number, at: number): void => {
@@ -147,9 +159,7 @@ export const shapesAt = (view: View, base: number, mend: boolean): Shape[] => {
     place(1, base)
     for (const size of dumpSizes(view, base)) {
       if (mend) ecc = parityOf(view, base, size)
-      const run = runLength(view, base, size)
-      // A ring of the same size can follow, so the last ones may be rings.
-      for (let count = run; count >= Math.max(1, run - 3); count--) {
+      for (const count of countsAt(view, base, size)) {
         if (!dumpAreas(count, size)) continue
         dmesg = { count, size }
         place(1, base + count * size)
@@ -165,7 +175,7 @@ const parityOf = (view: View, base: number, size: number): number => {
     .map(i => base + i * size)
     .filter(offset => offset + size <= view.end)
     .map(offset => ({ offset, size, header: view.header(offset) }))
-  return findEcc(view.region, zones)?.ecc ?? 0
+  return findEcc(view, zones)?.ecc ?? 0
 }
 
 /** Is there a zone of this size, by its signature, or by what its parity makes of it? */
@@ -174,10 +184,7 @@ const isZone = (view: View, at: number, size: number, ftrace: boolean, ecc: numb
   if (!ecc || at + size > view.end) return false
   const mended = view.mended(at, size, ecc)
   if (mended) return ftrace === mended.version > 0
-  return (
-    fittingBlocks(view.region, { offset: at, size, header: view.header(at) }, ecc) >=
-    convincingBlocks
-  )
+  return fittingBlocks(view, { offset: at, size, header: view.header(at) }, ecc) >= convincingBlocks
 }
 
 /** The sizes that a single zone can have: to the next signature, or any where none follows. */
@@ -230,7 +237,7 @@ const sharesAt = (
   return shares
 }
 
-const shareOf = (total: number, count: number): number =>
+export const shareOf = (total: number, count: number): number =>
   count === 1 ? total : evenBelow(Math.floor(total / count))
 
 /** The sizes that dmesg zones from `base` on can have: as far as to one of the next signatures. */
@@ -242,16 +249,17 @@ const dumpSizes = (view: View, base: number): number[] => {
   const gaps = next.map((at, i) => at - (next[i - 1] ?? base))
   const sizes = new Set(gaps)
   const room = view.end - base
+  // ftrace may follow the first zone at once, and what follows that is no measure.
+  for (const at of view.ftraceIn(base + zoneHeaderSize, Math.min(next[0] ?? view.end, view.end)))
+    sizes.add(at - base)
   if (next.length === 0 || next[0] - base > 2 ** 20) {
     // One zone, and nothing or ftrace behind it: it ends at a page, or where the source does.
     sizes.add(evenBelow(room))
     for (let size = 2 ** Math.ceil(Math.log2(least)); size <= room; size *= 2) sizes.add(size)
-    for (let size = 4096; size <= Math.min(room, 2 ** 22); size += 4096)
-      if (view.isFtrace(base + size)) sizes.add(size)
-    for (let size = 4096; size < room && size <= 2 ** 26; size *= 2)
-      if (view.isFtrace(base + evenBelow(room - size))) sizes.add(evenBelow(room - size))
   }
-  return [...sizes].filter(size => size >= least && size % 2 === 0 && size <= largestZone)
+  return [...sizes].filter(
+    size => size >= Math.max(least, smallestZone) && size % 2 === 0 && size <= largestZone,
+  )
 }
 
 /** A shape's parameters, for a region of a length. */
@@ -270,14 +278,15 @@ export const parametersOf = (
 })
 
 /** Does Linux's own rule make these zones of these parameters? */
-export const isMadeBy = (shape: Shape, base: number, parameters: RamoopsParameters): boolean => {
+export const isMadeBy = (shape: Shape, parameters: RamoopsParameters): boolean => {
   try {
     const { zones } = makeLayout(parameters, 0)
+    const wanted = zonesOf(shape)
     return (
-      zones.length === shape.zones.length &&
+      zones.length === wanted.length &&
       zones.every((zone, i) => {
-        const { kind, offset, size } = shape.zones[i]
-        return zone.kind === kind && zone.offset + base === offset && zone.size === size
+        const { kind, offset, size } = wanted[i]
+        return zone.kind === kind && zone.offset + shape.base === offset && zone.size === size
       })
     )
   } catch {

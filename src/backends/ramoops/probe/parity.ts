@@ -43,11 +43,17 @@ interface Trial {
   readonly clean: Uint8Array
 }
 
-const trials = new WeakMap<Region, Map<string, Trial>>()
+/** Whoever looks at a source: trials are kept as long. */
+interface Viewer {
+  readonly region: Region
+}
 
-const trialOf = (region: Region, { offset, size, header }: TriedZone): Trial => {
-  let known = trials.get(region)
-  if (!known) trials.set(region, (known = new Map<string, Trial>()))
+const trials = new WeakMap<Viewer, Map<string, Trial>>()
+
+const trialOf = (viewer: Viewer, { offset, size, header }: TriedZone): Trial => {
+  const { region } = viewer
+  let known = trials.get(viewer)
+  if (!known) trials.set(viewer, (known = new Map<string, Trial>()))
   const key = `${offset}+${size}`
   let trial = known.get(key)
   if (trial) return trial
@@ -72,8 +78,8 @@ const trialOf = (region: Region, { offset, size, header }: TriedZone): Trial => 
 }
 
 /** Try one parity size on a zone. */
-const tryZone = (region: Region, zone: TriedZone, ecc: number): Trial => {
-  const trial = trialOf(region, zone)
+const tryZone = (viewer: Viewer, zone: TriedZone, ecc: number): Trial => {
+  const trial = trialOf(viewer, zone)
   const division = divideZone(zone.size, ecc)
   if (!division || trial.tried[ecc]) return trial
   const { head, tail } = trial
@@ -86,7 +92,7 @@ const tryZone = (region: Region, zone: TriedZone, ecc: number): Trial => {
   test(0, zoneHeaderSize, tail, tail.length - ecc)
   const own = trial.blocks.filter(block => block < blocks && block * blockSize < data)
   if (own.length === 0) return trial
-  const parity = region.load(
+  const parity = viewer.region.load(
     zone.offset + zoneHeaderSize + data,
     Math.min(blocks, blocksTried) * ecc,
   )
@@ -98,22 +104,22 @@ const tryZone = (region: Region, zone: TriedZone, ecc: number): Trial => {
 }
 
 /** How many of a zone's first blocks this parity fits, its header included. */
-export const fittingBlocks = (region: Region, zone: TriedZone, ecc: number): number =>
-  tryZone(region, zone, ecc).clean[ecc]
+export const fittingBlocks = (viewer: Viewer, zone: TriedZone, ecc: number): number =>
+  tryZone(viewer, zone, ecc).clean[ecc]
 
 /**
  * Find the parity size of some zones.
  *
  * @returns null where none fits: then they keep no parity
  */
-export const findEcc = (region: Region, zones: readonly TriedZone[]): Fit | null => {
+export const findEcc = (viewer: Viewer, zones: readonly TriedZone[]): Fit | null => {
   let best: Fit | null = null
   // 1 means 16.
   for (let ecc = 2; ecc <= maxEccSize; ecc++) {
     let tried = 0
     let clean = 0
     for (const zone of zones) {
-      const trial = tryZone(region, zone, ecc)
+      const trial = tryZone(viewer, zone, ecc)
       tried += trial.tried[ecc]
       clean += trial.clean[ecc]
     }
@@ -127,11 +133,11 @@ export const findEcc = (region: Region, zones: readonly TriedZone[]): Fit | null
  * The parity size that zones' headers have, where it is one that Linux takes and then crashes on: a
  * block of 128 bytes has no parity so large, but a header has.
  */
-export const findHugeEcc = (region: Region, zones: readonly TriedZone[]): number | null => {
+export const findHugeEcc = (viewer: Viewer, zones: readonly TriedZone[]): number | null => {
   for (let ecc = maxEccSize + 1; ecc <= largestParity; ecc++)
     for (const zone of zones) {
       if (!divideZone(zone.size, ecc)) continue
-      const { head, tail } = trialOf(region, zone)
+      const { head, tail } = trialOf(viewer, zone)
       const parity = remainder(head.subarray(0, zoneHeaderSize), ecc)
       if (parity.equals(tail.subarray(tail.length - ecc))) return ecc
     }

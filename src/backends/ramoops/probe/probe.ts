@@ -6,11 +6,12 @@
  * explains the bytes has the same zones.
  */
 import type { Region } from '../../../region/region.js'
-import type { Endian, RamoopsParameters, ZoneKind } from '../layout.js'
+import { zoneHeaderSize, type Endian, type RamoopsParameters, type ZoneKind } from '../layout.js'
 import { judge } from './judge.js'
 import { describe, memSizes } from './evidence.js'
+import { shareOf, zonesOf } from './layouts.js'
 import { findMarks, isSound, pageSize, type Piece } from './marks.js'
-import { View } from './view.js'
+import { View, Work } from './view.js'
 
 /** A region that was found; sizes in bytes. */
 export interface FoundRegion {
@@ -52,9 +53,12 @@ export interface Findings {
 
 /** Regions that are reported, and places that are tried for one. A hostile source has more. */
 const mostRegions = 64
-const mostPlaces = 4096
+const mostPlaces = 1024
 /** A layout against which so much more speaks than against the best is none. */
 const margin = 2
+/** ftrace zones before another zone: how large together, and how many. */
+const mostFtrace = 2 ** 24
+const mostFtraceZones = 64
 /** Zones before the first signed one that are taken for damaged. */
 const mostLost = 64
 
@@ -82,23 +86,21 @@ export const probe = (
     notes.push(
       `more signatures than any region has: only the first ${marks.end} bytes were searched`,
     )
+  const work = new Work()
   let places = 0
-  for (const endian of ['little', 'big'] as const) {
+  search: for (const endian of ['little', 'big'] as const) {
     const plain = marks.plain[endian]
-    const starts = [...plain, ...marks.ftrace[endian]].sort((a, b) => a - b)
     let covered = 0
-    let view: View | null = null
-    for (const start of starts) {
+    for (const start of [...plain, ...marks.ftrace[endian]].sort((a, b) => a - b)) {
       if (start < covered) continue
-      const piece = pieces.find(({ offset, length }) => start >= offset && start < offset + length)!
-      if (!view || view.end !== piece.offset + piece.length)
-        view = new View(region, plain, endian, piece.offset + piece.length)
-      if (++places > mostPlaces || regions.length === mostRegions) {
+      if (++places > mostPlaces || regions.length === mostRegions || work.left <= 0) {
         notes.push(
           `more places for a region than are believed: those from ${start} on were not tried`,
         )
-        break
+        break search
       }
+      const piece = pieces.find(({ offset, length }) => start >= offset && start < offset + length)!
+      const view = new View(region, plain, endian, piece.offset + piece.length, work)
       const base = baseOf(view, piece, start, Math.max(covered, piece.offset))
       const found = base === null ? null : regionAt(view, piece, base)
       if (!found) continue
@@ -116,18 +118,50 @@ const isAligned = (piece: Piece, at: number): boolean =>
 const baseOf = (view: View, piece: Piece, start: number, least: number): number | null => {
   const header = view.header(start)!
   if (header.version) return view.holdsFtrace(start) ? start : null
-  if (isAligned(piece, start))
-    return isSound(header) || view.soundFrom(start, 1).length ? start : null
-  if (!isSound(header)) return null
-  // A region starts at a page. Here zones before this one have lost their signatures.
   const [next = 0, later = 0] = view.soundFrom(start + 2, 2)
-  for (const size of new Set([next - start, later - next])) {
-    if (size <= 0) continue
+  if (!isSound(header) && !(isAligned(piece, start) && next)) return null
+  const front = ftraceBefore(view, piece, start, least)
+  if (front !== null) return front
+  const sizes = new Set([next - start, later - next].filter(size => size > 0))
+  // A region starts at a page. Else zones before this one have lost their signatures, and there may be
+  // some where it is at a page: their dumps tell.
+  for (const size of sizes) {
+    if (isAligned(piece, start)) {
+      let base = start
+      while (base - size >= least && view.hasDump(base - size)) base -= size
+      if (base !== start && isAligned(piece, base)) return base
+      continue
+    }
     for (let lost = 1; lost <= mostLost && start - lost * size >= least; lost++)
       if (isAligned(piece, start - lost * size)) return start - lost * size
   }
   return start
 }
+
+/** Where ftrace zones start that end where another zone does; null where there are none. */
+const ftraceBefore = (view: View, piece: Piece, end: number, least: number): number | null => {
+  let first: number | null = null
+  for (let total = 32; total <= end - least && total <= mostFtrace; total *= 2)
+    for (let count = 1; count <= mostFtraceZones; count++) {
+      const each = shareOf(total, count)
+      const at = end - each * count
+      if (each <= zoneHeaderSize || !isAligned(piece, at) || (first !== null && at >= first))
+        continue
+      const sized = (zone: number): boolean =>
+        view.isFtrace(zone) && view.header(zone)!.size <= each - zoneHeaderSize
+      if (sized(at) && (count === 1 || sized(at + each))) first = at
+    }
+  return first
+}
+
+/** May a zone before a region's first have lost its signature, so that it starts there? */
+const mayStartEarlier = (view: View, piece: Piece, base: number, size: number): boolean =>
+  [1, 2, 3].some(
+    lost =>
+      size > 0 &&
+      base - lost * size === piece.offset &&
+      view.region.load(piece.offset, zoneHeaderSize).some(byte => byte > 0),
+  )
 
 /** The region that starts at a place; null where no layout explains what is there. */
 const regionAt = (
@@ -139,12 +173,20 @@ const regionAt = (
   const [best] = judged
   if (!best) return null
   // A lone signature that is not where a region starts is a chance, or a part of some program.
-  if (!isAligned(piece, base) && best.shape.zones.length < 2) return null
+  const { shape } = best
+  const alone = zonesOf(shape).length < 2
+  if (!isAligned(piece, base) && alone) return null
   const likely = judged.filter(({ faults }) => faults < best.faults + margin)
   const possible = memSizes(view, piece, base, likely)
   if (possible.length === 0) return null
   return {
-    region: describe(view, piece, base, possible),
+    region: describe(
+      view,
+      piece,
+      base,
+      possible,
+      !isAligned(piece, base) || mayStartEarlier(view, piece, base, shape.dmesg.size),
+    ),
     end: Math.max(...possible.map(({ shape }) => shape.end)),
   }
 }

@@ -6,12 +6,27 @@ import { codec } from '../ecc.js'
 import { contentOf, cpusOf, isFtrace, sampleSize, type Content } from './content.js'
 import { isSound, parseHeader, type RawHeader } from './marks.js'
 
+const dumpStart = Buffer.from('====')
 /** How far behind an ftrace zone the next CPU's is looked for. */
 const ftraceReach = 2 ** 24
+/** How far behind a dump one is looked for. */
+const nearReach = 2 ** 20
 /** How many places with its signature are tried. */
 const ftraceTries = 8
 /** Zones up to this size are read as a whole, and corrected, to see what they hold. */
 const wholeZone = 2 ** 20
+
+/** How much is looked at in a source before it is given up: a hostile one makes everything possible. */
+export class Work {
+  left = 2 ** 21
+  /** Take so much; false where there is not so much left. */
+  spend(amount: number): boolean {
+    this.left -= amount
+    return this.left > 0
+  }
+}
+/** What searching so many bytes for a signature costs, beside looking at a zone. */
+const bytesPerZone = 2 ** 14
 
 export class View {
   readonly #headers = new Map<number, RawHeader | null>()
@@ -29,12 +44,14 @@ export class View {
     readonly marks: readonly number[],
     readonly endian: Endian,
     readonly end: number,
+    readonly work: Work,
   ) {}
 
   /** The header at an offset, as it stands; null where there is none. */
   header(at: number): RawHeader | null {
     let header = this.#headers.get(at)
     if (header !== undefined) return header
+    this.work.spend(1)
     const inside = at >= 0 && at + zoneHeaderSize <= this.end
     header = inside ? parseHeader(this.region.load(at, zoneHeaderSize), 0, this.endian) : null
     this.#headers.set(at, header)
@@ -53,10 +70,16 @@ export class View {
     return true
   }
 
+  /** Does a dump's header line stand where the data of a zone would be? */
+  hasDump(at: number): boolean {
+    if (at < 0 || at + zoneHeaderSize + dumpStart.length > this.end) return false
+    return this.region.load(at + zoneHeaderSize, dumpStart.length).equals(dumpStart)
+  }
+
   /** The header as its parity mends it, where that makes one of it. */
   mended(at: number, size: number, ecc: number): RawHeader | null {
     const division = ecc ? divideZone(size, ecc) : null
-    if (!division || at < 0 || at + size > this.end) return null
+    if (!division || at < 0 || at + size > this.end || !this.work.spend(1)) return null
     const header = this.region.load(at, zoneHeaderSize)
     const parity = this.region.load(
       at + zoneHeaderSize + division.data + division.blocks * ecc,
@@ -106,6 +129,7 @@ export class View {
     if (known) return known
     const found: number[] = []
     const length = Math.min(ftraceReach, this.end - at)
+    if (!this.work.spend(length / bytesPerZone)) return found
     const bytes = this.region.load(at, length)
     const signature = Buffer.from(bytes.subarray(0, 4))
     for (
@@ -120,6 +144,28 @@ export class View {
     }
     this.#spacings.set(at, found)
     return found
+  }
+
+  /** Where headers of ftrace zones are, in the first part of a range. */
+  ftraceIn(from: number, to: number): number[] {
+    const found: number[] = []
+    const length = Math.min(to - from, nearReach)
+    if (length < zoneHeaderSize || !this.work.spend(length / bytesPerZone)) return found
+    const bytes = this.region.load(from, length)
+    const top = this.endian === 'big' ? 0 : 3
+    // A signature's highest byte is `DBGC`'s: no version reaches it.
+    let at = bytes.indexOf(0x43, top)
+    for (; at >= 0 && found.length < ftraceTries; at = bytes.indexOf(0x43, at + 1)) {
+      const start = at - top
+      if (start % 2 || start + zoneHeaderSize > length) continue
+      if (this.#isFtraceIn(bytes, start) && this.isFtrace(from + start)) found.push(from + start)
+    }
+    return found
+  }
+
+  #isFtraceIn(bytes: Buffer, at: number): boolean {
+    const header = parseHeader(bytes, at, this.endian)
+    return header !== null && header.version !== 0 && isSound(header)
   }
 
   /** What a zone holds. */
