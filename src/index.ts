@@ -22,6 +22,9 @@ export {
 export type { Backend, EccState, NewRecord, Record } from './pstore/backend.js'
 export type { Findings, FoundRegion } from './backends/ramoops/probe/probe.js'
 export type { Timespec } from './pstore/time.js'
+export { AndroidLog } from './frontends/android.js'
+export { Follower, type News } from './frontends/follow.js'
+export type { Ring, RingPosition } from './pstore/ring.js'
 export { writeDump, type DumpOptions } from './frontends/dmesg.js'
 export { reasons, type Reason } from './pstore/dump.js'
 export {

@@ -34,7 +34,9 @@ export const ringsNamed = (backend: Backend, { source, names }: SourceAndNames):
     const ring = rings.find(ring => ring.name === name)
     if (ring) return ring
     if (backend.record(name))
-      throw new StoreError(`${name}: is no ring of text: print it with \`pstorefs cat\``)
+      throw new StoreError(
+        `${name}: is no zone that can be followed: print it with \`pstorefs cat\``,
+      )
     throw new StoreError(`${source}: has no ring ${name}: there is ${there}`, 'ENOENT')
   })
 }

@@ -18,6 +18,7 @@ import { evidence, moveBetween, type Move, type Ring, type RingPosition } from '
 const patience = 500
 /** For how long a ring must stay the same where nothing else tells that its bytes are there, in ms. */
 const calm = 50
+
 /** What is new in a ring. */
 export interface News {
   /** The ring was emptied before these bytes. */
@@ -40,7 +41,9 @@ export class Follower {
   #all: boolean
   /** A look was confirmed: what was lost before that is nobody's loss. */
   #begun = false
+  /** It was seen emptied, but that may pass. */
   #erasing = false
+  /** What is to be told with the next news: {@link News.erased} and {@link News.lost}. */
   #erased = false
   #lost: number | null = null
   /** When all was looked at, and when doubts began. */
@@ -79,6 +82,7 @@ export class Follower {
     return this.ring.quietly(() => this.#look(now))
   }
 
+  /** Look at a ring that is not as it was: decide whether to believe it. */
   #look(now: number): News | null {
     const { ring } = this
     const at = ring.position()
@@ -154,6 +158,7 @@ export class Follower {
     return news.erased || news.lost !== null || intact ? news : null
   }
 
+  /** What led from the last look to a position. */
   #moveTo(at: RingPosition): Move {
     const { length } = this.ring
     const kept = (n: number): boolean => this.#isKept(this.#at.start - n, n)
@@ -191,6 +196,7 @@ export class Follower {
     return at
   }
 
+  /** Remember bytes as they were read before. */
   #keep(from: number, bytes: Buffer): void {
     let done = 0
     for (const run of this.#runs(from, bytes.length))
