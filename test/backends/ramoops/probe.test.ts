@@ -46,7 +46,7 @@ const decided = new Set(
   (
     'all-noecc console-wrapped dmesg-big-record dmesg-broken-header dmesg-empty-body ' +
     'dmesg-empty-body-ecc dmesg-enc-z dmesg-many dmesg-wrap ecc-read-without ecc-written-without ' +
-    'ecc1-all ecc1-corrected ecc1-corrected-max ecc1-ftrace-live ecc1-header-parity ecc1-parity-flip ' +
+    'ecc1-all ecc1-corrected ecc1-corrected-max ecc1-ftrace-live ecc1-header-flip ecc1-header-parity ecc1-parity-flip ' +
     'ecc1-unrecoverable ecc1-unrecoverable-dmesg ecc1-unrecoverable-text ecc128-small ecc2-all ' +
     'ecc32-all ecc4-all ecc64-all ecc7-all ecc8-ftrace-live first-boot-random first-boot-random-ecc ' +
     'ftrace-flags0 ftrace-other-version ftrace-percpu ftrace-percpu3 ftrace-percpu4 ftrace-single ' +

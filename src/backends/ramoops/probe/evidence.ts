@@ -40,13 +40,21 @@ const oddPart = (n: number): number => {
 }
 
 /** What is usual, where nothing else decides: smaller is likelier. */
-const oddity = ({ exact, faults, lengthOpen, contents, parameters }: Possible): number[] => {
+const oddity = ({
+  exact,
+  faults,
+  mended,
+  lengthOpen,
+  contents,
+  parameters,
+}: Possible): number[] => {
   const rings = [...contents]
   const likes = rings.reduce((sum, [kind, content]) => sum + unlikeliness(kind, content), 0)
   const size = parameters.mem_size!
   return [
     exact ? 0 : 1,
     faults,
+    -mended,
     likes,
     rings.length,
     lengthOpen ? 1 : 0,
@@ -219,7 +227,7 @@ const evidenceOf = (
     `mem_size ${parameters.mem_size}: ${one.lengthBecause}`,
   ]
   if (one.damaged) lines.push(`${one.damaged} zones have damaged headers, so this is not certain`)
-  if (one.mended) lines.push(`${one.mended} zones' headers are as their parity mends them`)
+  if (one.mended) lines.push(`${one.mended} zones are known by their parity only`)
   if (shape.dmesg.count) {
     const { count, size } = shape.dmesg
     lines.push(

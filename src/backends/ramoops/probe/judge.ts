@@ -18,7 +18,7 @@ export interface Judged {
   contents: Map<ZoneKind, Content>
   /** Zones without a signature, or with numbers that no writer leaves. */
   damaged: number
-  /** Zones whose headers parity mends. */
+  /** Zones whose headers are lost or wrong, and that parity tells of all the same. */
   mended: number
 }
 
@@ -31,7 +31,10 @@ const leftOver = 5
 /** How far behind the end one is looked for, and how many count. */
 const nearby = 2 ** 18
 const mostLeftOver = 64
-/** A header whose numbers no writer leaves. */
+/** A signature within a zone, and how many count. */
+const stray = 2
+const mostStrays = 8
+/** A header whose numbers no writer leaves in a zone of that size. */
 const impossible = 3
 /** A zone that the other zones' parity does not fit. */
 const misfit = 4
@@ -63,7 +66,8 @@ const judgeOne = (view: View, shape: Shape, furthest: number): Judged => {
   let faults = leftOver * view.marksIn(end, Math.min(furthest, end + reach), mostLeftOver)
   if (view.isPlain(end)) faults += cutShort
   let damaged = 0
-  let mendedZones = 0
+  let byParity = 0
+  let signed = 0
   if (view.isFtrace(end)) faults += cutShort
   for (const { kind, offset, size } of zones) {
     const ftrace = kind === 'ftrace'
@@ -72,25 +76,26 @@ const judgeOne = (view: View, shape: Shape, furthest: number): Judged => {
     const header = mended ?? raw
     const fits = ecc > 0 && fittingBlocks(view, { offset, size, header: raw }, ecc) > 0
     if (!header || ftrace !== header.version > 0) {
-      faults += fits ? impossible : unsigned
+      if (fits) byParity++
+      else faults += unsigned
       damaged++
       continue
     }
-    if (mended) {
-      faults += 1
-      mendedZones++
-    }
+    if (mended) byParity++
+    if (!ftrace && raw?.version === 0) signed++
     const division = divideZone(size, ecc)
     if (!division) {
       faults += unsigned
       continue
     }
     const { data } = division
-    const possible = isSound(header) && header.size <= data
+    // Numbers that are wrong in themselves say nothing of how long the zone is.
+    const sound = isSound(header)
+    const possible = sound && header.size <= data
     // A ring that has wrapped is full.
     const wrapped = header.start < header.size
     if (!possible || (wrapped && header.size !== data)) {
-      faults += impossible
+      if (sound) faults += impossible
       damaged++
     }
     if (ecc && !fits) faults += misfit
@@ -100,7 +105,8 @@ const judgeOne = (view: View, shape: Shape, furthest: number): Judged => {
     else if (content === 'dump') dumps++
     faults += against[kind][content]
   }
-  return { shape, fit, faults, dumps, contents, damaged, mended: mendedZones }
+  faults += stray * Math.min(mostStrays, view.plainIn(base, end, signed + mostStrays) - signed)
+  return { shape, fit, faults, dumps, contents, damaged, mended: byParity }
 }
 
 /**

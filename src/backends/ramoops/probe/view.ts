@@ -114,11 +114,17 @@ export class View {
     return found
   }
 
-  /** How many signatures there are in a range, up to some; of ftrace those that were met. */
-  marksIn(from: number, to: number, most: number): number {
+  /** How many `DBGC` there are in a range, up to some. */
+  plainIn(from: number, to: number, most: number): number {
     const first = this.#indexFrom(from)
     let count = 0
     while (count < most && this.marks[first + count] < to) count++
+    return count
+  }
+
+  /** The same, and with them the ftrace zones' that were met. */
+  marksIn(from: number, to: number, most: number): number {
+    let count = this.plainIn(from, to, most)
     for (const at of this.#ftrace) if (count < most && at >= from && at < to) count++
     return count
   }
