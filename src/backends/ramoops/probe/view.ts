@@ -11,6 +11,8 @@ const dumpStart = Buffer.from('====')
 const ftraceReach = 2 ** 24
 /** How far behind a dump one is looked for. */
 const nearReach = 2 ** 20
+/** The most that one is believed to hold: noise often has larger numbers. */
+const largestFtrace = 2 ** 24
 /** How many places with its signature are tried. */
 const ftraceTries = 8
 /** Zones up to this size are read as a whole, and corrected, to see what they hold. */
@@ -65,7 +67,7 @@ export class View {
   /** Is there a kernel's signature, with numbers that a zone can have? */
   isFtrace(at: number): boolean {
     const header = this.header(at)
-    if (header === null || header.version === 0 || !isSound(header)) return false
+    if (!header?.version || !isSound(header) || header.size > largestFtrace) return false
     this.#ftrace.add(at)
     return true
   }
@@ -164,14 +166,13 @@ export class View {
     for (; at >= 0 && found.length < ftraceTries; at = bytes.indexOf(0x43, at + 1)) {
       const start = at - top
       if (start % 2 || start + zoneHeaderSize > length) continue
-      if (this.#isFtraceIn(bytes, start) && this.isFtrace(from + start)) found.push(from + start)
+      const header = parseHeader(bytes, start, this.endian)
+      if (!header?.version || header.size > largestFtrace) continue
+      // Noise has such headers, too: only an empty zone's, or one with records, is believed.
+      const empty = header.start === 0 && header.size === 0
+      if (empty || this.holdsFtrace(from + start)) found.push(from + start)
     }
     return found
-  }
-
-  #isFtraceIn(bytes: Buffer, at: number): boolean {
-    const header = parseHeader(bytes, at, this.endian)
-    return header !== null && header.version !== 0 && isSound(header)
   }
 
   /** What a zone holds. */
