@@ -64,6 +64,8 @@ export interface Pace {
 export interface Backend {
   /** The configured name, or Linux's own (`ramoops`, `pstore_blk`, …). */
   readonly name: string
+  /** Where the source is. */
+  readonly path: string
   /** True where nothing in the source can be changed. */
   readonly readOnly: boolean
   /** True where a dump takes as many records as it needs: EFI's and ERST's are small. */
@@ -92,8 +94,14 @@ export interface Backend {
   salvage(name: string): Buffer | null
   /** The zones that are rings of bytes, empty ones too, for those who follow them. */
   liveRings(): Ring[]
-  /** Take a record out of the store for good, as unlink does. */
-  erase(record: Record): void
+  /**
+   * Take a record out of the store for good, as unlink does.
+   *
+   * @param unchanged only where its {@link Record.version} is still that
+   * @returns false where another has taken its place, which stays
+   * @throws StoreError (ENOENT) where there is none
+   */
+  erase(record: Record, unchanged?: boolean): boolean
   /**
    * Bytes that one record of this type can hold; 0 where the store has no place for the type.
    *

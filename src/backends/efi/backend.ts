@@ -93,6 +93,7 @@ export const attachEfi = (path: string, options: EfiOptions = {}): EfiBackend =>
 
 export class EfiBackend implements Backend {
   readonly name: string
+  readonly path: string
   readonly readOnly: boolean
   readonly parts = true
   readonly facts = { record_size: recordSize }
@@ -111,6 +112,7 @@ export class EfiBackend implements Backend {
     options: EfiOptions,
   ) {
     this.name = options.name ?? 'efi_pstore'
+    this.path = source.path
     this.readOnly = source.readOnly
     this.pace = paceOf(options, recordSize)
     this.#rings = ringTypes.map(type => ({
@@ -209,17 +211,24 @@ export class EfiBackend implements Backend {
     return []
   }
 
-  erase({ name }: Record): void {
+  erase(record: Record, unchanged = false): boolean {
+    const { name } = record
+    const isOther = (): boolean => unchanged && this.record(name)?.version !== record.version
     const ring = this.#ring(name)
     if (ring) {
       this.#checkWritable()
-      this.source.exclusively(() => erasePieces(ring.store))
-      return
+      return this.source.exclusively(() => {
+        if (isOther()) return false
+        erasePieces(ring.store)
+        return true
+      })
     }
     const variable = this.#variables().get(stemOf(name))
     if (!variable) throw new StoreError(`${name}: no such record`, 'ENOENT')
     this.#checkWritable()
+    if (isOther()) return false
     this.source.remove(variable)
+    return true
   }
 
   room(type: RecordType): number {

@@ -178,13 +178,13 @@ export class VariableFolder implements VariableSource {
     }
   }
 
-  exclusively(work: () => void): void {
+  exclusively<T>(work: () => T): T {
     this.#lock ??= this.#makeLock()
     this.#lock.hold()
     try {
       // What others changed in the same tick of the clock is not missed.
       this.#kept.forget()
-      work()
+      return work()
     } finally {
       this.#lock.release()
     }

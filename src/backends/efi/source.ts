@@ -79,8 +79,10 @@ export interface VariableSource {
   /**
    * Do something that takes more than one store, while no other process does.
    *
+   * @returns what it returns
+   *
    * @throws StoreError (EBUSY) where another does not let go
    */
-  exclusively(work: () => void): void
+  exclusively<T>(work: () => T): T
   close(): void
 }

@@ -184,7 +184,7 @@ export class VariableStore implements VariableSource {
     throw this.#refusal()
   }
 
-  exclusively(): void {
+  exclusively(): never {
     throw this.#refusal()
   }
 

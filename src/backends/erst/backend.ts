@@ -82,6 +82,7 @@ interface Found {
 }
 
 export class ErstBackend implements Backend {
+  readonly path: string
   readonly readOnly: boolean
   readonly parts = true
   readonly #lock: SourceLock
@@ -100,6 +101,7 @@ export class ErstBackend implements Backend {
     readonly name = 'erst',
     readonly rings: PieceParameters = {},
   ) {
+    this.path = region.path
     this.readOnly = region.readOnly
     const header = loadHeader(region)
     if (header.state === 'foreign') throw new StoreError(`${region.path}: ${header.why}`)
@@ -209,13 +211,15 @@ export class ErstBackend implements Backend {
     return []
   }
 
-  erase(record: Record): void {
+  erase(record: Record, unchanged = false): boolean {
     this.#hold()
     try {
       this.region.checkSize()
+      if (unchanged && this.record(record.name)?.version !== record.version) return false
       const ring = this.#ringOf(record.name)
       if (ring) erasePieces(this.#pieceStore(ring))
       else this.#free(this.#findOrThrow(record.name).slot)
+      return true
     } finally {
       this.#lock.release()
     }

@@ -7,6 +7,7 @@
 import type { Backend, EccState, NewRecord, Record } from '../../pstore/backend.js'
 import type { Ring } from '../../pstore/ring.js'
 import { now, type Timespec } from '../../pstore/time.js'
+import { nextInTurn } from '../../pstore/turn.js'
 import type { Region } from '../../region/region.js'
 import { SourceLock } from '../../region/lock.js'
 import { StoreError } from '../../pstore/errors.js'
@@ -63,6 +64,7 @@ const notice = (ecc: EccState | null): Buffer =>
 const dumpHeader = formatDmesgHeader({ sec: 1_000_000_000n, nsec: 0 }, false)
 
 export class RamoopsBackend implements Backend {
+  readonly path: string
   readonly readOnly: boolean
   readonly parts = false
   readonly pace = null
@@ -72,6 +74,8 @@ export class RamoopsBackend implements Backend {
   readonly #lock: SourceLock
   readonly #byType = new Map<RecordType, Slot[]>()
   #formatted = false
+  /** The slot of the last dump written here: of dumps of one time it is the newest. */
+  #last = -1
 
   constructor(
     readonly name: string,
@@ -79,6 +83,7 @@ export class RamoopsBackend implements Backend {
     readonly layout: RamoopsLayout,
     readonly ftrace: FtraceText,
   ) {
+    this.path = region.path
     this.readOnly = region.readOnly
     const zones = layout.zones.map(place => new Zone(region, place, layout.ecc, layout.endian))
     this.#slots = enumeration.flatMap((kind): Slot[] => {
@@ -230,12 +235,17 @@ export class RamoopsBackend implements Backend {
       }))
   }
 
-  erase(record: Record): void {
+  erase(record: Record, unchanged = false): boolean {
     const slot = this.#slot(record.name)
     if (!slot) throw new StoreError(`${record.name}: no such record`, 'ENOENT')
     const epoch = this.#hold()
-    for (const zone of slot.zones) zone.erase(epoch)
-    this.#lock.release()
+    try {
+      if (unchanged && this.#look(slot)?.version !== record.version) return false
+      for (const zone of slot.zones) zone.erase(epoch)
+      return true
+    } finally {
+      this.#lock.release()
+    }
   }
 
   room(type: RecordType): number {
@@ -259,24 +269,16 @@ export class RamoopsBackend implements Backend {
 
   /** A dump goes to the zone after the newest, whose old dump, if any, is the oldest. */
   #writeDump({ bytes, time, compressed = false }: NewRecord, slots: Slot[], epoch: number): void {
-    const { zones } = slots[(this.#newest(slots) + 1) % slots.length]
+    const turns = slots.map(slot => ({
+      time: this.#look(slot)?.time ?? null,
+      free: slot.zones[0].header().size === 0,
+    }))
+    this.#last = nextInTurn(turns, this.#last)
+    const { zones } = slots[this.#last]
     const header = Buffer.from(formatDmesgHeader(time ?? now(), compressed))
     // As Linux does: the old dump goes first, so that no moment shows a part of each.
     zones[0].erase(epoch)
     zones[0].append(Buffer.concat([header, bytes]), epoch)
-  }
-
-  /** The index of the newest dump; -1 where there is none. */
-  #newest(slots: Slot[]): number {
-    let newest = -1
-    let best = { sec: 0n, nsec: 0 }
-    for (const [i, slot] of slots.entries()) {
-      const time = this.#look(slot)?.time
-      if (!time || time.sec < best.sec || (time.sec === best.sec && time.nsec < best.nsec)) continue
-      newest = i
-      best = time
-    }
-    return newest
   }
 
   #hold(): number {

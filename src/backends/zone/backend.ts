@@ -13,6 +13,7 @@ import { StoreError } from '../../pstore/errors.js'
 import { describeBroken, lookIntoStream, type Dump, type Place } from '../../pstore/place.js'
 import type { Ring } from '../../pstore/ring.js'
 import { now, type Timespec } from '../../pstore/time.js'
+import { nextInTurn } from '../../pstore/turn.js'
 import { compressedSuffix, fileName, type RecordType } from '../../pstore/types.js'
 import { SourceLock } from '../../region/lock.js'
 import type { Region } from '../../region/region.js'
@@ -59,6 +60,7 @@ const enumeration = ['dmesg', 'ftrace', 'pmsg', 'console', 'tty'] as const
 const expansion = 3
 
 export class ZoneBackend implements Backend {
+  readonly path: string
   readonly readOnly: boolean
   readonly parts = false
   readonly pace = null
@@ -81,6 +83,7 @@ export class ZoneBackend implements Backend {
     readonly ftrace: FtraceText,
     readonly name = 'pstore_blk',
   ) {
+    this.path = region.path
     this.readOnly = region.readOnly
     // A file's bytes outlive whoever writes them; a disk may be that of the machine that dies next.
     const durable = fs.fstatSync(region.fd).isBlockDevice()
@@ -218,7 +221,7 @@ export class ZoneBackend implements Backend {
       }))
   }
 
-  erase(record: Record): void {
+  erase(record: Record, unchanged = false): boolean {
     const slot = this.#slot(record.name)
     if (!slot) throw notThere(record.name)
     const epoch = this.#hold()
@@ -226,8 +229,9 @@ export class ZoneBackend implements Backend {
       const found = this.#look(slot)
       if (!found) throw notThere(record.name)
       // As in Linux: a dump that has taken this one's place stays.
-      if (slot.type === 'dmesg' && found.version !== record.version) return
+      if ((unchanged || slot.type === 'dmesg') && found.version !== record.version) return false
       for (const zone of slot.zones) zone.erase(epoch)
+      return true
     } finally {
       this.#lock.release()
     }
@@ -272,10 +276,10 @@ export class ZoneBackend implements Backend {
         'ENOSPC',
       )
     const reason = this.#reasonOf(bytes, compressed)
-    const { newest, counter } = this.#survey(slots, reason)
+    const { next, counter } = this.#survey(slots, reason)
     const header = formatKmsgHeader({ time, compressed, counter, reason }, this.layout.endian)
-    this.#last = (newest + 1) % slots.length
-    slots[this.#last].zones[0].replace(Buffer.concat([header, bytes]), epoch)
+    this.#last = next
+    slots[next].zones[0].replace(Buffer.concat([header, bytes]), epoch)
   }
 
   /** Why there is a dump, as the first line of its text says; 0 where that says nothing. */
@@ -286,23 +290,20 @@ export class ZoneBackend implements Backend {
   }
 
   /**
-   * What Linux finds out when it boots: which dump is the newest (-1: there is none), and what the
-   * next one of a reason counts as. Erased dumps count, too.
+   * What Linux finds out when it boots: where the next dump goes, and what one of this reason counts
+   * as. Erased dumps count, too.
    */
-  #survey(slots: Slot[], reason: number): { newest: number; counter: number } {
-    let newest = -1
-    let latest: Timespec = { sec: 0n, nsec: 0 }
-    let counter = 0
-    for (const [i, { zones }] of slots.entries()) {
-      const header = zones[0].kmsgHeader()
-      if (!header) continue
-      if (header.reason === reason) counter = Math.max(counter, header.counter)
-      const order = compare(header.time, latest)
-      if (order < 0 || (order === 0 && newest === this.#last && newest >= 0)) continue
-      newest = i
-      latest = header.time
+  #survey(slots: Slot[], reason: number): { next: number; counter: number } {
+    const headers = slots.map(({ zones }) => zones[0].kmsgHeader())
+    const turns = headers.map((header, i) => ({
+      time: header?.time ?? null,
+      free: slots[i].zones[0].status().datalen === 0,
+    }))
+    const counters = headers.map(header => (header?.reason === reason ? header.counter : 0))
+    return {
+      next: nextInTurn(turns, this.#last),
+      counter: isCounted(reason) ? (Math.max(...counters) + 1) >>> 0 : 0,
     }
-    return { newest, counter: isCounted(reason) ? (counter + 1) >>> 0 : 0 }
   }
 
   #hold(): number {
@@ -399,6 +400,3 @@ export class ZoneBackend implements Backend {
 }
 
 const notThere = (name: string): StoreError => new StoreError(`${name}: no such record`, 'ENOENT')
-
-const compare = (a: Timespec, b: Timespec): number =>
-  a.sec === b.sec ? a.nsec - b.nsec : a.sec < b.sec ? -1 : 1
