@@ -22,6 +22,7 @@ export {
 export type { Backend, EccState, NewRecord, Record } from './pstore/backend.js'
 export type { Findings, FoundRegion } from './backends/ramoops/probe/probe.js'
 export type { Timespec } from './pstore/time.js'
+export { crashesOf, diagnose, type Crash, type Diagnosis } from './frontends/crash.js'
 export { AndroidLog } from './frontends/android.js'
 export { Follower, type News } from './frontends/follow.js'
 export type { Ring, RingPosition } from './pstore/ring.js'

@@ -2,6 +2,7 @@
 import type { CommandModule } from 'yargs'
 import type { Record } from '../pstore/backend.js'
 import type { Place } from '../pstore/place.js'
+import { table } from './table.js'
 import { formatTime, when } from './time.js'
 import { attachSource, withSource, type SourceArgs } from './source.js'
 
@@ -58,14 +59,6 @@ const droppedRow = ({ name, used, dump, findings }: Place): string[] => [
   `dropped: ${findings.join('; ')}`,
 ]
 
-const table = (rows: string[][]): string => {
-  const width = (i: number): number => Math.max(...rows.map(row => row[i].length))
-  const [name, size, time] = [width(0), width(1), width(2)]
-  return rows
-    .map(r => `${r[0].padEnd(name)}  ${r[1].padStart(size)}  ${r[2].padEnd(time)}  ${r[3]}\n`)
-    .join('')
-}
-
 export const ls: CommandModule<object, Args> = {
   command: 'ls <source>',
   describe: 'list the records in a region: name, size, time, state',
@@ -97,7 +90,7 @@ export const ls: CommandModule<object, Args> = {
               null,
               1,
             )}\n`
-          : table([...records.map(rowOf), ...dropped.map(droppedRow)]),
+          : table([...records.map(rowOf), ...dropped.map(droppedRow)], [1]),
       )
     } finally {
       backend.close()

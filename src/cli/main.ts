@@ -3,6 +3,7 @@
 import yargs from 'yargs'
 import { hideBin } from 'yargs/helpers'
 import { StoreError } from '../pstore/errors.js'
+import { archive } from './archive.js'
 import { cat } from './cat.js'
 import { check } from './check.js'
 import { erase } from './erase.js'
@@ -54,6 +55,7 @@ await yargs(dashOptions(hideBin(process.argv)))
   .command(format)
   .command(write)
   .command(erase)
+  .command(archive)
   .command(mount8)
   .parserConfiguration({
     'duplicate-arguments-array': true,

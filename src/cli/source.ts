@@ -82,25 +82,33 @@ export interface SourcesArgs extends Omit<SourceArgs, 'source'> {
   backend: string[] | undefined
 }
 
+/** Offer SOURCE, or several of the config file's backends. The command checks that it is either. */
+export const maybeSources = <T>(argv: Argv<T>): Argv<T & SourcesArgs> =>
+  withBackend(withConfig(withParameters(argv))).positional('source', {
+    type: 'string',
+    describe: `${sourceHelp}; without, see --backend`,
+  })
+
 /** Offer what a command appends to: SOURCE, or several of the config file's backends. */
 export const withSources = <T>(argv: Argv<T>): Argv<T & SourcesArgs> =>
-  withBackend(withConfig(withParameters(argv)))
-    .positional('source', { type: 'string', describe: `${sourceHelp}; without, see --backend` })
-    .check(({ source, backend }) => {
-      if (source !== undefined && backend !== undefined)
-        return '--backend chooses among the configured backends: leave SOURCE out'
-      return source !== undefined || backend !== undefined || 'Give SOURCE, or --backend'
-    })
+  maybeSources(argv).check(({ source, backend }) => {
+    if (source !== undefined && backend !== undefined)
+      return '--backend chooses among the configured backends: leave SOURCE out'
+    return source !== undefined || backend !== undefined || 'Give SOURCE, or --backend'
+  })
 
 /**
- * Attach what a command appends to: what SOURCE means, or what `--backend` chooses of the config file's.
+ * Attach what SOURCE means, or what `--backend` chooses of the config file's.
  *
+ * @param how by default as those attach that append a lot
  * @throws StoreError as `backend=` of a mount does; nothing stays open
  */
-export const attachSources = (args: SourcesArgs): Backend[] => {
+export const attachSources = (
+  args: SourcesArgs,
+  how: Pick<AttachOptions, 'readOnly' | 'map'> = { map: true },
+): Backend[] => {
   const parameters = parametersOf({ ...args })
-  const attachOne = ({ name, source, options }: SourceCandidate): Backend =>
-    attach(source, { ...options, name, map: true })
+  const attachOne = (candidate: SourceCandidate): Backend => attachCandidate(candidate, how)
   if (args.source !== undefined)
     return [attachOne(findSource(args.source, args.config, parameters))]
   const config = findConfig(args.config)
@@ -125,7 +133,14 @@ export const attachSource = (
   args: SourceArgs,
   how: Pick<AttachOptions, 'readOnly' | 'map'> = {},
 ): Backend => {
-  const { name, source, options } = findSource(args.source, args.config, parametersOf({ ...args }))
+  return attachCandidate(findSource(args.source, args.config, parametersOf({ ...args })), how)
+}
+
+/** Attach, and show how the search for a region goes on. */
+const attachCandidate = (
+  { name, source, options }: SourceCandidate,
+  how: Pick<AttachOptions, 'readOnly' | 'map'>,
+): Backend => {
   const bar = progressBar('searching for a region')
   try {
     return attach(source, { ...options, name, ...how, report: tell, progress: bar.show })

@@ -1,0 +1,310 @@
+/** `pstorefs archive`: records go into folders, one a crash; none is lost, none is there twice. */
+import { spawn } from 'node:child_process'
+import fs from 'node:fs'
+import path from 'node:path'
+import t, { type Test } from 'tap'
+import { attach, format, writeDump, type AttachOptions } from '#src/index.js'
+import { layoutOptions, loadFixture } from '../fixtures.js'
+import { file, folder, program, pstorefs, run, succeed } from '../program.js'
+import { randomFor } from '../random.js'
+
+const options: AttachOptions = {
+  record_size: 4096,
+  console_size: 4096,
+  pmsg_size: 4096,
+  ftrace_size: 0,
+}
+const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])
+
+/** A region with room for 13 dumps. */
+const makeRegion = (t: Test): string => {
+  const region = `${folder(t)}/region.img`
+  format(region, { ...options, mem_size: 65536 })
+  return region
+}
+
+const namesIn = (region: string): string[] => {
+  const backend = attach(region, options)
+  const names = [...backend.records()].map(({ name }) => name)
+  backend.close()
+  return names
+}
+
+/** Store dumps, and append to the console. */
+const fill = (region: string, dumps: string[], console = ''): void => {
+  const backend = attach(region, options)
+  for (const text of dumps) writeDump(backend, Buffer.from(`${text}\n`))
+  if (console) backend.write({ type: 'console', bytes: Buffer.from(console) })
+  backend.close()
+}
+
+interface Listed {
+  folder: string
+  pending: boolean
+  kept: boolean
+  records: { name: string; size: number; sha256: string }[]
+}
+
+const list = (t: Test, archive: string): Listed[] =>
+  JSON.parse(succeed(t, ['archive', '--list', archive, '--json']).toString()) as Listed[]
+
+t.test("a real kernel's region", async t => {
+  const fixture = loadFixture('ecc1-all')
+  const region = file(t, fixture.region())
+  const layout = layoutOptions(fixture)
+  const archive = `${folder(t)}/crashes`
+  const said = succeed(t, ['archive', region, archive, ...layout]).toString()
+  const folders = [
+    '2026-11-23T03:27:55Z-oops-1',
+    '2026-11-23T03:27:56Z-oops-2',
+    '2026-11-23T03:27:57Z-panic-3',
+  ]
+  t.equal(
+    said,
+    `${archive}/${folders[0]}: 1 record\n${archive}/${folders[1]}: 1 record\n${archive}/${folders[2]}: 4 records\n`,
+  )
+  t.same(fs.readdirSync(archive).sort(), folders)
+  // How an ftrace record's text looks depends on the kernel's symbols.
+  for (const { name } of fixture.files.filter(({ name }) => !name.startsWith('ftrace'))) {
+    const [found, ...more] = folders.filter(of => fs.existsSync(`${archive}/${of}/${name}`))
+    t.same(more, [])
+    t.ok(fs.readFileSync(`${archive}/${found}/${name}`).equals(fixture.file(name)), name)
+  }
+  t.equal(succeed(t, ['ls', region, ...layout]).toString(), '', 'nothing is left in the region')
+  const listed = succeed(t, ['archive', '--list', archive]).toString()
+  t.match(listed, /^2026-11-23T03:27:57Z-panic-3 +ramoops +4 +Kernel panic - not syncing: .+$/m)
+  const summary = succeed(t, ['archive', '--show', `${archive}/${folders[2]}`]).toString()
+  t.match(summary, /^crash +panic 3\ntime +2026-11-23T03:27:57Z\ncause +Kernel panic - /)
+  t.match(summary, /^kernel +6\.12/m)
+  t.match(summary, /^uptime +4\.497645 s$/m)
+  t.match(summary, /\nlast lines of the console\n(  .+\n){20}$/)
+  t.notMatch(summary, /ECC: No errors/)
+
+  // Another machine's crash at the same second overwrites nothing.
+  const again = file(t, fixture.region())
+  succeed(t, ['archive', again, archive, ...layout])
+  t.same(
+    fs.readdirSync(archive).sort(),
+    folders.flatMap(of => [of, `${of}.2`]),
+  )
+  t.equal(succeed(t, ['archive', again, archive, ...layout]).toString(), '', 'nothing more')
+})
+
+t.test('what cannot be inflated, and what a console says', async t => {
+  const fixture = loadFixture('dmesg-enc-z')
+  const archive = folder(t)
+  succeed(t, ['archive', file(t, fixture.region()), archive, ...layoutOptions(fixture)])
+  const broken = `${archive}/2026-11-23T03:21:38Z-dump-1`
+  t.same(fs.readdirSync(broken).sort(), [
+    'dmesg-ramoops-0.enc.z',
+    'dmesg-ramoops-0.enc.z.salvaged.txt',
+    'records.json',
+    'summary.txt',
+  ])
+  t.match(fs.readFileSync(`${broken}/summary.txt`, 'utf8'), /cannot be inflated/)
+
+  const region = makeRegion(t)
+  const hostile = '\x1b]0;title\x07\x1b[31mred\n'
+  fill(region, [], hostile)
+  succeed(t, ['archive', region, `${archive}/rings`, ...flags])
+  const [name] = fs.readdirSync(`${archive}/rings`)
+  t.match(name, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ-no-dump-1$/)
+  t.equal(fs.readFileSync(`${archive}/rings/${name}/console-ramoops-0`, 'latin1'), hostile)
+  const summary = fs.readFileSync(`${archive}/rings/${name}/summary.txt`, 'utf8')
+  t.match(summary, '\\^[]0;title^G^[[31mred'.slice(1))
+  t.notMatch(summary, '\x1b')
+})
+
+t.test('--keep copies what is new, and a later run without it moves it', async t => {
+  const region = makeRegion(t)
+  fill(region, ['first'], 'hello\n')
+  const archive = folder(t)
+  const before = fs.readFileSync(region)
+  const keep = (): string => succeed(t, ['archive', '--keep', region, archive, ...flags]).toString()
+  t.match(keep(), /: 2 records\n$/)
+  t.ok(fs.readFileSync(region).equals(before), 'nothing is changed')
+  t.equal(keep(), '')
+  fill(region, [], 'world\n')
+  t.match(keep(), /no-dump-1: 1 record\n$|panic-1\.2: 1 record\n$/, 'the console has grown')
+  fill(region, ['second'])
+  t.match(keep(), /panic-2: 1 record\n$/)
+  t.equal(list(t, archive).filter(({ kept }) => kept).length, 3)
+
+  fill(region, [], 'more\n')
+  const said = succeed(t, ['archive', region, archive, ...flags]).toString()
+  t.equal(said.match(/: finished$/gm)?.length, 3)
+  t.match(said, /: 1 record\n$/)
+  t.same(namesIn(region), [])
+  const entries = list(t, archive)
+  t.equal(entries.filter(({ kept, pending }) => kept || pending).length, 0)
+  t.same(entries.flatMap(({ records }) => records.map(({ name }) => name)).sort(), [
+    'console-ramoops-0',
+    'console-ramoops-0',
+    'console-ramoops-0',
+    'dmesg-ramoops-0',
+    'dmesg-ramoops-1',
+  ])
+})
+
+t.test('all backends', async t => {
+  const home = folder(t)
+  const [one, two] = [makeRegion(t), makeRegion(t)]
+  fill(one, ['of one'])
+  fill(two, ['of two'])
+  const config = `${home}/guests.toml`
+  const section = (name: string, source: string): string =>
+    `[backends.${name}]\nsource = "${source}"\nrecord_size = 4096\nconsole_size = 4096\n` +
+    'pmsg_size = 4096\nftrace_size = 0\n'
+  fs.writeFileSync(config, section('one', one) + section('two', two) + section('gone', '/nowhere'))
+  const archive = `${home}/crashes`
+  const { status, stdout, stderr } = pstorefs([
+    'archive',
+    '--config',
+    config,
+    '--all-backends',
+    archive,
+  ])
+  t.equal(status, 0)
+  t.equal(stderr, 'pstorefs: backend gone: not attached: /nowhere: no such file\n')
+  t.equal(stdout.toString().split('\n').length, 3)
+  const names = list(t, archive).flatMap(({ records }) => records.map(({ name }) => name))
+  t.same(names.sort(), ['dmesg-one-0', 'dmesg-two-0'])
+  fill(two, ['once more'])
+  succeed(t, ['archive', '--config', config, '--backend', 'two', archive])
+  t.equal(list(t, archive).length, 3)
+})
+
+t.test('what is refused changes nothing', async t => {
+  const region = makeRegion(t)
+  fill(region, ['a dump'], 'text\n')
+  const before = fs.readFileSync(region)
+  const home = folder(t)
+  const table: [args: string[], status: number, message: RegExp][] = [
+    [[region], 2, /Give SOURCE and DIR/],
+    [[], 2, /Give SOURCE and DIR/],
+    [['--json', region, home], 2, /--json: with --list/],
+    [['--list', home, '--show', home], 2, /one of them/],
+    [['--list', home, region], 2, /take nothing else/],
+    [['--all-backends'], 2, /Give DIR alone/],
+    [['--all-backends', region, home], 2, /Give DIR alone/],
+    [['--list', `${home}/none`], 1, /none: no such file or directory$/],
+    [['--show', home], 1, /no crash of an archive/],
+    [[region, `${home}/no/such`, ...flags], 1, /no such file or directory$/],
+    [[region, '/proc/nothing', ...flags], 1, /no such file or directory$/],
+    [[region, region, ...flags], 1, /not a directory$/],
+    [[region, '/sys', ...flags], 1, /pstorefs: \/sys: /],
+    [[`efi:${file(t, loadFixture('efi-panic').region())}`, `${home}/made`], 1, /--keep leaves it/],
+  ]
+  for (const [args, status, message] of table) {
+    const outcome = pstorefs(['archive', ...args])
+    t.equal(outcome.status, status, args.join(' '))
+    t.match(outcome.stderr.trimEnd(), message)
+    t.equal(outcome.stderr.split('\n').length, 2, 'one line')
+  }
+  t.ok(fs.readFileSync(region).equals(before))
+  t.same(fs.readdirSync(home), [])
+})
+
+t.test('a full disk: nothing is erased, and nothing half written stays', async t => {
+  const disk = folder(t)
+  if (run('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'none', disk]).status !== 0) {
+    t.comment('only root can mount a small disk')
+    return
+  }
+  t.teardown(() => run('umount', [disk]))
+  const region = makeRegion(t)
+  const text = (n: number): string =>
+    Array.from({ length: 3000 }, (_, i) => String.fromCharCode(33 + ((i * i * n) % 90))).join('')
+  fill(
+    region,
+    Array.from({ length: 13 }, (_, n) => text(n + 2)),
+  )
+  const { status, stderr } = pstorefs(['archive', region, `${disk}/crashes`, ...flags])
+  t.equal(status, 1)
+  t.equal(stderr, `pstorefs: ${disk}/crashes: no space left on device\n`)
+  const moved = list(t, `${disk}/crashes`)
+  t.equal(moved.length + namesIn(region).length, 13)
+  t.ok(moved.length > 0 && namesIn(region).length > 0)
+  t.same(
+    fs.readdirSync(`${disk}/crashes`).filter(name => name.startsWith('.')),
+    [],
+  )
+  // With room again it goes on.
+  run('mount', ['-o', 'remount,size=4m', disk])
+  succeed(t, ['archive', region, `${disk}/crashes`, ...flags])
+  t.equal(list(t, `${disk}/crashes`).length, 13)
+  t.same(namesIn(region), [])
+})
+
+const kills = 200
+
+t.test(`${kills} kills: every record is in exactly one place`, async t => {
+  const random = randomFor(t)
+  const region = makeRegion(t)
+  const archive = `${folder(t)}/crashes`
+  fs.mkdirSync(archive)
+  let written = 0
+  let cut = 0
+  /** How often each dump that was ever written lies in the archive's folders. */
+  const copies = (states: (name: string) => boolean): Map<number, number> => {
+    const found = new Map<number, number>()
+    for (const name of fs.readdirSync(archive).filter(states))
+      for (const record of fs.readdirSync(path.join(archive, name))) {
+        if (!record.startsWith('dmesg')) continue
+        const text = fs.readFileSync(path.join(archive, name, record), 'latin1')
+        const n = Number(/^number (\d+)$/m.exec(text)?.[1])
+        found.set(n, (found.get(n) ?? 0) + 1)
+      }
+    return found
+  }
+  const inRegion = (): Set<number> => {
+    const backend = attach(region, options)
+    const numbers = [...backend.records()].map(record =>
+      Number(/^number (\d+)$/m.exec(backend.read(record).toString('latin1'))?.[1]),
+    )
+    backend.close()
+    return new Set(numbers)
+  }
+  for (let round = 0; round < kills; round++) {
+    const free = 13 - namesIn(region).length
+    fill(
+      region,
+      Array.from({ length: Math.min(free, 6) }, () => `number ${written++}`),
+    )
+    const child = spawn(process.execPath, [program, 'archive', region, archive, ...flags], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, NODE_OPTIONS: '' },
+    })
+    const gone = new Promise(resolve => child.on('exit', resolve))
+    // From the moment that the first crash's folder is begun.
+    const begun = (): boolean => fs.readdirSync(archive).some(name => name.startsWith('.'))
+    while (!begun() && child.exitCode === null) await new Promise(resolve => setImmediate(resolve))
+    await new Promise(resolve => setTimeout(resolve, random.below(12)))
+    child.kill('SIGKILL')
+    await gone
+    if (child.signalCode) cut++
+    const held = copies(name => !name.startsWith('.partial-'))
+    const left = inRegion()
+    for (let n = 0; n < written; n++)
+      if (!held.has(n) && !left.has(n)) t.fail(`round ${round}: number ${n} is lost`)
+    for (const [n, times] of held)
+      if (times > 1) t.fail(`round ${round}: number ${n} is there ${times} times`)
+    const finished = copies(name => !name.startsWith('.'))
+    for (const n of left)
+      if (finished.has(n)) t.fail(`round ${round}: number ${n} is in the archive and in the region`)
+  }
+  succeed(t, ['archive', region, archive, ...flags])
+  t.same(namesIn(region), [])
+  const held = copies(() => true)
+  t.same(
+    fs.readdirSync(archive).filter(name => name.startsWith('.')),
+    [],
+  )
+  t.equal(held.size, written, 'none is lost')
+  t.same(
+    [...held.values()].filter(times => times !== 1),
+    [],
+    'none is there twice',
+  )
+  t.ok(cut > kills / 4, `${cut} of ${kills} were cut short, ${written} dumps`)
+})
