@@ -99,7 +99,8 @@ t.test('what the texts of real kernels say', async t => {
   for (const fixture of fixtures('dmesg-'))
     for (const { name } of fixture.files) {
       const text = fixture.file(name)
-      if (!/^Panic#\d+ Part1\n/.test(text.toString('latin1', 0, 40))) continue
+      // The smallest records have not even the line that says why.
+      if (!/^Panic#\d+ Part1\n[^]*Kernel panic/.test(text.toString('latin1'))) continue
       const { cause, kernel, uptime } = diagnose(text)
       t.match(cause, /^Kernel panic - not syncing: ./, `${fixture.name} ${name}`)
       // A small record has not the line that says it.
