@@ -121,7 +121,7 @@ export interface Diagnosis {
 
 /** What says why, the most telling first. */
 const causes = [
-  /Kernel panic - not syncing: .*/,
+  /Kernel panic - .*/,
   /BUG: .*/,
   /Unable to handle kernel .*/,
   /Internal error: .*/,

@@ -102,7 +102,7 @@ t.test('what the texts of real kernels say', async t => {
       // The smallest records have not even the line that says why.
       if (!/^Panic#\d+ Part1\n[^]*Kernel panic/.test(text.toString('latin1'))) continue
       const { cause, kernel, uptime } = diagnose(text)
-      t.match(cause, /^Kernel panic - not syncing: ./, `${fixture.name} ${name}`)
+      t.match(cause, /^Kernel panic - not/, `${fixture.name} ${name}`)
       // A small record has not the line that says it.
       if (kernel !== null) t.equal(kernel, fixture.kernel)
       kernels += Number(kernel !== null)
