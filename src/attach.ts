@@ -12,6 +12,7 @@ import { makeLayout, type RamoopsParameters } from './backends/ramoops/layout.js
 import { describedBy } from './backends/ramoops/probe/described.js'
 import { elfPieces } from './backends/ramoops/probe/elf.js'
 import { probe, type Findings, type FoundRegion } from './backends/ramoops/probe/probe.js'
+import { keepLastLife } from './boot/last-life.js'
 import { ZoneBackend } from './backends/zone/backend.js'
 import { formatZones } from './backends/zone/format.js'
 import { makeZoneLayout } from './backends/zone/layout.js'
@@ -24,6 +25,14 @@ export interface AttachOptions extends RamoopsParameters, PieceParameters {
   name?: string
   /** Never change the source. */
   readOnly?: boolean
+  /**
+   * `view`, the default, changes nothing. `boot` is for a machine's own store: what the last life left
+   * in its rings is kept aside and shown, and they start empty; a source that can only be read stays as
+   * it is, and is kept in memory.
+   */
+  attach?: AttachMode
+  /** Where `attach: 'boot'` keeps its copies: a folder. Default: /var/lib/pstorefs. */
+  state?: string
   /** Map the source, for a writer that appends a lot. */
   map?: boolean
   /** A System.map or a copy of /proc/kallsyms, plain or gzipped, that names ftrace's functions. */
@@ -35,6 +44,8 @@ export interface AttachOptions extends RamoopsParameters, PieceParameters {
   /** Told how many of the source's bytes have been searched for a region. */
   progress?: Progress
 }
+
+export type AttachMode = 'view' | 'boot'
 
 export type Progress = (done: number, total: number) => void
 
@@ -91,6 +102,8 @@ const pieceParameters = [
 const callers: readonly string[] = [
   'name',
   'readOnly',
+  'attach',
+  'state',
   'map',
   'report',
   'progress',
@@ -156,7 +169,17 @@ export const parseSource = (source: string): { driver: string; path: string } =>
 export const attach = (source: string, options: AttachOptions): Backend => {
   const { driver, path } = parseSource(source)
   checkParameters(source, driver, options)
-  return drivers[driver].attach(path, { ...options, name: options.name ?? backendName(driver) })
+  const name = options.name ?? backendName(driver)
+  const backend = drivers[driver].attach(path, { ...options, name })
+  if (options.attach !== 'boot') return backend
+  const { state, mem_address = backend.facts.mem_address ?? 0 } = options
+  try {
+    const where = `${driver}:${fs.realpathSync(path)}@${mem_address}`
+    return keepLastLife(backend, { source: where, state })
+  } catch (error) {
+    backend.close()
+    throw error
+  }
 }
 
 /**

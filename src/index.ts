@@ -16,6 +16,7 @@ export {
   parseSource,
   probeSource,
   UncertainLayout,
+  type AttachMode,
   type AttachOptions,
   type Progress,
 } from './attach.js'

@@ -54,7 +54,10 @@ export const loadConfig = (file: string): Config => {
 export const parseConfig = (text: string, folder: string): Omit<Config, 'file'> => {
   const { backends = {}, ...options } = parseToml(text)
   if (!isTable(backends)) throw new StoreError('backends: must be tables: [backends.NAME]')
-  const mountOptions = Object.entries(options).flatMap(([name, value]) => mountOption(name, value))
+  const mount = parseMountOptions(
+    Object.entries(options).flatMap(([name, value]) => mountOption(name, value)),
+  )
+  if (mount.state !== undefined) mount.state = path.resolve(folder, mount.state)
   return {
     backends: Object.entries(backends).map(([name, table]) => {
       try {
@@ -64,7 +67,7 @@ export const parseConfig = (text: string, folder: string): Omit<Config, 'file'> 
         throw new StoreError(`backends.${JSON.stringify(name).slice(1, -1)}: ${error.message}`)
       }
     }),
-    mount: parseMountOptions(mountOptions),
+    mount,
   }
 }
 

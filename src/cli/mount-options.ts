@@ -1,5 +1,5 @@
 /** What stands after -o: mount(8)'s own words, the tree's, and the layout's. */
-import type { AttachOptions } from '../attach.js'
+import type { AttachMode, AttachOptions } from '../attach.js'
 import type { Subdirs } from '../tree/tree.js'
 import { StoreError } from '../pstore/errors.js'
 import { parameters, parseSize, setParameter } from './parameters.js'
@@ -7,6 +7,10 @@ import { parameters, parseSize, setParameter } from './parameters.js'
 export interface MountRequest {
   readOnly: boolean
   subdirs: Subdirs
+  /** `attach=`. */
+  mode: AttachMode
+  /** `state=`: the folder of what attach=boot keeps. */
+  state: string | undefined
   /** `backend=`: which of the configured backends; undefined: the first that attaches. */
   backend: string | undefined
   /** The config file. */
@@ -42,6 +46,8 @@ export const splitOptions = (lists: readonly string[]): string[] =>
 const none: MountRequest = {
   readOnly: false,
   subdirs: 'visible',
+  mode: 'view',
+  state: undefined,
   backend: undefined,
   config: undefined,
   passed: [],
@@ -52,7 +58,7 @@ const none: MountRequest = {
 export const isFlag = (name: string): boolean =>
   name === 'ro' || passedOn.has(name) || ignored.has(name)
 
-const valued = ['subdirs', 'kmsg_bytes', 'backend', 'config']
+const valued = ['subdirs', 'kmsg_bytes', 'backend', 'config', 'attach', 'state']
 
 /**
  * Make sense of options, as they stand after -o.
@@ -96,6 +102,8 @@ const takeValue = (request: MountRequest, name: string, value: string): void => 
   if (Object.hasOwn(parameters, name)) setParameter(request.attach, name, value)
   else if (name === 'subdirs') request.subdirs = parseSubdirs(value)
   else if (name === 'config') request.config = value
+  else if (name === 'attach') request.mode = parseMode(value)
+  else if (name === 'state') request.state = value
   // Linux cuts dumps to this; here it has nothing to cut, and is checked only.
   else if (name === 'kmsg_bytes') parseSize(name, value)
   else throw unknown(`${name}=${value}`)
@@ -104,5 +112,11 @@ const takeValue = (request: MountRequest, name: string, value: string): void => 
 export const parseSubdirs = (value: string): Subdirs => {
   if (value !== 'visible' && value !== 'hidden' && value !== 'off')
     throw new StoreError(`subdirs ${value}: must be visible, hidden or off`)
+  return value
+}
+
+export const parseMode = (value: string): AttachMode => {
+  if (value !== 'view' && value !== 'boot')
+    throw new StoreError(`attach ${value}: must be view or boot`)
   return value
 }

@@ -9,6 +9,7 @@ import { isDaemon, startDaemon } from './daemon.js'
 import { StoreError } from '../pstore/errors.js'
 import { defaultConfig, type Config, type SourceCandidate } from './config.js'
 import {
+  parseMode,
   parseMountOptions,
   parseSubdirs,
   splitOptions,
@@ -35,6 +36,7 @@ interface Args {
   debug: boolean
   'read-only': boolean | undefined
   subdirs: string | undefined
+  attach: string | undefined
 }
 
 const build = (argv: Argv): Argv<Args> =>
@@ -74,6 +76,13 @@ const build = (argv: Argv): Argv<Args> =>
       type: 'boolean',
       describe: 'never change the source (-o ro)',
     })
+    .option('attach', {
+      type: 'string',
+      requiresArg: true,
+      describe:
+        "boot: this machine's own region: show what its last life left, start with empty rings; " +
+        'view: change nothing [view]',
+    })
     .option('subdirs', {
       type: 'string',
       requiresArg: true,
@@ -93,6 +102,7 @@ const run = async (args: Args): Promise<void> => {
   const { config: from, ...chosen } = whatToMount(args, config, given)
   const request = parseMountOptions(splitOptions(args.options), from?.mount)
   if (args['read-only'] !== undefined) request.readOnly = args['read-only']
+  if (args.attach !== undefined) request.mode = parseMode(args.attach)
   if (args.subdirs !== undefined) request.subdirs = parseSubdirs(args.subdirs)
   const mountpoint = args.mountpoint ?? args.source
   // Only now: the process that waits for the daemon has no need of it.

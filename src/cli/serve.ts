@@ -30,8 +30,9 @@ export const serve = async (options: ServeOptions): Promise<never> => {
   const { subdirs, passed, debug } = options
   const mountpoint = path.resolve(options.mountpoint)
   checkFuse()
-  const backends = attachAll(options)
+  // First: attach=boot changes a source.
   checkMountpoint(mountpoint, passed.includes('nonempty'))
+  const backends = attachAll(options)
   const nothingWritable = backends.every(backend => backend.readOnly)
 
   const owner = { uid: process.getuid!(), gid: process.getgid!() }
@@ -55,12 +56,13 @@ export const serve = async (options: ServeOptions): Promise<never> => {
 }
 
 /** Attach what `backend=` asks for, and tell of what is not as asked. */
-const attachAll = ({ candidates, backend, readOnly }: ServeOptions): Backend[] => {
+const attachAll = ({ candidates, backend, readOnly, mode, state }: ServeOptions): Backend[] => {
   const attachOne = ({ name, source, options }: SourceCandidate): Backend => {
     // Served from another folder than the one that it was named in.
     const { driver, path: file } = parseSource(source)
+    const how = { attach: mode, ...(state === undefined ? {} : { state }), report: tell }
     const attachAs = (readOnly: boolean): Backend =>
-      attach(`${driver}:${path.resolve(file)}`, { ...options, name, readOnly, report: tell })
+      attach(`${driver}:${path.resolve(file)}`, { ...options, name, readOnly, ...how })
     let attached: Backend
     try {
       attached = attachAs(readOnly)

@@ -5,7 +5,7 @@
 import type { Place } from './place.js'
 import type { Ring } from './ring.js'
 import type { Timespec } from './time.js'
-import type { RecordType } from './types.js'
+import type { RecordType, RingType } from './types.js'
 
 /** What error correction found in a record's zones, header included. */
 export interface EccState {
@@ -102,6 +102,19 @@ export interface Backend {
    * @throws StoreError (ENOENT) where there is none
    */
   erase(record: Record, unchanged?: boolean): boolean
+  /**
+   * Do something that takes more than one call, while no other process of this program changes the store.
+   *
+   * @throws StoreError (EROFS, EBUSY) where that cannot be had; then nothing is done
+   */
+  exclusively<T>(work: () => T): T
+  /**
+   * Make a ring ready for the next life's writers, as Linux does when it attaches: it is emptied, and
+   * what is no zone becomes an empty one. Where there is none of this type, nothing happens.
+   */
+  restart(type: RingType): void
+  /** Let what was written reach the medium. */
+  sync(): void
   /**
    * Bytes that one record of this type can hold; 0 where the store has no place for the type.
    *

@@ -20,6 +20,14 @@ export const recordTypes = [
 
 export type RecordType = (typeof recordTypes)[number]
 
+/** The types that are appended to, and of which a store has one record each. */
+export const ringTypes = ['console', 'tty', 'pmsg', 'ftrace'] as const satisfies RecordType[]
+
+export type RingType = (typeof ringTypes)[number]
+
+export const isRingType = (type: RecordType): type is RingType =>
+  ringTypes.some(ring => ring === type)
+
 /** What a compressed record's name ends in, where its bytes could not be inflated. */
 export const compressedSuffix = '.enc.z'
 

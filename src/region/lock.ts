@@ -40,6 +40,8 @@ export class SourceLock {
   #fd = -1
   #writable = false
   #held = false
+  /** How many pieces of work are being done under one hold. */
+  #pinned = 0
   #turns = 0
   #heldSince = 0
   #releasing: NodeJS.Immediate | null = null
@@ -188,6 +190,7 @@ export class SourceLock {
    */
   hold(): number {
     if (this.#held) {
+      if (this.#pinned) return this.epoch
       if (++this.#turns % turnsOf || performance.now() - this.#heldSince < longestHold)
         return this.epoch
       this.release()
@@ -204,9 +207,26 @@ export class SourceLock {
     return ++this.epoch
   }
 
+  /**
+   * Do something that takes more than one store, while no other process does: nobody else gets the lock
+   * before it is done.
+   *
+   * @throws StoreError (EBUSY) where another process does not let go of it
+   */
+  exclusively<T>(work: () => T): T {
+    this.hold()
+    this.#pinned++
+    try {
+      return work()
+    } finally {
+      this.#pinned--
+      this.release()
+    }
+  }
+
   /** Let go before the turn ends. */
   release(): void {
-    if (!this.#held) return
+    if (!this.#held || this.#pinned) return
     this.#held = false
     this.#unlock()
   }

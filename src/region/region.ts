@@ -205,6 +205,17 @@ export class Region {
     if (stat.isFile() && stat.size < this.#offset + this.length) throw this.#shrunk()
   }
 
+  /** Let what was stored reach the medium, where one lies behind the source. */
+  sync(): void {
+    // A device that is memory has nothing to wait for.
+    if (!this.#sized) return
+    try {
+      fs.fsyncSync(this.fd)
+    } catch (error) {
+      throw explain(this.path, error)
+    }
+  }
+
   #shrunk(): StoreError {
     return new StoreError(`${this.path}: has become shorter than its region`, 'EIO')
   }

@@ -231,6 +231,19 @@ export class EfiBackend implements Backend {
     return true
   }
 
+  exclusively<T>(work: () => T): T {
+    this.#checkWritable()
+    return this.source.exclusively(work)
+  }
+
+  restart(type: RecordType): void {
+    const ring = this.#rings.find(ring => ring.type === type)
+    if (ring) this.exclusively(() => erasePieces(ring.store))
+  }
+
+  /** Firmware has stored a variable once it says so. */
+  sync(): void {}
+
   room(type: RecordType): number {
     return type === 'dmesg' ? recordSize : recordSize * this.#most(type)
   }

@@ -180,14 +180,11 @@ export class VariableFolder implements VariableSource {
 
   exclusively<T>(work: () => T): T {
     this.#lock ??= this.#makeLock()
-    this.#lock.hold()
-    try {
+    return this.#lock.exclusively(() => {
       // What others changed in the same tick of the clock is not missed.
       this.#kept.forget()
       return work()
-    } finally {
-      this.#lock.release()
-    }
+    })
   }
 
   #makeLock(): SourceLock {

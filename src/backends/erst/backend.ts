@@ -237,6 +237,23 @@ export class ErstBackend implements Backend {
     return paceOf(this.rings, this.#pieceRoom())
   }
 
+  exclusively<T>(work: () => T): T {
+    this.#checkWritable()
+    return this.#lock.exclusively(work)
+  }
+
+  restart(type: RecordType): void {
+    if (!isRingType(type)) return
+    this.exclusively(() => {
+      this.region.checkSize()
+      erasePieces(this.#pieceStore(type))
+    })
+  }
+
+  sync(): void {
+    this.region.sync()
+  }
+
   room(type: RecordType): number {
     if (!isCperType(type)) return 0
     return isRingType(type) ? this.#pieceRoom() * this.#most(type) : this.#recordRoom()
@@ -394,8 +411,12 @@ export class ErstBackend implements Backend {
     return header.slots
   }
 
-  #hold(): void {
+  #checkWritable(): void {
     if (this.readOnly) throw new StoreError(`${this.region.path}: is read-only`, 'EROFS')
+  }
+
+  #hold(): void {
+    this.#checkWritable()
     this.#lock.hold()
   }
 

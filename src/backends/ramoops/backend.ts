@@ -13,7 +13,7 @@ import { SourceLock } from '../../region/lock.js'
 import { StoreError } from '../../pstore/errors.js'
 import { inflate, salvage } from '../../pstore/deflate.js'
 import { count, describeBroken, lookIntoStream, type Dump, type Place } from '../../pstore/place.js'
-import { fileName, type RecordType } from '../../pstore/types.js'
+import { fileName, type RecordType, type RingType } from '../../pstore/types.js'
 import { formatDmesgHeader, parseDmesgHeader } from './header.js'
 import { Zone, type ZoneContent } from './zone.js'
 import type { Endian, RamoopsLayout } from './layout.js'
@@ -206,8 +206,10 @@ export class RamoopsBackend implements Backend {
     const slot = this.#slot(name)
     if (!slot) return null
     const contents = slot.zones.map(zone => {
-      const { state, content } = zone.read()
-      return state === 'invalid' ? zone.bytes() : content
+      const { state, content, ecc } = zone.read()
+      // A header that says nothing hides bytes that somebody may have written.
+      const lost = state === 'invalid' || (state === 'unsigned' && (ecc?.bad ?? 0) > 0)
+      return lost ? zone.bytes() : content
     })
     return Buffer.concat(contents)
   }
@@ -248,6 +250,21 @@ export class RamoopsBackend implements Backend {
     }
   }
 
+  exclusively<T>(work: () => T): T {
+    this.#checkWritable()
+    return this.#lock.exclusively(work)
+  }
+
+  restart(type: RingType): void {
+    const epoch = this.#hold()
+    for (const { zones } of this.#ofType(type)) for (const zone of zones) zone.restart(epoch)
+    this.#lock.release()
+  }
+
+  sync(): void {
+    this.region.sync()
+  }
+
   room(type: RecordType): number {
     const zone = this.#ofType(type)[0]?.zones[0]
     if (!zone) return 0
@@ -281,8 +298,12 @@ export class RamoopsBackend implements Backend {
     zones[0].append(Buffer.concat([header, bytes]), epoch)
   }
 
-  #hold(): number {
+  #checkWritable(): void {
     if (this.readOnly) throw new StoreError(`${this.region.path}: is read-only`, 'EROFS')
+  }
+
+  #hold(): number {
+    this.#checkWritable()
     return this.#lock.hold()
   }
 

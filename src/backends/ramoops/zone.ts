@@ -318,6 +318,18 @@ export class Zone {
     this.#putHeader()
   }
 
+  /**
+   * Empty the ring, and make one of what is none, for the writers to come.
+   *
+   * @param epoch of the lock that the caller holds
+   */
+  restart(epoch: number): void {
+    this.#begin(epoch)
+    if (this.header().state === 'empty') return
+    this.#start = this.#size = 0
+    this.#putHeader()
+  }
+
   /** Learn where the ring stands. A zone that Linux would take for new is signed, as Linux does. */
   #begin(epoch: number): void {
     this.region.checkSize()

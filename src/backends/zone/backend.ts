@@ -14,7 +14,7 @@ import { describeBroken, lookIntoStream, type Dump, type Place } from '../../pst
 import type { Ring } from '../../pstore/ring.js'
 import { now, type Timespec } from '../../pstore/time.js'
 import { nextInTurn } from '../../pstore/turn.js'
-import { compressedSuffix, fileName, type RecordType } from '../../pstore/types.js'
+import { compressedSuffix, fileName, type RecordType, type RingType } from '../../pstore/types.js'
 import { SourceLock } from '../../region/lock.js'
 import type { Region } from '../../region/region.js'
 import {
@@ -237,6 +237,21 @@ export class ZoneBackend implements Backend {
     }
   }
 
+  exclusively<T>(work: () => T): T {
+    this.#checkWritable()
+    return this.#lock.exclusively(work)
+  }
+
+  restart(type: RingType): void {
+    const epoch = this.#hold()
+    for (const { zones } of this.#ofType(type)) for (const zone of zones) zone.restart(epoch)
+    this.#lock.release()
+  }
+
+  sync(): void {
+    this.region.sync()
+  }
+
   room(type: RecordType): number {
     if (type === 'dmesg') return this.#dumpRoom
     return this.#ofType(type)[0]?.zones[0].dataLength ?? 0
@@ -306,8 +321,12 @@ export class ZoneBackend implements Backend {
     }
   }
 
-  #hold(): number {
+  #checkWritable(): void {
     if (this.readOnly) throw new StoreError(`${this.region.path}: is read-only`, 'EROFS')
+  }
+
+  #hold(): number {
+    this.#checkWritable()
     return this.#lock.hold()
   }
 

@@ -251,6 +251,17 @@ export class Zone {
     this.#settle()
   }
 
+  /**
+   * Empty the ring, and make one of what is none, for the writers to come.
+   *
+   * @param epoch of the lock that the caller holds
+   */
+  restart(epoch: number): void {
+    this.#begin(epoch)
+    if (this.status().state !== 'empty') this.#putNumbers(0, 0)
+    this.#settle()
+  }
+
   /** Learn where the zone stands. One that Linux would take for new is signed, as Linux does. */
   #begin(epoch: number): void {
     this.region.checkSize()

@@ -1,0 +1,73 @@
+/**
+ * What a ring holds that nobody has kept yet.
+ *
+ * A daemon can be killed after it has kept a ring and before it has emptied it, and the writers of this
+ * life go on. No store could do both at once, and the bytes alone do not tell: a life often begins with
+ * the words of the last. So a line that is like no other goes behind what is kept, before the ring is
+ * emptied, and it is noted on disk that the line is there. From then on a ring without it has been emptied.
+ */
+import type { RingType } from '../pstore/types.js'
+
+/**
+ * How far a ring is that was kept:
+ * - `saved`: its text is on disk, and in the ring, maybe with the mark behind it
+ * - `marked`: it has the mark behind it, or has been emptied
+ * - `emptied`: it is this life's
+ */
+export type Step = 'saved' | 'marked' | 'emptied'
+
+/** A ring as it was kept. */
+export interface Snapshot {
+  readonly type: RingType
+  readonly step: Step
+  /** All that it held, what had been kept before included. */
+  readonly raw: Buffer
+}
+
+/** The line behind a ring's kept text. Its end is what differs, as it is what a full ring drops last. */
+export const markOf = (id: string): Buffer =>
+  Buffer.from(`\n==== pstorefs has kept what is above this line: ${id}\n`)
+
+/** So much of a mark, or of a text, is no coincidence. */
+const telling = 8
+const tellingText = 16
+
+/**
+ * How much of the end of what was kept is still at the front of the ring: its oldest bytes give way first.
+ *
+ * In a ring that is full the mark takes the place of the oldest bytes before the header moves. So where
+ * those were, the mark's may be.
+ */
+const stillThere = (kept: Buffer, mark: Buffer, now: Buffer): number => {
+  if (kept.compare(now, 0, Math.min(kept.length, now.length)) === 0) return kept.length
+  for (let n = Math.min(kept.length, now.length); n >= tellingText; n--) {
+    const gone = kept.length - n
+    if (kept.compare(now, 0, n, gone) === 0) return n
+    const from = mark.length - gone
+    if (from > 0 && n - from >= tellingText && kept.compare(now, from, n, gone + from) === 0)
+      return n
+  }
+  return 0
+}
+
+/** The text without the mark that it begins with, or with the end of one. */
+const withoutMark = (mark: Buffer, text: Buffer): Buffer => {
+  for (let n = mark.length; n >= telling; n--)
+    if (n <= text.length && mark.compare(text, 0, n, mark.length - n) === 0) return text.subarray(n)
+  return text
+}
+
+/**
+ * The end of a ring's content that came after it was kept.
+ *
+ * @param now what it holds
+ */
+export const cut = ({ type, step, raw }: Snapshot, mark: Buffer, now: Buffer): Buffer => {
+  if (step === 'emptied') return now
+  // Only the kernel appends to these. CPUs' zones are emptied one after the other.
+  if (type === 'ftrace') return now.length <= raw.length ? Buffer.alloc(0) : now
+  const there = step === 'saved' ? stillThere(raw, mark, now) : 0
+  // Behind what is left of it, however little, stands the mark.
+  const from = there || Math.max(0, now.lastIndexOf(mark))
+  return withoutMark(mark, now.subarray(from))
+}

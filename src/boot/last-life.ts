@@ -1,0 +1,341 @@
+/**
+ * `attach=boot`: the kernel's way for a machine's own region. What the last life left in the rings is
+ * kept aside and shown, and the rings start empty for this life's writers.
+ *
+ * Source: FORMATS.md 2; fs/pstore/ram_core.c (persistent_ram_save_old, persistent_ram_post_init), whose
+ * kept copies are in memory only. Here they are on disk before a ring is emptied, since a daemon dies more
+ * easily than a kernel.
+ */
+import { createHash, randomUUID } from 'node:crypto'
+import fs from 'node:fs'
+import path from 'node:path'
+import type { Backend, NewRecord, Pace, Record } from '../pstore/backend.js'
+import { StoreError } from '../pstore/errors.js'
+import type { Place } from '../pstore/place.js'
+import type { Ring } from '../pstore/ring.js'
+import { isRingType, ringTypes, type RecordType, type RingType } from '../pstore/types.js'
+import { cut, markOf } from './cut.js'
+import { defaultStateFolder, StateFile, type KeptLife, type KeptRing } from './state.js'
+
+export interface LastLifeOptions {
+  /** What tells this store from all others of this machine. */
+  source: string
+  /** The folder of the kept copies. Default: {@link defaultStateFolder}. */
+  state?: string | undefined
+  /** What tells this life from the others. Default: the kernel's boot id. */
+  boot?: string
+}
+
+/** A life is what has one boot id. */
+const bootId = (): string => fs.readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
+
+const none = Buffer.alloc(0)
+
+/**
+ * Begin a life: keep what the last one left in the rings, and empty them; or go on with one, whose rings
+ * are left alone.
+ *
+ * A store that can only be read is not changed, and nothing is written to disk: what its rings hold now
+ * is kept in memory.
+ *
+ * @param backend is closed by what is returned, and where this throws, by the caller
+ * @returns the same store, with the last life's rings in the place of this one's
+ * @throws StoreError where the copies cannot be kept; the rings are as they were
+ */
+export const keepLastLife = (
+  backend: Backend,
+  { source, state = defaultStateFolder, boot = bootId() }: LastLifeOptions,
+): Backend => {
+  const digest = createHash('sha256').update(source).digest('hex').slice(0, 12)
+  const name = `${encodeURIComponent(backend.name)}-${digest}.kept`
+  const file = new StateFile(path.resolve(state), name)
+  if (backend.readOnly) {
+    const old = file.load()
+    const life = old?.boot === boot ? old : collect(backend, old, source, boot)
+    return new LastLife(backend, null, life)
+  }
+  const life = file.exclusively(() => {
+    const old = file.load()
+    if (old?.boot === boot && old.done) return old
+    return backend.exclusively(() => {
+      if (old?.boot === boot) return settle(backend, old, file, newRings(backend, old))
+      const life = collect(backend, old, source, boot)
+      if (life.rings.length > 0) file.save(life)
+      return settle(backend, life, file, new Set())
+    })
+  })
+  return new LastLife(backend, file, life)
+}
+
+/** A ring that holds something, or did. */
+interface Holding {
+  type: RingType
+  name: string
+  /** Null where nothing can be shown of it. */
+  record: Record | null
+  raw: Buffer
+  damaged: boolean
+}
+
+/** The rings that hold something, in the order in which Linux enumerates them, and damaged ones. */
+const holdingsOf = (backend: Backend): Holding[] => {
+  const damaged = new Map<string, RingType>()
+  for (const { type, name, state } of backend.places())
+    if (isRingType(type) && state === 'damaged') damaged.set(name, type)
+  const holdings: Holding[] = []
+  const add = (type: RingType, name: string, record: Record | null): void => {
+    const raw = backend.raw(name) ?? none
+    holdings.push({ type, name, record, raw, damaged: damaged.delete(name) })
+  }
+  for (const record of backend.records())
+    if (isRingType(record.type)) add(record.type, record.name, record)
+  for (const [name, type] of damaged) add(type, name, null)
+  return holdings
+}
+
+/** What a ring holds that is not kept yet. */
+const newText = (life: KeptLife | null, { name, raw }: Pick<Holding, 'name' | 'raw'>): Buffer => {
+  const kept = life?.rings.find(ring => ring.name === name)
+  return kept ? cut({ ...kept, raw: kept.raw ?? none }, markOf(life!.id), raw) : raw
+}
+
+/**
+ * Keep what the last life left: all that the rings hold, but for what an older one left and was kept, and
+ * shown. What was kept and never shown comes first.
+ */
+const collect = (
+  backend: Backend,
+  old: KeptLife | null,
+  source: string,
+  boot: string,
+): KeptLife => {
+  const unseen = new Map(old?.served === false ? old.rings.map(ring => [ring.name, ring]) : [])
+  const rings = holdingsOf(backend).map((holding): KeptRing => {
+    const { type, name, record, raw, damaged } = holding
+    const before = unseen.get(name)
+    unseen.delete(name)
+    const ring = { type, name, ecc: record?.ecc ?? null, damaged, step: 'saved' as const, raw }
+    const rest = newText(old, holding)
+    if (!record || rest.length === 0)
+      return { ...ring, size: 0, notice: 0, shown: null, ...(before && shownOf(before)) }
+    const bytes = backend.read(record)
+    if (rest.length === raw.length && !before?.shown)
+      return { ...ring, size: record.size, notice: noticeOf(type, bytes, raw), shown: bytes }
+    // What parity says of the ring is said of its end, too.
+    const text = type === 'ftrace' ? bytes : Buffer.concat([rest, bytes.subarray(raw.length)])
+    const shown = before?.shown
+      ? Buffer.concat([before.shown.subarray(0, before.shown.length - before.notice), text])
+      : text
+    return { ...ring, size: shown.length, notice: noticeOf(type, bytes, raw), shown }
+  })
+  for (const ring of unseen.values())
+    rings.push({ ...ring, step: 'saved', raw: ring.damaged ? ring.raw : none })
+  return { boot, source, id: randomUUID(), served: false, done: false, rings }
+}
+
+/** What a kept ring shows. */
+const shownOf = ({ shown, size, notice, ecc }: KeptRing): Partial<KeptRing> => ({
+  shown,
+  size,
+  notice,
+  ecc,
+})
+
+/** How much a file shows behind its ring's bytes; ftrace's are rendered as a whole. */
+const noticeOf = (type: RingType, shown: Buffer, raw: Buffer): number =>
+  type === 'ftrace' ? 0 : shown.length - raw.length
+
+/** The rings that hold text of this life already, though it is not settled. */
+const newRings = (backend: Backend, life: KeptLife): Set<RingType> => {
+  const busy = new Set<RingType>()
+  for (const holding of holdingsOf(backend)) {
+    const rest = newText(life, holding)
+    if (rest.length > 0) busy.add(holding.type)
+    const kept = life.rings.find(({ name }) => name === holding.name)
+    // No mark: it has been emptied, and is this life's.
+    if (kept?.step === 'marked' && rest.length === holding.raw.length) kept.step = 'emptied'
+  }
+  return busy
+}
+
+/**
+ * Empty the rings that are kept.
+ *
+ * @param life as it is on disk
+ * @param busy those that hold text of this life: they stay as they are. It follows what is kept, and
+ *   is told from it when it is kept itself
+ */
+const settle = (
+  backend: Backend,
+  life: KeptLife,
+  file: StateFile,
+  busy: ReadonlySet<RingType>,
+): KeptLife => {
+  const ready = life.rings.filter(({ type, step }) => step !== 'emptied' && !busy.has(type))
+  // Where each store wears the medium out, a life that begins with all of the last one's words is the
+  // lesser evil.
+  const marked = backend.pace ? [] : ready.filter(ring => mark(backend, ring, markOf(life.id)))
+  if (marked.length > 0) {
+    backend.sync()
+    for (const ring of marked) ring.step = 'marked'
+    file.save(life)
+  }
+  const theirs = new Set(
+    life.rings.filter(({ step }) => step === 'emptied').map(({ type }) => type),
+  )
+  for (const type of ringTypes) if (!busy.has(type) && !theirs.has(type)) backend.restart(type)
+  backend.sync()
+  for (const ring of ready) ring.step = 'emptied'
+  life.done = life.rings.every(({ step }) => step === 'emptied')
+  life.served = true
+  forget(life)
+  file.save(life)
+  return life
+}
+
+/** Put the mark behind a ring's text; false where it takes none. */
+const mark = (backend: Backend, { type, name }: KeptRing, bytes: Buffer): boolean => {
+  // A ring that shows nothing is none to the writers, and of ftrace's there may be several.
+  if (type === 'ftrace' || !backend.record(name)) return false
+  const raw = backend.raw(name)!
+  if (!raw.subarray(-bytes.length).equals(bytes)) backend.write({ type, bytes })
+  return true
+}
+
+/** Drop what nobody needs any more. */
+const forget = (life: KeptLife): void => {
+  for (const ring of life.rings) if (ring.step === 'emptied' && !ring.damaged) ring.raw = null
+  const needed = life.rings.filter(({ shown, raw }) => shown || raw)
+  life.rings.splice(0, Infinity, ...needed)
+}
+
+/** A store with its last life's rings in the place of this one's, which only its writers see. */
+class LastLife implements Backend {
+  readonly name: string
+  readonly path: string
+  readonly readOnly: boolean
+  readonly parts: boolean
+
+  /** @param file null where nothing is changed */
+  constructor(
+    readonly backend: Backend,
+    readonly file: StateFile | null,
+    readonly life: KeptLife,
+  ) {
+    this.name = backend.name
+    this.path = backend.path
+    this.readOnly = backend.readOnly
+    this.parts = backend.parts
+  }
+
+  get pace(): Pace | null {
+    return this.backend.pace
+  }
+
+  get facts(): Backend['facts'] {
+    return this.backend.facts
+  }
+
+  *records(): Generator<Record, void, void> {
+    for (const record of this.backend.records()) if (!isRingType(record.type)) yield record
+    for (const { name } of this.life.rings) {
+      const record = this.#kept(name)
+      if (record) yield record
+    }
+  }
+
+  record(name: string): Record | null {
+    const kept = this.#kept(name)
+    if (kept) return kept
+    const record = this.backend.record(name)
+    return record && !isRingType(record.type) ? record : null
+  }
+
+  /** The record of a ring that is kept; null where it shows none. */
+  #kept(name: string): Record | null {
+    const ring = this.#ring(name)
+    if (!ring?.shown) return null
+    const { type, size, ecc } = ring
+    const version = this.life.id
+    return { type, id: 0n, name, size, time: null, compressed: false, ecc, version }
+  }
+
+  #ring(name: string): KeptRing | undefined {
+    return this.life.rings.find(ring => ring.name === name)
+  }
+
+  read(record: Record): Buffer {
+    if (!isRingType(record.type)) return this.backend.read(record)
+    const shown = this.#ring(record.name)?.shown
+    if (!shown) throw notThere(record.name)
+    return Buffer.from(shown)
+  }
+
+  places(): Generator<Place, void, void> {
+    return this.backend.places()
+  }
+
+  /** Of a kept ring that was damaged its bytes; else those of the places of this life. */
+  raw(name: string): Buffer | null {
+    const raw = this.#ring(name)?.raw
+    return raw ? Buffer.from(raw) : this.backend.raw(name)
+  }
+
+  salvage(name: string): Buffer | null {
+    return this.backend.salvage(name)
+  }
+
+  liveRings(): Ring[] {
+    return this.backend.liveRings()
+  }
+
+  /** A ring's kept copy goes, and this life's text stays. */
+  erase(record: Record, unchanged?: boolean): boolean {
+    if (!isRingType(record.type)) return this.backend.erase(record, unchanged)
+    const { file, life } = this
+    const ring = this.#ring(record.name)
+    if (!ring?.shown) throw notThere(record.name)
+    if (!file) throw new StoreError(`${this.path}: is read-only`, 'EROFS')
+    file.exclusively(() => {
+      const now = file.load()
+      // Somebody else's life, or nobody's: there is no copy of this one any more.
+      const kept =
+        now?.id === life.id ? now.rings.find(({ name }) => name === ring.name) : undefined
+      if (!now || !kept) return
+      kept.shown = null
+      kept.damaged = false
+      forget(now)
+      file.save(now)
+    })
+    ring.shown = null
+    ring.damaged = false
+    forget(life)
+    return true
+  }
+
+  exclusively<T>(work: () => T): T {
+    return this.backend.exclusively(work)
+  }
+
+  restart(type: RingType): void {
+    this.backend.restart(type)
+  }
+
+  sync(): void {
+    this.backend.sync()
+  }
+
+  room(type: RecordType): number {
+    return this.backend.room(type)
+  }
+
+  write(record: NewRecord): number {
+    return this.backend.write(record)
+  }
+
+  close(): void {
+    this.backend.close()
+  }
+}
+
+const notThere = (name: string): StoreError => new StoreError(`${name}: no such record`, 'ENOENT')

@@ -1,0 +1,177 @@
+/**
+ * `attach=boot`, killed at every system call between keeping the last life's text and emptying its rings:
+ * nothing is lost, and nothing is shown twice, whatever this life's writers do before the next attach.
+ */
+import fs from 'node:fs'
+import path from 'node:path'
+import t, { type Test } from 'tap'
+import { attach, format, type AttachOptions } from '#src/index.js'
+import { keepLastLife } from '#src/boot/last-life.js'
+import { folder, run } from '../program.js'
+
+const beginLife = path.join(import.meta.dirname, '../boot/begin-life.js')
+const calls = ['mkdir', 'flock', 'write', 'fsync', 'rename', 'pwrite64', 'unlink']
+
+interface Store {
+  source: string
+  options: AttachOptions
+  /** Everything that is changed lies in here. */
+  home: string
+}
+
+type Shown = { [type: string]: string }
+
+/** What the last life left, and how much of it the console's ring can hold. */
+interface Last {
+  shown: Shown
+  room: number
+}
+
+const said = 'said in this life and in that\n'
+const longer = 'a line that only the last life said\n'
+
+/** What rings hold or show, by type, without what parity says. */
+const texts = (backend: ReturnType<typeof attach>): Shown =>
+  Object.fromEntries(
+    Array.from(backend.records(), record => [
+      record.type,
+      backend
+        .read(record)
+        .toString('latin1')
+        .replace(/\nECC: No errors detected\n$/, ''),
+    ]),
+  )
+
+const zones = ({ source, options }: Store): Shown => {
+  const backend = attach(source, { ...options, readOnly: true })
+  const found = texts(backend)
+  backend.close()
+  return found
+}
+
+const look = ({ source, options, home }: Store, boot: string): Shown => {
+  const backend = keepLastLife(attach(source, options), {
+    source: 'own',
+    state: `${home}/state`,
+    boot,
+  })
+  const found = texts(backend)
+  backend.close()
+  return found
+}
+
+const say = ({ source, options }: Store, text: string): void => {
+  const backend = attach(source, options)
+  backend.write({ type: 'console', bytes: Buffer.from(text) })
+  backend.close()
+}
+
+/** Run an attach in a process of its own; kill it as it enters a system call for the n-th time. */
+const attachAndDie = (store: Store, boot: string, call?: string, n?: number): string => {
+  const log = `${store.home}/trace`
+  const tracing = ['-o', log, '-e', `trace=${calls.join()}`]
+  if (call) tracing.push('-e', `inject=${call}:signal=KILL:when=${n}`)
+  const node = ['env', '-u', 'NODE_OPTIONS', process.execPath]
+  const args = [store.source, JSON.stringify(store.options), `${store.home}/state`, boot]
+  const { status, stderr } = run('strace', [...tracing, ...node, beginLife, ...args])
+  const trace = fs.readFileSync(log, 'latin1')
+  if (call ? !trace.includes('killed by SIGKILL') : status !== 0) throw new Error(stderr)
+  return trace
+}
+
+/** The system calls from the first lock to its release: which, and for the how-manieth time. */
+const stepsOf = (trace: string): [call: string, n: number][] => {
+  const counts: { [call: string]: number } = {}
+  const steps: [string, number][] = []
+  let locked = false
+  const lines = trace.split('\n')
+  const end = lines.findLastIndex(line => line.includes('LOCK_UN'))
+  for (const [i, line] of lines.entries()) {
+    const [, call] = /^(\w+)\(/.exec(line) ?? []
+    if (call === undefined) continue
+    counts[call] = (counts[call] ?? 0) + 1
+    locked ||= line.includes('/state"')
+    if (locked && i <= end) steps.push([call, counts[call]])
+  }
+  return steps
+}
+
+/** Was something kept before the daemon died? */
+const isKept = ({ home }: Store): boolean =>
+  fs.existsSync(`${home}/state`) &&
+  fs.readdirSync(`${home}/state`).some(name => name.endsWith('.kept'))
+
+/** How a life goes on after the daemon's death, and what the next attach has to show. */
+const afterwards: { [name: string]: (t: Test, store: Store, last: Last, where: string) => void } = {
+  'at once, in the same life': (t, store, { shown }, where) => {
+    t.same(look(store, 'two'), shown, where)
+    t.same(zones(store), {}, where)
+    t.same(look(store, 'three'), {}, where)
+  },
+  'in the same life, after its writers': (t, store, { shown, room }, where) => {
+    // Killed before anything was kept: it is all the same as if the daemon had started now.
+    const late = !isKept(store)
+    say(store, said)
+    t.same(
+      look(store, 'two'),
+      late ? { ...shown, console: (shown.console + said).slice(-room) } : shown,
+      where,
+    )
+    if (!late) say(store, 'more\n')
+    t.same(look(store, 'three'), late ? {} : { console: `${said}more\n` }, where)
+  },
+  'in the next life': (t, store, { shown, room }, where) => {
+    const late = !isKept(store)
+    say(store, said)
+    const found = look(store, 'three')
+    const both = shown.console + said
+    // Killed after the attach itself was done: this life's text replaces the last one's.
+    if (found.pmsg === undefined && /^(flock|fsync)/.test(where))
+      t.same(found, { console: said }, where)
+    else t.same(found, { ...shown, console: late ? both.slice(-room) : both }, where)
+    t.same(look(store, 'four'), {}, where)
+  },
+}
+
+const layout = { record_size: 4096, console_size: 4096, pmsg_size: 4096, ftrace_size: 0 }
+const stores: { [name: string]: { driver: string; options: AttachOptions; long: boolean } } = {
+  ramoops: { driver: '', options: layout, long: false },
+  'ramoops, full rings': { driver: '', options: layout, long: true },
+  'ramoops with parity': { driver: '', options: { ...layout, ecc: 16 }, long: false },
+  zone: {
+    driver: 'zone:',
+    options: { kmsg_size: 4096, console_size: 4096, pmsg_size: 4096, ftrace_size: 0 },
+    long: false,
+  },
+}
+
+for (const [name, { driver, options, long }] of Object.entries(stores))
+  t.test(name, async t => {
+    const home = folder(t)
+    const fresh = (to: string, from?: string): Store => {
+      fs.mkdirSync(`${home}/${to}`)
+      if (from) fs.cpSync(`${home}/${from}`, `${home}/${to}`, { recursive: true })
+      return { source: `${driver}${home}/${to}/region`, options, home: `${home}/${to}` }
+    }
+    const template = fresh('template')
+    format(template.source, { ...options, mem_size: 16384 })
+    const room = attach(template.source, options).room('console')
+    // The last life began as this one does, so that bytes alone do not tell them apart.
+    const text = (long ? longer.repeat(200) : '') + said
+    say(template, text)
+    const other = attach(template.source, options)
+    other.write({ type: 'pmsg', bytes: Buffer.from(longer) })
+    other.close()
+    const shown = { console: text.slice(-room), pmsg: longer }
+    t.same(zones(template), shown)
+
+    const steps = stepsOf(attachAndDie(fresh('whole', 'template'), 'two'))
+    t.ok(steps.length >= 20, `${steps.length} system calls`)
+    t.ok(steps.some(([call]) => call === 'rename'))
+    for (const [call, n] of steps) {
+      const killed = `${call}-${n}`
+      attachAndDie(fresh(killed, 'template'), 'two', call, n)
+      for (const [how, goOn] of Object.entries(afterwards))
+        goOn(t, fresh(`${killed}-${how.length}`, killed), { shown, room }, `${call} ${n}; ${how}`)
+    }
+  })
