@@ -368,6 +368,6 @@ const ftraceText = (kallsyms: string | undefined): FtraceText => {
   return {
     recordSize,
     merge: mergeFtrace,
-    render: (records, endian) => renderFtrace(records, endian, symbols),
+    render: (records, endian, tail) => renderFtrace(records, endian, symbols, tail),
   }
 }

@@ -187,7 +187,7 @@ const describe = (
     records: copies.map(({ described }) => described),
   }
   const salvaged = copies.flatMap(({ record }): ArchivedFile[] => {
-    const bytes = record.compressed ? backend.salvage(record.name) : null
+    const bytes = record.compressed ? backend.salvage(record.name)?.all() : null
     return bytes?.length ? [{ name: `${record.name}.salvaged.txt`, bytes }] : []
   })
   const title = reason === null ? 'no dump' : `${reason} ${count}`

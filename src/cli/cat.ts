@@ -3,6 +3,7 @@ import fs from 'node:fs'
 import type { CommandModule } from 'yargs'
 import { AndroidLog } from '../frontends/android.js'
 import type { Backend } from '../pstore/backend.js'
+import { contentOf, piecesOf, type Content } from '../pstore/content.js'
 import { StoreError } from '../pstore/errors.js'
 import { tell } from './errors.js'
 import { recordsNamed, requirePmsg, withSourceAndNames, type SourceAndNames } from './names.js'
@@ -53,10 +54,8 @@ export const cat: CommandModule<object, Args> = {
       // All of them, or none: a name that is not there stops the command before it prints.
       const contents = contentsOf(backend, args)
       const filter = process.stdout.isTTY && !args.raw ? terminalFilter() : null
-      for (const read of contents) {
-        const bytes = read()
-        writeAll(filter ? Buffer.from(filter(bytes)) : bytes)
-      }
+      for (const read of contents)
+        for (const bytes of piecesOf(read())) writeAll(filter ? Buffer.from(filter(bytes)) : bytes)
     } finally {
       backend.close()
     }
@@ -64,7 +63,7 @@ export const cat: CommandModule<object, Args> = {
 }
 
 /** What gives the bytes of each name in turn; throws where one of them is not there. */
-const contentsOf = (backend: Backend, args: Args): (() => Buffer)[] => {
+const contentsOf = (backend: Backend, args: Args): (() => Content)[] => {
   const { source, names, raw, salvage, android } = args
   if (android) {
     const records = recordsNamed(backend, args)
@@ -72,20 +71,23 @@ const contentsOf = (backend: Backend, args: Args): (() => Buffer)[] => {
     return records.map(
       ({ name }) =>
         () =>
-          androidText(name, backend.raw(name)!),
+          contentOf(androidText(name, backend.raw(name)!)),
     )
   }
-  if (!raw && !salvage) return recordsNamed(backend, args).map(record => () => backend.read(record))
-  const get = (name: string): Buffer => {
-    const bytes = raw ? backend.raw(name) : backend.salvage(name)
-    if (bytes) return bytes
+  if (!raw && !salvage) return recordsNamed(backend, args).map(record => () => backend.open(record))
+  const rawContent = (name: string): Content | null => {
+    const bytes = backend.raw(name)
+    return bytes && contentOf(bytes)
+  }
+  const contents = names.map(name => {
+    const content = raw ? rawContent(name) : backend.salvage(name)
+    if (content) return content
     throw new StoreError(
       `${source}: ${raw ? `has no place called ${name}` : `${name} is no compressed dump`}`,
       'ENOENT',
     )
-  }
-  for (const name of names) get(name)
-  return names.map(name => () => get(name))
+  })
+  return contents.map(content => () => content)
 }
 
 const androidText = (name: string, bytes: Buffer): Buffer => {

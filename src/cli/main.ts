@@ -40,6 +40,11 @@ given, the others have Linux's defaults (4096; tty 0, ecc 0). Without any the la
 the bytes; \`probe\` says how. Each command's --help lists them.`
 
 process.on('uncaughtException', fail)
+// Who reads no further has seen enough: `pstorefs ls … | head`.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0)
+  fail(error)
+})
 await yargs(dashOptions(hideBin(process.argv)))
   .scriptName('pstorefs')
   .usage(

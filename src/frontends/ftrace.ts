@@ -5,7 +5,8 @@
  * (pstore_ftrace_seq_show), include/linux/pstore.h (pstore_ftrace_read_timestamp). The records of
  * 64-bit machines: 32-bit ones have shorter ones, and may keep the CPU elsewhere.
  */
-import { hex, type Symbols } from './kallsyms.js'
+import { piecesOf, type Content } from '../pstore/content.js'
+import type { Symbols } from './kallsyms.js'
 
 export type Endian = 'little' | 'big'
 
@@ -88,93 +89,233 @@ export const mergeFtrace = (zones: Buffer[], endian: Endian): Buffer => {
   return merged
 }
 
-/** Addresses whose texts are kept while rendering, a power of two: some thousand are busy in a kernel. */
-const maxCached = 8192
-/** Characters of text that are made into bytes at once. */
-const chunkLength = 1 << 16
+const none = Buffer.alloc(0)
 
-/** Addresses' texts, each in the one place that the address's bits give it. */
-class TextCache {
-  /** `%08lx`, by place. */
-  readonly addresses: string[]
-  /** `%ps` or `%pS`, by place. */
-  readonly names: string[]
-  readonly #name: (hi: number, lo: number) => string
+/** Addresses whose names are kept while rendering, a power of two: some thousand are busy in a kernel. */
+const maxCached = 8192
+
+/** Addresses' names, each in the one place that the address's bits give it. */
+class NameCache {
+  readonly #names: Buffer[]
+  readonly #name: (hi: number, lo: number) => string | null
   readonly #mask: number
   readonly #hi: Uint32Array
   readonly #lo: Uint32Array
 
   /** @param uses how many addresses will be asked for */
-  constructor(name: (hi: number, lo: number) => string, uses: number) {
+  constructor(name: (hi: number, lo: number) => string | null, uses: number) {
     let size = 1
     while (size < uses && size < maxCached) size *= 2
-    this.addresses = Array.from({ length: size }, () => '')
-    this.names = Array.from({ length: size }, () => '')
+    this.#names = Array.from({ length: size }, () => none)
     this.#name = name
     this.#mask = size - 1
     this.#hi = new Uint32Array(size)
     this.#lo = new Uint32Array(size)
   }
 
-  /** The place where an address's texts are, until the next call. */
-  find(hi: number, lo: number): number {
+  /** The bytes of an address's name; none where it has none. */
+  find(hi: number, lo: number): Buffer {
     const mixed = Math.imul(lo ^ Math.imul(hi, 0x85ebca6b), 0x9e3779b1)
     const place = (mixed ^ (mixed >>> 16)) & this.#mask
-    if (this.#hi[place] !== hi || this.#lo[place] !== lo || this.addresses[place] === '') {
-      this.#hi[place] = hi
-      this.#lo[place] = lo
-      this.addresses[place] = hex(hi, lo).padStart(8, '0')
-      this.names[place] = this.#name(hi, lo)
-    }
-    return place
+    const found = this.#names[place]
+    if (found.length > 0 && this.#hi[place] === hi && this.#lo[place] === lo) return found
+    const name = this.#name(hi, lo)
+    // Of those without one there is no end, so they take nobody's place.
+    if (name === null) return none
+    this.#hi[place] = hi
+    this.#lo[place] = lo
+    return (this.#names[place] = Buffer.from(name, 'latin1'))
   }
 }
 
-const unnamed = (hi: number, lo: number): string => `0x${hex(hi, lo)}`
+const hexDigits = Buffer.from('0123456789abcdef')
+const decimals = new Uint8Array(10)
+const [zero, newline] = Buffer.from('0\n')
+const [cpuLabel, timeLabel, blank, blanks, from, prefix] = [
+  'CPU:',
+  ' ts:',
+  ' ',
+  '  ',
+  ' <- ',
+  '0x',
+].map(text => Buffer.from(text))
+
+/** More than a line takes beside its two names. */
+const lineRoom = 128
+
+/** Lines of text as bytes: numbers are written digit by digit, without a string for each. */
+class Lines {
+  #bytes = Buffer.allocUnsafe(1 << 16)
+  #length = 0
+
+  /** What was written; it is written over after the next {@link clear}. */
+  get bytes(): Buffer {
+    return this.#bytes.subarray(0, this.#length)
+  }
+
+  clear(): void {
+    this.#length = 0
+  }
+
+  /** Make sure of room for a line, and so many bytes of names. */
+  reserve(names: number): void {
+    if (this.#bytes.length - this.#length >= names + lineRoom) return
+    this.#bytes = Buffer.concat([this.bytes], 2 * this.#bytes.length + names)
+  }
+
+  text(bytes: Uint8Array): void {
+    for (let i = 0; i < bytes.length; i++) this.#bytes[this.#length++] = bytes[i]
+  }
+
+  end(): void {
+    this.#bytes[this.#length++] = newline
+  }
+
+  /** `%d` of a number below 2^31, with zeros in front up to so many digits. */
+  decimal(n: number, digits = 1): void {
+    let count = 0
+    for (; n > 0 || count < digits; n = (n / 10) | 0) decimals[count++] = n % 10
+    while (count > 0) this.#bytes[this.#length++] = zero + decimals[--count]
+  }
+
+  /** `%llu` of the upper 56 bits of a time. In limbs of 20 bits, as a double holds only 53. */
+  time(hi: number, lo: number): void {
+    const [top, middle, low] = [hi >>> 16, ((hi & 0xffff) << 4) | (lo >>> 28), (lo >>> 8) & 0xfffff]
+    const upper = top * 2 ** 20 + middle
+    const carried = (upper % 1e9) * 2 ** 20 + low
+    const billions = Math.floor(upper / 1e9) * 2 ** 20 + Math.floor(carried / 1e9)
+    if (billions > 0) this.decimal(billions)
+    this.decimal(carried % 1e9, billions > 0 ? 9 : 1)
+  }
+
+  /** `%0*lx`: at least so many digits. */
+  hex(hi: number, lo: number, digits: number): void {
+    const used = hi ? 16 - (Math.clz32(hi) >> 2) : 8 - (Math.clz32(lo) >> 2)
+    for (let i = Math.max(used, digits); i > 0; i--) {
+      const half = i > 8 ? hi : lo
+      this.#bytes[this.#length++] = hexDigits[(half >>> (((i - 1) & 7) * 4)) & 15]
+    }
+  }
+
+  /** A name, or the address where it has none. */
+  name(name: Buffer, hi: number, lo: number): void {
+    if (name.length > 0) this.text(name)
+    else {
+      this.text(prefix)
+      this.hex(hi, lo, 1)
+    }
+  }
+}
+
+/** Records that are rendered at once. */
+const chunkRecords = 1024
+
+/** The text of records, a chunk at a time: it takes four times their room. */
+class FtraceContent implements Content {
+  readonly #records: Buffer
+  readonly #view: DataView
+  readonly #little: boolean
+  readonly #chunks: number
+  readonly #callees: NameCache | null
+  readonly #callers: NameCache | null
+  readonly #lines = new Lines()
+  /** Where in the text each chunk starts, as far as is known. */
+  readonly #starts = [0]
+  #rendered = { chunk: -1, bytes: none }
+
+  constructor(
+    records: Buffer,
+    endian: Endian,
+    symbols: Symbols | undefined,
+    readonly tail: Buffer,
+  ) {
+    this.#records = wholeRecords(records)
+    this.#view = viewOf(this.#records)
+    this.#little = endian === 'little'
+    const count = this.#records.length / recordSize
+    this.#chunks = Math.ceil(count / chunkRecords)
+    this.#callees = symbols ? new NameCache((hi, lo) => symbols.name(hi, lo), count) : null
+    this.#callers = symbols ? new NameCache((hi, lo) => symbols.nameAndOffset(hi, lo), count) : null
+  }
+
+  slice(offset: number, length: number): Buffer {
+    // The last chunk that is known to start at the offset or before it.
+    let [chunk, end] = [0, this.#starts.length]
+    while (end - chunk > 1) {
+      const middle = (chunk + end) >>> 1
+      if (this.#starts[middle] <= offset) chunk = middle
+      else end = middle
+    }
+    for (; chunk <= this.#chunks; chunk++) {
+      const bytes = this.#chunk(chunk)
+      const at = offset - this.#starts[chunk]
+      if (at < bytes.length) return bytes.subarray(at, at + length)
+    }
+    return none
+  }
+
+  all(): Buffer {
+    return Buffer.concat([...piecesOf(this)])
+  }
+
+  #chunk(chunk: number): Buffer {
+    if (chunk === this.#chunks) return this.tail
+    if (this.#rendered.chunk !== chunk) {
+      this.#render(chunk * chunkRecords * recordSize)
+      const bytes = Buffer.from(this.#lines.bytes)
+      this.#rendered = { chunk, bytes }
+      this.#starts[chunk + 1] = this.#starts[chunk] + bytes.length
+    }
+    return this.#rendered.bytes
+  }
+
+  #render(start: number): void {
+    const lines = this.#lines
+    const view = this.#view
+    const little = this.#little
+    // Where a 64-bit number has its halves.
+    const high = little ? 4 : 0
+    const low = 4 - high
+    const end = Math.min(start + chunkRecords * recordSize, this.#records.length)
+    lines.clear()
+    for (let at = start; at < end; at += recordSize) {
+      const ipHi = view.getUint32(at + high, little)
+      const ipLo = view.getUint32(at + low, little)
+      const callerHi = view.getUint32(at + callerOffset + high, little)
+      const callerLo = view.getUint32(at + callerOffset + low, little)
+      const timeHi = view.getUint32(at + timeOffset + high, little)
+      const timeLo = view.getUint32(at + timeOffset + low, little)
+      const callee = this.#callees?.find(ipHi, ipLo) ?? none
+      const caller = this.#callers?.find(callerHi, callerLo) ?? none
+      lines.reserve(callee.length + caller.length)
+      lines.text(cpuLabel)
+      lines.decimal(timeLo & 0xff)
+      lines.text(timeLabel)
+      lines.time(timeHi, timeLo)
+      lines.text(blank)
+      lines.hex(ipHi, ipLo, 8)
+      lines.text(blanks)
+      lines.hex(callerHi, callerLo, 8)
+      lines.text(blanks)
+      lines.name(callee, ipHi, ipLo)
+      lines.text(from)
+      lines.name(caller, callerHi, callerLo)
+      lines.end()
+    }
+  }
+}
 
 /**
  * The text that Linux shows for records, a line each:
- * `CPU:%d ts:%llu %08lx  %08lx  %ps <- %pS`.
+ * `CPU:%d ts:%llu %08lx  %08lx  %ps <- %pS`. It is made as it is read.
  *
  * @param records as {@link mergeFtrace} gives them, or the content of a zone that all CPUs share
  * @param symbols without them the addresses stand in the names' place, as for unknown ones
+ * @param tail what comes after the last line
  */
-export const renderFtrace = (records: Buffer, endian: Endian, symbols?: Symbols): Buffer => {
-  const little = endian === 'little'
-  const whole = wholeRecords(records)
-  const view = viewOf(whole)
-  const count = whole.length / recordSize
-  const callees = new TextCache(symbols ? (hi, lo) => symbols.name(hi, lo) : unnamed, count)
-  const callers = new TextCache(
-    symbols ? (hi, lo) => symbols.nameAndOffset(hi, lo) : unnamed,
-    count,
-  )
-  // Where a 64-bit number has its halves.
-  const high = little ? 4 : 0
-  const low = 4 - high
-
-  const chunks: Buffer[] = []
-  let text = ''
-  for (let at = 0; at < whole.length; at += recordSize) {
-    const callee = callees.find(view.getUint32(at + high, little), view.getUint32(at + low, little))
-    const caller = callers.find(
-      view.getUint32(at + callerOffset + high, little),
-      view.getUint32(at + callerOffset + low, little),
-    )
-    const timeHi = view.getUint32(at + timeOffset + high, little)
-    const timeLo = view.getUint32(at + timeOffset + low, little)
-    text += `CPU:${timeLo & 0xff} ts:${formatTime(timeHi, timeLo)} ${callees.addresses[callee]}  ${callers.addresses[caller]}  ${callees.names[callee]} <- ${callers.names[caller]}\n`
-    if (text.length >= chunkLength) {
-      chunks.push(Buffer.from(text, 'latin1'))
-      text = ''
-    }
-  }
-  chunks.push(Buffer.from(text, 'latin1'))
-  return Buffer.concat(chunks)
-}
-
-/** A record's time, the upper 56 bits, in decimal; few are too large for a double. */
-const formatTime = (hi: number, lo: number): string =>
-  hi < 2 ** (53 - 32 + cpuBits)
-    ? String(hi * 2 ** (32 - cpuBits) + (lo >>> cpuBits))
-    : String((BigInt(hi) << BigInt(32 - cpuBits)) | BigInt(lo >>> cpuBits))
+export const renderFtrace = (
+  records: Buffer,
+  endian: Endian,
+  symbols?: Symbols,
+  tail: Buffer = none,
+): Content => new FtraceContent(records, endian, symbols, tail)

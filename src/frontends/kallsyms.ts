@@ -24,21 +24,9 @@ const maxDigits = 16
 const minLine = '00000000 t x\n'.length
 const pageSize = 4096
 
-/** A byte's two digits. Numbers beyond 31 bits have a toString(16) that is seven times as slow. */
-const byteDigits = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'))
-const eightDigits = (n: number): string =>
-  byteDigits[n >>> 24] +
-  byteDigits[(n >>> 16) & 255] +
-  byteDigits[(n >>> 8) & 255] +
-  byteDigits[n & 255]
-
-/** An address as the kernel's `%lx` prints it. */
-export const hex = (hi: number, lo: number): string => {
-  const text = hi ? eightDigits(hi) + eightDigits(lo) : eightDigits(lo)
-  let zeros = 0
-  while (zeros < text.length - 1 && text.charCodeAt(zeros) === 0x30) zeros++
-  return zeros ? text.slice(zeros) : text
-}
+/** A number as the kernel's `%lx` prints it. */
+const hex = (hi: number, lo: number): string =>
+  hi ? hi.toString(16) + lo.toString(16).padStart(8, '0') : lo.toString(16)
 
 /**
  * A kernel's symbols.
@@ -56,16 +44,16 @@ export class Symbols {
     this.#spans = spans
   }
 
-  /** `%ps`: `name`, `name [module]`, or `0xADDRESS` where no function is known. */
-  name(hi: number, lo: number): string {
+  /** `%ps`: `name` or `name [module]`; null where no function is known. */
+  name(hi: number, lo: number): string | null {
     const i = this.#find(hi, lo)
-    return i < 0 ? `0x${hex(hi, lo)}` : this.#name(i) + this.#suffix(i)
+    return i < 0 ? null : this.#name(i) + this.#suffix(i)
   }
 
-  /** `%pS`: `name+0xOFFSET/0xSIZE`, `name+0xOFFSET/0xSIZE [module]`, or `0xADDRESS`. */
-  nameAndOffset(hi: number, lo: number): string {
+  /** `%pS`: `name+0xOFFSET/0xSIZE`, `name+0xOFFSET/0xSIZE [module]`; null where no function is known. */
+  nameAndOffset(hi: number, lo: number): string | null {
     const i = this.#find(hi, lo)
-    if (i < 0) return `0x${hex(hi, lo)}`
+    if (i < 0) return null
     const { hi: his, lo: los } = this.#spans
     const offset = minus(hi, lo, his[i], los[i])
     const size = minus(his[i + 1], los[i + 1], his[i], los[i])

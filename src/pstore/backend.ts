@@ -2,6 +2,7 @@
  * What a store offers to everything above it: the small struct between the drivers and the rest,
  * as Linux's `struct pstore_info` is.
  */
+import type { Content, SizedContent } from './content.js'
 import type { Place } from './place.js'
 import type { Ring } from './ring.js'
 import type { Timespec } from './time.js'
@@ -81,6 +82,8 @@ export interface Backend {
   record(name: string): Record | null
   /** A record's bytes, exactly as its file shows them: a snapshot that no later write changes. */
   read(record: Record): Buffer
+  /** The same, for those who read it in pieces. */
+  open(record: Record): Content
   /** What is known of the store as a whole, under the names of the options that say it. */
   readonly facts: { readonly [name: string]: string | number }
   /** Every place for a record, in the order in which they lie there. */
@@ -91,7 +94,7 @@ export interface Backend {
    */
   raw(name: string): Buffer | null
   /** Of a dump whose stream is broken the text before the damage; null where there is none such. */
-  salvage(name: string): Buffer | null
+  salvage(name: string): SizedContent | null
   /** The zones that are rings of bytes, empty ones too, for those who follow them. */
   liveRings(): Ring[]
   /**

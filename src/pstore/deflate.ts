@@ -1,5 +1,90 @@
 /** Compression of dumps: a raw deflate stream, as Linux's pstore writes since 6.6 (FORMATS.md 1.7). */
 import zlib from 'node:zlib'
+import { InflateRaw } from 'minizlib'
+import { joined, type SizedContent } from './content.js'
+
+/** Bytes of a stream that are inflated at once: of the densest, that is 16 MiB of text. */
+const pieceSize = 1 << 14
+const none = Buffer.alloc(0)
+
+/** One way through a stream, from its start. */
+class Inflation {
+  readonly #inflater: InflateRaw
+  #texts: Buffer[] = []
+  #broken = false
+  /** Bytes of the stream that went in, and of text that came out. */
+  taken = 0
+  given = 0
+
+  /**
+   * @param limit the most bytes that may come out; more counts as broken
+   * @param cutShort whether the stream may lack its end
+   */
+  constructor(
+    readonly stream: Uint8Array,
+    readonly limit: number,
+    cutShort: boolean,
+  ) {
+    this.#inflater = new InflateRaw({
+      finishFlush: cutShort ? zlib.constants.Z_SYNC_FLUSH : zlib.constants.Z_FINISH,
+    })
+    this.#inflater.on('data', (text: Buffer) => this.#texts.push(text))
+    this.#inflater.on('error', () => (this.#broken = true))
+  }
+
+  get ended(): boolean {
+    return this.taken === this.stream.length
+  }
+
+  /** Inflate so many more bytes of the stream; null where it is broken. The last go with its end. */
+  next(bytes: number): Buffer | null {
+    const end = Math.min(this.taken + bytes, this.stream.length)
+    this.#inflater.write(Buffer.from(this.stream.subarray(this.taken, end)))
+    if (end === this.stream.length && !this.#broken) this.#inflater.end()
+    const text = this.#texts.length === 1 ? this.#texts[0] : Buffer.concat(this.#texts)
+    this.#texts = []
+    this.given += text.length
+    if (this.#broken || this.given > this.limit) return null
+    this.taken = end
+    return text
+  }
+}
+
+/** The text of a stream that is known to be sound, inflated as it is read. */
+class Inflated implements SizedContent {
+  #inflation: Inflation | null = null
+  /** The piece that was inflated last, and where in the text it is. */
+  #text: Buffer
+  #start = 0
+
+  /** @param text its first piece, where that is all */
+  constructor(
+    readonly stream: Uint8Array,
+    readonly length: number,
+    text: Buffer,
+  ) {
+    this.#text = text.length === length ? text : none
+  }
+
+  slice(offset: number, length: number): Buffer {
+    if (offset >= this.length) return none
+    if (offset < this.#start) {
+      this.#inflation = null
+      this.#start = 0
+      this.#text = none
+    }
+    while (offset >= this.#start + this.#text.length) {
+      this.#inflation ??= new Inflation(this.stream, this.length, true)
+      this.#start += this.#text.length
+      this.#text = this.#inflation.next(pieceSize) ?? none
+    }
+    return this.#text.subarray(offset - this.#start, offset - this.#start + length)
+  }
+
+  all(): Buffer {
+    return joined(this)
+  }
+}
 
 /**
  * Inflate a raw deflate stream. What follows the stream's end is ignored, as Linux does.
@@ -7,44 +92,40 @@ import zlib from 'node:zlib'
  * @param limit the most bytes that may come out; a longer text counts as broken
  * @returns null where the stream is broken, cut short or too long
  */
-export const inflate = (stream: Uint8Array, limit: number): Buffer | null => {
-  try {
-    // One buffer for all of the text: pieces would be joined, and take twice the memory. What is not
-    // written to takes none.
-    return zlib.inflateRawSync(stream, { maxOutputLength: limit, chunkSize: Math.max(64, limit) })
-  } catch {
-    return null
-  }
-}
-
-/** What comes out of a stream's first bytes; null where they are broken, or too much comes out. */
-const inflatePrefix = (stream: Uint8Array, length: number, limit: number): Buffer | null => {
-  try {
-    return zlib.inflateRawSync(stream.subarray(0, length), {
-      finishFlush: zlib.constants.Z_SYNC_FLUSH,
-      maxOutputLength: limit,
-      chunkSize: Math.max(64, limit),
-    })
-  } catch {
-    return null
-  }
+export const inflate = (stream: Uint8Array, limit: number): SizedContent | null => {
+  const inflation = new Inflation(stream, limit, false)
+  let text: Buffer | null = none
+  do {
+    text = inflation.next(pieceSize)
+    if (text === null) return null
+  } while (!inflation.ended)
+  return new Inflated(stream, inflation.given, text)
 }
 
 /**
- * The text of a broken stream, up to the damage: zlib tells only that there is some, so this looks for
- * the longest beginning that it takes.
+ * The text of a broken stream, up to the damage: of the longest beginning that zlib takes.
  *
  * @param limit the most bytes that may come out
  * @returns the text, and how many bytes of the stream it came from
  */
-export const salvage = (stream: Uint8Array, limit: number): { text: Buffer; used: number } => {
-  let [sound, broken] = [0, stream.length + 1]
-  while (broken - sound > 1) {
-    const middle = Math.floor((sound + broken) / 2)
-    if (inflatePrefix(stream, middle, limit)) sound = middle
-    else broken = middle
+export const salvage = (
+  stream: Uint8Array,
+  limit: number,
+): { text: SizedContent; used: number } => {
+  // What it takes in one piece it takes in any, and zlib loses what came out of the piece that breaks.
+  const take = (from: number, size: number): number => {
+    const inflation = new Inflation(stream, limit, true)
+    while (inflation.taken < from) inflation.next(pieceSize)
+    while (!inflation.ended && inflation.next(size) !== null);
+    return inflation.taken
   }
-  return { text: inflatePrefix(stream, sound, limit) ?? Buffer.alloc(0), used: sound }
+  const used = take(take(0, pieceSize), 1)
+  const sound = stream.subarray(0, used)
+  const inflation = new Inflation(sound, limit, true)
+  let text: Buffer = none
+  do text = inflation.next(pieceSize) ?? none
+  while (!inflation.ended)
+  return { text: new Inflated(sound, inflation.given, text), used }
 }
 
 /** A stored block of nothing. */

@@ -1,4 +1,5 @@
 /** The places that a store has for records, sound, empty or damaged: what `info`, `check` and `ls --all` show. */
+import type { SizedContent } from './content.js'
 import { salvage } from './deflate.js'
 import type { Timespec } from './time.js'
 import type { RecordType } from './types.js'
@@ -66,7 +67,7 @@ export interface Place {
 export const lookIntoStream = (
   stream: Buffer,
   limit: number,
-  inflated: Buffer | null,
+  inflated: SizedContent | null,
 ): Pick<Dump, 'text' | 'broken'> => {
   if (inflated) return { text: inflated.length, broken: null }
   const { text, used } = salvage(stream, limit)

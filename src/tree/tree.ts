@@ -4,6 +4,7 @@
  * It knows records, and neither FUSE nor what lies on the media. Source: FORMATS.md 2, DESIGN.md 4.2.
  */
 import type { Backend, Record } from '../pstore/backend.js'
+import type { Content } from '../pstore/content.js'
 import { StoreError } from '../pstore/errors.js'
 import { now, type Timespec } from '../pstore/time.js'
 
@@ -57,7 +58,7 @@ type Node =
 
 /** An open file: the bytes that it had when it was opened. */
 export interface OpenFile {
-  readonly bytes: Buffer
+  readonly content: Content
   /** fstat(2): also of a file whose names are gone. */
   attributes(): Attributes
 }
@@ -204,12 +205,12 @@ export class Tree {
     const node = this.#resolve(path)
     if (node.kind !== 'file') throw new StoreError(`${path}: is a folder`, 'EISDIR')
     const { backend, record, inode } = node
-    const bytes = backend.read(record)
+    const content = backend.open(record)
     const attributes = (): Attributes => {
       const named = this.#files.get(backend)!.get(record.name) === inode
       return { ...this.#attributes(node), ...(named ? {} : { nlink: 0 }) }
     }
-    return { bytes, attributes }
+    return { content, attributes }
   }
 
   /** Erase a record in its backend; all of its names go. Throws ENOENT, EPERM, EROFS, EIO. */

@@ -1,7 +1,7 @@
 /** pstore_blk: a real kernel shows what was written here, and here it is seen what that kernel erases. */
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { ZoneBackend } from '#src/backends/zone/backend.js'
+import { ZoneBackend, type FtraceText } from '#src/backends/zone/backend.js'
 import { formatZones } from '#src/backends/zone/format.js'
 import { makeZoneLayout } from '#src/backends/zone/layout.js'
 import { mergeFtrace, recordSize, renderFtrace } from '#src/frontends/ftrace.js'
@@ -27,7 +27,11 @@ const layout = makeZoneLayout(
 )
 
 const attach = (t: Test, disk: string): ZoneBackend => {
-  const ftrace = { recordSize, merge: mergeFtrace, render: renderFtrace }
+  const ftrace: FtraceText = {
+    recordSize,
+    merge: mergeFtrace,
+    render: (records, endian, tail) => renderFtrace(records, endian, undefined, tail),
+  }
   const backend = new ZoneBackend(new Region(disk), layout, ftrace)
   t.teardown(() => backend.close())
   return backend

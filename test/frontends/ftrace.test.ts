@@ -1,8 +1,15 @@
 /** ftrace's records: merged as Linux merges them, printed as it prints them. */
 import t from 'tap'
-import { mergeFtrace, recordSize, renderFtrace, type Endian } from '#src/frontends/ftrace.js'
+import {
+  mergeFtrace,
+  recordSize,
+  renderFtrace as render,
+  type Endian,
+} from '#src/frontends/ftrace.js'
 import { loadSymbols } from '#src/frontends/kallsyms.js'
 import { randomFor, type Random } from '../random.js'
+
+const renderFtrace = (...args: Parameters<typeof render>): Buffer => render(...args).all()
 
 /** Lines of the kernel's kallsyms, about the records below. */
 const kallsyms = `\
@@ -95,6 +102,25 @@ t.test('small and large numbers', async t => {
     )
 })
 
+t.test('in pieces, from anywhere', async t => {
+  const random = randomFor(t)
+  const records = random.bytes(recordSize * 5000)
+  const tail = Buffer.from('the end')
+  const content = (): ReturnType<typeof render> => render(records, 'little', undefined, tail)
+  const text = content().all()
+  t.ok(text.toString().endsWith('\nthe end'))
+  const one = content()
+  for (let n = 0; n < 300; n++) {
+    const offset = random.below(text.length + 10)
+    const length = 1 + random.below(200_000)
+    const piece = one.slice(offset, length)
+    if (piece.length === 0 ? offset < text.length : piece.length > length) t.fail(`at ${offset}`)
+    if (!piece.equals(text.subarray(offset, offset + piece.length))) t.fail(`at ${offset}`)
+  }
+  t.equal(one.slice(text.length, 1).length, 0)
+  t.equal(one.slice(text.length - 1, 5).toString(), 'd')
+})
+
 t.test('nothing, and less than a record', async t => {
   for (const zones of [[], [Buffer.alloc(0)], [Buffer.alloc(23), Buffer.alloc(1)]])
     t.equal(mergeFtrace(zones, 'little').length, 0)
@@ -177,9 +203,11 @@ t.test('any records, line by line', async t => {
         .readBigUInt64LE(at + offset)
         .toString(16)
         .padStart(8, '0')
+    const unnamed = (offset: number): string =>
+      `0x${records.readBigUInt64LE(at + offset).toString(16)}`
     const expected =
       `CPU:${records[at + 16]} ts:${records.readBigUInt64LE(at + 16) >> 8n} ${padded(0)}  ${padded(8)}  ` +
-      `${symbols.name(...halves(0))} <- ${symbols.nameAndOffset(...halves(8))}`
+      `${symbols.name(...halves(0)) ?? unnamed(0)} <- ${symbols.nameAndOffset(...halves(8)) ?? unnamed(8)}`
     if (line !== expected && wrong++ === 0) t.equal(line, expected, `line ${i}`)
   })
 })

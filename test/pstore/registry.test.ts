@@ -1,4 +1,5 @@
 /** `backend=`: which backends are attached, in which order, and what a failure means. */
+import { contentOf } from '#src/pstore/content.js'
 import t, { type Test } from 'tap'
 import type { Backend } from '#src/pstore/backend.js'
 import { StoreError } from '#src/pstore/errors.js'
@@ -17,6 +18,7 @@ const fake = (name: string, facts: Partial<Backend> = {}): Backend => ({
   *records() {},
   record: () => null,
   read: () => Buffer.alloc(0),
+  open: () => contentOf(Buffer.alloc(0)),
   path: '/nowhere',
   erase: () => true,
   liveRings: () => [],

@@ -6,6 +6,7 @@
  */
 import fs from 'node:fs'
 import type { Backend, NewRecord, Pace, Record } from '../../pstore/backend.js'
+import { contentOf, type Content, type SizedContent } from '../../pstore/content.js'
 import { inflate, salvage } from '../../pstore/deflate.js'
 import { parseTitle } from '../../pstore/dump.js'
 import { StoreError } from '../../pstore/errors.js'
@@ -141,6 +142,10 @@ export class EfiBackend implements Backend {
     return record?.name === name ? record : null
   }
 
+  open(record: Record): Content {
+    return contentOf(this.read(record))
+  }
+
   read({ name }: Record): Buffer {
     const ring = this.#ring(name)
     if (ring) return joinPieces(ring.store)
@@ -201,7 +206,7 @@ export class EfiBackend implements Backend {
     return variable ? this.source.read(variable) : null
   }
 
-  salvage(name: string): Buffer | null {
+  salvage(name: string): SizedContent | null {
     const variable = this.#variables().get(stemOf(name))
     const data = variable?.says.compressed ? this.source.read(variable) : null
     return data && salvage(data, inflateLimit(data)).text
@@ -265,7 +270,8 @@ export class EfiBackend implements Backend {
         `${this.source.path}: a variable takes ${recordSize} bytes, not ${bytes.length}`,
         'ENOSPC',
       )
-    const text = compressed ? inflate(bytes, expansion * recordSize) : Buffer.from(bytes)
+    const whole = Buffer.from(bytes)
+    const text = compressed ? inflate(whole, expansion * recordSize)?.all() : whole
     const { part, count } = (text && parseTitle(text)) ?? { part: 1, count: 1 }
     const sec = BigInt.asUintN(64, time.sec)
     // Another dump of the same second may have the number already: neither may be lost.
@@ -354,7 +360,7 @@ export class EfiBackend implements Backend {
   }
 
   /** A variable's content at this moment; null where there is none. */
-  #fetch(stem: string): (Content & { variable: DumpVariable }) | null {
+  #fetch(stem: string): (Fetched & { variable: DumpVariable }) | null {
     for (let tries = 0; tries < patience; tries++) {
       const variable = this.#variables().get(stem)
       if (!variable) return null
@@ -418,16 +424,16 @@ const stemOf = (name: string): string =>
   name.endsWith(compressedSuffix) ? name.slice(0, -compressedSuffix.length) : name
 
 /** What a variable's file shows. */
-interface Content {
+interface Fetched {
   bytes: Buffer
   /** The bytes are still compressed. */
   compressed: boolean
 }
 
-const content = ({ says }: DumpVariable, data: Buffer): Content => {
+const content = ({ says }: DumpVariable, data: Buffer): Fetched => {
   if (!says.compressed) return { bytes: data, compressed: false }
   const text = inflate(data, inflateLimit(data))
-  return { bytes: text ?? data, compressed: text === null }
+  return { bytes: text?.all() ?? data, compressed: text === null }
 }
 
 /** A kernel whose record size was set higher wrote larger ones, from longer texts. */

@@ -9,6 +9,7 @@
  */
 import zlib from 'node:zlib'
 import type { Backend, NewRecord, Pace, Record } from '../../pstore/backend.js'
+import { contentOf, type Content, type SizedContent } from '../../pstore/content.js'
 import { inflate, salvage } from '../../pstore/deflate.js'
 import { StoreError } from '../../pstore/errors.js'
 import {
@@ -64,7 +65,7 @@ interface SlotPiece extends Piece {
 }
 
 /** A slot's record at one moment. */
-interface Content {
+interface Loaded {
   header: CperHeader
   /** What follows the header. */
   data: Buffer
@@ -78,7 +79,7 @@ interface Content {
 interface Found {
   slot: number
   record: Record
-  content: Content
+  content: Loaded
 }
 
 export class ErstBackend implements Backend {
@@ -137,11 +138,15 @@ export class ErstBackend implements Backend {
     return ring ? this.#ringRecord(ring) : (this.#find(name)?.record ?? null)
   }
 
+  open(record: Record): Content {
+    return contentOf(this.read(record))
+  }
+
   read(record: Record): Buffer {
     const ring = this.#ringOf(record.name)
     if (ring) return joinPieces(this.#pieceStore(ring))
     const { content } = this.#findOrThrow(record.name)
-    return textOf(content) ?? content.data
+    return textOf(content)?.all() ?? content.data
   }
 
   get facts(): { [name: string]: string | number } {
@@ -197,13 +202,13 @@ export class ErstBackend implements Backend {
     return ring ? joinPieces(this.#pieceStore(ring)) : (this.#contentOf(name)?.data ?? null)
   }
 
-  salvage(name: string): Buffer | null {
+  salvage(name: string): SizedContent | null {
     const content = this.#contentOf(name)
     return content?.header.compressed ? salvage(content.data, content.limit).text : null
   }
 
   /** A record's content, by its name with or without the suffix of those that cannot be inflated. */
-  #contentOf(name: string): Content | null {
+  #contentOf(name: string): Loaded | null {
     return (this.#find(name) ?? this.#find(`${name}${compressedSuffix}`))?.content ?? null
   }
 
@@ -474,12 +479,12 @@ export class ErstBackend implements Backend {
   }
 
   /** A dump's or machine check's content: pieces of a ring are no records of their own. */
-  #load(slots: Slots, slot: number, id: bigint): Content | null {
+  #load(slots: Slots, slot: number, id: bigint): Loaded | null {
     const content = this.#loadAny(slots, slot, id)
     return content && !isRingType(content.header.type) ? content : null
   }
 
-  #loadAny({ recordSize }: Slots, slot: number, id: bigint): Content | null {
+  #loadAny({ recordSize }: Slots, slot: number, id: bigint): Loaded | null {
     const start = slot * recordSize
     const room = Math.min(recordSize, this.region.length - start)
     if (room <= cperHeaderSize) return null
@@ -494,7 +499,7 @@ export class ErstBackend implements Backend {
     return { header, data: bytes.subarray(cperHeaderSize), limit, version }
   }
 
-  #describe(content: Content, id: bigint): Record {
+  #describe(content: Loaded, id: bigint): Record {
     const { type, time } = content.header
     const text = textOf(content)
     const compressed = text === null
@@ -512,7 +517,7 @@ export class ErstBackend implements Backend {
 }
 
 /** What is in a dump's record. Adds to what was found. */
-const lookIntoDump = (content: Content, findings: string[]): Dump => {
+const lookIntoDump = (content: Loaded, findings: string[]): Dump => {
   const { time, compressed } = content.header
   if (!compressed) return { time, compressed, text: content.data.length, broken: null }
   const stream = lookIntoStream(content.data, content.limit, textOf(content))
@@ -521,8 +526,8 @@ const lookIntoDump = (content: Content, findings: string[]): Dump => {
 }
 
 /** A record's text; null where it cannot be inflated. */
-const textOf = ({ header, data, limit }: Content): Buffer | null =>
-  header.compressed ? inflate(data, limit) : data
+const textOf = ({ header, data, limit }: Loaded): SizedContent | null =>
+  header.compressed ? inflate(data, limit) : contentOf(data)
 
 /** The id in a file name; null where no record can be called so. */
 const idOf = (name: string): bigint | null => {

@@ -5,6 +5,7 @@
  * (decompress_record). Where this is better than Linux on purpose, test/fixtures/README.md says so.
  */
 import type { Backend, EccState, NewRecord, Record } from '../../pstore/backend.js'
+import { contentOf, withTail, type Content, type SizedContent } from '../../pstore/content.js'
 import type { Ring } from '../../pstore/ring.js'
 import { now, type Timespec } from '../../pstore/time.js'
 import { nextInTurn } from '../../pstore/turn.js'
@@ -23,7 +24,8 @@ export interface FtraceText {
   /** Bytes of one binary record. */
   recordSize: number
   merge(zones: Buffer[], endian: Endian): Buffer
-  render(records: Buffer, endian: Endian): Buffer
+  /** @param tail what comes after the last line */
+  render(records: Buffer, endian: Endian, tail: Buffer): Content
 }
 
 /** What one file can show: a zone, or the ftrace zones of all CPUs. */
@@ -32,14 +34,17 @@ interface Slot {
   label: string
   id: bigint
   zones: Zone[]
-  /** What was found when the zones last had that fingerprint; null: no record. */
-  seen: { fingerprint: string; record: Record | null } | null
+  /**
+   * What was found when the zones last had that fingerprint; null: no record. Who looks at a record
+   * often reads it next, so what was made for the look is there as long as memory allows.
+   */
+  seen: { fingerprint: string; record: Record | null; content: WeakRef<Content> | null } | null
 }
 
 /** A record's facts and its bytes. */
 interface Shown {
   size: number
-  bytes: Buffer
+  content: Content
   time: Timespec | null
   compressed: boolean
   ecc: EccState | null
@@ -125,10 +130,22 @@ export class RamoopsBackend implements Backend {
   }
 
   read(record: Record): Buffer {
+    return this.open(record).all()
+  }
+
+  open(record: Record): Content {
     const slot = this.#slot(record.name)
-    const shown = slot && this.#lock.shared(() => this.#show(slot))
-    if (!shown) throw new StoreError(`${record.name}: no such record`, 'ENOENT')
-    return shown.bytes
+    const content = slot && this.#lock.shared(() => this.#contentOf(slot))
+    if (!content) throw new StoreError(`${record.name}: no such record`, 'ENOENT')
+    return content
+  }
+
+  #contentOf(slot: Slot): Content | undefined {
+    const { seen } = slot
+    const known = seen?.content?.deref()
+    return known && seen?.fingerprint === this.#fingerprint(slot)
+      ? known
+      : this.#show(slot)?.content
   }
 
   get facts(): { [name: string]: string | number } {
@@ -179,10 +196,17 @@ export class RamoopsBackend implements Backend {
             ? 'empty'
             : 'unsigned',
       findings,
-      record: size > 0 ? (this.#look(slot)?.name ?? null) : null,
+      record: this.#recordOf(slot, size, dump),
       parity: ecc && blocks && { ...ecc, blocks },
       dump: dump === 'none' ? null : dump,
     }
+  }
+
+  /** The file that shows a place. A dump has been looked into already. */
+  #recordOf(slot: Slot, size: number, dump: Dump | 'none' | null): string | null {
+    if (size === 0 || dump === 'none' || dump?.text === 0 || dump?.broken?.of === 0) return null
+    if (!dump) return this.#look(slot)?.name ?? null
+    return fileName(slot.label, this.name, slot.id, dump.broken !== null)
   }
 
   /** What is in a dump's zone; `none` where that is no dump. Adds to what was found. */
@@ -214,7 +238,7 @@ export class RamoopsBackend implements Backend {
     return Buffer.concat(contents)
   }
 
-  salvage(name: string): Buffer | null {
+  salvage(name: string): SizedContent | null {
     const slot = this.#slot(name)
     if (slot?.type !== 'dmesg') return null
     const { content } = slot.zones[0].read()
@@ -331,14 +355,23 @@ export class RamoopsBackend implements Backend {
     return this.#byStem.get(name) ?? this.#byStem.get(name.replace(/\.enc\.z$/, ''))
   }
 
+  /** A ring's size is in its header; a dump's, and an ECC notice's, take the bytes. */
+  #isDeep({ type }: Slot): boolean {
+    return type === 'dmesg' || this.layout.ecc > 0
+  }
+
+  #fingerprint(slot: Slot): string {
+    const deep = this.#isDeep(slot)
+    return slot.zones.map(zone => zone.fingerprint(deep)).join()
+  }
+
   /** What a slot shows now. Bytes are only looked at anew where the zones have changed. */
   #look(slot: Slot): Record | null {
-    // A ring's size is in its header; a dump's, and an ECC notice's, take the bytes.
-    const deep = slot.type === 'dmesg' || this.layout.ecc > 0
     // Before the bytes: should they change meanwhile, the next look finds another fingerprint.
-    const fingerprint = slot.zones.map(zone => zone.fingerprint(deep)).join()
+    const fingerprint = this.#fingerprint(slot)
     if (slot.seen?.fingerprint === fingerprint) return slot.seen.record
-    const shown = deep ? this.#show(slot) : this.#measure(slot)
+    const whole = this.#isDeep(slot) ? this.#show(slot) : null
+    const shown = this.#isDeep(slot) ? whole : this.#measure(slot)
     const record: Record | null = shown && {
       type: slot.type,
       id: slot.id,
@@ -349,12 +382,12 @@ export class RamoopsBackend implements Backend {
       ecc: shown.ecc,
       version: fingerprint,
     }
-    slot.seen = { fingerprint, record }
+    slot.seen = { fingerprint, record, content: whole && new WeakRef(whole.content) }
     return record
   }
 
   /** A ring's size by its headers alone; null where it is empty. */
-  #measure(slot: Slot): Omit<Shown, 'bytes'> | null {
+  #measure(slot: Slot): Omit<Shown, 'content'> | null {
     const merged = slot.type === 'ftrace' && this.layout.ftracePerCpu
     let size = 0
     for (const zone of slot.zones) {
@@ -371,20 +404,26 @@ export class RamoopsBackend implements Backend {
     if (slot.type === 'dmesg') return this.#showDump(filled[0])
     const ecc = sum(filled)
     if (slot.type === 'ftrace') return this.#showFtrace(filled, ecc)
-    const bytes = withNotice(filled[0].content, ecc)
-    return { size: bytes.length, bytes, time: null, compressed: false, ecc }
+    const content = withTail(contentOf(filled[0].content), notice(ecc))
+    return { size: content.length, content, time: null, compressed: false, ecc }
   }
 
-  #showDump({ content, ecc }: ZoneContent): Shown | null {
-    const header = parseDmesgHeader(content)
+  #showDump({ content: bytes, ecc }: ZoneContent): Shown | null {
+    const header = parseDmesgHeader(bytes)
     if (!header) return null
-    const body = content.subarray(header.length)
+    const body = bytes.subarray(header.length)
     // Linux ends its enumeration here, and loses all that follows; an empty record is just no file.
     if (body.length === 0) return null
-    const text = header.compressed ? inflate(body, this.#inflateLimit) : body
-    const bytes = withNotice(text ?? body, ecc)
+    const text = header.compressed ? inflate(body, this.#inflateLimit) : contentOf(body)
+    const content = withTail(text ?? contentOf(body), notice(ecc))
     const time = header.time.sec === 0n ? null : header.time
-    return { size: bytes.length, bytes, time, compressed: text === null, ecc }
+    return {
+      size: content.length,
+      content,
+      time,
+      compressed: text === null,
+      ecc,
+    }
   }
 
   #showFtrace(zones: ZoneContent[], ecc: EccState | null): Shown | null {
@@ -395,7 +434,7 @@ export class RamoopsBackend implements Backend {
     // Linux counts the notice as records and prints them shifted; its st_size is kept.
     return {
       size: records.length + notice(ecc).length,
-      bytes: withNotice(this.ftrace.render(records, endian), ecc),
+      content: this.ftrace.render(records, endian, notice(ecc)),
       time: null,
       compressed: false,
       ecc,
@@ -412,6 +451,3 @@ const sum = (zones: ZoneContent[]): EccState | null => {
   }
   return total
 }
-
-const withNotice = (text: Buffer, ecc: EccState | null): Buffer =>
-  ecc ? Buffer.concat([text, notice(ecc)]) : text

@@ -7,6 +7,7 @@
  */
 import fs from 'node:fs'
 import type { Backend, NewRecord, Record } from '../../pstore/backend.js'
+import { contentOf, type Content, type SizedContent } from '../../pstore/content.js'
 import { inflate, salvage } from '../../pstore/deflate.js'
 import { parseTitle } from '../../pstore/dump.js'
 import { StoreError } from '../../pstore/errors.js'
@@ -34,7 +35,8 @@ export interface FtraceText {
   /** Bytes of one binary record. */
   recordSize: number
   merge(zones: Buffer[], endian: Endian): Buffer
-  render(records: Buffer, endian: Endian): Buffer
+  /** @param tail what comes after the last line */
+  render(records: Buffer, endian: Endian, tail: Buffer): Content
 }
 
 /** What one file can show: a zone, or the ftrace zones of all CPUs. */
@@ -42,14 +44,17 @@ interface Slot {
   type: RecordType
   id: bigint
   zones: Zone[]
-  /** What was found when the zones last had that fingerprint; null: no record. */
-  seen: { fingerprint: string; record: Record | null } | null
+  /**
+   * What was found when the zones last had that fingerprint; null: no record. Who looks at a record
+   * often reads it next, so what was made for the look is there as long as memory allows.
+   */
+  seen: { fingerprint: string; record: Record | null; content: WeakRef<Content> | null } | null
 }
 
 /** A record's facts and its bytes. */
 interface Shown {
   size: number
-  bytes: Buffer
+  content: Content
   time: Timespec | null
   compressed: boolean
 }
@@ -127,10 +132,20 @@ export class ZoneBackend implements Backend {
   }
 
   read(record: Record): Buffer {
+    return this.open(record).all()
+  }
+
+  open(record: Record): Content {
     const slot = this.#slot(record.name)
-    const shown = slot && this.#lock.shared(() => this.#show(slot))
-    if (!shown) throw notThere(record.name)
-    return shown.bytes
+    const content = slot && this.#lock.shared(() => this.#contentOf(slot))
+    if (!content) throw notThere(record.name)
+    return content
+  }
+
+  #contentOf(slot: Slot): Content | undefined {
+    const { seen } = slot
+    const known = seen?.content?.deref()
+    return known && seen?.fingerprint === fingerprintOf(slot) ? known : this.#show(slot)?.content
   }
 
   get facts(): { [name: string]: string | number } {
@@ -166,11 +181,18 @@ export class ZoneBackend implements Backend {
               ? 'empty'
               : 'unsigned',
         findings,
-        record: datalen > 0 ? (this.#look(slot)?.name ?? null) : null,
+        record: this.#recordOf(slot, datalen, dump),
         parity: null,
         dump: dump === 'none' ? null : dump,
       }
     }
+  }
+
+  /** The file that shows a place. A dump has been looked into already. */
+  #recordOf(slot: Slot, size: number, dump: Dump | 'none' | null): string | null {
+    if (size === 0 || dump === 'none' || dump?.broken?.of === 0) return null
+    if (!dump) return this.#look(slot)?.name ?? null
+    return fileName(slot.type, this.name, slot.id, dump.broken !== null)
   }
 
   /** What is in a dump's zone; `none` where that is no dump. Adds to what was found. */
@@ -199,7 +221,7 @@ export class ZoneBackend implements Backend {
     )
   }
 
-  salvage(name: string): Buffer | null {
+  salvage(name: string): SizedContent | null {
     const slot = this.#slot(name)
     if (slot?.type !== 'dmesg') return null
     const content = slot.zones[0].read()
@@ -299,8 +321,9 @@ export class ZoneBackend implements Backend {
 
   /** Why there is a dump, as the first line of its text says; 0 where that says nothing. */
   #reasonOf(bytes: Uint8Array, compressed: boolean): number {
-    const text = compressed ? inflate(bytes, expansion * this.#dumpRoom) : Buffer.from(bytes)
-    const title = text && parseTitle(text)
+    const whole = Buffer.from(bytes)
+    const text = compressed ? inflate(whole, expansion * this.#dumpRoom) : contentOf(whole)
+    const title = text && parseTitle(text.slice(0, Infinity))
     return title ? reasonNumber(title.reason) : 0
   }
 
@@ -353,9 +376,10 @@ export class ZoneBackend implements Backend {
   /** What a slot shows now. Bytes are only looked at anew where the zones have changed. */
   #look(slot: Slot): Record | null {
     // Before the bytes: should they change meanwhile, the next look finds another fingerprint.
-    const fingerprint = slot.zones.map(zone => zone.fingerprint()).join()
+    const fingerprint = fingerprintOf(slot)
     if (slot.seen?.fingerprint === fingerprint) return slot.seen.record
-    const shown = slot.type === 'dmesg' ? this.#show(slot) : this.#measure(slot)
+    const whole = slot.type === 'dmesg' ? this.#show(slot) : null
+    const shown = slot.type === 'dmesg' ? whole : this.#measure(slot)
     const record: Record | null = shown && {
       type: slot.type,
       id: slot.id,
@@ -366,12 +390,12 @@ export class ZoneBackend implements Backend {
       ecc: null,
       version: fingerprint,
     }
-    slot.seen = { fingerprint, record }
+    slot.seen = { fingerprint, record, content: whole && new WeakRef(whole.content) }
     return record
   }
 
   /** A ring's size by its headers alone; null where it is empty. */
-  #measure({ type, zones }: Slot): Omit<Shown, 'bytes'> | null {
+  #measure({ type, zones }: Slot): Omit<Shown, 'content'> | null {
     let size = 0
     for (const zone of zones) {
       const { datalen } = zone.status()
@@ -386,7 +410,8 @@ export class ZoneBackend implements Backend {
     if (contents.length === 0) return null
     if (type === 'dmesg') return this.#showDump(contents[0])
     if (type === 'ftrace') return this.#showFtrace(contents)
-    return { size: contents[0].length, bytes: contents[0], time: null, compressed: false }
+    const [bytes] = contents
+    return { size: bytes.length, content: contentOf(bytes), time: null, compressed: false }
   }
 
   #showDump(content: Buffer): Shown | null {
@@ -395,27 +420,29 @@ export class ZoneBackend implements Backend {
     if (!header) return null
     const body = content.subarray(kmsgHeaderSize)
     const time = header.time.sec === 0n ? null : header.time
-    const shown = (bytes: Buffer, compressed: boolean): Shown => ({
-      size: bytes.length,
-      bytes,
+    const shown = (content: SizedContent, compressed: boolean): Shown => ({
+      size: content.length,
+      content,
       time,
       compressed,
     })
     if (!header.compressed)
-      return shown(Buffer.concat([Buffer.from(totalLine(header)), body]), false)
+      return shown(contentOf(Buffer.concat([Buffer.from(totalLine(header)), body])), false)
     // Linux ends its enumeration here, and loses all that follows; an empty record is just no file.
     if (body.length === 0) return null
     const text = inflate(body, expansion * this.#dumpRoom)
-    return shown(text ?? body, text === null)
+    return shown(text ?? contentOf(body), text === null)
   }
 
   #showFtrace(contents: Buffer[]): Shown | null {
     const { endian } = this.layout
     const records = this.ftrace.merge(contents, endian)
     if (records.length === 0) return null
-    const bytes = this.ftrace.render(records, endian)
-    return { size: records.length, bytes, time: null, compressed: false }
+    const content = this.ftrace.render(records, endian, Buffer.alloc(0))
+    return { size: records.length, content, time: null, compressed: false }
   }
 }
+
+const fingerprintOf = ({ zones }: Slot): string => zones.map(zone => zone.fingerprint()).join()
 
 const notThere = (name: string): StoreError => new StoreError(`${name}: no such record`, 'ENOENT')

@@ -17,7 +17,7 @@ const symbols = loadSymbols(path.join(fixtureFolder, 'kallsyms.gz'))
 export const ftrace: FtraceText = {
   recordSize,
   merge: mergeFtrace,
-  render: (records, endian) => renderFtrace(records, endian, symbols),
+  render: (records, endian, tail) => renderFtrace(records, endian, symbols, tail),
 }
 
 /** A fixture's layout, whose sizes are KiB. */

@@ -1,0 +1,55 @@
+/**
+ * A record's bytes of one moment. Where they are a text much longer than what it is made of, the text is
+ * made as it is read: no content makes memory grow by a multiple of the region.
+ */
+export interface Content {
+  /**
+   * The bytes from `offset` on: at most `length`, at least one where there is one, so that a caller who
+   * wants more goes on from there.
+   */
+  slice(offset: number, length: number): Buffer
+  /** All of them. */
+  all(): Buffer
+}
+
+/** A content of which it is known how long it is. */
+export interface SizedContent extends Content {
+  readonly length: number
+}
+
+/** Bytes that are there already. */
+export const contentOf = (bytes: Buffer): SizedContent => ({
+  length: bytes.length,
+  slice: (offset, length) => bytes.subarray(offset, offset + length),
+  all: () => bytes,
+})
+
+/** A content in pieces, the first byte first. */
+export function* piecesOf(content: Content): Generator<Buffer, void, void> {
+  let piece: Buffer
+  for (let offset = 0; (piece = content.slice(offset, Infinity)).length > 0; offset += piece.length)
+    yield piece
+}
+
+/** All of a content in one buffer, made of its pieces. */
+export const joined = (content: SizedContent): Buffer => {
+  const all = Buffer.allocUnsafe(content.length)
+  let filled = 0
+  for (const piece of piecesOf(content)) filled += piece.copy(all, filled)
+  return all
+}
+
+/** A content, and what comes after it. */
+export const withTail = (content: SizedContent, tail: Buffer): SizedContent => {
+  if (tail.length === 0) return content
+  const both: SizedContent = {
+    length: content.length + tail.length,
+    slice: (offset, length) => {
+      if (offset < content.length) return content.slice(offset, length)
+      const at = offset - content.length
+      return tail.subarray(at, at + length)
+    },
+    all: () => joined(both),
+  }
+  return both
+}
