@@ -10,6 +10,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
 import type { Backend, NewRecord, Pace, Record } from '../pstore/backend.js'
+import { contentOf, type Content, type SizedContent } from '../pstore/content.js'
 import { StoreError } from '../pstore/errors.js'
 import type { Place } from '../pstore/place.js'
 import type { Ring } from '../pstore/ring.js'
@@ -265,10 +266,14 @@ class LastLife implements Backend {
   }
 
   read(record: Record): Buffer {
-    if (!isRingType(record.type)) return this.backend.read(record)
+    return this.open(record).all()
+  }
+
+  open(record: Record): Content {
+    if (!isRingType(record.type)) return this.backend.open(record)
     const shown = this.#ring(record.name)?.shown
     if (!shown) throw notThere(record.name)
-    return Buffer.from(shown)
+    return contentOf(Buffer.from(shown))
   }
 
   places(): Generator<Place, void, void> {
@@ -281,7 +286,7 @@ class LastLife implements Backend {
     return raw ? Buffer.from(raw) : this.backend.raw(name)
   }
 
-  salvage(name: string): Buffer | null {
+  salvage(name: string): SizedContent | null {
     return this.backend.salvage(name)
   }
 
