@@ -91,9 +91,26 @@ declare module 'fuse-native' {
     debug: boolean
   }
 
+  /** The native part, which is loaded by node-gyp-build. */
+  export interface Binding {
+    readonly sizeof_fuse_thread_t: number
+    /** Throws where libfuse does not mount. */
+    fuse_native_mount(...args: unknown[]): void
+  }
+
   export default class Fuse {
     constructor(mountpoint: string, operations: Operations, options: Options)
     mount(cb: (error?: Error | null) => void): void
     unmount(cb: (error?: Error | null) => void): void
+
+    /** Its own parts, for who mounts in its place. */
+    protected readonly mnt: string
+    protected _thread: Buffer
+    protected _openCallback: (error?: Error | null) => void
+    protected readonly _malloc: unknown
+    protected readonly _handlers: unknown
+    protected _open(cb: (error?: Error | null) => void): void
+    protected _fuseOptions(): string
+    protected _getImplementedArray(): unknown
   }
 }

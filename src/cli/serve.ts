@@ -31,7 +31,7 @@ export const serve = async (options: ServeOptions): Promise<never> => {
   const mountpoint = path.resolve(options.mountpoint)
   checkFuse()
   // First: attach=boot changes a source.
-  checkMountpoint(mountpoint, passed.includes('nonempty'))
+  const cover = checkMountpoint(mountpoint, passed.includes('nonempty'))
   const backends = attachAll(options)
   const nothingWritable = backends.every(backend => backend.readOnly)
 
@@ -39,6 +39,7 @@ export const serve = async (options: ServeOptions): Promise<never> => {
   const mounted = await mountTree(new Tree(backends, { subdirs, ...owner }), mountpoint, {
     source: options.label,
     options: [...passed, ...(nothingWritable ? ['ro'] : [])],
+    cover,
     debug,
     report: tell,
   })
@@ -103,21 +104,34 @@ const isExecutable = (file: string): boolean => {
   }
 }
 
-/** The folders that are mounts, from the kernel's own list. */
-const mountpoints = (): string[] =>
-  fs
-    .readFileSync('/proc/self/mountinfo', 'utf8')
-    .split('\n')
-    .map(line => line.split(' ')[4] ?? '')
-    .map(field =>
-      field.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8))),
-    )
+/** What is mounted where: folders and file system types, from the kernel's own list. */
+const mounts = (): Map<string, string> =>
+  new Map(
+    fs
+      .readFileSync('/proc/self/mountinfo', 'utf8')
+      .split('\n')
+      .filter(line => line.includes(' - '))
+      .map(line => {
+        const folder = line
+          .split(' ')[4]
+          .replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)))
+        // Of several in one place the last is the one that is seen.
+        return [folder, line.split(' - ')[1].split(' ')[0]]
+      }),
+  )
 
-const checkMountpoint = (mountpoint: string, nonempty: boolean): void => {
+/**
+ * Can the mount be put there?
+ *
+ * @returns true where it covers the kernel's own pstore, which systemd mounts at every boot
+ */
+const checkMountpoint = (mountpoint: string, nonempty: boolean): boolean => {
   let names: string[]
+  let covered: string | undefined
   try {
     // A path with a link in it is listed under its real name.
-    if (mountpoints().includes(fs.realpathSync(mountpoint)))
+    covered = mounts().get(fs.realpathSync(mountpoint))
+    if (covered !== undefined && covered !== 'pstore')
       throw new StoreError(
         `${mountpoint}: busy: something is mounted there already (umount it first)`,
       )
@@ -137,4 +151,5 @@ const checkMountpoint = (mountpoint: string, nonempty: boolean): void => {
     throw new StoreError(
       `${mountpoint}: not empty: what is in it would be hidden (-o nonempty does it)`,
     )
+  return covered !== undefined
 }

@@ -10,12 +10,15 @@ import Fuse, { type Operations, type Reply, type ReplyWith, type Stats } from 'f
 import type { Attributes, OpenFile, Tree } from '../tree/tree.js'
 import { StoreError } from '../pstore/errors.js'
 import { fromMs, type Timespec } from '../pstore/time.js'
+import { CoveringSession } from './session.js'
 
 export interface MountOptions {
   /** What /proc/mounts shows as the source. */
   source: string
   /** Mount options for the kernel and libfuse, as mount(8) spells them (`ro`, `allow_other`, …). */
   options?: string[]
+  /** Mount also where something is mounted already, which is hidden then. */
+  cover?: boolean
   /** Print what libfuse does on stderr. */
   debug?: boolean
   /** Told of what went wrong in the source while the mount was in use. */
@@ -249,7 +252,7 @@ const linkOf = (fd: string): string | null => {
 export const mount = async (
   tree: Tree,
   mountpoint: string,
-  { source, options = [], debug = false, report = () => {} }: MountOptions,
+  { source, options = [], cover = false, debug = false, report = () => {} }: MountOptions,
 ): Promise<Mount> => {
   const list = [
     'pstorefs',
@@ -263,7 +266,7 @@ export const mount = async (
   if (Buffer.byteLength(list.join()) > longestOptions)
     throw new StoreError(`${mountpoint}: so many options are too long for a mount`)
   const operations = new TreeOperations(tree, report)
-  const session = new Fuse(mountpoint, operations, {
+  const session = new (cover ? CoveringSession : Fuse)(mountpoint, operations, {
     // Every answer is given at once, so none needs a timer.
     timeout: false,
     subtype: list.join(),
