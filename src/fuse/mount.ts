@@ -8,6 +8,7 @@ import os from 'node:os'
 import path from 'node:path'
 import Fuse, { type Operations, type Reply, type ReplyWith, type Stats } from 'fuse-native'
 import type { Attributes, OpenFile, Tree } from '../tree/tree.js'
+import { piecesOf, type Content, type SizedContent } from '../pstore/content.js'
 import { StoreError } from '../pstore/errors.js'
 import { fromMs, type Timespec } from '../pstore/time.js'
 import { CoveringSession } from './session.js'
@@ -79,11 +80,40 @@ const refuse =
   (...args: [...unknown[], Reply]): void =>
     (args.at(-1) as Reply)(errno(name))
 
+/**
+ * An open file whose text is longer than what Linux says of it. While it is open fstat(2) says how long
+ * the text is: the kernel's FUSE serves sendfile(2), with which systemd-pstore copies, from its page cache
+ * and up to that size, and after that the file is unlinked.
+ */
+interface LongerText {
+  fd: number
+  /** Linux's st_size. */
+  size: number
+  length(): number
+}
+
+/** How long a content is; null where that takes making it. */
+const lengthOf = (content: Content): number | null =>
+  'length' in content ? (content as SizedContent).length : null
+
+const measure = (content: Content): number => {
+  let length = 0
+  for (const piece of piecesOf(content)) length += piece.length
+  return length
+}
+
+const once = <T>(work: () => T): (() => T) => {
+  let done: { result: T } | null = null
+  return () => (done ??= { result: work() }).result
+}
+
 /** The tree's answers to what the kernel asks. */
 class TreeOperations implements Operations {
   readonly #open = new Map<number, { path: string; file: OpenFile }>()
   /** Open files that were unlinked, by the names that libfuse has for them. */
   readonly #hidden = new Map<string, OpenFile>()
+  /** The last opened of each path whose text is longer than its st_size, or may be. */
+  readonly #longer = new Map<string, LongerText>()
   #lastFd = 0
   constructor(
     readonly tree: Tree,
@@ -109,7 +139,13 @@ class TreeOperations implements Operations {
 
   getattr = (path: string, cb: ReplyWith<Stats>): void => {
     const file = this.#hidden.get(path)
-    this.#answer(cb, () => toStats(file ? file.attributes() : this.tree.getattr(path)))
+    this.#answer(cb, () => {
+      const attributes = file ? file.attributes() : this.tree.getattr(path)
+      const longer = this.#longer.get(path)
+      // What truncate(2) set stays.
+      const size = longer?.size === attributes.size ? longer.length() : attributes.size
+      return toStats({ ...attributes, size })
+    })
   }
 
   readdir = (path: string, cb: ReplyWith<string[]>): void =>
@@ -122,7 +158,12 @@ class TreeOperations implements Operations {
     while (this.#open.has(fd))
     this.#lastFd = fd
     this.#answer(cb, () => {
-      this.#open.set(fd, { path, file: this.tree.open(path) })
+      const file = this.tree.open(path)
+      this.#open.set(fd, { path, file })
+      const { size } = file.attributes()
+      const length = lengthOf(file.content)
+      if (length === null || length > size)
+        this.#longer.set(path, { fd, size, length: once(() => length ?? measure(file.content)) })
       return fd
     })
   }
@@ -149,8 +190,9 @@ class TreeOperations implements Operations {
     cb(done)
   }
 
-  release = (_path: string, fd: number, cb: Reply): void => {
+  release = (path: string, fd: number, cb: Reply): void => {
     this.#open.delete(fd)
+    if (this.#longer.get(path)?.fd === fd) this.#longer.delete(path)
     cb(0)
   }
 
