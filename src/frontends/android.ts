@@ -26,6 +26,8 @@ const mostPayload = 4068
 /** The reader takes a text's priority for a part of the header, and wants more than that. */
 const leastLength = headerSize + 2
 const mostLength = headerSize + 1 + mostPayload
+/** What fits into android_log_formatLogLine's buffer: a long tag before each of many lines would be much. */
+const mostPrefix = 127
 const nsecPerSec = 1_000_000_000
 
 /** log_id_t's names (android_log_id_to_name). */
@@ -167,11 +169,17 @@ const formatEntry = (entry: Buffer): string => {
   const { tag, message } = isBinary ? parseEvent(payload) : parseText(payload)
   const pad = (n: number): string => String(n).padStart(5)
   const time = formatTime(entry.readUInt32LE(10), entry.readUInt32LE(14))
-  const prefix = `${time} ${pad(pid)} ${pad(tid)} ${letters[priority]} ${tag.padEnd(8)}: `
+  const prefix = `${time} ${pad(pid)} ${pad(tid)} ${letters[priority]} ${tag.padEnd(8)}: `.slice(
+    0,
+    mostPrefix,
+  )
   // A line feed at the end makes no line of its own.
   const lines = message.replace(/\n$/, '').split('\n')
   return lines.map(line => `${prefix}${line}\n`).join('')
 }
+
+/** Characters of text that are made into bytes at once: no string is as long as a text may be. */
+const chunkLength = 1 << 16
 
 /** Makes lines of a pmsg ring's bytes as they come. Its memory is that of a record or two. */
 export class AndroidLog {
@@ -192,9 +200,14 @@ export class AndroidLog {
    */
   decode(bytes: Buffer): Buffer {
     const all = this.#rest.length ? Buffer.concat([this.#rest, bytes]) : bytes
+    const chunks: Buffer[] = []
     let text = ''
     let at = 0
     for (;;) {
+      if (text.length >= chunkLength) {
+        chunks.push(Buffer.from(text, 'latin1'))
+        text = ''
+      }
       const next = this.#next(all, at)
       if (next === null) break
       if (next > at) this.#skip(next - at)
@@ -207,7 +220,8 @@ export class AndroidLog {
     const keep = this.#unfinished(all, at)
     if (keep > at) this.#skip(keep - at)
     this.#rest = Buffer.from(all.subarray(keep))
-    return Buffer.from(text, 'latin1')
+    chunks.push(Buffer.from(text, 'latin1'))
+    return Buffer.concat(chunks)
   }
 
   /** Bytes are missing before those that come next. */

@@ -3,6 +3,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import t, { type Test } from 'tap'
 import { describedBy } from '#src/backends/ramoops/probe/described.js'
+import { makeBlob, u32 } from '../backends/ramoops/blob.js'
 import { loadFixture } from '../fixtures.js'
 import { file, folder, isMounted, mount, pstorefs, run, succeed } from '../program.js'
 
@@ -192,6 +193,31 @@ t.test('device trees', async t => {
     }
   }
   t.pass('broken ones do no harm')
+})
+
+t.test('hostile device trees', async t => {
+  const path = `${folder(t)}/board.dtb`
+  const ramoops = {
+    compatible: Buffer.from('ramoops\0'),
+    reg: u32(0, 0, 2 ** 28),
+    'record-size': u32(4096),
+  }
+  const nodes = Object.fromEntries(
+    Array.from({ length: 300 }, (_, i) => [`node\x1b[2J${i}`, ramoops]),
+  )
+  fs.writeFileSync(path, makeBlob(nodes))
+  const regions = describedBy(path)!
+  t.equal(regions.length, 64, 'no more than that are believed')
+  t.equal(regions[0].evidence[0], "the device tree's node node??2J0")
+
+  // Names of properties that are all the same millions of bytes.
+  const count = 500_000
+  const blob = Buffer.alloc(40 + 12 * count + 2 ** 23, 'x')
+  u32(0xd00dfeed, blob.length, 40, 40 + 12 * count).copy(blob)
+  u32(1, 0).copy(blob, 40)
+  for (let i = 0; i < count - 1; i++) u32(3, 0, 0).copy(blob, 48 + 12 * i)
+  fs.writeFileSync(path, blob)
+  t.same(describedBy(path), [])
 })
 
 t.test('boot parameters', async t => {

@@ -80,6 +80,16 @@ t.test('records', t => {
   t.end()
 })
 
+t.test('a long tag before many lines', t => {
+  // logcat keeps 127 bytes of what stands before a line: else 4 KiB would make 4 MB of text.
+  const decoded = decode(text(4, 'T'.repeat(2000), '\n'.repeat(2000)))
+  const [, first, ...rest] = decoded.split('\n')
+  t.equal(first, `${prefix} I ${'T'.repeat(94)}`)
+  t.equal(rest.length, 2000)
+  t.ok(rest.slice(0, -1).every(line => line === first))
+  t.end()
+})
+
 t.test('each buffer begins once', t => {
   const entries = [0, 3, 0, 3, 1].map((id, i) => text(4, 'T', String(i), { id }))
   t.same(

@@ -162,6 +162,9 @@ export class ErstBackend implements Backend {
 
   #place(map: SlotMap, slot: number): Place {
     const { recordSize } = map.slots
+    const offset = slot * recordSize
+    // The source's end may cut the last one short.
+    const length = Math.min(recordSize, this.region.length - offset)
     const id = map.id(slot)
     const content = map.isFree(slot) ? null : this.#loadAny(map.slots, slot, id)
     const type = content?.header.type ?? 'dmesg'
@@ -169,7 +172,7 @@ export class ErstBackend implements Backend {
     const isFree = map.isFree(slot)
     // Others keep records there too.
     const isForeign =
-      !isFree && !content && isCper(this.region.load(slot * recordSize, cperHeaderSize))
+      !isFree && !content && isCper(this.region.load(offset, Math.min(cperHeaderSize, length)))
     if (isForeign) findings.push("a record, but none of Linux's pstore")
     else if (!isFree && !content) findings.push('no record, though the map says so')
     const dump = content && type === 'dmesg' ? lookIntoDump(content, findings) : null
@@ -178,9 +181,9 @@ export class ErstBackend implements Backend {
       type,
       name,
       index: slot,
-      offset: slot * recordSize,
-      length: recordSize,
-      room: recordSize - cperHeaderSize,
+      offset,
+      length,
+      room: Math.max(0, length - cperHeaderSize),
       used: content?.data.length ?? 0,
       start: 0,
       state: isFree

@@ -83,6 +83,8 @@ export class Zone {
   #epoch = 0
   #start = 0
   #size = 0
+  /** The block that was written to last under that hold: its bytes fit its parity. −1: none. */
+  #mended = -1
   /** start and size, to be stored at once: a kill never leaves half a header. */
   readonly #numbers = new Uint8Array(8)
   readonly #words = new Uint32Array(this.#numbers.buffer)
@@ -333,13 +335,17 @@ export class Zone {
   /** Learn where the ring stands. A zone that Linux would take for new is signed, as Linux does. */
   #begin(epoch: number): void {
     this.region.checkSize()
-    const { header } = this.#correctedHeader()
+    const { header, errors } = this.#correctedHeader()
     const { state, start, size } = this.#parse(header)
+    this.#mended = -1
     if (state === 'unsigned' || state === 'invalid') {
       // The numbers first: garbage must not become valid by being signed.
       this.#start = this.#size = 0
       this.#putHeader()
       this.#sign()
+    } else if (errors > 0) {
+      // The header is about to get a new parity, which would make an error in its signature good.
+      this.region.store(this.place.offset, header)
     }
     this.#start = start === this.dataLength ? 0 : start
     this.#size = size
@@ -358,6 +364,8 @@ export class Zone {
       const blockStart = block * blockSize
       const length = Math.min(blockSize, this.dataLength - blockStart)
       const n = Math.min(to - from, blockStart + length - at)
+      if (n < length && blockStart < this.#size) this.#mend(block, length)
+      this.#mended = block
       this.region.store(data + at, bytes, from, from + n)
       this.region.loadInto(this.#block, data + blockStart, length)
       this.#codec.encode(this.#block, 0, length, this.#parityOut, 0)
@@ -365,6 +373,23 @@ export class Zone {
       from += n
       at += n
     }
+  }
+
+  /**
+   * Correct the bytes of a block that stay when others are written to it: its new parity would make
+   * their errors good.
+   */
+  #mend(block: number, length: number): void {
+    if (block === this.#mended) return
+    const at = this.place.offset + zoneHeaderSize + block * blockSize
+    this.region.loadInto(this.#block, at, length)
+    this.region.loadInto(
+      this.#parityOut,
+      this.place.offset + this.#parity + block * this.ecc,
+      this.ecc,
+    )
+    if (this.#codec!.decode(this.#block, 0, length, this.#parityOut, 0) > 0)
+      this.region.store(at, this.#block, 0, length)
   }
 
   #putHeader(): void {

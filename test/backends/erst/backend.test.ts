@@ -4,6 +4,7 @@ import zlib from 'node:zlib'
 import t, { type Test } from 'tap'
 import { ErstBackend } from '#src/backends/erst/backend.js'
 import { formatErst } from '#src/backends/erst/format.js'
+import { formatHeader } from '#src/backends/erst/store.js'
 import type { NewRecord, Record } from '#src/pstore/backend.js'
 import { StoreError, type Errno } from '#src/pstore/errors.js'
 import { recordTypes } from '#src/pstore/types.js'
@@ -484,6 +485,21 @@ t.test('a store that becomes shorter gives EIO, and is not written', async t => 
   throws(t, 'EIO', () => backend.write(dump('x')))
   throws(t, 'EIO', () => backend.erase(record!))
   t.equal(fs.statSync(path).size, 4096)
+})
+
+t.test('a last slot that the end of the file cuts short', async t => {
+  for (const [left, isForeign] of [
+    [100, true],
+    [3, false],
+  ] as const) {
+    const bytes = Buffer.alloc(4 * 4096 + left)
+    formatHeader(4096, 8 * 4096).copy(bytes)
+    bytes.writeBigUInt64LE(7n, 24 + 8 * 4)
+    bytes.write('CPER', 4 * 4096)
+    const place = [...attach(t, file(t, bytes)).places()].at(-1)
+    t.match(place, { offset: 4 * 4096, length: left, room: 0, used: 0, record: null })
+    t.equal(place?.state, isForeign ? 'unsigned' : 'damaged')
+  }
 })
 
 /** Change a store as nobody should: bytes anywhere, but more often where numbers are. */

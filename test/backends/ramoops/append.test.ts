@@ -159,3 +159,26 @@ t.test('erasing what is no zone leaves it as it is', async t => {
   zone.erase(++epoch)
   t.same(fs.readFileSync(path), before)
 })
+
+t.test('what is written beside an error does not make it good', async t => {
+  const { region, zone, place } = make(t, { ecc: 1 })
+  const text = 'a ring that has wrapped, so that every block of it is old '.repeat(30)
+  zone.append(Buffer.from(text), ++epoch)
+  const flip = (at: number): void => {
+    const byte = region.load(place.offset + at, 1)
+    byte[0] ^= 0x20
+    region.store(place.offset + at, byte)
+  }
+  // In the signature, in the block that is written next behind what is written, and in the one after.
+  const block = Math.floor(zone.header().start / 128)
+  for (const at of [1, 12 + 128 * block + 127, 12 + 128 * (block + 1) + 100]) flip(at)
+  t.match(zone.read().ecc, { corrected: 3, bad: 0 })
+  zone.append(Buffer.from('new'), ++epoch)
+  const { content, ecc } = zone.read()
+  t.equal(content.toString(), `${text}new`.slice(-zone.dataLength))
+  t.same(ecc, { corrected: 1, bad: 0 }, 'the block that was not written is as it was')
+
+  flip(1)
+  zone.erase(++epoch)
+  t.match(zone.read(), { state: 'empty', ecc: { corrected: 0, bad: 0 } })
+})

@@ -59,7 +59,7 @@ const describe = (
     // The kernel finds a place when it boots: only it knows where.
     if (!parameters.mem_address) open.push('mem_address')
     if (!parameters.mem_size) open.push('mem_size')
-    evidence.push(`memory reserved under the name ${JSON.stringify(memName)}`)
+    evidence.push(`memory reserved under the name ${memName.replaceAll(/[^!-~]/g, '?')}`)
   } else if (!parameters.mem_size) return null
   return { parameters, evidence, open }
 }

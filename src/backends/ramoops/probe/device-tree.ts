@@ -22,6 +22,9 @@ const token = { begin: 1, end: 2, property: 3, nop: 4, last: 9 } as const
 const mostLevels = 64
 const mostNodes = 2 ** 17
 const longestProperty = 4096
+const longestName = 256
+/** Regions that one tree is believed to describe. */
+const mostDescribed = 64
 
 const aligned = (n: number): number => (n + 3) & ~3
 
@@ -33,8 +36,10 @@ const parseBlob = (bytes: Buffer): Node | null => {
   const structs = bytes.readUInt32BE(8)
   const strings = bytes.readUInt32BE(12)
   const textAt = (at: number): string => {
-    const end = bytes.indexOf(0, at)
-    return end < 0 ? '' : bytes.toString('latin1', at, Math.min(end, at + 256))
+    // No further than names are long: each property may name the same millions of bytes.
+    const text = bytes.subarray(at, at + longestName)
+    const end = text.indexOf(0)
+    return end < 0 ? '' : text.toString('latin1', 0, end)
   }
   const top: Node = { name: '', properties: new Map(), children: [] }
   const open = [top]
@@ -126,7 +131,8 @@ const describeNode = (node: Node, parent: Node): Description | null => {
   return {
     parameters,
     evidence: [
-      `the device tree's node ${node.name}`,
+      // What names may be made of; anything else could upset a terminal.
+      `the device tree's node ${node.name.replaceAll(/[^\w,.+@-]/g, '?')}`,
       ...(old ? ['console and pmsg as large as a record, as Linux has it for such nodes'] : []),
     ],
     open: [],
@@ -136,6 +142,7 @@ const describeNode = (node: Node, parent: Node): Description | null => {
 /** Every ramoops node below one. */
 const describeTree = (node: Node, found: Description[] = []): Description[] => {
   for (const child of node.children) {
+    if (found.length === mostDescribed) break
     const compatible = child.properties.get('compatible')?.toString('latin1').split('\0')
     const described = compatible?.includes('ramoops') ? describeNode(child, node) : null
     if (described) found.push(described)

@@ -181,7 +181,7 @@ const parityOf = (view: View, base: number, size: number): number => {
 /** Is there a zone of this size, by its signature, or by what its parity makes of it? */
 const isZone = (view: View, at: number, size: number, ftrace: boolean, ecc: number): boolean => {
   if (ftrace ? view.isFtrace(at) : view.isPlain(at)) return true
-  if (!ecc || at + size > view.end) return false
+  if (!ecc || at + size > view.end || view.work.left <= 0) return false
   const mended = view.mended(at, size, ecc)
   if (mended) return ftrace === mended.version > 0
   return fittingBlocks(view, { offset: at, size, header: view.header(at) }, ecc) >= convincingBlocks

@@ -46,7 +46,10 @@ interface Trial {
 /** Whoever looks at a source: trials are kept as long. */
 interface Viewer {
   readonly region: Region
+  readonly work: { spend(amount: number): boolean }
 }
+/** What reading a zone's blocks for trials costs. */
+const trialCost = 8
 
 const trials = new WeakMap<Viewer, Map<string, Trial>>()
 
@@ -57,6 +60,7 @@ const trialOf = (viewer: Viewer, { offset, size, header }: TriedZone): Trial => 
   const key = `${offset}+${size}`
   let trial = known.get(key)
   if (trial) return trial
+  viewer.work.spend(trialCost)
   // Where the header says nothing sensible, any block may have been written.
   const room = size - zoneHeaderSize
   const used = header && isSound(header) && header.size <= room ? header.size : room

@@ -29,9 +29,12 @@ export class Work {
 }
 /** What searching so many bytes for a signature costs, beside looking at a zone. */
 const bytesPerZone = 2 ** 14
+/** What trying parity on a header costs. */
+const mendingCost = 4
 
 export class View {
   readonly #headers = new Map<number, RawHeader | null>()
+  readonly #mended = new Map<string, RawHeader | null>()
   readonly #contents = new Map<string, Content>()
   /** Where ftrace zones' headers were met. */
   readonly #ftrace = new Set<number>()
@@ -80,8 +83,18 @@ export class View {
 
   /** The header as its parity mends it, where that makes one of it. */
   mended(at: number, size: number, ecc: number): RawHeader | null {
-    const division = ecc ? divideZone(size, ecc) : null
-    if (!division || at < 0 || at + size > this.end || !this.work.spend(1)) return null
+    // Asked again for each shape with that zone: 16 KiB of hostile headers make a million questions.
+    const key = `${at}+${size}/${ecc}`
+    let header = this.#mended.get(key)
+    if (header !== undefined) return header
+    header = this.work.spend(mendingCost) ? this.#mend(at, size, ecc) : null
+    this.#mended.set(key, header)
+    return header
+  }
+
+  #mend(at: number, size: number, ecc: number): RawHeader | null {
+    const division = divideZone(size, ecc)
+    if (!division || at + size > this.end) return null
     const header = this.region.load(at, zoneHeaderSize)
     const parity = this.region.load(
       at + zoneHeaderSize + division.data + division.blocks * ecc,

@@ -1,0 +1,3 @@
+import { example } from './example.js'
+
+export const target = example(() => process.abort())
