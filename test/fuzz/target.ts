@@ -4,6 +4,7 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import type { Backend } from '#src/index.js'
+import { piecesOf } from '#src/pstore/content.js'
 
 export interface Target {
   /** Inputs to begin with. */
@@ -21,6 +22,7 @@ export const targets: { readonly [name: string]: readonly string[] } = {
   ramoops: ['backend', 'header', 'layout', 'zone'].map(module => `backends/ramoops/${module}.`),
   'dmesg-header': ['backends/ramoops/header.'],
   ecc: ['backends/ramoops/ecc.'],
+  deflate: ['pstore/content.', 'pstore/deflate.'],
   zone: ['backends/zone/'],
   efi: ['backends/efi/', 'pstore/pieces.'],
   erst: ['backends/erst/', 'pstore/pieces.'],
@@ -75,6 +77,8 @@ export const checkBackend = (open: () => Backend, file: Scratch, bytes: Buffer):
       assert.match(record.name, plain)
       assert.deepEqual(backend.record(record.name), record, 'found by its name')
       const content = backend.read(record)
+      const pieces = Array.from(piecesOf(backend.open(record)))
+      assert.ok(Buffer.concat(pieces).equals(content), 'the same in pieces')
       if (record.type !== 'ftrace') assert.equal(content.length, record.size)
       total += content.length
     }
