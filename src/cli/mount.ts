@@ -16,6 +16,7 @@ import {
   type MountRequest,
 } from './mount-options.js'
 import { hideParameters, parametersOf } from './parameters.js'
+import type { MountPlan } from './serve.js'
 import {
   findConfig,
   findSource,
@@ -95,6 +96,14 @@ const run = async (args: Args): Promise<void> => {
     await startDaemon()
     return
   }
+  // Only now: the process that waits for the daemon has no need of it.
+  const { serve } = await import('./serve.js')
+  const mountpoint = args.mountpoint ?? args.source
+  await serve(() => makePlan(args), mountpoint, args.debug)
+}
+
+/** What the command line and the config file ask for at this moment. */
+const makePlan = (args: Args): MountPlan => {
   const given = parseMountOptions(splitOptions(args.options))
   const config = args.config ?? given.config
   Object.assign(given.attach, parametersOf({ ...args }))
@@ -104,10 +113,7 @@ const run = async (args: Args): Promise<void> => {
   if (args['read-only'] !== undefined) request.readOnly = args['read-only']
   if (args.attach !== undefined) request.mode = parseMode(args.attach)
   if (args.subdirs !== undefined) request.subdirs = parseSubdirs(args.subdirs)
-  const mountpoint = args.mountpoint ?? args.source
-  // Only now: the process that waits for the daemon has no need of it.
-  const { serve } = await import('./serve.js')
-  await serve({ ...request, ...chosen, mountpoint, debug: args.debug })
+  return { ...request, ...chosen }
 }
 
 interface Chosen {
@@ -150,7 +156,8 @@ const whatToMount = (
 const details =
   'Shows each record in the region as a file. Without --foreground it returns as soon as the mount ' +
   'answers. Unlinking a file erases its record in the region, unless mounted with -o ro. ' +
-  'Unmount with umount or fusermount -u.'
+  'Unmount with umount or fusermount -u. SIGHUP makes it read the config file again: backends that are ' +
+  'new there are attached, others are let go. From the background it logs to syslog, or the journal.'
 
 export const mount: CommandModule<object, Args> = {
   command: 'mount <source> [mountpoint]',

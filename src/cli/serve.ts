@@ -1,80 +1,147 @@
 /** Serving a mount: everything between a checked command line and the file system's end. */
 import fs from 'node:fs'
 import path from 'node:path'
-import { attach, parseSource, UncertainLayout } from '../attach.js'
-import type { Backend } from '../pstore/backend.js'
-import { mount as mountTree } from '../fuse/mount.js'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { mount as mountTree, type Mount } from '../fuse/mount.js'
+import type { Backend, Record } from '../pstore/backend.js'
 import { StoreError } from '../pstore/errors.js'
+import { count } from '../pstore/place.js'
 import { Tree } from '../tree/tree.js'
+import { Attached } from './attached.js'
 import type { SourceCandidate } from './config.js'
-import { reportReady } from './daemon.js'
+import { isDaemon, reportReady } from './daemon.js'
 import { tell } from './errors.js'
+import { log, logFromBackground, logOnce } from './log.js'
 import type { MountRequest } from './mount-options.js'
-import { attachSelected } from './source.js'
+import { notifyReady } from './notify.js'
 
-export interface ServeOptions extends MountRequest {
+export interface MountPlan extends MountRequest {
   /** What `backend=` selects from. */
   candidates: SourceCandidate[]
   /** What /proc/mounts shows as the source. */
   label: string
-  mountpoint: string
-  debug: boolean
 }
 
 /**
  * Attach, mount, and serve until somebody unmounts; the process ends with the mount.
  *
+ * @param plan what is to be mounted; asked again on SIGHUP
+ * @param debug print what FUSE asks
  * @throws StoreError where it cannot be mounted
  */
-export const serve = async (options: ServeOptions): Promise<never> => {
-  const { subdirs, passed, debug } = options
-  const mountpoint = path.resolve(options.mountpoint)
+export const serve = async (
+  plan: () => MountPlan,
+  folder: string,
+  debug: boolean,
+): Promise<never> => {
+  const here = process.cwd()
+  const mountpoint = path.resolve(folder)
+  const first = plan()
   checkFuse()
+  const attached = new Attached()
   // First: attach=boot changes a source.
-  const cover = checkMountpoint(mountpoint, passed.includes('nonempty'))
-  const backends = attachAll(options)
+  const cover = checkMountpoint(mountpoint, first.passed.includes('nonempty'))
+  const { backends } = attached.attach(first)
   const nothingWritable = backends.every(backend => backend.readOnly)
 
-  const owner = { uid: process.getuid!(), gid: process.getgid!() }
-  const mounted = await mountTree(new Tree(backends, { subdirs, ...owner }), mountpoint, {
-    source: options.label,
-    options: [...passed, ...(nothingWritable ? ['ro'] : [])],
+  const tree = new Tree(backends, {
+    subdirs: first.subdirs,
+    uid: process.getuid!(),
+    gid: process.getgid!(),
+    onOpen: tellDamage,
+    onErase: (_, record) => log('notice', `${record.name}: erased`),
+  })
+  let mounted: Mount | null = null
+  let ending = false
+  const end = (): void => {
+    ending = true
+    mounted?.unmount().catch((error: Error) => tell(`${mountpoint}: ${error.message}`))
+  }
+  const reread = (): void => {
+    try {
+      // What is named relative to a folder is named relative to the one that we were started in.
+      process.chdir(here)
+      const next = plan()
+      const { backends, added } = attached.attach(next)
+      tree.replace(backends, next.subdirs)
+      attached.closeAllBut(backends)
+      if (String(next.passed) !== String(first.passed) || next.readOnly !== first.readOnly)
+        log('warning', `${mountpoint}: other options for the mount itself: they take a new mount`)
+      introduce(added, attached)
+      notifyReady(statusOf(backends))
+    } catch (error) {
+      if (!(error instanceof StoreError) && !(error as NodeJS.ErrnoException).syscall) throw error
+      tell(`${mountpoint}: stays as it is: ${(error as Error).message}`)
+    } finally {
+      process.chdir('/')
+    }
+  }
+  const onTerminal = process.stdin.isTTY
+  // Before it is mounted: what was mounted is unmounted, whenever the signal comes.
+  process
+    .on('SIGTERM', end)
+    .on('SIGINT', end)
+    .on('SIGHUP', () => (onTerminal && !hasTerminal() ? end() : mounted && reread()))
+  mounted = await mountTree(tree, mountpoint, {
+    source: first.label,
+    options: [...first.passed, ...(nothingWritable ? ['ro'] : [])],
     cover,
     debug,
-    report: tell,
+    report: problem => logOnce('error', problem),
   })
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
-    process.on(signal, () => {
-      mounted.unmount().catch((error: Error) => tell(`${mountpoint}: ${error.message}`))
-    })
+  if (ending) end()
   // Whoever works in the folder that we were started in can still unmount it.
   process.chdir('/')
+  if (isDaemon()) logFromBackground()
   reportReady()
+  notifyReady(statusOf(backends))
+  introduce(backends, attached)
   await mounted.ended
-  for (const backend of backends) backend.close()
+  attached.closeAllBut([])
   // libuv still counts on libfuse's threads.
   process.exit(0)
 }
 
-/** Attach what `backend=` asks for, and tell of what is not as asked. */
-const attachAll = ({ candidates, backend, readOnly, mode, state }: ServeOptions): Backend[] => {
-  const attachOne = ({ name, source, options }: SourceCandidate): Backend => {
-    // Served from another folder than the one that it was named in.
-    const { driver, path: file } = parseSource(source)
-    const how = { attach: mode, ...(state === undefined ? {} : { state }), report: tell }
-    const attachAs = (readOnly: boolean): Backend =>
-      attach(`${driver}:${path.resolve(file)}`, { ...options, name, readOnly, ...how })
-    let attached: Backend
-    try {
-      attached = attachAs(readOnly)
-    } catch (error) {
-      if (!(error instanceof UncertainLayout)) throw error
-      attached = attachAs(true)
-    }
-    if (attached.readOnly && !readOnly) tell(`${source}: cannot be written: mounted read-only`)
-    return attached
+const statusOf = (backends: readonly Backend[]): string =>
+  `${count(backends.length, 'backend')}: ${backends.map(({ name }) => name).join(', ')}`
+
+/** Is the terminal that we were started on still there? SIGHUP is also what tells that it is gone. */
+const hasTerminal = (): boolean => {
+  try {
+    fs.closeSync(fs.openSync('/dev/tty', fs.constants.O_RDONLY | fs.constants.O_NOCTTY))
+    return true
+  } catch {
+    return false
   }
-  return attachSelected(candidates, backend, attachOne)
+}
+
+/** How many damaged zones of a backend are named. */
+const listed = 5
+
+/** Log that backends are attached, and what is damaged in them. */
+const introduce = (backends: readonly Backend[], attached: Attached): void => {
+  for (const backend of backends) {
+    log('info', `${backend.name}: attached${backend.readOnly ? ', to be read only' : ''}`)
+    lookForDamage(backend, attached).catch((error: Error) => logOnce('error', error.message))
+  }
+}
+
+/** A zone at a time: whoever reads does not wait for it. */
+const lookForDamage = async (backend: Backend, attached: Attached): Promise<void> => {
+  let damaged = 0
+  for (const { name, state, findings } of backend.places()) {
+    if (state === 'damaged' && ++damaged <= listed)
+      log('warning', `${name}: damaged: ${findings.join('; ')}`)
+    await nextTurn()
+    if (!attached.has(backend)) return
+  }
+  if (damaged > listed) log('warning', `${backend.name}: ${damaged} damaged zones in all`)
+}
+
+/** Log damage where it is met. */
+const tellDamage = (_: Backend, { name, ecc, compressed }: Record): void => {
+  if (ecc?.bad) logOnce('warning', `${name}: damaged: ${count(ecc.bad, 'block')} beyond correction`)
+  if (compressed) logOnce('warning', `${name}: damaged: cannot be inflated`)
 }
 
 /** Say what is missing before libfuse says it in its own words. */

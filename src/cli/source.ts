@@ -122,8 +122,9 @@ export const attachSelected = (
   candidates: SourceCandidate[],
   backend: string | undefined,
   attachOne: (candidate: SourceCandidate) => Backend,
+  release?: (backend: Backend) => void,
 ): Backend[] => {
-  const { attached, failures } = select(candidates, backend, attachOne)
+  const { attached, failures } = select(candidates, backend, attachOne, release)
   for (const { name, error } of failures) tell(`backend ${name}: not attached: ${error.message}`)
   return attached
 }

@@ -3,9 +3,11 @@
  *
  * What libfuse and fuse-native do that a reader would not expect is in native-notes/fuse-native.md.
  */
+import { execFile } from 'node:child_process'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { promisify } from 'node:util'
 import Fuse, { type Operations, type Reply, type ReplyWith, type Stats } from 'fuse-native'
 import type { Attributes, OpenFile, Tree } from '../tree/tree.js'
 import { piecesOf, type Content, type SizedContent } from '../pstore/content.js'
@@ -286,6 +288,16 @@ const linkOf = (fd: string): string | null => {
 }
 
 /**
+ * Wait until a mount answers. Another process asks: one that is killed while a thread of its own waits for
+ * its own mount never ends, nor does the mount.
+ */
+const askFor = async (mountpoint: string): Promise<void> => {
+  // mount(8) leaves no PATH.
+  const env = { PATH: process.env.PATH ?? '/usr/bin:/bin' }
+  await promisify(execFile)('stat', ['--', mountpoint], { env })
+}
+
+/**
  * Mount a tree.
  *
  * @returns once the mount answers
@@ -323,9 +335,8 @@ export const mount = async (
     await new Promise<void>((resolve, reject) =>
       session.mount(error => (error ? reject(error) : resolve())),
     )
-    // libfuse says so before it has answered the kernel's first request. (Not in this thread: it is
-    // the one that answers.)
-    await fs.promises.stat(mountpoint)
+    // libfuse says so before it has answered the kernel's first request.
+    await askFor(mountpoint)
   } catch (error) {
     throw new StoreError(`${mountpoint}: cannot be mounted: ${(error as Error).message}`, 'EIO')
   }

@@ -88,12 +88,14 @@ const named = <C extends Candidate>(configured: readonly C[], wanted: string): C
  * @param wanted `backend=`'s value. Undefined: the first that attaches; `all`: every one, but for those
  *   that fail; `a,b`: those, in that order, and none may fail
  * @param attachOne throws a StoreError where it cannot
+ * @param release lets go of what was attached in vain
  * @throws StoreError where a name is wrong, a named one fails, or none attaches; then none is attached
  */
 export const select = <C extends Candidate>(
   configured: readonly C[],
   wanted: string | undefined,
   attachOne: (candidate: C) => Backend,
+  release: (backend: Backend) => void = backend => backend.close(),
 ): Selection => {
   checkNames(configured)
   const all = wanted === undefined || wanted === 'all'
@@ -113,7 +115,7 @@ export const select = <C extends Candidate>(
     }
     if (attached.length === 0) throw nothingAttached(failures)
   } catch (error) {
-    for (const backend of attached) backend.close()
+    for (const backend of attached) release(backend)
     throw error
   }
   return { attached, failures }

@@ -17,6 +17,10 @@ export interface TreeOptions {
   /** Owner of everything. Default: root, as in Linux. */
   uid?: number
   gid?: number
+  /** Told of a record that was opened. */
+  onOpen?: (backend: Backend, record: Record) => void
+  /** Told of a record that was unlinked, and is erased. */
+  onErase?: (backend: Backend, record: Record) => void
 }
 
 /** What stat(2) shows. */
@@ -82,29 +86,43 @@ const holdsRecord = (backend: Backend): boolean => {
 }
 
 export class Tree {
-  readonly #backends: readonly Backend[]
-  readonly #subdirs: Subdirs
+  #backends: readonly Backend[] = []
+  #subdirs: Subdirs = 'visible'
   readonly #uid: number
   readonly #gid: number
+  readonly #onOpen: TreeOptions['onOpen']
+  readonly #onErase: TreeOptions['onErase']
   #lastIno = 0
   readonly #root: Inode
-  readonly #folders = new Map<string, { backend: Backend; inode: Inode }>()
+  #folders = new Map<string, { backend: Backend; inode: Inode }>()
   /** By backend, then by file name: only of records that were there when last looked at. */
   readonly #files = new Map<Backend, Map<string, FileInode>>()
 
   constructor(
     backends: readonly Backend[],
-    { subdirs = 'visible', uid = 0, gid = 0 }: TreeOptions = {},
+    { subdirs = 'visible', uid = 0, gid = 0, onOpen, onErase }: TreeOptions = {},
   ) {
-    this.#backends = backends
-    this.#subdirs = subdirs
     this.#uid = uid
     this.#gid = gid
+    this.#onOpen = onOpen
+    this.#onErase = onErase
     this.#root = this.#newInode(directoryMode)
+    this.replace(backends, subdirs)
+  }
+
+  /** Show these backends from now on. The files of those that stay are the same as before. */
+  replace(backends: readonly Backend[], subdirs: Subdirs): void {
+    const folders = new Map<string, { backend: Backend; inode: Inode }>()
     for (const backend of backends) {
-      this.#folders.set(backend.name, { backend, inode: this.#newInode(directoryMode) })
-      this.#files.set(backend, new Map())
+      const inode = this.#folders.get(backend.name)?.inode ?? this.#newInode(directoryMode)
+      folders.set(backend.name, { backend, inode })
+      if (!this.#files.has(backend)) this.#files.set(backend, new Map())
     }
+    for (const backend of this.#files.keys())
+      if (!backends.includes(backend)) this.#files.delete(backend)
+    this.#backends = backends
+    this.#subdirs = subdirs
+    this.#folders = folders
   }
 
   #newInode(mode: number): Inode {
@@ -206,8 +224,9 @@ export class Tree {
     if (node.kind !== 'file') throw new StoreError(`${path}: is a folder`, 'EISDIR')
     const { backend, record, inode } = node
     const content = backend.open(record)
+    this.#onOpen?.(backend, record)
     const attributes = (): Attributes => {
-      const named = this.#files.get(backend)!.get(record.name) === inode
+      const named = this.#files.get(backend)?.get(record.name) === inode
       return { ...this.#attributes(node), ...(named ? {} : { nlink: 0 }) }
     }
     return { content, attributes }
@@ -217,8 +236,10 @@ export class Tree {
   unlink(path: string): void {
     const node = this.#resolve(path)
     if (node.kind !== 'file') throw new StoreError(`${path}: is a folder`, 'EPERM')
-    node.backend.erase(node.record)
-    this.#files.get(node.backend)!.delete(node.record.name)
+    const { backend, record } = node
+    backend.erase(record)
+    this.#files.get(backend)!.delete(record.name)
+    this.#onErase?.(backend, record)
   }
 
   chmod(path: string, mode: number): void {

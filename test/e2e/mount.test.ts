@@ -268,7 +268,6 @@ t.test('it ends cleanly however it is ended', async t => {
   const endings: [how: string, end: (mountpoint: string) => void][] = [
     ['SIGTERM', mountpoint => process.kill(daemonOf(mountpoint), 'SIGTERM')],
     ['SIGINT', mountpoint => process.kill(daemonOf(mountpoint), 'SIGINT')],
-    ['SIGHUP', mountpoint => process.kill(daemonOf(mountpoint), 'SIGHUP')],
     ['kill -9', mountpoint => process.kill(daemonOf(mountpoint), 'SIGKILL')],
     ['fusermount3 -u', mountpoint => run('fusermount3', ['-u', mountpoint])],
   ]
