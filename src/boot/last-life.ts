@@ -173,9 +173,7 @@ const settle = (
   busy: ReadonlySet<RingType>,
 ): KeptLife => {
   const ready = life.rings.filter(({ type, step }) => step !== 'emptied' && !busy.has(type))
-  // Where each store wears the medium out, a life that begins with all of the last one's words is the
-  // lesser evil.
-  const marked = backend.pace ? [] : ready.filter(ring => mark(backend, ring, markOf(life.id)))
+  const marked = ready.filter(ring => mark(backend, ring, markOf(life.id)))
   if (marked.length > 0) {
     backend.sync()
     for (const ring of marked) ring.step = 'marked'
@@ -199,8 +197,15 @@ const mark = (backend: Backend, { type, name }: KeptRing, bytes: Buffer): boolea
   // A ring that shows nothing is none to the writers, and of ftrace's there may be several.
   if (type === 'ftrace' || !backend.record(name)) return false
   const raw = backend.raw(name)!
-  if (!raw.subarray(-bytes.length).equals(bytes)) backend.write({ type, bytes })
-  return true
+  if (raw.subarray(-bytes.length).equals(bytes)) return true
+  try {
+    backend.write({ type, bytes })
+    return true
+  } catch (error) {
+    // Firmware's store is full: then the texts themselves have to tell.
+    if (error instanceof StoreError && error.errno === 'ENOSPC') return false
+    throw error
+  }
 }
 
 /** Drop what nobody needs any more. */
