@@ -9,6 +9,7 @@ import { check } from './check.js'
 import { erase } from './erase.js'
 import { follow } from './follow.js'
 import { format } from './format.js'
+import { tty } from './tty.js'
 import { write } from './write.js'
 import { isDaemon, reportFailure } from './daemon.js'
 import { tell } from './errors.js'
@@ -59,6 +60,7 @@ await yargs(dashOptions(hideBin(process.argv)))
   .command(follow)
   .command(format)
   .command(write)
+  .command(tty)
   .command(erase)
   .command(archive)
   .command(mount8)

@@ -1,12 +1,12 @@
 /** `pstorefs write`: stdin to a ring, or as one dump. */
 import type { CommandModule } from 'yargs'
-import { parseSource } from '../attach.js'
 import { Appender } from '../frontends/appender.js'
 import { dumpRoom, writeDump } from '../frontends/dmesg.js'
 import type { Backend } from '../pstore/backend.js'
 import { reasons, type Reason } from '../pstore/dump.js'
 import { StoreError } from '../pstore/errors.js'
 import { writeToAll } from '../pstore/registry.js'
+import { placesFor } from './places.js'
 import { attachSources, withSources, type SourcesArgs } from './source.js'
 
 const types = ['console', 'tty', 'pmsg', 'dmesg'] as const
@@ -60,33 +60,6 @@ export const write: CommandModule<object, Args> = {
     }
   },
 }
-
-/**
- * The backends that can be written to.
- *
- * @param source what the command line calls the only one; undefined where several were asked for
- */
-const placesFor = (
-  type: Args['type'],
-  backends: readonly Backend[],
-  source: string | undefined,
-): Backend[] => {
-  const withRoom = backends.filter(backend => backend.room(type) > 0)
-  const what = source ?? backends.map(({ name }) => name).join(', ')
-  if (withRoom.length === 0)
-    throw new StoreError(`${what}: has no ${type} zone: give it a size (${sizeOf(type, source)})`)
-  const writable = withRoom.filter(backend => !backend.readOnly)
-  if (writable.length === 0) throw new StoreError(`${what}: cannot be written`, 'EROFS')
-  return writable
-}
-
-/** The parameter that gives a zone its size. */
-const sizeOf = (type: Args['type'], source = ''): string =>
-  type !== 'dmesg'
-    ? `${type}_size`
-    : parseSource(source).driver === 'zone'
-      ? 'kmsg_size'
-      : 'record_size'
 
 /** Append stdin, as it comes, to every place; one that fails does not stop the others. */
 const appendStdin = async (type: Args['type'], places: readonly Backend[]): Promise<void> => {

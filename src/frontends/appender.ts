@@ -128,6 +128,11 @@ export class Appender {
     for (const outlet of this.#outlets) outlet.append(bytes)
   }
 
+  /** Store what was taken, wherever stores cost nothing. */
+  settle(): void {
+    for (const outlet of this.#outlets) if (!outlet.backend.pace) outlet.flush()
+  }
+
   /** Store all that was taken: at the stream's end, and before a signal ends it. */
   flush(): void {
     for (const outlet of this.#outlets) outlet.flush()

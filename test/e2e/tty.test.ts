@@ -1,0 +1,193 @@
+/** `tty` on a real terminal, and killed: nobody sees that it is there, and what was seen is kept. */
+import { spawn } from 'node:child_process'
+import fs from 'node:fs'
+import t, { type Test } from 'tap'
+import { folder, mount, program, succeed, until } from '../program.js'
+import { terminal, type Terminal } from '../tmux.js'
+
+// Without tap's hooks in it the program starts three times as fast.
+process.env.NODE_OPTIONS = ''
+
+const layout = ['--record-size', '0', '--console-size', '0', '--pmsg-size', '0']
+layout.push('--ftrace-size', '0', '--tty-size', '64K')
+
+const make = (t: Test, options: string[] = []): string => {
+  const region = `${folder(t)}/region.img`
+  succeed(t, ['format', region, '--mem-size', '64K', ...layout, ...options])
+  return region
+}
+
+/** A terminal in which `$tty COMMAND` runs a command that is kept. */
+const keeping = async (t: Test): Promise<Terminal & { zone(): string }> => {
+  const region = make(t)
+  const command = `${process.execPath} ${program} tty ${region} ${layout.join(' ')} --`
+  const made = await terminal(t, [`tty='${command}'`])
+  const zone = (): string => succeed(t, ['cat', region, 'tty-ramoops-0', ...layout]).toString()
+  return { ...made, zone }
+}
+
+t.test('size, name, exit status, modes', async t => {
+  const { type, shows, screen, resize, zone } = await keeping(t)
+  type('clear; stty size; $tty stty size', 'Enter')
+  t.ok(await shows(/^24 80\n24 80$/m), screen())
+  type('clear; $tty sh -c "exit 3"; echo status $?', 'Enter')
+  t.ok(await shows(/^status 3$/m), screen())
+  type('clear; $tty tty', 'Enter')
+  t.ok(await shows(/^\/dev\/pts\/\d+$/m), screen())
+
+  type('clear; $tty sh -c "trap \'stty size\' WINCH; echo ready; while :; do sleep 0.1; done"')
+  type('', 'Enter')
+  await shows(/^ready$/m)
+  resize(91, 33)
+  t.ok(await shows(/^33 91$/m), 'a resize arrives')
+  type('', 'C-c')
+  t.ok(await shows(/^\^C\$/m), screen())
+  type('echo status $?', 'Enter')
+  t.ok(await shows(/^status 130$/m), 'Ctrl-C ends it')
+  t.match(zone(), /33 91\r\n/)
+})
+
+t.test('the modes are copied, and given back on every way out', async t => {
+  const { type, shows, screen } = await keeping(t)
+  const home = folder(t)
+  const stty = (name: string): string => `stty -a | sed 1d >${home}/${name}`
+  const read = (name: string): string =>
+    fs.readFileSync(`${home}/${name}`, 'utf8').replaceAll('\r', '')
+  // Settings of one's own: the command sees them.
+  type(`clear; stty erase ^h intr ^g -ixon; ${stty('before')}; $tty ${stty('inside')}; echo 1`)
+  type('', 'Enter')
+  t.ok(await shows(/^1$/m), screen())
+  t.equal(read('inside'), read('before'), 'the command has the modes of the terminal')
+  let n = 2
+  for (const [how, command] of [
+    ['exit', '$tty true'],
+    ['a failure', '$tty sh -c "kill -9 \\$\\$"'],
+    ['no command', '$tty no-such-command'],
+    ['SIGTERM', '$tty sh -c "kill -TERM \\$PPID; sleep 60"'],
+    ['SIGHUP', '$tty sh -c "kill -HUP \\$PPID; sleep 60"'],
+  ]) {
+    type(`clear; ${command}; ${stty('after')}; echo ${n}`, 'Enter')
+    t.ok(await shows(new RegExp(`^${n}$`, 'm')), how)
+    t.equal(read('after'), read('before'), how)
+    n++
+  }
+})
+
+t.test('typing, passwords, Ctrl-C and Ctrl-Z', async t => {
+  const { type, shows, screen, zone } = await keeping(t)
+  type('$tty bash --norc', 'Enter')
+  await shows(/norc\n\$/)
+  type("PS1='in> '; clear", 'Enter')
+  t.ok(await shows(/^in>/), screen())
+  type('read -s secret; echo "got ${#secret}"', 'Enter')
+  await until(() => /read -s/.test(screen()))
+  type('hunter2', 'Enter')
+  t.ok(await shows(/^got 7$/m), screen())
+  t.notMatch(screen(), /hunter2/)
+  type('sleep 100', 'Enter')
+  await shows(/sleep 100/)
+  type('', 'C-z')
+  t.ok(await shows(/Stopped +sleep 100/), 'Ctrl-Z suspends under the inner shell')
+  type('jobs', 'Enter')
+  type('fg', 'Enter')
+  t.ok(await shows(/fg\nsleep 100/), screen())
+  type('', 'C-c')
+  t.ok(await shows(/\^C\nin>/), 'Ctrl-C interrupts it')
+  type('cat', 'Enter')
+  type('typed', 'Enter')
+  t.ok(await shows(/^typed\ntyped$/m), screen())
+  type('', 'C-d')
+  type('exit 9', 'Enter')
+  t.ok(await shows(/^exit\n\$/m), screen())
+  type('echo status $?', 'Enter')
+  t.ok(await shows(/^status 9$/m))
+  t.notMatch(zone(), /hunter2/, 'what is not shown is not kept')
+  t.match(zone(), /got 7\r\n/)
+})
+
+t.test('it is suspended and goes on with its terminal', async t => {
+  const { type, shows, screen } = await keeping(t)
+  type('clear; $tty sh -c "kill -TSTP \\$PPID; read line; echo read \\$line"', 'Enter')
+  t.ok(await shows(/Stopped/), screen())
+  type('fg', 'Enter')
+  await shows(/fg\n/)
+  type('something', 'Enter')
+  t.ok(await shows(/^read something$/m), screen())
+})
+
+t.test('full-screen programs look as they do without', async t => {
+  const plain = await terminal(t)
+  const kept = await keeping(t)
+  const text = `${folder(t)}/text`
+  const lines = Array.from({ length: 200 }, (_, i) => `${i}\tline\t${'é✓'.repeat(i % 30)}`)
+  fs.writeFileSync(text, `${lines.join('\n')}\n`)
+  const same = async (what: string): Promise<void> => {
+    const equal = (): boolean => plain.screen(true) === kept.screen(true)
+    t.ok(await until(equal), what)
+    if (!equal()) t.same(kept.screen(true), plain.screen(true), what)
+  }
+  /** Type the same on both, and wait for what that brings. */
+  const both = async (what: string, wait: RegExp, text: string, ...keys: string[]) => {
+    plain.type(text, ...keys)
+    kept.type(text, ...keys)
+    await plain.shows(wait)
+    await kept.shows(wait)
+    await same(what)
+  }
+  const start = async (command: string, wait: RegExp): Promise<void> => {
+    plain.type(`clear; ${command}`, 'Enter')
+    kept.type(`clear; $tty ${command}`, 'Enter')
+    await plain.shows(wait)
+    await kept.shows(wait)
+    await same(command)
+  }
+  await start(`less ${text}`, /^0 +line/m)
+  await both('less: a page', /^40 +line/m, ' ')
+  await both('less: a search', /^77 +line/m, '/^77', 'Enter')
+  await both('less: its end', /^199 +line/m, 'G')
+  await both('less: quit', /^\$/m, 'q')
+  await start(`vim.tiny -n -u NONE -N ${text}`, /^0 +line/m)
+  await both('vim: insertion', /^inserted here0/m, 'iinserted here', 'Escape')
+  await both('vim: moving about', /^198 +line/m, 'Gddk')
+  await both('vim: a command line', /substitutions on \d+ lines/, ':%s/line/word/g', 'Enter')
+  for (const { resize } of [plain, kept]) resize(60, 15)
+  await both('vim: resized', /^inserted here0/m, 'gg')
+  await both('vim: quit', /^\$/m, ':q!', 'Enter')
+})
+
+t.test('a last line that was seen is kept when everything is killed', async t => {
+  for (const ecc of ['0', '16'])
+    for (let round = 0; round < 2; round++) {
+      const options = ['--ecc', ecc]
+      const region = make(t, options)
+      const script = `i=0; while :; do i=$((i + 1)); echo "line $i of the last words"; done`
+      // setsid of its own: the whole tree can be found, and is killed at once.
+      const child = spawn(
+        process.execPath,
+        [program, 'tty', region, ...layout, ...options, '--', 'sh', '-c', script],
+        { stdio: ['pipe', 'pipe', 'inherit'], detached: true },
+      )
+      let seen = ''
+      child.stdout.on('data', (bytes: Buffer) => (seen += bytes.toString()))
+      const closed = new Promise(resolve => child.on('close', resolve))
+      await until(() => seen.split('\n').length > 300 * round + 50)
+      const inner = childrenOf(child.pid!)
+      for (const pid of [child.pid!, ...inner]) process.kill(pid, 'SIGKILL')
+      await closed
+
+      const last = seen.split('\r\n').at(-2)!
+      t.match(last, /^line \d+ of the last words$/)
+      const mountpoint = mount(t, region, [...layout, ...options])
+      const kept = fs.readFileSync(`${mountpoint}/tty-ramoops-0`, 'latin1')
+      t.ok(kept.includes(`${last}\r\n`), `ecc ${ecc}: ${last}`)
+    }
+})
+
+/** The processes that a process started and that still run. */
+const childrenOf = (pid: number): number[] =>
+  fs
+    .readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1')
+    .trim()
+    .split(' ')
+    .filter(Boolean)
+    .map(Number)
