@@ -1,5 +1,6 @@
 /** A machine's own region on a mount: `attach=boot`, from one boot to the next. */
 import fs from 'node:fs'
+import path from 'node:path'
 import t, { type Test } from 'tap'
 import { format, attach, type AttachOptions } from '#src/index.js'
 import {
@@ -147,4 +148,33 @@ t.test('in a config file, and where it cannot be', async t => {
   t.equal(fs.readFileSync(`${mountpoint}/own/console-own-0`, 'latin1'), 'console 1\n', stderr)
   t.equal(fs.readdirSync(`${home}/kept`).length, 1, "relative to the config file's folder")
   t.equal(fs.statSync(`${home}/kept`).mode & 0o777, 0o700)
+})
+
+t.test('the lines of README.md', { skip: asRoot }, t => {
+  const readme = fs.readFileSync(path.resolve(import.meta.dirname, '../../README.md'), 'utf8')
+  const [, section] = /^### A machine's own region\n+```sh\n([^`]+)```/m.exec(readme) ?? []
+  const lines = section.trim().split('\n')
+  t.equal(lines.length, 2)
+  const home = folder(t)
+  format(`${home}/pmem0`, { record_size: 65536, console_size: 262144, mem_size: 1 << 20 })
+  const { status, stdout, stderr } = run('unshare', [
+    '--mount',
+    'sh',
+    '-ec',
+    `unset NODE_OPTIONS
+    cd ${home}; mkdir bin dev; ln -s ${program} bin/pstorefs
+    mknod dev/fuse c 10 229; mknod dev/null c 1 3; mv pmem0 dev
+    mount --bind bin /usr/local/sbin; PATH=/usr/local/sbin:$PATH
+    mount --bind dev /dev; mount -t tmpfs none /var/lib
+    [ -d /sys/fs/pstore ] || { mount -t tmpfs none /sys/fs; mkdir /sys/fs/pstore; }
+    for other in $(awk '$3 == "fuse.pstorefs" { print $2 }' /proc/mounts); do umount -l $other; done
+    umount /sys/fs/pstore 2>/dev/null || true
+    trap 'cd /; fusermount3 -uz /sys/fs/pstore 2>/dev/null || true' EXIT
+    echo said | pstorefs write console /dev/pmem0 --record-size 64K --console-size 256K
+    ${lines.map(line => `${line}; cat /sys/fs/pstore/console-ramoops-0; umount /sys/fs/pstore`).join('\n')}
+    ls /var/lib/pstorefs`,
+  ])
+  t.equal(status, 0, stderr)
+  t.match(stdout.toString(), /^said\nsaid\nramoops-[0-9a-f]{12}\.kept\n$/)
+  t.end()
 })
