@@ -3,6 +3,7 @@ import fs from 'node:fs'
 import type { CommandModule } from 'yargs'
 import type { Backend } from '../pstore/backend.js'
 import { StoreError } from '../pstore/errors.js'
+import type { RecordType } from '../pstore/types.js'
 import type { Place } from '../pstore/place.js'
 import { placeToJson } from './check.js'
 import { bar, drawMap, glyphsOf, paint, type Canvas } from './picture.js'
@@ -62,6 +63,9 @@ const isPlain = ({ state, findings }: Place): boolean =>
 /** The table's rows: runs of empty places are one. */
 const rowsOf = (canvas: Canvas, places: readonly Place[]): string[][] => {
   const rows: string[][] = []
+  const numbered = new Set<RecordType>()
+  const types = new Set<RecordType>()
+  for (const { type } of places) (types.has(type) ? numbered : types).add(type)
   for (let i = 0; i < places.length; i++) {
     const place = places[i]
     let last = i
@@ -70,9 +74,8 @@ const rowsOf = (canvas: Canvas, places: readonly Place[]): string[][] => {
     if (isPlain(place)) while (alike(places[last + 1])) last++
     const run = places.slice(i, last + 1)
     const indexes = run.length > 1 ? `${place.index}-${run.at(-1)!.index}` : String(place.index)
-    const numbered = places.filter(({ type }) => type === place.type).length > 1
     rows.push([
-      numbered ? `${place.type} ${indexes}` : place.type,
+      numbered.has(place.type) ? `${place.type} ${indexes}` : place.type,
       place.offset === null ? '' : `0x${place.offset.toString(16)}`,
       humanSize(run.reduce((sum, { length }) => sum + length, 0)),
       run.length > 1 ? '' : bar(canvas, place, barWidthOf(canvas)),

@@ -77,7 +77,8 @@ export const ls: CommandModule<object, Args> = {
     const backend = attachSource(args, { readOnly: true })
     try {
       const records = [...backend.records()]
-      const dropped = args.all ? [...backend.places()].filter(isDropped) : []
+      const dropped: Place[] = []
+      if (args.all) for (const place of backend.places()) if (isDropped(place)) dropped.push(place)
       const { name } = backend
       const shown = args.all ? { state: 'shown', why: '' } : {}
       process.stdout.write(

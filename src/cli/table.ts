@@ -6,8 +6,9 @@
  * @param right the columns of numbers, by index
  */
 export const table = (rows: readonly string[][], right: readonly number[]): string => {
-  const width = (i: number): number => Math.max(...rows.map(row => row[i].length))
-  const widths = rows[0]?.map((_, i) => width(i)) ?? []
+  const widths = rows[0]?.map(() => 0) ?? []
+  for (const row of rows)
+    for (const [i, text] of row.entries()) widths[i] = Math.max(widths[i], text.length)
   const cell = (text: string, i: number): string =>
     right.includes(i) ? text.padStart(widths[i]) : text.padEnd(widths[i])
   return rows.map(row => `${row.map(cell).join('  ').trimEnd()}\n`).join('')

@@ -21,14 +21,17 @@ class Inflation {
    * @param cutShort whether the stream may lack its end
    */
   constructor(
-    readonly stream: Uint8Array,
+    readonly stream: Buffer,
     readonly limit: number,
     cutShort: boolean,
   ) {
     this.#inflater = new InflateRaw({
       finishFlush: cutShort ? zlib.constants.Z_SYNC_FLUSH : zlib.constants.Z_FINISH,
     })
-    this.#inflater.on('data', (text: Buffer) => this.#texts.push(text))
+    this.#inflater.on('data', (text: Buffer) => {
+      this.#texts.push(text)
+      this.given += text.length
+    })
     this.#inflater.on('error', () => (this.#broken = true))
   }
 
@@ -36,34 +39,38 @@ class Inflation {
     return this.taken === this.stream.length
   }
 
-  /** Inflate so many more bytes of the stream; null where it is broken. The last go with its end. */
-  next(bytes: number): Buffer | null {
+  /** Inflate so many more bytes of the stream; false where it is broken. The last go with its end. */
+  feed(bytes: number): boolean {
     const end = Math.min(this.taken + bytes, this.stream.length)
-    this.#inflater.write(Buffer.from(this.stream.subarray(this.taken, end)))
-    if (end === this.stream.length && !this.#broken) this.#inflater.end()
-    const text = this.#texts.length === 1 ? this.#texts[0] : Buffer.concat(this.#texts)
     this.#texts = []
-    this.given += text.length
-    if (this.#broken || this.given > this.limit) return null
+    this.#inflater.write(this.stream.subarray(this.taken, end))
+    if (end === this.stream.length && !this.#broken) this.#inflater.end()
+    if (this.#broken || this.given > this.limit) return false
     this.taken = end
-    return text
+    return true
+  }
+
+  /** What came out of the bytes that were fed last. */
+  get text(): Buffer {
+    return this.#texts.length === 1 ? this.#texts[0] : Buffer.concat(this.#texts)
   }
 }
 
 /** The text of a stream that is known to be sound, inflated as it is read. */
 class Inflated implements SizedContent {
+  readonly length: number
   #inflation: Inflation | null = null
   /** The piece that was inflated last, and where in the text it is. */
   #text: Buffer
   #start = 0
 
-  /** @param text its first piece, where that is all */
+  /** @param inflation that has come to the stream's end */
   constructor(
-    readonly stream: Uint8Array,
-    readonly length: number,
-    text: Buffer,
+    readonly stream: Buffer,
+    inflation: Inflation,
   ) {
-    this.#text = text.length === length ? text : none
+    this.length = inflation.given
+    this.#text = stream.length <= pieceSize ? inflation.text : none
   }
 
   slice(offset: number, length: number): Buffer {
@@ -76,7 +83,8 @@ class Inflated implements SizedContent {
     while (offset >= this.#start + this.#text.length) {
       this.#inflation ??= new Inflation(this.stream, this.length, true)
       this.#start += this.#text.length
-      this.#text = this.#inflation.next(pieceSize) ?? none
+      this.#inflation.feed(pieceSize)
+      this.#text = this.#inflation.text
     }
     return this.#text.subarray(offset - this.#start, offset - this.#start + length)
   }
@@ -92,14 +100,11 @@ class Inflated implements SizedContent {
  * @param limit the most bytes that may come out; a longer text counts as broken
  * @returns null where the stream is broken, cut short or too long
  */
-export const inflate = (stream: Uint8Array, limit: number): SizedContent | null => {
+export const inflate = (stream: Buffer, limit: number): SizedContent | null => {
   const inflation = new Inflation(stream, limit, false)
-  let text: Buffer | null = none
-  do {
-    text = inflation.next(pieceSize)
-    if (text === null) return null
-  } while (!inflation.ended)
-  return new Inflated(stream, inflation.given, text)
+  do if (!inflation.feed(pieceSize)) return null
+  while (!inflation.ended)
+  return new Inflated(stream, inflation)
 }
 
 /**
@@ -108,24 +113,20 @@ export const inflate = (stream: Uint8Array, limit: number): SizedContent | null 
  * @param limit the most bytes that may come out
  * @returns the text, and how many bytes of the stream it came from
  */
-export const salvage = (
-  stream: Uint8Array,
-  limit: number,
-): { text: SizedContent; used: number } => {
+export const salvage = (stream: Buffer, limit: number): { text: SizedContent; used: number } => {
   // What it takes in one piece it takes in any, and zlib loses what came out of the piece that breaks.
   const take = (from: number, size: number): number => {
     const inflation = new Inflation(stream, limit, true)
-    while (inflation.taken < from) inflation.next(pieceSize)
-    while (!inflation.ended && inflation.next(size) !== null);
+    while (inflation.taken < from) inflation.feed(pieceSize)
+    while (!inflation.ended && inflation.feed(size));
     return inflation.taken
   }
   const used = take(take(0, pieceSize), 1)
   const sound = stream.subarray(0, used)
   const inflation = new Inflation(sound, limit, true)
-  let text: Buffer = none
-  do text = inflation.next(pieceSize) ?? none
+  do inflation.feed(pieceSize)
   while (!inflation.ended)
-  return { text: new Inflated(sound, inflation.given, text), used }
+  return { text: new Inflated(sound, inflation), used }
 }
 
 /** A stored block of nothing. */

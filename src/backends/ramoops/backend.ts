@@ -5,7 +5,13 @@
  * (decompress_record). Where this is better than Linux on purpose, test/fixtures/README.md says so.
  */
 import type { Backend, EccState, NewRecord, Record } from '../../pstore/backend.js'
-import { contentOf, withTail, type Content, type SizedContent } from '../../pstore/content.js'
+import {
+  contentOf,
+  LastContent,
+  withTail,
+  type Content,
+  type SizedContent,
+} from '../../pstore/content.js'
 import type { Ring } from '../../pstore/ring.js'
 import { now, type Timespec } from '../../pstore/time.js'
 import { nextInTurn } from '../../pstore/turn.js'
@@ -14,7 +20,7 @@ import { SourceLock } from '../../region/lock.js'
 import { StoreError } from '../../pstore/errors.js'
 import { inflate, salvage } from '../../pstore/deflate.js'
 import { count, describeBroken, lookIntoStream, type Dump, type Place } from '../../pstore/place.js'
-import { fileName, type RecordType, type RingType } from '../../pstore/types.js'
+import { compressedSuffix, fileName, type RecordType, type RingType } from '../../pstore/types.js'
 import { formatDmesgHeader, parseDmesgHeader } from './header.js'
 import { Zone, type ZoneContent } from './zone.js'
 import type { Endian, RamoopsLayout } from './layout.js'
@@ -34,11 +40,8 @@ interface Slot {
   label: string
   id: bigint
   zones: Zone[]
-  /**
-   * What was found when the zones last had that fingerprint; null: no record. Who looks at a record
-   * often reads it next, so what was made for the look is there as long as memory allows.
-   */
-  seen: { fingerprint: string; record: Record | null; content: WeakRef<Content> | null } | null
+  /** What was found when the zones last had that fingerprint; null: no record. */
+  seen: { fingerprint: string; record: Record | null } | null
 }
 
 /** A record's facts and its bytes. */
@@ -74,13 +77,13 @@ export class RamoopsBackend implements Backend {
   readonly parts = false
   readonly pace = null
   readonly #slots: Slot[]
-  readonly #byStem: Map<string, Slot>
   readonly #inflateLimit: number
   readonly #lock: SourceLock
   readonly #byType = new Map<RecordType, Slot[]>()
   #formatted = false
   /** The slot of the last dump written here: of dumps of one time it is the newest. */
-  #last = -1
+  #lastDump = -1
+  readonly #last = new LastContent()
 
   constructor(
     readonly name: string,
@@ -104,9 +107,6 @@ export class RamoopsBackend implements Backend {
       if (kind === 'dmesg') return own.map(zone => slot([zone], zone.place.index))
       return own.length ? [slot(own, 0)] : []
     })
-    this.#byStem = new Map(
-      this.#slots.map(slot => [fileName(slot.label, name, slot.id, false), slot]),
-    )
     for (const type of enumeration)
       this.#byType.set(
         type,
@@ -141,11 +141,7 @@ export class RamoopsBackend implements Backend {
   }
 
   #contentOf(slot: Slot): Content | undefined {
-    const { seen } = slot
-    const known = seen?.content?.deref()
-    return known && seen?.fingerprint === this.#fingerprint(slot)
-      ? known
-      : this.#show(slot)?.content
+    return this.#last.get(slot, () => this.#fingerprint(slot)) ?? this.#show(slot)?.content
   }
 
   get facts(): { [name: string]: string | number } {
@@ -154,6 +150,7 @@ export class RamoopsBackend implements Backend {
   }
 
   *places(): Generator<Place, void, void> {
+    this.#last.drop()
     const inOrder = this.#slots
       .flatMap(slot => slot.zones.map(zone => ({ slot, zone })))
       .toSorted((a, b) => a.zone.place.offset - b.zone.place.offset)
@@ -205,8 +202,9 @@ export class RamoopsBackend implements Backend {
   /** The file that shows a place. A dump has been looked into already. */
   #recordOf(slot: Slot, size: number, dump: Dump | 'none' | null): string | null {
     if (size === 0 || dump === 'none' || dump?.text === 0 || dump?.broken?.of === 0) return null
-    if (!dump) return this.#look(slot)?.name ?? null
-    return fileName(slot.label, this.name, slot.id, dump.broken !== null)
+    // Whole records are what an ftrace file shows.
+    if (slot.type === 'ftrace') return this.#look(slot)?.name ?? null
+    return fileName(slot.label, this.name, slot.id, (dump?.broken ?? null) !== null)
   }
 
   /** What is in a dump's zone; `none` where that is no dump. Adds to what was found. */
@@ -314,8 +312,8 @@ export class RamoopsBackend implements Backend {
       time: this.#look(slot)?.time ?? null,
       free: slot.zones[0].header().size === 0,
     }))
-    this.#last = nextInTurn(turns, this.#last)
-    const { zones } = slots[this.#last]
+    this.#lastDump = nextInTurn(turns, this.#lastDump)
+    const { zones } = slots[this.#lastDump]
     const header = Buffer.from(formatDmesgHeader(time ?? now(), compressed))
     // As Linux does: the old dump goes first, so that no moment shows a part of each.
     zones[0].erase(epoch)
@@ -351,8 +349,15 @@ export class RamoopsBackend implements Backend {
     this.region.close()
   }
 
+  /** The slot of a file name, also of one that says that it cannot be inflated. */
   #slot(name: string): Slot | undefined {
-    return this.#byStem.get(name) ?? this.#byStem.get(name.replace(/\.enc\.z$/, ''))
+    const stem = name.endsWith(compressedSuffix) ? name.slice(0, -compressedSuffix.length) : name
+    const id = Number(/\d+$/.exec(stem)?.[0])
+    for (const slots of this.#byType.values()) {
+      const slot = slots[id]
+      if (slot && fileName(slot.label, this.name, slot.id, false) === stem) return slot
+    }
+    return undefined
   }
 
   /** A ring's size is in its header; a dump's, and an ECC notice's, take the bytes. */
@@ -382,7 +387,8 @@ export class RamoopsBackend implements Backend {
       ecc: shown.ecc,
       version: fingerprint,
     }
-    slot.seen = { fingerprint, record, content: whole && new WeakRef(whole.content) }
+    slot.seen = { fingerprint, record }
+    if (whole) this.#last.keep(slot, fingerprint, whole.content)
     return record
   }
 

@@ -93,6 +93,8 @@ export const zoneHeaderSize = 12
 const perCpu = 1
 /** Linux's default for every size but tty's. */
 const defaultSize = 4096
+/** Pointers to zones that kcalloc gives: KMALLOC_MAX_SIZE is 4 MiB (fs/pstore/ram.c, ramoops_init_przs). */
+const mostDumps = 2 ** 19
 /** What NR_CPUS can be at most on any Linux; more would be zones of nothing. */
 const maxCpus = 8192
 
@@ -191,6 +193,10 @@ export const makeLayout = (given: RamoopsParameters, memSize: number): RamoopsLa
       if (recordSize === 0 || dumpSize <= 0) continue
       const count = Math.floor(dumpSize / recordSize)
       if (count === 0) throw new StoreError(`dmesg record count == 0 (${dumpSize} / ${recordSize})`)
+      if (count > mostDumps)
+        throw new StoreError(
+          `dmesg: ${count} zones: the kernel has no memory for a list of more than ${mostDumps}`,
+        )
       add(kind, dumpSize, count)
     } else if (sizes[kind]) {
       if (kind === 'ftrace' && sizes.ftrace < cpus)

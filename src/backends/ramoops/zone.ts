@@ -66,6 +66,9 @@ const none = Buffer.alloc(0)
 /** Scratch for the writer: one JavaScript thread writes one block at a time. */
 const sharedBlock = Buffer.alloc(blockSize)
 const sharedParity = Buffer.alloc(maxEccSize)
+/** A header's start and size, to be stored at once: a kill never leaves half of one. */
+const numbers = new Uint8Array(8)
+const words = new Uint32Array(numbers.buffer)
 
 export class Zone {
   /** Bytes of the ring. */
@@ -85,9 +88,6 @@ export class Zone {
   #size = 0
   /** The block that was written to last under that hold: its bytes fit its parity. −1: none. */
   #mended = -1
-  /** start and size, to be stored at once: a kill never leaves half a header. */
-  readonly #numbers = new Uint8Array(8)
-  readonly #words = new Uint32Array(this.#numbers.buffer)
   readonly #block: Buffer
   readonly #parityOut: Buffer
 
@@ -393,9 +393,9 @@ export class Zone {
   }
 
   #putHeader(): void {
-    this.#words[0] = this.#foreign ? swap(this.#start) : this.#start
-    this.#words[1] = this.#foreign ? swap(this.#size) : this.#size
-    this.region.store(this.place.offset + 4, this.#numbers)
+    words[0] = this.#foreign ? swap(this.#start) : this.#start
+    words[1] = this.#foreign ? swap(this.#size) : this.#size
+    this.region.store(this.place.offset + 4, numbers)
     this.#putHeaderParity()
   }
 

@@ -7,7 +7,7 @@
  */
 import fs from 'node:fs'
 import type { Backend, NewRecord, Record } from '../../pstore/backend.js'
-import { contentOf, type Content, type SizedContent } from '../../pstore/content.js'
+import { contentOf, LastContent, type Content, type SizedContent } from '../../pstore/content.js'
 import { inflate, salvage } from '../../pstore/deflate.js'
 import { parseTitle } from '../../pstore/dump.js'
 import { StoreError } from '../../pstore/errors.js'
@@ -44,11 +44,8 @@ interface Slot {
   type: RecordType
   id: bigint
   zones: Zone[]
-  /**
-   * What was found when the zones last had that fingerprint; null: no record. Who looks at a record
-   * often reads it next, so what was made for the look is there as long as memory allows.
-   */
-  seen: { fingerprint: string; record: Record | null; content: WeakRef<Content> | null } | null
+  /** What was found when the zones last had that fingerprint; null: no record. */
+  seen: { fingerprint: string; record: Record | null } | null
 }
 
 /** A record's facts and its bytes. */
@@ -76,7 +73,8 @@ export class ZoneBackend implements Backend {
   readonly #lock: SourceLock
   #formatted = false
   /** The slot of the last dump written here: of dumps of one time it is the newest. */
-  #last = -1
+  #lastDump = -1
+  readonly #last = new LastContent()
 
   /**
    * @param region at least `layout.memSize` long; is closed by {@link close}
@@ -143,9 +141,7 @@ export class ZoneBackend implements Backend {
   }
 
   #contentOf(slot: Slot): Content | undefined {
-    const { seen } = slot
-    const known = seen?.content?.deref()
-    return known && seen?.fingerprint === fingerprintOf(slot) ? known : this.#show(slot)?.content
+    return this.#last.get(slot, () => fingerprintOf(slot)) ?? this.#show(slot)?.content
   }
 
   get facts(): { [name: string]: string | number } {
@@ -153,6 +149,7 @@ export class ZoneBackend implements Backend {
   }
 
   *places(): Generator<Place, void, void> {
+    this.#last.drop()
     const inOrder = this.#slots
       .flatMap(slot => slot.zones.map(zone => ({ slot, zone })))
       .toSorted((a, b) => a.zone.place.offset - b.zone.place.offset)
@@ -191,8 +188,9 @@ export class ZoneBackend implements Backend {
   /** The file that shows a place. A dump has been looked into already. */
   #recordOf(slot: Slot, size: number, dump: Dump | 'none' | null): string | null {
     if (size === 0 || dump === 'none' || dump?.broken?.of === 0) return null
-    if (!dump) return this.#look(slot)?.name ?? null
-    return fileName(slot.type, this.name, slot.id, dump.broken !== null)
+    // Whole records are what an ftrace file shows.
+    if (slot.type === 'ftrace') return this.#look(slot)?.name ?? null
+    return fileName(slot.type, this.name, slot.id, (dump?.broken ?? null) !== null)
   }
 
   /** What is in a dump's zone; `none` where that is no dump. Adds to what was found. */
@@ -315,7 +313,7 @@ export class ZoneBackend implements Backend {
     const reason = this.#reasonOf(bytes, compressed)
     const { next, counter } = this.#survey(slots, reason)
     const header = formatKmsgHeader({ time, compressed, counter, reason }, this.layout.endian)
-    this.#last = next
+    this.#lastDump = next
     slots[next].zones[0].replace(Buffer.concat([header, bytes]), epoch)
   }
 
@@ -337,10 +335,12 @@ export class ZoneBackend implements Backend {
       time: header?.time ?? null,
       free: slots[i].zones[0].status().datalen === 0,
     }))
-    const counters = headers.map(header => (header?.reason === reason ? header.counter : 0))
+    let counter = 0
+    for (const header of headers)
+      if (header?.reason === reason) counter = Math.max(counter, header.counter)
     return {
-      next: nextInTurn(turns, this.#last),
-      counter: isCounted(reason) ? (Math.max(...counters) + 1) >>> 0 : 0,
+      next: nextInTurn(turns, this.#lastDump),
+      counter: isCounted(reason) ? (counter + 1) >>> 0 : 0,
     }
   }
 
@@ -390,7 +390,8 @@ export class ZoneBackend implements Backend {
       ecc: null,
       version: fingerprint,
     }
-    slot.seen = { fingerprint, record, content: whole && new WeakRef(whole.content) }
+    slot.seen = { fingerprint, record }
+    if (whole) this.#last.keep(slot, fingerprint, whole.content)
     return record
   }
 

@@ -114,6 +114,11 @@ t.test('what Linux refuses is refused, with its reason', async t => {
       32 * K,
       /record\/console size must be non-zero/,
     ],
+    [
+      { record_size: 16, console_size: 0, pmsg_size: 0, ftrace_size: 0 },
+      2 ** 24,
+      /dmesg: 1048576 zones: the kernel has no memory for a list of more than 524288/,
+    ],
     [{ ecc: 4000 }, 128 * K, /invalid ecc_size 4000 \(total 8000, buffer size 4084\)/],
     [
       { ecc: 300, record_size: 16 * K, console_size: 16 * K, pmsg_size: 8 * K },

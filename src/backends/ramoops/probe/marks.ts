@@ -39,7 +39,7 @@ export const pageSize = 4096
 /** The largest zone that is believed: what pstore_zone limits itself to, and far above any ramoops. */
 export const largestZone = 2 ** 28
 /** How many signatures of a kind are kept: more are no region's, but somebody's attempt on our memory. */
-const mostMarks = 2 ** 19
+const mostMarks = 2 ** 18
 
 /** Bytes that are read at once: few calls, and still within a processor's cache. */
 const chunkSize = 2 ** 20

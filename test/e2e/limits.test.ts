@@ -1,0 +1,191 @@
+/**
+ * What the worst regions cost: memory and time (SECURITY.md has the figures). Hostile input must not make
+ * either grow beyond the region's size times a constant (DESIGN.md 5).
+ *
+ * Memory is what the kernel says of the process that ran. Time is not asserted, as machines differ: each
+ * command must end, and is killed where it hangs.
+ */
+import { spawn } from 'node:child_process'
+import crypto from 'node:crypto'
+import fs from 'node:fs'
+import zlib from 'node:zlib'
+import t, { type Test } from 'tap'
+import { attach, format, type AttachOptions } from '#src/index.js'
+import { fixtureFolder } from '../fixtures.js'
+import { folder, program } from '../program.js'
+
+const size = 64 << 20
+/** Three times the region, and 100 MB. */
+const bound = 3 * size + 100e6
+const signature = 0x43474244
+
+/** A region that is one zone, full of this. */
+const zoneOf = (content: Buffer, version = 0): Buffer => {
+  const zone = Buffer.alloc(size)
+  const length = content.copy(zone, 12)
+  zone.writeUInt32LE((signature ^ version) >>> 0, 0)
+  zone.writeUInt32LE(length === size - 12 ? 0 : length, 4)
+  zone.writeUInt32LE(length, 8)
+  return zone
+}
+
+const header = Buffer.from('====1700000000.000000-C\n')
+const dump = (stream: Buffer): Buffer => zoneOf(Buffer.concat([header, stream]))
+
+/** Text of which a stream is as long as the zone, and that is three times as long. */
+const dense = (): Buffer => {
+  const text = crypto.randomBytes(3 * size - 2000)
+  for (let i = 0; i < text.length; i++) if (i % 6) text[i] = 65
+  return zlib.deflateRawSync(text, { level: 1 }).subarray(0, size - 100)
+}
+
+const only = (what: AttachOptions): AttachOptions => ({
+  record_size: 0,
+  console_size: 0,
+  pmsg_size: 0,
+  ftrace_size: 0,
+  ...what,
+})
+
+/** A console with parity, each block of which has so many wrong bytes. */
+const damaged = (path: string, errors: number): Buffer => {
+  const options = only({ console_size: size, ecc: 16 })
+  fs.rmSync(path, { force: true })
+  format(path, { ...options, mem_size: size })
+  const backend = attach(path, options)
+  backend.write({ type: 'console', bytes: crypto.randomBytes(size) })
+  backend.close()
+  const bytes = fs.readFileSync(path)
+  for (let at = 12; at + 128 < (size / 144) * 128; at += 128)
+    for (let k = 0; k < errors; k++) bytes[at + 13 * k] ^= 0x55 + k
+  return bytes
+}
+
+/** Many zones, each with a dump in it. */
+const manyDumps = (zone: number): Buffer => {
+  const one = Buffer.alloc(zone)
+  one.writeUInt32LE(signature, 0)
+  one.writeUInt32LE(zone - 12, 4)
+  one.writeUInt32LE(zone - 12, 8)
+  one.write('====1700000000.000000-D\nPanic#1 Part1\n', 12)
+  return Buffer.alloc(size, one)
+}
+
+/** Bytes of memory that a run of the program took at most, how long it ran, and how much it printed. */
+const cost = async (
+  args: string[],
+): Promise<{ memory: number; seconds: number; printed: number; status: number | null }> => {
+  const start = performance.now()
+  // VmHWM is gone with the process, so a last look is taken as it exits.
+  const code = `import fs from 'node:fs'
+    process.on('exit', () => fs.writeSync(2,
+      'HWM ' + /VmHWM:\\s*(\\d+)/.exec(fs.readFileSync('/proc/self/status', 'latin1'))[1]))`
+  const child = spawn(
+    process.execPath,
+    ['--import', `data:text/javascript,${encodeURIComponent(code)}`, program, ...args],
+    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NODE_OPTIONS: '' } },
+  )
+  let printed = 0
+  let said = ''
+  child.stdout.on('data', (bytes: Buffer) => (printed += bytes.length))
+  child.stderr.on('data', (bytes: Buffer) => (said += bytes.toString()))
+  const timer = setTimeout(() => child.kill('SIGKILL'), 120_000)
+  const status = await new Promise<number | null>(resolve => child.on('close', resolve))
+  clearTimeout(timer)
+  const seconds = (performance.now() - start) / 1000
+  return { memory: Number(/HWM (\d+)/.exec(said)?.[1]) * 1024, seconds, printed, status }
+}
+
+const flagsOf = (options: AttachOptions): string[] =>
+  Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])
+
+interface Case {
+  name: string
+  region: (path: string) => Buffer
+  options: AttachOptions
+  /** Each is run with the region and its options. */
+  commands: string[][]
+}
+
+const kallsyms = `${fixtureFolder}/kallsyms.gz`
+const dumps = only({ record_size: size })
+const everything = [['ls', '--all'], ['check'], ['info', '--json']]
+
+const cases: Case[] = [
+  {
+    name: 'a bomb: 192 MiB of text in 192 KiB',
+    region: () => dump(zlib.deflateRawSync(Buffer.alloc(3 * size - 2000))),
+    options: dumps,
+    commands: [...everything, ['cat', 'dmesg-ramoops-0']],
+  },
+  {
+    name: 'a bomb that is too large',
+    region: () => dump(zlib.deflateRawSync(Buffer.alloc(4 * size))),
+    options: dumps,
+    commands: [...everything, ['cat', '--salvage', 'dmesg-ramoops-0']],
+  },
+  {
+    name: 'a dump that fills the zone, and three times as much text',
+    region: () => dump(dense()),
+    options: dumps,
+    commands: [...everything, ['cat', '--salvage', 'dmesg-ramoops-0']],
+  },
+  {
+    name: 'ftrace records of nonsense',
+    region: () => zoneOf(crypto.randomBytes(size - 12), 0x60c00),
+    options: only({ ftrace_size: size }),
+    commands: [
+      ...everything,
+      ['cat', 'ftrace-ramoops-0'],
+      ['cat', '--kallsyms', kallsyms, 'ftrace-ramoops-0'],
+    ],
+  },
+  ...[1, 8, 9].map((errors): Case => ({
+    name: `${errors} wrong bytes in each block`,
+    region: path => damaged(path, errors),
+    options: only({ console_size: size, ecc: 16 }),
+    commands: [...everything, ['cat', 'console-ramoops-0']],
+  })),
+  {
+    name: 'sizes of 2^32 - 1',
+    region: () => {
+      const zone = zoneOf(Buffer.alloc(0))
+      zone.fill(0xff, 4, 12)
+      return zone
+    },
+    options: only({ console_size: size }),
+    commands: everything,
+  },
+  {
+    name: '65,536 zones of 1 KiB, each with a dump',
+    region: () => manyDumps(1024),
+    options: only({ record_size: 1024 }),
+    // Not `info --json`: what it prints is 25 MB by itself.
+    commands: [['ls', '--all'], ['check'], ['info'], ['probe']],
+  },
+  {
+    name: 'signatures everywhere',
+    region: () => manyDumps(16),
+    options: {},
+    commands: [['probe']],
+  },
+]
+
+for (const { name, region, options, commands } of cases)
+  t.test(name, { timeout: 600_000 }, async (t: Test) => {
+    const path = `${folder(t)}/region.img`
+    fs.writeFileSync(path, region(path))
+    for (const [command, ...rest] of commands) {
+      const names = rest.filter(
+        word => word.startsWith('dmesg-') || /^(ftrace|console)-/.test(word),
+      )
+      const flags = rest.filter(word => !names.includes(word))
+      const args = [command, path, ...names, ...flags, ...flagsOf(options)]
+      const { memory, seconds, printed, status } = await cost(args)
+      const what =
+        `${[command, ...rest.map(word => word.replace(/.*\//, ''))].join(' ')}: ` +
+        `${Math.round(memory / 1e6)} MB, ${seconds.toFixed(1)} s, ${printed} bytes`
+      t.ok(status === 0 || (status === 1 && command === 'check'), `${what}: exit ${status}`)
+      t.ok(memory > 0 && memory <= bound, what)
+    }
+  })
