@@ -27,6 +27,27 @@ export const run = (command: string, args: string[], input?: Uint8Array): Outcom
 export const pstorefs = (args: string[], input?: Uint8Array): Outcome =>
   run(process.execPath, [program, ...args], input)
 
+/**
+ * Run `pstorefs ARGS…` while the kernel refuses system calls on a path, as strace's rules say:
+ * `pread64:error=EIO`, `openat:error=EACCES:when=2`.
+ */
+export const pstorefsRefused = (
+  on: string,
+  rules: string[],
+  args: string[],
+  input?: Uint8Array,
+): Outcome =>
+  run(
+    'strace',
+    [
+      ...['-f', '-qq', '-o', '/dev/null', '-P', on],
+      ...['-e', `trace=${rules.map(rule => rule.split(':')[0]).join()}`],
+      ...rules.flatMap(rule => ['-e', `inject=${rule}`]),
+      ...[process.execPath, program, ...args],
+    ],
+    input,
+  )
+
 /** Run `pstorefs ARGS…`, which must succeed, and give its stdout. */
 export const succeed = (t: Test, args: string[], input?: Uint8Array): Buffer => {
   const { status, stdout, stderr } = pstorefs(args, input)

@@ -34,6 +34,8 @@ register('./instrument.js', {
     prefix => new URL(prefix, dist).href,
   ),
 })
+// Nobody watches any more.
+process.on('disconnect', () => process.exit())
 const target = await loadTarget(name)
 const counters = new Counters()
 const random = new Random(Number(seed))

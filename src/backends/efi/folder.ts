@@ -39,10 +39,9 @@ const passed: readonly (string | undefined)[] = [
   'ENOSPC',
 ] satisfies Errno[]
 
-/** A failed system call, in words; what is none is thrown on. */
+/** A failed system call, in words. */
 const explain = (file: string, doing: string, error: unknown): StoreError => {
   const code = codeOf(error)
-  if (code === undefined) throw error
   const why = code === 'ENOSPC' ? 'the firmware has no more room for variables' : code
   return new StoreError(
     `${file}: cannot be ${doing}: ${why}`,

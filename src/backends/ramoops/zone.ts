@@ -101,7 +101,7 @@ export class Zone {
     this.dataLength = data
     this.#codec = ecc ? codec(ecc) : null
     this.#big = endian === 'big'
-    this.#foreign = endian !== (os.endianness() === 'LE' ? 'little' : 'big')
+    this.#foreign = this.#big !== (os.endianness() === 'BE')
     this.#parity = zoneHeaderSize + data
     this.#headerParity = this.#parity + blocks * ecc
     this.#length = this.#headerParity + ecc

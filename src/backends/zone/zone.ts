@@ -82,7 +82,7 @@ export class Zone {
     this.dataLength = place.size - zoneHeaderSize
     this.#data = place.offset + zoneHeaderSize
     this.#headLength = zoneHeaderSize + (place.kind === 'dmesg' ? kmsgHeaderSize : 0)
-    this.#foreign = endian !== (os.endianness() === 'LE' ? 'little' : 'big')
+    this.#foreign = (endian === 'big') !== (os.endianness() === 'BE')
   }
 
   /** Make sense of a header; its numbers are used by nobody before this has checked them. */

@@ -1,0 +1,133 @@
+/** What the kernel refuses on efivarfs: said of the variable, and the others are not harmed. */
+import fs from 'node:fs'
+import path from 'node:path'
+import t, { type Test } from 'tap'
+import { deflate } from '#src/pstore/deflate.js'
+import { ringGuid } from '#src/backends/efi/names.js'
+import { pstorefs, pstorefsRefused } from '../../program.js'
+import { makeFolder, varFile } from './stores.js'
+
+const text = 'Panic#1 Part1\nhello'
+const plain = varFile('dump-type0-1-1-1700000000-D')
+const packed = varFile('dump-type0-2-1-1700000000-C')
+const plainName = 'dmesg-efi_pstore-170000000001001'
+const packedName = 'dmesg-efi_pstore-170000000002001'
+
+const make = (t: Test): string =>
+  makeFolder(t, { [plain]: text, [packed]: deflate(Buffer.from(text)) })
+
+/** What comes of a command while calls on a file of the folder are refused. */
+const refused = (
+  made: string,
+  file: string,
+  rules: string[],
+  args: string[],
+  input?: string,
+): { status: number | null; out: string; error: string } => {
+  const { status, stdout, stderr } = pstorefsRefused(
+    path.join(made, file),
+    rules,
+    args,
+    input === undefined ? undefined : Buffer.from(input),
+  )
+  return { status, out: stdout.toString(), error: stderr.replaceAll(`${made}/`, '') }
+}
+
+t.test('one that cannot be looked at is not shown, the others are', async t => {
+  const made = make(t)
+  const { status, out } = refused(made, plain, ['statx:error=EACCES'], ['ls', `efi:${made}`])
+  t.equal(status, 0)
+  t.match(out, packedName)
+  t.notMatch(out, plainName)
+})
+
+t.test('one that cannot be read is shown, and says so when it is', async t => {
+  const made = make(t)
+  for (const [rule, why] of [
+    ['openat:error=EACCES', 'EACCES'],
+    ['pread64:error=EIO', 'EIO'],
+  ]) {
+    const listed = refused(made, packed, [rule], ['ls', `efi:${made}`])
+    t.match(listed.out, `${packedName}.enc.z`, 'as long as nobody knows better')
+    t.match(listed.out, plainName)
+    for (const [file, name] of [
+      [plain, plainName],
+      [packed, `${packedName}.enc.z`],
+    ])
+      t.match(refused(made, file, [rule], ['cat', `efi:${made}`, name]), {
+        status: 1,
+        out: '',
+        error: `pstorefs: ${file}: cannot be read: ${why}\n`,
+      })
+    const checked = refused(made, packed, [rule], ['check', `efi:${made}`])
+    t.equal(checked.status, 1)
+    t.match(checked.out, `cannot be read: ${why}`)
+  }
+})
+
+t.test('one that goes while it is read is none', async t => {
+  const made = make(t)
+  for (const rule of ['openat:error=ENOENT', 'pread64:error=ENOENT', 'pread64:retval=3']) {
+    const { status, error } = refused(made, plain, [rule], ['cat', `efi:${made}`, plainName])
+    t.same([status, error], [1, `pstorefs: ${plainName}: no such record\n`], rule)
+    const listed = refused(made, packed, [rule], ['ls', `efi:${made}`])
+    t.match(listed.out, plainName)
+    t.notMatch(listed.out, packedName)
+    t.match(refused(made, packed, [rule], ['check', `efi:${made}`]), { status: 1 })
+  }
+})
+
+t.test('an interrupted read is tried again, but not for ever', async t => {
+  const made = make(t)
+  const cat = ['cat', `efi:${made}`, plainName]
+  t.match(refused(made, plain, ['pread64:error=EINTR:when=1..9'], cat), { status: 0, out: text })
+  t.match(refused(made, plain, ['pread64:error=EINTR'], cat), {
+    status: 1,
+    error: `pstorefs: ${plain}: cannot be read: EINTR\n`,
+  })
+})
+
+t.test('one that cannot be made leaves nothing', async t => {
+  const made = makeFolder(t, {})
+  const file = `tty-0-5-${ringGuid}`
+  const write = (rules: string[]): { status: number | null; error: string } =>
+    refused(made, file, rules, ['write', 'tty', `efi:${made}`, '--tty-size', '4096'], 'hello')
+  for (const [rules, why] of [
+    [['openat:error=EACCES'], 'cannot be made: EACCES'],
+    [['write:error=ENOSPC'], 'cannot be written: the firmware has no more room for variables'],
+    [['write:error=EIO'], 'cannot be written: EIO'],
+    [['write:retval=5'], 'was cut short'],
+  ] as const) {
+    t.match(write([...rules]), { status: 1, error: `pstorefs: ${file}: ${why}\n` })
+    t.same(fs.readdirSync(made), [], why)
+  }
+  t.match(write(['write:error=EIO', 'unlink:error=EPERM']), { status: 1 })
+  t.equal(pstorefs(['ls', `efi:${made}`, '--tty-size', '4096', '--json']).stdout.toString(), '[]\n')
+})
+
+t.test('one that cannot be deleted says so', async t => {
+  const made = make(t)
+  const erase = ['erase', `efi:${made}`, plainName]
+  for (const why of ['EIO', 'EPERM'])
+    t.match(refused(made, plain, [`unlink:error=${why}`], erase), {
+      status: 1,
+      error: `pstorefs: ${plain}: cannot be deleted: ${why}\n`,
+    })
+  t.match(refused(made, plain, ['unlink:error=ENOENT'], erase), { status: 0, error: '' })
+})
+
+t.test('a folder that cannot be locked, or listed', async t => {
+  const made = makeFolder(t, { [`tty-0-5-${ringGuid}`]: 'hello' })
+  const erase = ['erase', `efi:${made}`, 'tty-efi_pstore-0']
+  const errors = new Set<string>()
+  for (let when = 1; when <= 6; when++)
+    errors.add(refused(made, '.', [`openat:error=EACCES:when=${when}`], erase).error)
+  t.ok(
+    [...errors].some(error => error.includes('cannot be locked: EACCES')),
+    [...errors].join(),
+  )
+  t.ok(
+    [...errors].some(error => error.includes('cannot be read: EACCES')),
+    [...errors].join(),
+  )
+})
