@@ -6,6 +6,7 @@ import { Follower, type News } from '../frontends/follow.js'
 import { StoreError } from '../pstore/errors.js'
 import { tell } from './errors.js'
 import { requirePmsg, ringsNamed, withSourceAndNames, type SourceAndNames } from './names.js'
+import { dieOf } from './signals.js'
 import { attachSource } from './source.js'
 import { terminalFilter } from './terminal.js'
 
@@ -98,19 +99,11 @@ class Output {
     return new Promise((resolve, reject) => {
       process.stdout.write(bytes, error => {
         if (!error) resolve()
-        else if ((error as NodeJS.ErrnoException).code === 'EPIPE') endByPipe()
+        else if ((error as NodeJS.ErrnoException).code === 'EPIPE') dieOf('SIGPIPE')
         else reject(new StoreError(`standard output: ${error.message}`, 'EIO'))
       })
     })
   }
-}
-
-/** End as a program does that takes no care of SIGPIPE, which Node ignores. */
-const endByPipe = (): void => {
-  const ignore = (): void => {}
-  // Without its last listener a signal has its default action, also one that was ignored before.
-  process.on('SIGPIPE', ignore).off('SIGPIPE', ignore)
-  process.kill(process.pid, 'SIGPIPE')
 }
 
 /** Prints what is new in one ring. */

@@ -6,6 +6,7 @@ import { StoreError } from '../pstore/errors.js'
 import { archive } from './archive.js'
 import { cat } from './cat.js'
 import { check } from './check.js'
+import { kernelConsole } from './console.js'
 import { erase } from './erase.js'
 import { follow } from './follow.js'
 import { format } from './format.js'
@@ -61,6 +62,7 @@ await yargs(dashOptions(hideBin(process.argv)))
   .command(format)
   .command(write)
   .command(tty)
+  .command(kernelConsole)
   .command(erase)
   .command(archive)
   .command(mount8)

@@ -27,6 +27,8 @@ export const targets: { readonly [name: string]: readonly string[] } = {
   efi: ['backends/efi/', 'pstore/pieces.'],
   erst: ['backends/erst/', 'pstore/pieces.'],
   android: ['frontends/android.'],
+  kmsg: ['frontends/kmsg.'],
+  typescript: ['frontends/typescript.'],
   kallsyms: ['frontends/kallsyms.'],
   'device-tree': ['backends/ramoops/probe/described.', 'backends/ramoops/probe/device-tree.'],
   'command-line': ['backends/ramoops/probe/described.', 'backends/ramoops/probe/boot-parameters.'],
