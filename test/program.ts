@@ -40,7 +40,7 @@ export const pstorefsRefused = (
   run(
     'strace',
     [
-      ['-f', '-qq', '-o', '/dev/null', '-P', on],
+      ['-f', '-qq', '--seccomp-bpf', '-o', '/dev/null', '-P', on],
       ['-e', `trace=${rules.map(rule => rule.split(':')[0]).join()}`],
       rules.flatMap(rule => ['-e', `inject=${rule}`]),
       [process.execPath, program, ...args],

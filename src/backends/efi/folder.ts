@@ -173,7 +173,7 @@ export class VariableFolder implements VariableSource {
     try {
       unlink(file)
     } catch (error) {
-      throw error instanceof StoreError ? error : explain(file, 'deleted', error)
+      throw explain(file, 'deleted', error)
     }
   }
 

@@ -4,7 +4,7 @@ import path from 'node:path'
 import t, { type Test } from 'tap'
 import { deflate } from '#src/pstore/deflate.js'
 import { ringGuid } from '#src/backends/efi/names.js'
-import { pstorefs, pstorefsRefused } from '../../program.js'
+import { pstorefs, pstorefsRefused, run } from '../../program.js'
 import { makeFolder, varFile } from './stores.js'
 
 const text = 'Panic#1 Part1\nhello'
@@ -114,6 +114,25 @@ t.test('one that cannot be deleted says so', async t => {
       error: `pstorefs: ${plain}: cannot be deleted: ${why}\n`,
     })
   t.match(refused(made, plain, ['unlink:error=ENOENT'], erase), { status: 0, error: '' })
+  // Neither are there e2fsprogs everywhere.
+  const { PATH = '' } = process.env
+  const empty = makeFolder(t, {})
+  fs.symlinkSync(String(run('sh', ['-c', 'command -v strace']).stdout).trim(), `${empty}/strace`)
+  process.env.PATH = empty
+  try {
+    t.match(refused(made, plain, ['unlink:error=EPERM'], erase), { status: 1 })
+  } finally {
+    process.env.PATH = PATH
+  }
+})
+
+t.test('a folder that nobody may write to', async t => {
+  const made = make(t)
+  t.match(refused(made, '.', ['access:error=EROFS'], ['erase', `efi:${made}`, plainName]), {
+    status: 1,
+    error: /is read-only\n$/,
+  })
+  t.ok(fs.existsSync(path.join(made, plain)))
 })
 
 t.test('a folder that cannot be locked, or listed', async t => {

@@ -221,6 +221,39 @@ t.test('writing a part of a dump', async t => {
   t.equal(fs.readdirSync(made).length, 5)
 })
 
+t.test('more dumps of one second than there are numbers for', async t => {
+  const files = Array.from({ length: 1000 }, (_, i) =>
+    varFile(`dump-type0-1-${i + 1}-1700000000-D`),
+  )
+  const made = makeFolder(t, Object.fromEntries(files.map(name => [name, 'x'])))
+  const backend = attached(t, made)
+  const dump = {
+    type: 'dmesg',
+    bytes: Buffer.from('x'),
+    time: { sec: 1700000000n, nsec: 0 },
+  } as const
+  t.equal(
+    errnoOf(() => backend.write(dump)),
+    'ENOSPC',
+  )
+  t.equal(fs.readdirSync(made).length, 1000)
+  fs.rmSync(path.join(made, files[500]))
+  t.equal(backend.write(dump), 1)
+  t.ok(fs.existsSync(path.join(made, files[500])))
+  t.equal(backend.room('ftrace'), 0)
+})
+
+t.test('names that say the same come in the order of their letters', async t => {
+  const made = makeFolder(t, {})
+  for (const letter of 'FACEBGDH')
+    fs.writeFileSync(
+      path.join(made, varFile(`dump-type0-1-1-1700000000-${letter}`)),
+      withAttributes(letter),
+    )
+  const { dumps } = attached(t, made).source.variables()
+  t.equal(dumps.map(({ name }) => name.at(-1)).join(''), 'ABCDEFGH')
+})
+
 t.test('a link in the place of a new variable is not written through', async t => {
   const made = makeFolder(t, {})
   const target = path.join(makeFolder(t, {}), 'target')

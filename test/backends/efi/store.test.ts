@@ -12,6 +12,7 @@ import {
   encodeVolumeHeader,
   guidBytes,
 } from '#src/backends/efi/format.js'
+import { vendorGuid } from '#src/backends/efi/names.js'
 import { loadFixture } from '../../fixtures.js'
 import { file } from '../../program.js'
 import { randomFor } from '../../random.js'
@@ -360,4 +361,25 @@ t.test('a store full of the smallest records costs no more than its length', asy
   for (const name of names) t.ok(backend.record(name))
   const took = performance.now() - start
   t.ok(took < 5000, `${took} ms`)
+})
+
+t.test('what the guest changes while it is looked at', async t => {
+  const { bytes, offsets } = makeStore([{ name: 'dump-type0-1-1-1700000000-D', data: 'before' }])
+  const path = file(t, bytes, 'VARS.fd')
+  const { source } = attached(t, path)
+  const [variable] = source.variables().dumps
+  t.equal(source.read(variable)?.toString(), 'before')
+  bytes.write('after!', bytes.indexOf('before', offsets[0]))
+  fs.writeFileSync(path, bytes)
+  t.equal(source.read(variable), null, 'not what was listed')
+  const [again] = source.variables().dumps
+  t.equal(source.read(again)?.toString(), 'after!')
+  // Its firmware writes it: nobody else does.
+  for (const write of [
+    (): unknown => source.create(vendorGuid, 'dump-type0-2-1-1700000000-D', Buffer.from('x')),
+    (): unknown => source.remove(again),
+    (): unknown => source.exclusively(() => 1),
+  ])
+    t.equal(errnoOf(write), 'EROFS')
+  t.ok(fs.readFileSync(path).equals(bytes))
 })
