@@ -76,7 +76,14 @@ export const ls: CommandModule<object, Args> = {
   handler: args => {
     const backend = attachSource(args, { readOnly: true })
     try {
-      const records = [...backend.records()]
+      const records: Record[] = []
+      let failure: unknown = null
+      try {
+        for (const record of backend.records()) records.push(record)
+      } catch (error) {
+        failure = error
+        if (records.length === 0) throw error
+      }
       const dropped: Place[] = []
       if (args.all) for (const place of backend.places()) if (isDropped(place)) dropped.push(place)
       const { name } = backend
@@ -93,6 +100,8 @@ export const ls: CommandModule<object, Args> = {
             )}\n`
           : table([...records.map(rowOf), ...dropped.map(droppedRow)], [1]),
       )
+      // What can be read has been shown.
+      if (failure !== null) throw failure
     } finally {
       backend.close()
     }

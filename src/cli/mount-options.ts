@@ -11,6 +11,8 @@ export interface MountRequest {
   mode: AttachMode
   /** `state=`: the folder of what attach=boot keeps. */
   state: string | undefined
+  /** `user=`: who serves the mount, once root has opened its sources. */
+  user: string | undefined
   /** `backend=`: which of the configured backends; undefined: the first that attaches. */
   backend: string | undefined
   /** The config file. */
@@ -48,6 +50,7 @@ const none: MountRequest = {
   subdirs: 'visible',
   mode: 'view',
   state: undefined,
+  user: undefined,
   backend: undefined,
   config: undefined,
   passed: [],
@@ -58,7 +61,7 @@ const none: MountRequest = {
 export const isFlag = (name: string): boolean =>
   name === 'ro' || passedOn.has(name) || ignored.has(name)
 
-const valued = ['subdirs', 'kmsg_bytes', 'backend', 'config', 'attach', 'state']
+const valued = ['subdirs', 'kmsg_bytes', 'backend', 'config', 'attach', 'state', 'user']
 
 /**
  * Make sense of options, as they stand after -o.
@@ -104,6 +107,7 @@ const takeValue = (request: MountRequest, name: string, value: string): void => 
   else if (name === 'config') request.config = value
   else if (name === 'attach') request.mode = parseMode(value)
   else if (name === 'state') request.state = value
+  else if (name === 'user') request.user = value
   // Linux cuts dumps to this; here it has nothing to cut, and is checked only.
   else if (name === 'kmsg_bytes') parseSize(name, value)
   else throw unknown(`${name}=${value}`)

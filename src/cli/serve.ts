@@ -14,6 +14,7 @@ import { tell } from './errors.js'
 import { log, logFromBackground, logOnce } from './log.js'
 import type { MountRequest } from './mount-options.js'
 import { notifyReady } from './notify.js'
+import { becomeUser, findAccount } from './privileges.js'
 
 export interface MountPlan extends MountRequest {
   /** What `backend=` selects from. */
@@ -38,6 +39,9 @@ export const serve = async (
   const mountpoint = path.resolve(folder)
   const first = plan()
   checkFuse()
+  const account = first.user === undefined ? null : findAccount(first.user)
+  if (account?.uid && first.mode === 'boot')
+    throw new StoreError(`user ${account.name}: attach=boot keeps its copies as root`)
   const attached = new Attached()
   // First: attach=boot changes a source.
   const cover = checkMountpoint(mountpoint, first.passed.includes('nonempty'))
@@ -55,6 +59,8 @@ export const serve = async (
   let ending = false
   const end = (): void => {
     ending = true
+    // Who may not unmount leaves that to the process that watches over the mount, and is still root.
+    if (mounted && account?.uid) process.exit(0)
     mounted?.unmount().catch((error: Error) => tell(`${mountpoint}: ${error.message}`))
   }
   const reread = (): void => {
@@ -89,6 +95,7 @@ export const serve = async (
     debug,
     report: problem => logOnce('error', problem),
   })
+  if (account) becomeUser(account)
   if (ending) end()
   // Whoever works in the folder that we were started in can still unmount it.
   process.chdir('/')

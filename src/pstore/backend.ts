@@ -76,6 +76,8 @@ export interface Backend {
   /**
    * The records that the store holds at this moment, in the order in which Linux enumerates them.
    * Each is looked at when it is asked for, so that a glance at the first costs no more than that.
+   *
+   * @throws StoreError once all others have been given, where one cannot be read
    */
   records(): Generator<Record, void, void>
   /** The record that a file name stands for at this moment; null where there is none. */

@@ -1,6 +1,7 @@
 /** The places that a store has for records, sound, empty or damaged: what `info`, `check` and `ls --all` show. */
 import type { SizedContent } from './content.js'
 import { salvage } from './deflate.js'
+import { StoreError } from './errors.js'
 import type { Timespec } from './time.js'
 import type { RecordType } from './types.js'
 
@@ -61,6 +62,42 @@ export interface Place {
   readonly parity: Parity | null
   /** Null for anything but a dump. */
   readonly dump: Dump | null
+}
+
+/** What is known of a place without looking into it. */
+export type Site = Pick<Place, 'type' | 'name' | 'index' | 'offset' | 'length' | 'room'>
+
+/** A place with what is in it; one that cannot be read is a damaged one. */
+export const placeAt = (site: Site, look: () => Omit<Place, keyof Site>): Place => {
+  try {
+    return { ...site, ...look() }
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error
+    const nothing = { used: 0, start: 0, record: null, parity: null, dump: null }
+    return { ...site, ...nothing, state: 'damaged', findings: [error.message] }
+  }
+}
+
+/**
+ * What is found at each place, but for nothing. One that cannot be read hides no other: why it cannot is
+ * thrown once all have had their turn.
+ */
+export function* foundAt<P, F>(
+  places: Iterable<P>,
+  look: (place: P) => F | null,
+): Generator<F, void, void> {
+  let failure: StoreError | null = null
+  for (const place of places) {
+    let found: F | null = null
+    try {
+      found = look(place)
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error
+      failure ??= error
+    }
+    if (found !== null) yield found
+  }
+  if (failure) throw failure
 }
 
 /** Look into a dump's stream. */

@@ -30,6 +30,11 @@ const unlockable = new Set(['EOPNOTSUPP', 'ENOTSUP', 'ENOLCK', 'EINVAL', 'ENOSYS
 const lockFolder = (): string =>
   `${process.getuid?.() === 0 ? '/run' : (process.env.XDG_RUNTIME_DIR ?? '/tmp')}/pstorefs`
 
+/** Open the locks of all regions now: later it may not be permitted. */
+export const openLocks = (): void => {
+  for (const lock of locks.values()) lock.open()
+}
+
 export class SourceLock {
   /** Grows with each acquisition: what was read under an earlier one may have changed since. */
   epoch = 0
@@ -76,7 +81,7 @@ export class SourceLock {
     // One that cannot be written takes no POSIX lock for writing.
     fs.closeSync(this.#fd)
     this.#fd = -1
-    this.#open()
+    this.open()
   }
 
   /**
@@ -84,7 +89,7 @@ export class SourceLock {
    * lock's last user is. By descriptor: the same inode, whatever the path names by now. Only when it is
    * needed: of a thousand regions in a mount few are ever locked.
    */
-  #open(): void {
+  open(): void {
     if (this.#fd >= 0) return
     const { O_RDWR, O_RDONLY } = fs.constants
     try {
@@ -128,7 +133,7 @@ export class SourceLock {
    * it back at once finds the gate taken by whoever waited, so nobody is starved.
    */
   #acquire(mode: 'shnb' | 'exnb', patience: number): boolean {
-    this.#open()
+    this.open()
     const end = performance.now() + patience
     const tryFor = (attempt: () => boolean): boolean => {
       while (!attempt()) {
@@ -234,7 +239,7 @@ export class SourceLock {
   close(): void {
     if (--this.#users > 0) {
       // The descriptor that ours would be made from may be about to go.
-      this.#open()
+      this.open()
       return
     }
     this.release()

@@ -2,7 +2,7 @@
 import fs from 'node:fs'
 import { StoreError } from '../pstore/errors.js'
 import { SourceLock } from './lock.js'
-import { Region } from './region.js'
+import { hasHoles, Region } from './region.js'
 
 export interface MakeOptions {
   /** Where the store starts in the source, in bytes. */
@@ -19,7 +19,8 @@ export interface MakeOptions {
 const chunk = 1 << 20
 
 /**
- * Make a store in a new file, or in a file or device that is there.
+ * Make a store in a new file, or in a file or device that is there. A file gets all of its room on the
+ * disk now, so that no writer ever finds that full.
  *
  * @param fill writes the driver's numbers on zeros; it holds the lock of that epoch
  * @throws StoreError where that is not allowed or not possible; a file that it made is gone again
@@ -41,7 +42,7 @@ export const makeStore = (
         if (!isZero(region)) {
           if (!force) throw new StoreError(`${path}: is not empty: --force wipes what is in it`)
           wipe(region, fromEnd)
-        }
+        } else if (hasHoles(region.fd)) wipe(region, fromEnd)
         fill(region, epoch)
         fs.fsyncSync(region.fd)
       } finally {

@@ -63,6 +63,12 @@ const open = (path: string, readOnly: boolean): { fd: number; readOnly: boolean 
   }
 }
 
+/** Does a file take less of its disk than its length? A device never does. */
+export const hasHoles = (fd: number): boolean => {
+  const { size, blocks } = fs.fstatSync(fd)
+  return blocks * 512 < size
+}
+
 export class Region {
   /** Length in bytes. */
   readonly length: number
@@ -116,7 +122,8 @@ export class Region {
           `${path}: has ${end - offset} bytes${offset ? ` from ${hex(offset)}` : ''}, ` +
             `its layout needs ${this.length} (mem_size)`,
         )
-      if (map || !this.#sized) this.#mapIt()
+      // A store into a hole for which the disk has no room kills the process, where pwrite gives ENOSPC.
+      if ((map && !hasHoles(this.fd)) || !this.#sized) this.#mapIt()
     } catch (error) {
       fs.closeSync(this.fd)
       throw error

@@ -206,7 +206,7 @@ export class Tree {
     if (node.kind === 'file') throw new StoreError(`${path}: not a folder`, 'ENOTDIR')
     const names = ['.', '..']
     if (node.backend) {
-      const found = Array.from(node.backend.records(), ({ name }) => name)
+      const found = namesIn(node.backend)
       names.push(...found.toReversed())
       this.#forgetAllBut(node.backend, new Set(found))
     }
@@ -270,4 +270,15 @@ export class Tree {
     node.inode.size = size
     node.inode.mtime = node.inode.ctime = now()
   }
+}
+
+/** The names of a backend's records. What cannot be read hides no other, where there is another. */
+const namesIn = (backend: Backend): string[] => {
+  const names: string[] = []
+  try {
+    for (const { name } of backend.records()) names.push(name)
+  } catch (error) {
+    if (!(error instanceof StoreError) || names.length === 0) throw error
+  }
+  return names
 }

@@ -19,7 +19,16 @@ import type { Region } from '../../region/region.js'
 import { SourceLock } from '../../region/lock.js'
 import { StoreError } from '../../pstore/errors.js'
 import { inflate, salvage } from '../../pstore/deflate.js'
-import { count, describeBroken, lookIntoStream, type Dump, type Place } from '../../pstore/place.js'
+import {
+  count,
+  describeBroken,
+  foundAt,
+  lookIntoStream,
+  placeAt,
+  type Dump,
+  type Place,
+  type Site,
+} from '../../pstore/place.js'
 import { compressedSuffix, fileName, type RecordType, type RingType } from '../../pstore/types.js'
 import { formatDmesgHeader, parseDmesgHeader } from './header.js'
 import { Zone, type ZoneContent } from './zone.js'
@@ -116,11 +125,8 @@ export class RamoopsBackend implements Backend {
     this.#lock = SourceLock.of(region.path, region.fd, !region.readOnly)
   }
 
-  *records(): Generator<Record, void, void> {
-    for (const slot of this.#slots) {
-      const record = this.#look(slot)
-      if (record) yield record
-    }
+  records(): Generator<Record, void, void> {
+    return foundAt(this.#slots, slot => this.#look(slot))
   }
 
   record(name: string): Record | null {
@@ -154,10 +160,15 @@ export class RamoopsBackend implements Backend {
     const inOrder = this.#slots
       .flatMap(slot => slot.zones.map(zone => ({ slot, zone })))
       .toSorted((a, b) => a.zone.place.offset - b.zone.place.offset)
-    for (const { slot, zone } of inOrder) yield this.#place(slot, zone)
+    for (const { slot, zone } of inOrder) {
+      const { index, offset, size } = zone.place
+      const name = fileName(slot.label, this.name, slot.id, false)
+      const site = { type: slot.type, name, index, offset, length: size, room: zone.dataLength }
+      yield placeAt(site, () => this.#lookInto(slot, zone))
+    }
   }
 
-  #place(slot: Slot, zone: Zone): Place {
+  #lookInto(slot: Slot, zone: Zone): Omit<Place, keyof Site> {
     const { headerErrors, blocks, ...content } = zone.inspect()
     const { state, size, start, ecc } = content
     const findings: string[] = []
@@ -177,12 +188,6 @@ export class RamoopsBackend implements Backend {
       dump === 'none' ||
       (dump?.broken ?? null) !== null
     return {
-      type: slot.type,
-      name: fileName(slot.label, this.name, slot.id, false),
-      index: zone.place.index,
-      offset: zone.place.offset,
-      length: zone.place.size,
-      room: zone.dataLength,
       used: size,
       start,
       state: lost

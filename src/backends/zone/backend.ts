@@ -11,7 +11,15 @@ import { contentOf, LastContent, type Content, type SizedContent } from '../../p
 import { inflate, salvage } from '../../pstore/deflate.js'
 import { parseTitle } from '../../pstore/dump.js'
 import { StoreError } from '../../pstore/errors.js'
-import { describeBroken, lookIntoStream, type Dump, type Place } from '../../pstore/place.js'
+import {
+  describeBroken,
+  foundAt,
+  lookIntoStream,
+  placeAt,
+  type Dump,
+  type Place,
+  type Site,
+} from '../../pstore/place.js'
 import type { Ring } from '../../pstore/ring.js'
 import { now, type Timespec } from '../../pstore/time.js'
 import { nextInTurn } from '../../pstore/turn.js'
@@ -116,11 +124,8 @@ export class ZoneBackend implements Backend {
     this.#lock = SourceLock.of(region.path, region.fd, !region.readOnly)
   }
 
-  *records(): Generator<Record, void, void> {
-    for (const slot of this.#slots) {
-      const record = this.#look(slot)
-      if (record) yield record
-    }
+  records(): Generator<Record, void, void> {
+    return foundAt(this.#slots, slot => this.#look(slot))
   }
 
   record(name: string): Record | null {
@@ -154,34 +159,35 @@ export class ZoneBackend implements Backend {
       .flatMap(slot => slot.zones.map(zone => ({ slot, zone })))
       .toSorted((a, b) => a.zone.place.offset - b.zone.place.offset)
     for (const { slot, zone } of inOrder) {
-      const { state, datalen, start } = zone.status()
-      const findings: string[] = []
-      if (state === 'invalid')
-        findings.push('the header claims more than the zone holds: Linux takes it for new')
-      const isDump = slot.type === 'dmesg' && state === 'valid'
-      const dump = isDump ? this.#lookIntoDump(zone.read(), findings) : null
-      const lost = state === 'invalid' || dump === 'none' || (dump?.broken ?? null) !== null
-      yield {
-        type: slot.type,
-        name: fileName(slot.type, this.name, slot.id, false),
-        index: zone.place.index,
-        offset: zone.place.offset,
-        length: zone.place.size,
-        room: zone.dataLength,
-        used: datalen,
-        start,
-        state: lost
-          ? 'damaged'
-          : state === 'valid'
-            ? 'sound'
-            : state === 'empty'
-              ? 'empty'
-              : 'unsigned',
-        findings,
-        record: this.#recordOf(slot, datalen, dump),
-        parity: null,
-        dump: dump === 'none' ? null : dump,
-      }
+      const { index, offset, size } = zone.place
+      const name = fileName(slot.type, this.name, slot.id, false)
+      const site = { type: slot.type, name, index, offset, length: size, room: zone.dataLength }
+      yield placeAt(site, () => this.#lookInto(slot, zone))
+    }
+  }
+
+  #lookInto(slot: Slot, zone: Zone): Omit<Place, keyof Site> {
+    const { state, datalen, start } = zone.status()
+    const findings: string[] = []
+    if (state === 'invalid')
+      findings.push('the header claims more than the zone holds: Linux takes it for new')
+    const isDump = slot.type === 'dmesg' && state === 'valid'
+    const dump = isDump ? this.#lookIntoDump(zone.read(), findings) : null
+    const lost = state === 'invalid' || dump === 'none' || (dump?.broken ?? null) !== null
+    return {
+      used: datalen,
+      start,
+      state: lost
+        ? 'damaged'
+        : state === 'valid'
+          ? 'sound'
+          : state === 'empty'
+            ? 'empty'
+            : 'unsigned',
+      findings,
+      record: this.#recordOf(slot, datalen, dump),
+      parity: null,
+      dump: dump === 'none' ? null : dump,
     }
   }
 

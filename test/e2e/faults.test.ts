@@ -1,0 +1,248 @@
+/** What goes wrong around a region: the source goes bad, away or is another, disks are full, crowds read. */
+import { spawn } from 'node:child_process'
+import fs from 'node:fs'
+import path from 'node:path'
+import t, { type Test } from 'tap'
+import { attach, format, writeDump, type AttachOptions } from '#src/index.js'
+import {
+  daemonOf,
+  folder,
+  isMounted,
+  mount,
+  program,
+  pstorefs,
+  run,
+  succeed,
+  until,
+} from '../program.js'
+
+const options: AttachOptions = { record_size: 4096, console_size: 4096, ftrace_size: 0 }
+const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])
+const asRoot = process.getuid?.() !== 0 && 'only root may do this'
+/** Two dumps, a console, a pmsg. */
+const size = 16384
+
+const makeRegion = (path: string): void => {
+  format(path, { ...options, mem_size: size })
+  const backend = attach(path, options)
+  for (const text of ['one\n', 'two\n']) writeDump(backend, Buffer.from(text))
+  backend.write({ type: 'console', bytes: Buffer.from('console\n') })
+  backend.write({ type: 'pmsg', bytes: Buffer.from('pmsg\n') })
+  backend.close()
+}
+
+const names = ['console-ramoops-0', 'dmesg-ramoops-0', 'dmesg-ramoops-1', 'pmsg-ramoops-0']
+
+/** What reading gives: the text, or the errno. */
+const reading = (file: string): string => {
+  try {
+    return fs.readFileSync(file, 'latin1')
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? ''
+  }
+}
+
+/** A region on a disk that can be made to fail. */
+const faultyDisk = async (t: Test): Promise<{ region: string; fail: (how: string) => void }> => {
+  const home = folder(t)
+  const [backing, mountpoint, control] = ['backing', 'disk', 'control'].map(of => `${home}/${of}`)
+  makeRegion(backing)
+  fs.mkdirSync(mountpoint)
+  fs.writeFileSync(control, '')
+  const helper = path.join(import.meta.dirname, 'faulty.js')
+  const child = spawn(process.execPath, [helper, backing, mountpoint, control], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, NODE_OPTIONS: '' },
+  })
+  t.teardown(() => {
+    run('fusermount3', ['-u', '-z', mountpoint])
+    child.kill('SIGKILL')
+  })
+  await new Promise(resolve => child.stdout.once('data', resolve))
+  return {
+    region: `${mountpoint}/region.img`,
+    fail: how => fs.writeFileSync(control, how),
+  }
+}
+
+t.test('a disk with bad sectors: the zones elsewhere are shown', { skip: asRoot }, async t => {
+  const { region, fail } = await faultyDisk(t)
+  const mountpoint = mount(t, region, flags)
+  t.same(
+    fs
+      .readdirSync(mountpoint)
+      .filter(name => name !== 'ramoops')
+      .sort(),
+    names,
+  )
+  // The second dump's zone.
+  fail('4096 8192')
+  for (const name of names) {
+    const expected = { 'dmesg-ramoops-1': 'EIO', 'console-ramoops-0': 'console\n' }[name]
+    const found = reading(`${mountpoint}/${name}`)
+    if (expected) t.equal(found, expected, name)
+    else t.match(found, /\n$/, name)
+  }
+  const { status, stdout, stderr } = pstorefs(['cat', region, 'console-ramoops-0', ...flags])
+  t.equal(`${stdout.toString()}${stderr}`, 'console\n')
+  t.equal(status, 0)
+  const bad = pstorefs(['cat', region, 'dmesg-ramoops-1', ...flags])
+  t.equal(bad.status, 1)
+  t.match(bad.stderr, /^pstorefs: .*region\.img: .*EIO.*\n$/)
+  const listed = pstorefs(['ls', region, ...flags])
+  t.match(listed.stdout.toString(), /^console-ramoops-0 /m, 'ls shows what it can')
+  t.equal(listed.status, 1)
+  t.match(listed.stderr, /^pstorefs: .*EIO.*\n$/)
+  t.same(
+    fs
+      .readdirSync(mountpoint)
+      .filter(name => name !== 'ramoops')
+      .sort(),
+    names.filter(name => name !== 'dmesg-ramoops-1'),
+  )
+  t.match(pstorefs(['check', region, ...flags]).stdout.toString(), /damaged/)
+  fail('')
+  t.match(reading(`${mountpoint}/dmesg-ramoops-1`), /two\n$/, 'and when it is well again')
+  t.ok(daemonOf(mountpoint))
+})
+
+t.test('a full disk: an append is refused in a line', { skip: asRoot }, async t => {
+  const { region, fail } = await faultyDisk(t)
+  fail('full')
+  const { status, stderr } = pstorefs(['write', 'console', region, ...flags], Buffer.from('more\n'))
+  t.equal(status, 1)
+  t.match(stderr, /^pstorefs: .*ENOSPC.*\n$/)
+  fail('')
+  t.equal(succeed(t, ['cat', region, 'console-ramoops-0', ...flags]).toString(), 'console\n')
+})
+
+t.test('a sparse region on a full disk kills no writer', { skip: asRoot }, async t => {
+  const disk = folder(t)
+  run('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'none', disk])
+  t.teardown(() => run('umount', [disk]))
+  const large = ['--record-size', '64K', '--console-size', '512K', '--ftrace-size', '0']
+  const made = pstorefs(['format', `${disk}/new.img`, '--mem-size', '1M', ...large])
+  t.equal(made.status, 1)
+  t.match(made.stderr, /^pstorefs: .*ENOSPC.*\n$/, 'a new region has its room, or is none')
+  t.same(fs.readdirSync(disk), [])
+  const elsewhere = `${folder(t)}/region.img`
+  succeed(t, ['format', elsewhere, '--mem-size', '1M', ...large])
+  run('cp', ['--sparse=always', elsewhere, `${disk}/sparse.img`])
+  const input = `${folder(t)}/text`
+  fs.writeFileSync(input, Buffer.alloc(400_000, 'text\n'))
+  // From a file: a pipe would break when the program ends.
+  const command = `${process.execPath} ${program} write console ${disk}/sparse.img ${large.join(' ')} < ${input}`
+  const { status, stderr } = run('sh', ['-c', command])
+  t.equal(status, 1, 'not killed by SIGBUS')
+  t.match(stderr, /^pstorefs: .*ENOSPC.*\n$/)
+  t.match(succeed(t, ['check', `${disk}/sparse.img`, ...large]).toString(), /sound|empty/)
+})
+
+t.test('a source that is removed, or another in its place', async t => {
+  const home = folder(t)
+  const region = `${home}/region.img`
+  makeRegion(region)
+  const mountpoint = mount(t, region, flags)
+  makeRegion(`${home}/other.img`)
+  const other = attach(`${home}/other.img`, options)
+  other.write({ type: 'console', bytes: Buffer.from('other\n') })
+  other.close()
+  fs.renameSync(`${home}/other.img`, region)
+  // What was opened is what is served, as with any file.
+  t.equal(reading(`${mountpoint}/console-ramoops-0`), 'console\n')
+  fs.unlinkSync(region)
+  t.equal(reading(`${mountpoint}/console-ramoops-0`), 'console\n')
+  fs.unlinkSync(`${mountpoint}/console-ramoops-0`)
+  t.equal(reading(`${mountpoint}/console-ramoops-0`), 'ENOENT')
+  t.match(reading(`${mountpoint}/dmesg-ramoops-0`), /one\n$/)
+})
+
+/** A process that does something with the mount or the region until it is told to stop. */
+const loop = (t: Test, code: string): { done: Promise<number>; stop: () => void } => {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', code], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: { ...process.env, NODE_OPTIONS: '' },
+  })
+  t.teardown(() => child.kill('SIGKILL'))
+  let said = ''
+  child.stdout.on('data', (text: Buffer) => (said += text.toString()))
+  const done = new Promise<number>(resolve => child.on('close', () => resolve(Number(said))))
+  return { done, stop: () => child.stdin.end() }
+}
+
+const seconds = 30
+
+t.test(`500 readers, an eraser and a writer, for ${seconds} s`, { timeout: 300_000 }, async t => {
+  const region = `${folder(t)}/region.img`
+  makeRegion(region)
+  const mountpoint = mount(t, region, flags)
+  const pid = daemonOf(mountpoint)
+  const memory = (): number =>
+    Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024
+  // Each reader's file is whole: the same line over and over, whichever was there.
+  const readers = loop(
+    t,
+    `import fs from 'node:fs/promises'
+    let [going, reads] = [true, 0]
+    process.stdin.resume().on('end', () => (going = false))
+    const read = async () => {
+      while (going) {
+        const text = await fs.readFile('${mountpoint}/console-ramoops-0', 'latin1').catch(error => {
+          if (error.code !== 'ENOENT') throw error
+          return ''
+        })
+        const lines = text.split('\\n').slice(1, -1)
+        if (lines.some(line => !/^line \\d+ \\1*x{20}$/.test(line))) throw new Error(lines.join('|'))
+        reads++
+      }
+    }
+    await Promise.all(Array.from({ length: 500 }, read))
+    console.log(reads)`,
+  )
+  const writer = loop(
+    t,
+    `import { attach } from '${path.resolve(import.meta.dirname, '../../dist/index.js')}'
+    let [going, lines] = [true, 0]
+    process.stdin.resume().on('end', () => (going = false))
+    const backend = attach('${region}', ${JSON.stringify(options)})
+    while (going) {
+      for (let i = 0; i < 20; i++)
+        backend.write({ type: 'console', bytes: Buffer.from('line ' + lines++ + ' ' + 'x'.repeat(20) + '\\n') })
+      await new Promise(resolve => setTimeout(resolve, 1))
+    }
+    backend.close()
+    console.log(lines)`,
+  )
+  const eraser = loop(
+    t,
+    `import fs from 'node:fs/promises'
+    let [going, erased] = [true, 0]
+    process.stdin.resume().on('end', () => (going = false))
+    while (going) {
+      await fs.unlink('${mountpoint}/console-ramoops-0').then(() => erased++, error => {
+        if (error.code !== 'ENOENT') throw error
+      })
+      await new Promise(resolve => setTimeout(resolve, 50))
+    }
+    console.log(erased)`,
+  )
+  await new Promise(resolve => setTimeout(resolve, (seconds * 1000) / 3))
+  const early = memory()
+  await new Promise(resolve => setTimeout(resolve, (seconds * 2000) / 3))
+  for (const process of [readers, writer, eraser]) process.stop()
+  const [reads, lines, erased] = await Promise.all([readers.done, writer.done, eraser.done])
+  t.ok(reads > 500 && lines > 100 && erased > 3, `${reads} reads, ${lines} lines, ${erased} erased`)
+  t.ok(memory() < early + 60, `${early.toFixed()} MB, then ${memory().toFixed()} MB`)
+  t.match(reading(`${mountpoint}/dmesg-ramoops-0`), /one\n$/, 'the neighbours are as they were')
+  t.match(succeed(t, ['check', region, ...flags]).toString(), /4 sound|3 sound/)
+})
+
+t.test('a mount survives its sources: nothing is left when it ends', async t => {
+  const region = `${folder(t)}/region.img`
+  makeRegion(region)
+  const mountpoint = mount(t, region, flags)
+  fs.truncateSync(region, 0)
+  t.equal(reading(`${mountpoint}/console-ramoops-0`), 'EIO')
+  process.kill(daemonOf(mountpoint), 'SIGTERM')
+  t.ok(await until(() => !isMounted(mountpoint) && daemonOf(mountpoint) === 0))
+})

@@ -1,0 +1,59 @@
+/** `user=`: root opens the sources, and somebody else serves them. */
+import fs from 'node:fs'
+import t, { type Test } from 'tap'
+import { attach, format, type AttachOptions } from '#src/index.js'
+import { daemonOf, folder, isMounted, mount, pstorefs, run, until } from '../program.js'
+
+const options: AttachOptions = { record_size: 4096, console_size: 4096, ftrace_size: 0 }
+const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])
+const asRoot = process.getuid?.() !== 0 && 'only root can become somebody else'
+
+/** A region that root alone can open. */
+const makeRegion = (t: Test): string => {
+  const region = `${folder(t)}/region.img`
+  format(region, { ...options, mem_size: 16384 })
+  const backend = attach(region, options)
+  backend.write({ type: 'console', bytes: Buffer.from('console\n') })
+  backend.write({ type: 'pmsg', bytes: Buffer.from('pmsg\n') })
+  backend.close()
+  fs.chmodSync(region, 0o600)
+  return region
+}
+
+t.test('the daemon has no capability and no root', { skip: asRoot }, async t => {
+  const region = makeRegion(t)
+  for (const ending of ['SIGTERM', 'SIGKILL', 'umount']) {
+    const mountpoint = mount(t, region, [...flags, '-o', 'user=nobody'])
+    const pid = daemonOf(mountpoint)
+    const status = fs.readFileSync(`/proc/${pid}/status`, 'utf8')
+    const { uid, gid } = fs.statSync(`/proc/${pid}`)
+    t.match(status, /^CapEff:\s+0+$/m)
+    t.match(status, /^CapPrm:\s+0+$/m)
+    t.match(status, new RegExp(`^Uid:\\s+${uid}\\s+${uid}\\s+${uid}\\s+${uid}$`, 'm'))
+    t.match(status, new RegExp(`^Groups:\\s+${gid} ?$`, 'm'))
+    t.equal(Number(run('id', ['-u', 'nobody']).stdout), uid)
+    // And it does its work all the same.
+    t.equal(fs.readFileSync(`${mountpoint}/console-ramoops-0`, 'latin1'), 'console\n')
+    t.equal(fs.statSync(`${mountpoint}/console-ramoops-0`).uid, 0)
+    if (ending === 'umount') {
+      fs.unlinkSync(`${mountpoint}/pmsg-ramoops-0`)
+      t.equal(fs.existsSync(`${mountpoint}/pmsg-ramoops-0`), false)
+      run('umount', [mountpoint])
+    } else process.kill(pid, ending)
+    t.ok(await until(() => !isMounted(mountpoint) && daemonOf(mountpoint) === 0), ending)
+  }
+})
+
+t.test('what is refused', { skip: asRoot }, async t => {
+  const region = makeRegion(t)
+  const refusal = (...more: string[]): string =>
+    pstorefs(['mount', region, folder(t), ...flags, ...more]).stderr
+  t.equal(
+    refusal('-o', 'user=no-such-user'),
+    'pstorefs: user no-such-user: there is no such user\n',
+  )
+  t.match(
+    refusal('-o', 'user=nobody,attach=boot'),
+    /^pstorefs: user nobody: attach=boot keeps .*\n$/,
+  )
+})
