@@ -1,21 +1,24 @@
-/** Every input that once broke something: found/TARGET/NAME. */
+/** Every input that once broke something (found/TARGET/NAME), and those that each search begins with. */
 import fs from 'node:fs'
 import path from 'node:path'
 import t from 'tap'
 import { StoreError } from '#src/pstore/errors.js'
-import { loadTarget } from './target.js'
+import { loadTarget, targets } from './target.js'
 
 const found = path.resolve(import.meta.dirname, '../../test/fuzz/found')
 
-for (const name of fs.readdirSync(found))
+for (const name of Object.keys(targets))
   t.test(name, async t => {
     const target = await loadTarget(name)
-    for (const file of fs.readdirSync(path.join(found, name)))
+    const folder = path.join(found, name)
+    const files = fs.existsSync(folder) ? fs.readdirSync(folder) : []
+    const inputs = files.map(file => fs.readFileSync(path.join(folder, file)))
+    const seeds = target.seeds()
+    for (const bytes of [...inputs, ...seeds])
       try {
-        target.run(fs.readFileSync(path.join(found, name, file)))
-        t.pass(file)
+        target.run(bytes)
       } catch (error) {
         if (!(error instanceof StoreError)) throw error
-        t.pass(`${file}: ${error.message}`)
       }
+    t.pass(`${inputs.length} that were found, ${seeds.length} seeds`)
   })
