@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The command line: picks a command, and turns what goes wrong into a line and an exit code. */
+import fs from 'node:fs'
 import yargs from 'yargs'
 import { hideBin } from 'yargs/helpers'
 import { StoreError } from '../pstore/errors.js'
@@ -23,13 +24,35 @@ import { probe } from './probe.js'
 /** Exit codes: 1 where something could not be done, 2 where it was not understood. */
 const failed = 1
 const wrongUsage = 2
+/** mount(8)'s own exit codes for the same, which it passes on from us. */
+const mountFailed = 32
+const mountWrongUsage = 1
+
+/** Has mount(8) called us? By mount.fuse(8) and the shell, each of which becomes the next. */
+const byMount = (): boolean => {
+  let pid = process.ppid
+  for (let generations = 0; generations < 2; generations++) {
+    const status = readStatus(pid)
+    if (/^Name:\tmount$/m.test(status)) return true
+    pid = Number(/^PPid:\t(\d+)$/m.exec(status)?.[1] ?? 0)
+  }
+  return false
+}
+
+const readStatus = (pid: number): string => {
+  try {
+    return fs.readFileSync(`/proc/${pid}/status`, 'utf8')
+  } catch {
+    return ''
+  }
+}
 
 const fail = (error: unknown): never => {
   const message =
     error instanceof StoreError ? error.message : ((error as Error).stack ?? String(error))
   if (isDaemon()) reportFailure(message)
   else tell(message)
-  process.exit(failed)
+  process.exit(byMount() ? mountFailed : failed)
 }
 
 const epilogue = `\
@@ -66,6 +89,17 @@ await yargs(dashOptions(hideBin(process.argv)))
   .command(erase)
   .command(archive)
   .command(mount8)
+  .completion(
+    'completion',
+    'print what makes bash or zsh complete: pstorefs completion >> ~/.bashrc',
+    // The form that mount(8) calls has no name.
+    (
+      _word: string,
+      _argv: unknown,
+      all: (then: (error: Error | null, found: string[] | undefined) => void) => void,
+      done: (found: string[]) => void,
+    ) => all((_, found = []) => done(found.filter(word => !word.startsWith('$0')))),
+  )
   .parserConfiguration({
     'duplicate-arguments-array': true,
     'parse-numbers': false,
@@ -84,7 +118,7 @@ await yargs(dashOptions(hideBin(process.argv)))
     // yargs throws its own errors only for what was not understood.
     if (error instanceof Error && error.name !== 'YError') throw error
     tell(`${(message ?? error.message).replaceAll('\n', ' ')} (see \`pstorefs --help\`)`)
-    process.exit(wrongUsage)
+    process.exit(byMount() ? mountWrongUsage : wrongUsage)
   })
   .parseAsync()
   .catch(fail)

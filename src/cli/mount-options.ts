@@ -17,6 +17,11 @@ export interface MountRequest {
   backend: string | undefined
   /** The config file. */
   config: string | undefined
+  /** Who owns all there is; undefined: who mounts it. */
+  uid: number | undefined
+  gid: number | undefined
+  /** Permissions that nothing has. */
+  umask: number
   /** For the kernel and libfuse, as they spell them. */
   passed: string[]
   attach: AttachOptions
@@ -34,7 +39,8 @@ const passedOn = new Set(
 const ignored = new Set(
   (
     'defaults rw auto noauto user users nouser owner group nofail _netdev strictatime nodiratime ' +
-    'diratime lazytime nolazytime auto_unmount'
+    'diratime lazytime nolazytime norelatime nostrictatime iversion noiversion mand nomand silent loud ' +
+    'nosymfollow nogroup auto_unmount'
   ).split(' '),
 )
 const ignoredPrefix = /^(x-|X-|comment=)/
@@ -53,6 +59,9 @@ const none: MountRequest = {
   user: undefined,
   backend: undefined,
   config: undefined,
+  uid: undefined,
+  gid: undefined,
+  umask: 0,
   passed: [],
   attach: {},
 }
@@ -61,7 +70,18 @@ const none: MountRequest = {
 export const isFlag = (name: string): boolean =>
   name === 'ro' || passedOn.has(name) || ignored.has(name)
 
-const valued = ['subdirs', 'kmsg_bytes', 'backend', 'config', 'attach', 'state', 'user']
+const valued = [
+  'uid',
+  'gid',
+  'umask',
+  'subdirs',
+  'kmsg_bytes',
+  'backend',
+  'config',
+  'attach',
+  'state',
+  'user',
+]
 
 /**
  * Make sense of options, as they stand after -o.
@@ -105,12 +125,28 @@ const takeValue = (request: MountRequest, name: string, value: string): void => 
   if (Object.hasOwn(parameters, name)) setParameter(request.attach, name, value)
   else if (name === 'subdirs') request.subdirs = parseSubdirs(value)
   else if (name === 'config') request.config = value
+  else if (name === 'uid' || name === 'gid') request[name] = parseId(name, value)
+  else if (name === 'umask') request.umask = parseUmask(value)
   else if (name === 'attach') request.mode = parseMode(value)
   else if (name === 'state') request.state = value
   else if (name === 'user') request.user = value
   // Linux cuts dumps to this; here it has nothing to cut, and is checked only.
   else if (name === 'kmsg_bytes') parseSize(name, value)
   else throw unknown(`${name}=${value}`)
+}
+
+/** A user's or group's number; the last one means none. */
+const parseId = (name: string, text: string): number => {
+  const id = /^\d{1,10}$/.test(text) ? Number(text) : NaN
+  if (!(id < 0xffffffff))
+    throw new StoreError(`${name} '${text}': must be a number, as id(1) prints it`)
+  return id
+}
+
+const parseUmask = (text: string): number => {
+  if (!/^[0-7]{1,4}$/.test(text) || parseInt(text, 8) > 0o777)
+    throw new StoreError(`umask '${text}': must be octal, up to 777`)
+  return parseInt(text, 8)
 }
 
 export const parseSubdirs = (value: string): Subdirs => {

@@ -50,8 +50,9 @@ export const serve = async (
 
   const tree = new Tree(backends, {
     subdirs: first.subdirs,
-    uid: process.getuid!(),
-    gid: process.getgid!(),
+    uid: first.uid ?? process.getuid!(),
+    gid: first.gid ?? process.getgid!(),
+    umask: first.umask,
     onOpen: tellDamage,
     onErase: (_, record) => log('notice', `${record.name}: erased`),
   })

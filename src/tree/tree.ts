@@ -17,6 +17,8 @@ export interface TreeOptions {
   /** Owner of everything. Default: root, as in Linux. */
   uid?: number
   gid?: number
+  /** Permissions that nothing has. */
+  umask?: number
   /** Told of a record that was opened. */
   onOpen?: (backend: Backend, record: Record) => void
   /** Told of a record that was unlinked, and is erased. */
@@ -89,6 +91,7 @@ export class Tree {
   #subdirs: Subdirs = 'visible'
   readonly #uid: number
   readonly #gid: number
+  readonly #umask: number
   readonly #onOpen: TreeOptions['onOpen']
   readonly #onErase: TreeOptions['onErase']
   #lastIno = 0
@@ -99,10 +102,11 @@ export class Tree {
 
   constructor(
     backends: readonly Backend[],
-    { subdirs = 'visible', uid = 0, gid = 0, onOpen, onErase }: TreeOptions = {},
+    { subdirs = 'visible', uid = 0, gid = 0, umask = 0, onOpen, onErase }: TreeOptions = {},
   ) {
     this.#uid = uid
     this.#gid = gid
+    this.#umask = umask
     this.#onOpen = onOpen
     this.#onErase = onErase
     this.#root = this.#newInode(directoryMode)
@@ -127,7 +131,16 @@ export class Tree {
   #newInode(mode: number): Inode {
     const time = now()
     const ino = ++this.#lastIno
-    return { ino, mode, uid: this.#uid, gid: this.#gid, atime: time, mtime: time, ctime: time }
+    const kept = mode & ~this.#umask
+    return {
+      ino,
+      mode: kept,
+      uid: this.#uid,
+      gid: this.#gid,
+      atime: time,
+      mtime: time,
+      ctime: time,
+    }
   }
 
   /** The inode of a record, brought up to date with it. */

@@ -1,0 +1,172 @@
+/** mount(8) and fstab: forms, options, owners, users, exit codes. */
+import { spawnSync } from 'node:child_process'
+import fs from 'node:fs'
+import path from 'node:path'
+import t, { type Test } from 'tap'
+import { attach, format, type AttachOptions } from '#src/index.js'
+import { folder, program, run } from '../program.js'
+
+const skip = process.getuid!() === 0 ? false : 'only root can'
+const layout: AttachOptions = {
+  record_size: 4096,
+  console_size: 4096,
+  pmsg_size: 0,
+  ftrace_size: 0,
+}
+const list = Object.entries(layout)
+  .map(([name, size]) => `${name}=${size}`)
+  .join()
+
+/** A folder that all may enter, with a region of everybody's and a folder to mount on. */
+const make = (t: Test): { home: string; region: string; mountpoint: string } => {
+  const home = folder(t)
+  fs.chmodSync(home, 0o755)
+  const region = `${home}/region.img`
+  format(region, { ...layout, mem_size: 16384 })
+  const backend = attach(region, layout)
+  backend.write({ type: 'console', bytes: Buffer.from('console\n') })
+  backend.close()
+  fs.mkdirSync(`${home}/mnt`)
+  return { home, region, mountpoint: `${home}/mnt` }
+}
+
+const project = path.resolve(program, '../../..')
+
+/**
+ * Run a script with mounts and an fstab of its own, where mount(8) finds pstorefs, and everybody the
+ * project. /dev/fuse is for everybody, as distributions have it.
+ */
+const inside = (t: Test, script: string, fstab = '') => {
+  const bin = folder(t)
+  fs.chmodSync(bin, 0o755)
+  fs.mkdirSync(`${bin}/project`)
+  fs.writeFileSync(`${bin}/fstab`, fstab)
+  fs.symlinkSync(`${bin}/project/dist/cli/main.js`, `${bin}/pstorefs`)
+  const all = `
+    unset NODE_OPTIONS
+    cp -a /dev/fuse ${bin}/fuse && chmod 666 ${bin}/fuse && mount --bind ${bin}/fuse /dev/fuse
+    mount --bind ${project} ${bin}/project
+    mount --bind ${bin}/fstab /etc/fstab
+    mount --bind ${bin} /usr/local/bin
+    as() { id=$1; shift; setpriv --reuid $id --regid $id --clear-groups "$@"; }
+    ${script}`
+  const { status, stdout, stderr } = spawnSync('unshare', ['--mount', 'sh', '-ec', all])
+  return { status, said: stdout.toString(), stderr: stderr.toString() }
+}
+
+t.test('generic options, owners and modes', { skip }, async t => {
+  const { region, mountpoint } = make(t)
+  const generic = 'nodev,noexec,nosuid,noatime,x-systemd.automount,nofail,_netdev,user=me,comment=x'
+  const { status, said, stderr } = inside(
+    t,
+    `
+    mount -t fuse.pstorefs ${region} ${mountpoint} -o ${generic},${list},uid=1234,gid=0x,ro 2>&1 && exit 9
+    mount -t fuse.pstorefs ${region} ${mountpoint} -o ${generic},${list},uid=1234,gid=5678,umask=037
+    findmnt -n -o FSTYPE,OPTIONS ${mountpoint}
+    stat -c '%a %u %g' ${mountpoint} ${mountpoint}/console-ramoops-0 ${mountpoint}/ramoops
+    umount ${mountpoint}
+    mount -t fuse.pstorefs ${region} ${mountpoint} -o ${list},allow_other,default_permissions,gid=5678
+    as 1000 ls ${mountpoint} 2>&1 || true
+    as 5678 ls ${mountpoint}
+    chmod 755 ${mountpoint}; chmod 400 ${mountpoint}/console-ramoops-0
+    as 1000 ls ${mountpoint}
+    as 1000 cat ${mountpoint}/console-ramoops-0 2>&1 || true
+    as 1000 rm -f ${mountpoint}/console-ramoops-0 2>&1 || true
+    umount ${mountpoint}`,
+  )
+  t.equal(status, 0, stderr)
+  t.match(said, /gid '0x': must be a number/)
+  t.match(said, /fuse\.pstorefs +rw,nosuid,nodev,noexec,noatime,user_id=0,group_id=0\n/)
+  t.match(said, /\n740 1234 5678\n440 1234 5678\n740 1234 5678\n/)
+  t.match(said, /cannot open directory '[^']+': Permission denied\nconsole-ramoops-0\nramoops\n/)
+  t.match(said, /cat: .*: Permission denied\nrm: .*: Permission denied\n$/)
+})
+
+t.test("mount(8)'s exit codes", { skip }, async t => {
+  const { region, mountpoint } = make(t)
+  const { status, said, stderr } = inside(
+    t,
+    `
+    code() { "$@" 2>&1 || echo "exit $?"; }
+    code mount -t fuse.pstorefs ${region}.gone ${mountpoint} -o ${list}
+    code mount -t fuse 'pstorefs#${region}' ${mountpoint} -o ${list},bogus
+    code mount -t fuse.pstorefs ${region} ${mountpoint}/gone -o ${list}
+    code pstorefs ${region}.gone ${mountpoint} -o ${list}`,
+  )
+  t.equal(status, 0, stderr)
+  t.match(
+    said,
+    /^pstorefs: .*gone: no such file.*\nexit 32\npstorefs: option bogus: not known.*\nexit 32\n.*mnt\/gone.*\nexit 32\npstorefs: .*\nexit 1\n$/,
+  )
+})
+
+t.test('fstab: user, and mount -a', { skip }, async t => {
+  const { region, mountpoint, home } = make(t)
+  fs.mkdirSync(`${home}/boot`)
+  const user = 1000
+  for (const name of [region, mountpoint]) fs.chownSync(name, user, user)
+  const { status, said, stderr } = inside(
+    t,
+    `
+    mount -a -t fuse.pstorefs
+    findmnt -n -o SOURCE,FSTYPE,OPTIONS ${home}/boot
+    cat ${home}/boot/console-ramoops-0
+    umount ${home}/boot
+    findmnt ${mountpoint} || echo 'not at boot'
+    as ${user} mount ${mountpoint}
+    findmnt -n -o OPTIONS ${mountpoint}
+    as ${user} cat ${mountpoint}/console-ramoops-0
+    as 2000 ls ${mountpoint} 2>&1 || true
+    as ${user} fusermount3 -u ${mountpoint}`,
+    `${region} ${mountpoint} fuse.pstorefs noauto,user,${list} 0 0
+${region} ${home}/boot fuse.pstorefs ro,nofail,x-systemd.after=x,${list} 0 0\n`,
+  )
+  t.equal(status, 0, stderr)
+  t.match(said, /region\.img +fuse\.pstorefs +ro,[^\n]*\nconsole\nnot at boot\n/)
+  t.match(said, /\nrw,nosuid,nodev,noexec,[^\n]*user_id=1000,group_id=1000\nconsole\n/)
+  t.match(said, /ls: cannot [^\n]*: Permission denied\n$/)
+})
+
+t.test('a second user, made for it', { skip }, async t => {
+  const { region, mountpoint, home } = make(t)
+  const names = ['pstorefs-test-a', 'pstorefs-test-b']
+  t.teardown(() => {
+    for (const name of names) run('userdel', [name])
+  })
+  for (const name of names) {
+    const { status, stderr } = run('useradd', ['--no-create-home', '--shell', '/bin/sh', name])
+    t.equal(status, 0, stderr)
+  }
+  const args = `${region} ${mountpoint} -o ${list}`
+  const { status, said, stderr } = inside(
+    t,
+    `
+    run() { name=$1; shift; setpriv --reuid $name --regid $name --init-groups "$@" 2>&1 || echo "exit $?"; }
+    a=${names[0]} b=${names[1]}
+    chown $a:$a ${region} ${mountpoint}; chmod 600 ${region}
+    run $a pstorefs ${args}
+    run $a cat ${mountpoint}/console-ramoops-0
+    run $b cat ${mountpoint}/console-ramoops-0
+    cat ${mountpoint}/console-ramoops-0 2>&1 || echo 'nor root'
+    run $a fusermount3 -u ${mountpoint}
+    echo user_allow_other > ${home}/fuse.conf; mount --bind ${home}/fuse.conf /etc/fuse.conf
+    run $a pstorefs ${args},allow_other,default_permissions
+    run $b ls ${mountpoint}
+    run $a chmod 755 ${mountpoint}
+    run $b cat ${mountpoint}/console-ramoops-0
+    run $b rm -f ${mountpoint}/console-ramoops-0
+    run $a rm -f ${mountpoint}/console-ramoops-0
+    run $a fusermount3 -u ${mountpoint}
+    chown 0:0 ${region}
+    run $a pstorefs ${args}
+    run $b pstorefs ${args}`,
+  )
+  t.equal(status, 0, stderr)
+  t.match(
+    said,
+    /^console\ncat: .*: Permission denied\nexit 1\ncat: .*: Permission denied\nnor root\n/,
+    'theirs alone',
+  )
+  t.match(said, /\nconsole\nrm: .*Permission denied\nexit 1\n/, 'what is open to all is only read')
+  t.match(said, /region\.img: permission denied\nexit 1\n/, "root's stays root's")
+})
