@@ -1,0 +1,95 @@
+/** What holds of every driver alike. */
+import t, { type Test } from 'tap'
+import { attach, format, StoreError, type AttachOptions, type Backend } from '#src/index.js'
+import { folder } from '../program.js'
+
+const rings = { console_size: 4096, pmsg_size: 4096, tty_size: 4096, ftrace_size: 0 }
+const drivers: [name: string, options: AttachOptions, size: number][] = [
+  ['ramoops', { record_size: 4096, ...rings }, 24576],
+  ['zone', { kmsg_size: 4096, ...rings }, 24576],
+  ['erst', { record_size: 4096, console_size: 4096, pmsg_size: 4096, tty_size: 4096 }, 65536],
+  ['efi', { console_size: 4096, pmsg_size: 4096, tty_size: 4096 }, 0],
+]
+
+const make = (t: Test, driver: string, options: AttachOptions, size: number) => {
+  const made = folder(t)
+  const source = driver === 'efi' ? `efi:${made}` : `${driver}:${made}/store.img`
+  if (size) {
+    const { console_size, pmsg_size, tty_size, ...rest } = options
+    const layout = driver === 'erst' ? rest : { ...rest, console_size, pmsg_size, tty_size }
+    format(source, { ...(layout as AttachOptions), mem_size: size })
+  }
+  const open = (more: AttachOptions = {}): Backend => {
+    const backend = attach(source, { ...options, ...more })
+    t.teardown(() => backend.close())
+    return backend
+  }
+  return open
+}
+
+const errnoOf = (work: () => unknown): string => {
+  try {
+    work()
+    return 'none'
+  } catch (error) {
+    return error instanceof StoreError ? error.errno : String(error)
+  }
+}
+
+for (const [driver, options, size] of drivers)
+  t.test(driver, async t => {
+    const open = make(t, driver, options, size)
+    const backend = open()
+    const console = { type: 'console', bytes: Buffer.from('one') } as const
+    backend.write(console)
+    const ring = backend.records().next().value!
+    t.equal(backend.read(ring).toString(), 'one')
+    t.equal(backend.raw(ring.name)?.toString(), 'one')
+    t.equal(backend.salvage(ring.name), null)
+    backend.write(console)
+    t.equal(backend.erase(ring, true), false, 'not what was seen')
+    t.equal(backend.read(backend.record(ring.name)!).toString(), 'oneone')
+    backend.restart('console')
+    t.equal(backend.record(ring.name), null)
+    backend.restart('console')
+    t.equal(
+      errnoOf(() => backend.read(ring)),
+      'ENOENT',
+    )
+    const done = backend.exclusively(() => {
+      backend.write(console)
+      return backend.erase(backend.record(ring.name)!, true)
+    })
+    t.equal(done, true)
+    backend.sync()
+
+    const bytes = Buffer.from('Panic#1 Part1\nbroken')
+    backend.write({
+      type: 'dmesg',
+      bytes,
+      compressed: true,
+      time: { sec: 1_700_000_000n, nsec: 0 },
+    })
+    const [dump] = backend.records()
+    t.match(dump, { compressed: true, size: bytes.length })
+    t.ok(backend.read(dump).equals(bytes), 'as it is, where it is no stream')
+    const places = Array.from(backend.places()).filter(({ record }) => record === dump.name)
+    t.match(places, [{ state: 'damaged', dump: { compressed: true, text: null } }])
+    t.match(places[0].findings, [/^the deflate stream /])
+    t.ok(backend.salvage(dump.name) ?? backend.salvage(places[0].name))
+    t.equal(backend.raw('dmesg-nothing-7'), null)
+    t.equal(backend.salvage('dmesg-nothing-7'), null)
+    t.equal(backend.room('mce') > 0, driver === 'erst')
+    t.same(Object.keys(backend.facts).length > 0, true)
+
+    const reader = open({ readOnly: true })
+    for (const refused of [
+      (): unknown => reader.write(console),
+      (): unknown => reader.erase(dump),
+      (): unknown => reader.restart('console'),
+      (): unknown => reader.exclusively(() => 1),
+    ])
+      t.equal(errnoOf(refused), 'EROFS')
+    t.equal(backend.erase(dump), true)
+    t.equal(backend.record(dump.name), null)
+  })
