@@ -56,7 +56,7 @@ const inside = (t: Test, script: string, fstab = '') => {
 
 t.test('generic options, owners and modes', { skip }, async t => {
   const { region, mountpoint } = make(t)
-  const generic = 'nodev,noexec,nosuid,noatime,x-systemd.automount,nofail,_netdev,user=me,comment=x'
+  const generic = 'nodev,noexec,nosuid,noatime,x-systemd.automount,nofail,_netdev,comment=x'
   const { status, said, stderr } = inside(
     t,
     `
