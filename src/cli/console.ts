@@ -7,8 +7,9 @@ import { Appender } from '../frontends/appender.js'
 import { KernelConsole, parseMessage } from '../frontends/kmsg.js'
 import { StoreError } from '../pstore/errors.js'
 import { tell } from './errors.js'
+import { notifyReady } from './notify.js'
 import { placesFor } from './places.js'
-import { dieOf } from './signals.js'
+import { dieOf, endings } from './signals.js'
 import { attachSources, withSources, type SourcesArgs } from './source.js'
 
 interface Args extends SourcesArgs {
@@ -24,8 +25,6 @@ const most = 512
 /** How long to wait between two looks, in ms: after messages, and at most. */
 const shortest = 2
 const longest = 32
-/** Signals that end it, once all is stored. */
-const endings = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGPWR'] as const
 
 /** Each name's level. */
 const levels = ['emerg', 'alert', 'crit', 'err', 'warn', 'notice', 'info', 'debug']
@@ -66,6 +65,7 @@ export const kernelConsole: CommandModule<object, Args> = {
       })
       let ending: NodeJS.Signals | null = null
       const wake = new AbortController()
+      notifyReady("keeping the kernel's console")
       for (const signal of endings)
         process.on(signal, () => {
           ending = signal

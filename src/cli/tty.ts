@@ -1,11 +1,13 @@
-/** `pstorefs tty`: a command on a terminal whose output is kept. */
+/** `pstorefs tty`: what a command, the console or the journal prints on a terminal is kept. */
 import fs from 'node:fs'
 import path from 'node:path'
 import type { CommandModule } from 'yargs'
 import { Appender } from '../frontends/appender.js'
 import { Keeper } from '../frontends/keeper.js'
 import { OuterTerminal, runSession } from '../frontends/session.js'
-import { stamper, stripper } from '../frontends/typescript.js'
+import { stamper, stripper, type Transform } from '../frontends/typescript.js'
+import type { Backend } from '../pstore/backend.js'
+import { keepLines } from './lines.js'
 import { tell } from './errors.js'
 import { placesFor } from './places.js'
 import { attachSources, withSources, type SourcesArgs } from './source.js'
@@ -13,10 +15,14 @@ import { attachSources, withSources, type SourcesArgs } from './source.js'
 interface Args extends SourcesArgs {
   timestamps: boolean
   strip: boolean
+  console: boolean
+  journalTty: string | undefined
   /** What stands after `--`. */
   '--'?: string[]
 }
 
+/** Where the link to journald's terminal is. */
+const journalTty = '/run/pstorefs/journal-tty'
 /** What shells say of a command that is not there, or is none. */
 const notFound = 127
 const notExecutable = 126
@@ -26,7 +32,10 @@ const details =
   'zone: before it is shown, so that all that was seen is kept, also where everything is killed right ' +
   'after. Ends with the exit status of COMMAND, or 128 + n where signal n ended it. The end of a standard ' +
   'input that is no terminal is passed on as ^D; what a pipe holds that is no text is better redirected ' +
-  "inside: -- sh -c 'COMMAND < FILE'."
+  "inside: -- sh -c 'COMMAND < FILE'. " +
+  'With --console it takes over what programs write to /dev/console instead (TIOCCONS; root only), keeps ' +
+  'it, and passes it on to where it went before. With --journal-tty it makes a terminal, and a link to it ' +
+  'for TTYPath= in journald.conf. Both go on until they are ended.'
 
 export const tty: CommandModule<object, Args> = {
   command: 'tty [source]',
@@ -35,7 +44,7 @@ export const tty: CommandModule<object, Args> = {
     withSources(argv)
       .parserConfiguration({ 'populate--': true })
       .usage(
-        `$0 tty SOURCE [options] -- COMMAND [ARG…]\n$0 tty --backend NAMES [options] -- COMMAND [ARG…]\n\n${details}`,
+        `$0 tty SOURCE [options] -- COMMAND [ARG…]\n$0 tty --backend NAMES [options] -- COMMAND [ARG…]\n$0 tty SOURCE [options] --console --journal-tty\n\n${details}`,
       )
       .option('timestamps', {
         type: 'boolean',
@@ -47,41 +56,69 @@ export const tty: CommandModule<object, Args> = {
         default: false,
         describe: 'keep no escape sequences (colours, cursor movements) in the zone',
       })
-      .check(args =>
-        (args['--'] as string[] | undefined)?.length ? true : 'Give a command after --',
-      )
+      .option('console', {
+        type: 'boolean',
+        default: false,
+        describe: 'keep what programs write to /dev/console',
+      })
+      .option('journal-tty', {
+        type: 'string',
+        describe: `make a terminal for journald, and a link to it [${journalTty}]`,
+      })
+      .check(args => {
+        const commanded = ((args['--'] as string[] | undefined)?.length ?? 0) > 0
+        const others = args.console || args['journal-tty'] !== undefined
+        if (commanded && others) return '--console and --journal-tty take no command'
+        return commanded || others || 'Give a command after --, or --console or --journal-tty'
+      })
       .example('$0 tty pstore.img --tty-size 64K -- kdump-config load', '')
-      .example('$0 tty --backend all --timestamps --strip -- bash', '') as never,
+      .example('$0 tty --backend all --timestamps --strip -- bash', '')
+      .example('$0 tty --backend all --console --journal-tty', '') as never,
   handler: async args => {
     const command = args['--'] ?? []
     const backends = attachSources(args)
     let status: number
     try {
       const places = placesFor('tty', backends, args.source)
-      const problem = problemOf(command[0])
-      if (problem) {
-        tell(problem.message)
-        status = problem.status
-      } else {
-        const outer = new OuterTerminal()
-        const appender = new Appender(places, 'tty', ({ name }, error) =>
-          outer.aside(() => tell(`${name}: what is printed is kept no longer: ${error.message}`)),
-        )
-        const transforms = [args.strip ? stripper() : [], args.timestamps ? stamper() : []].flat()
-        const screen = new Screen()
-        const keeper = new Keeper(appender, transforms, screen.show)
-        try {
-          status = await runSession(command, outer, keeper, screen.broken)
-        } finally {
-          appender.flush()
-        }
-        await screen.flushed()
-      }
+      const transforms = (): Transform[] =>
+        [args.strip ? stripper() : [], args.timestamps ? stamper() : []].flat()
+      const { journalTty: link } = args
+      status = command.length
+        ? await keepCommand(command, places, transforms())
+        : await keepLines(places, transforms, {
+            console: args.console,
+            link: link === undefined ? null : link || journalTty,
+          })
     } finally {
       for (const backend of backends) backend.close()
     }
     process.exit(status)
   },
+}
+
+/** Run a command, and keep what it prints; gives its exit status. */
+const keepCommand = async (
+  command: readonly string[],
+  places: readonly Backend[],
+  transforms: readonly Transform[],
+): Promise<number> => {
+  const problem = problemOf(command[0])
+  if (problem) {
+    tell(problem.message)
+    return problem.status
+  }
+  const outer = new OuterTerminal()
+  const appender = new Appender(places, 'tty', ({ name }, error) =>
+    outer.aside(() => tell(`${name}: what is printed is kept no longer: ${error.message}`)),
+  )
+  const screen = new Screen()
+  const keeper = new Keeper(appender, transforms, screen.show)
+  try {
+    return await runSession(command, outer, keeper, screen.broken)
+  } finally {
+    appender.flush()
+    await screen.flushed()
+  }
 }
 
 /** Why a command cannot be run; null where it can. */

@@ -132,6 +132,23 @@ export const openTerminal = (): PseudoTerminal => {
 }
 
 /**
+ * Where /dev/console is, but for a program that took it: a serial port, or the screen.
+ *
+ * @returns its path; null where the machine has none
+ */
+export const consoleDevice = (): string | null => {
+  let active: string
+  try {
+    active = fs.readFileSync('/sys/class/tty/console/active', 'latin1')
+  } catch {
+    return null
+  }
+  // Several may print the kernel's messages; the last one is what /dev/console stands for.
+  const last = active.trim().split(' ').at(-1)
+  return last ? `/dev/${last}` : null
+}
+
+/**
  * Have what programs write to /dev/console go to a terminal instead, as `xterm -C` does.
  *
  * @throws StoreError (EPERM, EBUSY) where that is not allowed, or somebody else has it already
@@ -142,4 +159,11 @@ export const takeConsole = (fd: number): void => {
   if (errno === 'EBUSY')
     throw new StoreError('/dev/console: another program has taken it already', 'EBUSY')
   throw new StoreError(`/dev/console: cannot be taken: ${errno}: only root may`, 'EPERM')
+}
+
+/** Have it go where it went before. The kernel does so by itself when the terminal is gone. */
+export const giveConsoleBack = (): void => {
+  const fd = fs.openSync('/dev/console', fs.constants.O_WRONLY | fs.constants.O_NOCTTY)
+  libc().ioctl(fd, TIOCCONS, null)
+  fs.closeSync(fd)
 }

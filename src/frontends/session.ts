@@ -4,6 +4,7 @@ import fs from 'node:fs'
 import os from 'node:os'
 import tty from 'node:tty'
 import { StoreError } from '../pstore/errors.js'
+import { drain, type Output } from './drain.js'
 import {
   copySize,
   hasInput,
@@ -35,8 +36,6 @@ const endings = [
   'SIGABRT',
 ] as const
 
-/** More than a pseudo-terminal holds in one direction. */
-const capacity = 65536
 /** How often is looked whether the terminal takes more input, in ms. */
 const inputPause = 5
 /** How often, at least, is looked whether somebody reads on after the end of the input, in ms. */
@@ -79,13 +78,6 @@ export class OuterTerminal {
   giveSize(to: number): void {
     copySize(this.#sized, to)
   }
-}
-
-/** What a session's output goes to. */
-export interface Output {
-  take(bytes: Buffer): void
-  /** Pass on what was taken. */
-  flush(): void
 }
 
 /**
@@ -145,24 +137,6 @@ const endOf = (child: ChildProcess): Promise<number> =>
       reject(new StoreError(`setsid: ${message}: util-linux has it`, 'EIO')),
     )
   })
-
-/** Take what the terminal still holds of what the command printed before it ended. */
-const drain = (master: number, output: Output): void => {
-  const bytes = Buffer.allocUnsafe(capacity)
-  // Bounded: something may have been left behind that prints on.
-  for (let length = 0; length < capacity;) {
-    let n: number
-    try {
-      n = fs.readSync(master, bytes, length, capacity - length, null)
-    } catch {
-      // EAGAIN: there is no more. The kernel delivers all that was written before it says so.
-      n = 0
-    }
-    if (n === 0) break
-    output.take(bytes.subarray(length, length + n))
-    length += n
-  }
-}
 
 /** Pass signals on to the command, and keep the terminals' sizes and modes right. */
 const handleSignals = (

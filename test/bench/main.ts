@@ -1,7 +1,8 @@
-/** `scripts/bench read|write|backends|probe`: what things cost beside what nobody could do without. */
+/** `scripts/bench read|write|backends|probe|tty`: what things cost beside what nobody could do without. */
 import { benchBackends } from './backends.js'
 import { benchProbe } from './probe.js'
 import { benchRead } from './read.js'
+import { benchTty } from './tty.js'
 import { benchWrite } from './write.js'
 
 const benches: { [name: string]: () => Promise<void> } = {
@@ -9,6 +10,7 @@ const benches: { [name: string]: () => Promise<void> } = {
   write: benchWrite,
   backends: benchBackends,
   probe: benchProbe,
+  tty: benchTty,
 }
 const names = process.argv.slice(2)
 if (names.length === 0 || names.some(name => !Object.hasOwn(benches, name))) {

@@ -210,3 +210,30 @@ t.test('every backend gets it, and one that fails stops nothing', async t => {
     'first\r\nsecond\r\nthird\r\n',
   )
 })
+
+t.test('a terminal for the journal', async t => {
+  const { region, options } = make(t)
+  const link = `${folder(t)}/made/journal-tty`
+  const { child, ended } = start(t, ['tty', region, ...options, `--journal-tty=${link}`, '--strip'])
+  t.ok(await until(() => fs.existsSync(link)))
+  t.match(fs.readlinkSync(link), /^\/dev\/pts\/\d+$/)
+  const zone = (): string =>
+    succeed(t, ['ls', region, ...options]).length
+      ? succeed(t, ['cat', region, 'tty-ramoops-0', ...options]).toString()
+      : ''
+  // journald opens it anew for each message.
+  for (const text of ['first\n', '\x1b[31msecond\x1b[0m\tline\n']) fs.appendFileSync(link, text)
+  t.ok(await until(() => zone() === 'first\nsecond\tline\n'), 'as it was written')
+  fs.appendFileSync(link, 'last\n')
+  child.kill('SIGTERM')
+  t.equal(await ended, null, 'a signal ended it')
+  t.equal(child.signalCode, 'SIGTERM')
+  t.match(zone(), /line\nlast\n$/, 'what was still there is kept')
+  t.notOk(fs.existsSync(link), 'the link goes with it')
+
+  fs.writeFileSync(link, 'precious')
+  const outcome = pstorefs(['tty', region, ...options, '--journal-tty', link])
+  t.equal(outcome.status, 1)
+  t.match(outcome.stderr, /^pstorefs: .*journal-tty: cannot be made: there is something else\n$/)
+  t.equal(fs.readFileSync(link, 'utf8'), 'precious')
+})
