@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command line: picks a command, and turns what goes wrong into a line and an exit code. */
 import fs from 'node:fs'
+import v8 from 'node:v8'
 import yargs from 'yargs'
 import { hideBin } from 'yargs/helpers'
 import { StoreError } from '../pstore/errors.js'
@@ -64,6 +65,8 @@ The layout of a region is what its kernel was booted with: ramoops.record_size=6
 given, the others have Linux's defaults (4096; tty 0, ecc 0). Without any the layout is found out from \
 the bytes; \`probe\` says how. Each command's --help lists them.`
 
+// What nobody needs any more goes soon: a hostile region must not make the heap grow (SECURITY.md).
+v8.setFlagsFromString('--heap-growing-percent=20')
 process.on('uncaughtException', fail)
 // Who reads no further has seen enough: `pstorefs ls … | head`.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -80,11 +80,11 @@ const cost = async (
   const code = `import fs from 'node:fs'
     process.on('exit', () => fs.writeSync(2,
       'HWM ' + /VmHWM:\\s*(\\d+)/.exec(fs.readFileSync('/proc/self/status', 'latin1'))[1]))`
-  const child = spawn(
-    process.execPath,
-    ['--import', `data:text/javascript,${encodeURIComponent(code)}`, program, ...args],
-    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NODE_OPTIONS: '' } },
-  )
+  // tap puts a loader of its own into every Node that it sees started, which has a heap of its own.
+  const node = [process.execPath, '--import', `data:text/javascript,${encodeURIComponent(code)}`]
+  const child = spawn('env', ['-u', 'NODE_OPTIONS', ...node, program, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   let printed = 0
   let said = ''
   child.stdout.on('data', (bytes: Buffer) => (printed += bytes.length))
