@@ -1,6 +1,13 @@
 /** Variables' names as sscanf reads them, and the ids that file names carry. */
 import t from 'tap'
-import { formatDumpName, parseDumpName, recordId, type DumpName } from '#src/backends/efi/names.js'
+import {
+  formatDumpName,
+  formatPieceName,
+  parseDumpName,
+  parsePieceName,
+  recordId,
+  type DumpName,
+} from '#src/backends/efi/names.js'
 import { recordTypes } from '#src/pstore/types.js'
 import { randomFor } from '../../random.js'
 
@@ -104,4 +111,11 @@ t.test('what is formatted is parsed to the same', async t => {
     t.strictSame(parseDumpName(name), dump, name)
     if (!t.passing()) return
   }
+})
+
+t.test('pieces of rings', async t => {
+  const last = { type: 'tty', position: 2n ** 62n, length: 99999 } as const
+  t.same(parsePieceName(formatPieceName(last)), last)
+  for (const name of ['tty-4611686018427387905-1', 'tty-00-1', 'tty-0-0', 'dmesg-0-1', 'tty-0-1\n'])
+    t.equal(parsePieceName(name), null, JSON.stringify(name))
 })
