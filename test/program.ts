@@ -36,17 +36,22 @@ export const pstorefsRefused = (
   rules: string[],
   args: string[],
   input?: Uint8Array,
-): Outcome =>
-  run(
-    'strace',
-    [
-      ['-f', '-qq', '--seccomp-bpf', '-o', '/dev/null', '-P', on],
-      ['-e', `trace=${rules.map(rule => rule.split(':')[0]).join()}`],
-      rules.flatMap(rule => ['-e', `inject=${rule}`]),
-      [process.execPath, program, ...args],
-    ].flat(),
-    input,
-  )
+): Outcome => {
+  const traced = (): Outcome =>
+    run(
+      'strace',
+      [
+        ['-f', '-qq', '--seccomp-bpf', '-o', '/dev/null', '-P', on],
+        ['-e', `trace=${rules.map(rule => rule.split(':')[0]).join()}`],
+        rules.flatMap(rule => ['-e', `inject=${rule}`]),
+        [process.execPath, program, ...args],
+      ].flat(),
+      input,
+    )
+  const outcome = traced()
+  // Once in some hundred runs the program is killed as it exits while it is traced.
+  return outcome.status === null ? traced() : outcome
+}
 
 /** Run `pstorefs ARGS…`, which must succeed, and give its stdout. */
 export const succeed = (t: Test, args: string[], input?: Uint8Array): Buffer => {
