@@ -16,8 +16,10 @@ const help = async args =>
     })
   ).stdout
 
-/** The commands that the program's own help lists. */
-const commands = [...(await help([])).matchAll(/^ {2}pstorefs ([a-z]+) /gm)].map(([, name]) => name)
+/** The commands that the program's own help lists, but the one that prints a script, also with --help. */
+const commands = [...(await help([])).matchAll(/^ {2}pstorefs ([a-z]+) /gm)]
+  .map(([, name]) => name)
+  .filter(name => name !== 'completion')
 const helps = await Promise.all(commands.map(name => help([name])))
 const block = text => `\`\`\`\n${text.trimEnd()}\n\`\`\``
 const helpText = commands

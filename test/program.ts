@@ -91,9 +91,13 @@ export const daemonOf = (mountpoint: string): number => {
   return 0
 }
 
-/** Wait until something is so, for some seconds at most. */
-export const until = async (condition: () => boolean, seconds = 10): Promise<boolean> => {
-  for (const end = Date.now() + seconds * 1000; Date.now() < end;) {
+/**
+ * Wait until something is so, for some seconds at most: many, as patience costs only those who fail, and
+ * machines that test are slow at times.
+ */
+export const until = async (condition: () => boolean, seconds = 120): Promise<boolean> => {
+  // Not by the clock on the wall, which may be set meanwhile.
+  for (const end = performance.now() + seconds * 1000; performance.now() < end;) {
     if (condition()) return true
     await new Promise(resolve => setTimeout(resolve, 20))
   }

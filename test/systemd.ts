@@ -104,9 +104,10 @@ export const boot = async (t: Test, prepare: string, wants: string): Promise<Boo
       stdio: ['ignore', 'inherit', 'inherit'],
     },
   )
+  const isGone = (): boolean => child.exitCode !== null || child.signalCode !== null
   t.teardown(async () => {
     child.kill('SIGKILL')
-    await until(() => child.exitCode !== null || child.signalCode !== null)
+    await until(isGone)
   })
   /** PID 1 inside, seen from here. */
   const pid = (): string =>
@@ -121,6 +122,8 @@ export const boot = async (t: Test, prepare: string, wants: string): Promise<Boo
   const isUp = (): boolean =>
     pid() !== '' && /^inactive|^active/.test(sh('systemctl is-active test.target').said)
   const done = (): boolean => sh('systemctl is-active test.target').said.startsWith('active')
-  if (!(await until(isUp, 20))) return null
-  return (await until(done, 60)) ? { sh } : null
+  await until(() => isUp() || isGone())
+  if (isGone() || !isUp()) return null
+  t.ok(await until(done), 'booted')
+  return { sh }
 }

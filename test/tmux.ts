@@ -16,7 +16,8 @@ export interface Terminal {
 
 /** A terminal of 80 × 24 with a shell whose prompt is `$ `; gone when the test ends. */
 export const terminal = async (t: Test, environment: string[] = []): Promise<Terminal> => {
-  const socket = `${folder(t)}/tmux`
+  const home = folder(t)
+  const socket = `${home}/tmux`
   const tmux = (...args: string[]): string =>
     execFileSync('tmux', ['-S', socket, '-f', '/dev/null', ...args]).toString()
   t.teardown(() => tmux('kill-server'))
@@ -27,6 +28,9 @@ export const terminal = async (t: Test, environment: string[] = []): Promise<Ter
     '80',
     '-y',
     '24',
+    // What is typed there, perhaps by mistake, writes to no folder of the project's.
+    '-c',
+    home,
     `env NODE_OPTIONS= PS1='$ ' ${environment.join(' ')} sh`,
   )
   const screen = (escapes = false): string => tmux('capture-pane', '-p', ...(escapes ? ['-e'] : []))
@@ -36,7 +40,7 @@ export const terminal = async (t: Test, environment: string[] = []): Promise<Ter
       if (keys.length) tmux('send-keys', ...keys)
     },
     screen,
-    shows: what => until(() => what.test(screen()), 30),
+    shows: what => until(() => what.test(screen())),
     resize: (columns, rows) => tmux('resize-window', '-x', String(columns), '-y', String(rows)),
     tmux,
   }

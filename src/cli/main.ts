@@ -2,12 +2,13 @@
 /** The command line: picks a command, and turns what goes wrong into a line and an exit code. */
 import fs from 'node:fs'
 import v8 from 'node:v8'
-import yargs from 'yargs'
+import yargs, { type CommandModule } from 'yargs'
 import { hideBin } from 'yargs/helpers'
 import { StoreError } from '../pstore/errors.js'
 import { archive } from './archive.js'
 import { cat } from './cat.js'
 import { check } from './check.js'
+import { complete } from './completion.js'
 import { kernelConsole } from './console.js'
 import { erase } from './erase.js'
 import { follow } from './follow.js'
@@ -65,6 +66,37 @@ The layout of a region is what its kernel was booted with: ramoops.record_size=6
 given, the others have Linux's defaults (4096; tty 0, ecc 0). Without any the layout is found out from \
 the bytes; \`probe\` says how. Each command's --help lists them.`
 
+const commands = [
+  mount,
+  ls,
+  cat,
+  info,
+  check,
+  probe,
+  follow,
+  format,
+  write,
+  tty,
+  kernelConsole,
+  erase,
+  archive,
+]
+const line = hideBin(process.argv)
+
+/** What is wrong with a command line, of which yargs says so. */
+const usageProblem = (said: string): string => {
+  const [first] = line
+  const command = commands
+    .map(({ command }) => String(command).split(' ')[0])
+    .find(name => name === first)
+  const help = `(see \`pstorefs ${command ? `${command} ` : ''}--help\`)`
+  if (first === undefined) return `no command is given ${help}`
+  // Anything may be mount(8)'s SOURCE.
+  if (!command && /^[a-z]+$/.test(first) && !fs.existsSync(first))
+    return `${first}: no such command ${help}`
+  return `${said.replaceAll(/\s+/g, ' ')} ${help}`
+}
+
 // What nobody needs any more goes soon: a hostile region must not make the heap grow (SECURITY.md).
 v8.setFlagsFromString('--heap-growing-percent=20')
 process.on('uncaughtException', fail)
@@ -73,41 +105,34 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0)
   fail(error)
 })
-await yargs(dashOptions(hideBin(process.argv)))
+await yargs(dashOptions(line))
   .scriptName('pstorefs')
   .usage(
     '$0 COMMAND SOURCE …\n\nThe last words of a dead machine, as files: ramoops regions in user space.',
   )
-  .command(mount)
-  .command(ls)
-  .command(cat)
-  .command(info)
-  .command(check)
-  .command(probe)
-  .command(follow)
-  .command(format)
-  .command(write)
-  .command(tty)
-  .command(kernelConsole)
-  .command(erase)
-  .command(archive)
+  .command(commands as CommandModule[])
   .command(mount8)
   .completion(
     'completion',
     'print what makes bash or zsh complete: pstorefs completion >> ~/.bashrc',
-    // The form that mount(8) calls has no name.
     (
       _word: string,
       _argv: unknown,
       all: (then: (error: Error | null, found: string[] | undefined) => void) => void,
       done: (found: string[]) => void,
-    ) => all((_, found = []) => done(found.filter(word => !word.startsWith('$0')))),
+    ) => all((_, known = []) => done([...complete(line.slice(1), known)])),
   )
   .parserConfiguration({
     'duplicate-arguments-array': true,
     'parse-numbers': false,
     'parse-positional-numbers': false,
   })
+  .updateStrings({
+    'Not enough non-option arguments: got %s, need at least %s': {
+      one: 'too few arguments: got %s, need at least %s',
+      other: 'too few arguments: got %s, need at least %s',
+    },
+  } as never)
   .strict()
   .demandCommand(1)
   .recommendCommands()
@@ -120,7 +145,7 @@ await yargs(dashOptions(hideBin(process.argv)))
   .fail((message, error) => {
     // yargs throws its own errors only for what was not understood.
     if (error instanceof Error && error.name !== 'YError') throw error
-    tell(`${(message ?? error.message).replaceAll('\n', ' ')} (see \`pstorefs --help\`)`)
+    tell(usageProblem(message ?? error.message))
     process.exit(byMount() ? mountWrongUsage : wrongUsage)
   })
   .parseAsync()

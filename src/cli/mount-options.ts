@@ -70,7 +70,8 @@ const none: MountRequest = {
 export const isFlag = (name: string): boolean =>
   name === 'ro' || passedOn.has(name) || ignored.has(name)
 
-const valued = [
+/** Options with a value that are this program's own, besides the layout's. */
+export const valued = [
   'uid',
   'gid',
   'umask',
@@ -149,14 +150,17 @@ const parseUmask = (text: string): number => {
   return parseInt(text, 8)
 }
 
-export const parseSubdirs = (value: string): Subdirs => {
-  if (value !== 'visible' && value !== 'hidden' && value !== 'off')
-    throw new StoreError(`subdirs ${value}: must be visible, hidden or off`)
-  return value
+export const subdirsValues: readonly Subdirs[] = ['visible', 'hidden', 'off']
+export const attachModes: readonly AttachMode[] = ['view', 'boot']
+
+const oneOf = <T extends string>(name: string, known: readonly T[], text: string): T => {
+  const found = known.find(value => value === text)
+  if (found === undefined)
+    throw new StoreError(
+      `${name} ${text}: must be ${known.join(', ').replace(/, (\w+)$/, ' or $1')}`,
+    )
+  return found
 }
 
-export const parseMode = (value: string): AttachMode => {
-  if (value !== 'view' && value !== 'boot')
-    throw new StoreError(`attach ${value}: must be view or boot`)
-  return value
-}
+export const parseSubdirs = (text: string): Subdirs => oneOf('subdirs', subdirsValues, text)
+export const parseMode = (text: string): AttachMode => oneOf('attach', attachModes, text)

@@ -9,10 +9,10 @@ import { writeToAll } from '../pstore/registry.js'
 import { placesFor } from './places.js'
 import { attachSources, withSources, type SourcesArgs } from './source.js'
 
-const types = ['console', 'tty', 'pmsg', 'dmesg'] as const
+export const writableTypes = ['console', 'tty', 'pmsg', 'dmesg'] as const
 
 interface Args extends SourcesArgs {
-  type: (typeof types)[number]
+  type: (typeof writableTypes)[number]
   reason: Reason | undefined
   compress: 'deflate' | 'none' | undefined
 }
@@ -30,7 +30,7 @@ export const write: CommandModule<object, Args> = {
       .usage(
         `$0 write TYPE SOURCE [options] < TEXT\n$0 write TYPE --backend NAMES [options] < TEXT\n\n${details}`,
       )
-      .positional('type', { choices: types, demandOption: true, describe: 'where it goes' })
+      .positional('type', { choices: writableTypes, demandOption: true, describe: 'where it goes' })
       .option('reason', { choices: reasons, describe: 'dmesg: why the machine died [panic]' })
       .option('compress', {
         choices: ['deflate', 'none'] as const,

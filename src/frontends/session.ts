@@ -1,7 +1,9 @@
 /** A command on a pseudo-terminal of its own, in front of whoever started it, as script(1) runs one. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import fs from 'node:fs'
+import type { Socket } from 'node:net'
 import os from 'node:os'
+import { createInterface } from 'node:readline'
 import tty from 'node:tty'
 import { StoreError } from '../pstore/errors.js'
 import { drain, type Output } from './drain.js'
@@ -35,6 +37,23 @@ const endings = [
   'SIGTRAP',
   'SIGABRT',
 ] as const
+
+/**
+ * Runs a command as an interactive shell runs a job, for `sh -m`: in a process group of its own, and with a
+ * parent in another one. Without such a parent the kernel has nobody stopped by ^Z (the group is orphaned).
+ * On descriptor 3 it tells the command's process id, and that it was stopped; an answer lets it go on.
+ */
+const jobControl = `
+exec 4>&2 2>/dev/null
+sh -c 'echo $$ >&3; exec "$@" 2>&4 3>&- 4>&-' sh "$@"
+status=$?
+while jobs %% >/dev/null; do
+  echo stopped >&3
+  read -r answer <&3 || exit
+  fg >/dev/null
+  status=$?
+done
+exit $status`
 
 /** How often is looked whether the terminal takes more input, in ms. */
 const inputPause = 5
@@ -103,8 +122,10 @@ export const runSession = async (
   else setModes(slave, silentModes(modesOf(slave)!))
   outer.giveSize(slave)
 
-  // The command itself becomes the leader of a session with that terminal; setsid(1) is gone by then.
-  const child = spawn('setsid', ['-c', ...command], { stdio: [slave, slave, slave] })
+  // The shell becomes the leader of a session with that terminal; setsid(1) is gone by then.
+  const child = spawn('setsid', ['-c', 'sh', '-mc', jobControl, 'sh', ...command], {
+    stdio: [slave, slave, slave, 'pipe'],
+  })
   const ended = endOf(child)
   const printed = new tty.ReadStream(master)
   printed.on('data', (bytes: Buffer) => output.take(bytes))
@@ -146,24 +167,53 @@ const handleSignals = (
   output: Output,
 ): (() => void) => {
   const handlers = new Map<NodeJS.Signals, () => void>()
+  let command: number | null = null
   for (const signal of endings)
     handlers.set(signal, () => {
       output.flush()
-      child.kill(signal)
+      if (command === null) child.kill(signal)
+      else kill(command, signal)
     })
-  handlers.set('SIGWINCH', () => outer.giveSize(slave))
-  handlers.set('SIGTSTP', () => {
-    output.flush()
-    outer.leave()
-    process.kill(process.pid, 'SIGSTOP')
-  })
-  handlers.set('SIGCONT', () => {
+  const goOn = (): void => {
     outer.enter()
     outer.giveSize(slave)
-  })
+  }
+  /** Be suspended like any program: by the kernel, which knows whether somebody is there to continue it. */
+  const suspend = (pid: number): void => {
+    output.flush()
+    outer.leave()
+    process.off('SIGTSTP', handlers.get('SIGTSTP')!)
+    kill(pid, 'SIGTSTP')
+    process.on('SIGTSTP', handlers.get('SIGTSTP')!)
+    goOn()
+  }
+  handlers.set('SIGTSTP', () => suspend(process.pid))
+  handlers.set('SIGCONT', goOn)
+  handlers.set('SIGWINCH', () => outer.giveSize(slave))
   for (const [signal, handler] of handlers) process.on(signal, handler)
+  const channel = child.stdio[3] as Socket
+  channel.on('error', () => {})
+  createInterface(channel).on('line', said => {
+    if (said !== 'stopped') {
+      command = Number(said)
+      return
+    }
+    // All that the terminal would have stopped: `pstorefs tty … | tee`.
+    suspend(0)
+    channel.write('go on\n')
+  })
   return () => {
     for (const [signal, handler] of handlers) process.off(signal, handler)
+    channel.destroy()
+  }
+}
+
+/** Send a signal to a process, or with 0 to this one's group, that may have ended. */
+const kill = (pid: number, signal: NodeJS.Signals): void => {
+  try {
+    process.kill(pid, signal)
+  } catch {
+    // It has.
   }
 }
 

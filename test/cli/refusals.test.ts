@@ -92,8 +92,10 @@ t.test("the kernel's spelling is taken too", async t => {
 })
 
 t.test('wrong usage is exit 2', async t => {
-  refuse(t, [], /pstorefs: .*--help/, 2)
-  refuse(t, ['ls'], /--help/, 2)
+  refuse(t, [], /no command is given .*`pstorefs --help`/, 2)
+  refuse(t, ['nonsense'], /nonsense: no such command/, 2)
+  refuse(t, ['moun', 'x', 'y', 'z'], /moun: no such command/, 2)
+  refuse(t, ['ls'], /too few arguments: .*`pstorefs ls --help`/, 2)
   refuse(t, ['ls', 'x', '--bogus'], /Unknown argument: bogus/, 2)
   refuse(t, ['ls', 'x', '--record-size'], /--help/, 2)
   refuse(t, ['write', 'nonsense', 'x'], /Invalid values/, 2)

@@ -19,8 +19,8 @@ interface Line {
   status?: number
   /** Whose region.img it is, where that is not {@link makeRegion}'s. */
   fixture?: string
-  /** It goes on until it is interrupted. */
-  endless?: true
+  /** It goes on until it is interrupted: which is done when this shell command succeeds. */
+  endless?: string
 }
 
 /** Where a line is run that takes a machine of its own, or why it is not. */
@@ -117,15 +117,20 @@ const lines: { [line: string]: Line } = {
   },
   'pstorefs console region.img --console-size 256K': {
     before: 'rm region.img; pstorefs format region.img --mem-size 1M --console-size 256K',
-    endless: true,
+    endless: '[ -n "$(pstorefs ls region.img --console-size 256K)" ]',
     after: 'pstorefs cat region.img console-ramoops-0 --console-size 256K',
     prints: /\[ *\d+\.\d+\] /,
   },
-  [`pstorefs follow guest.img console-ramoops-0 ${sizes}`]: { endless: true, prints: /^console\n/ },
+  [`pstorefs follow guest.img console-ramoops-0 ${sizes}`]: {
+    endless: '[ -s printed ]',
+    prints: /^console\n/,
+  },
   'pstorefs follow --android --no-history guest.img pmsg-ramoops-0 --preset crosvm': {
     before: 'rm guest.img; pstorefs format guest.img --mem-size 64K --preset crosvm',
-    endless: true,
-    prints: /^$/,
+    endless:
+      "printf 'l\\35\\0%015d\\4Tag\\0hello\\0' 0 | tr 0 '\\0' | " +
+      'pstorefs write pmsg guest.img --preset crosvm; [ -s printed ]',
+    prints: / I Tag {5}: hello\n/,
   },
   [`pstorefs archive region.img crashes ${sizes}`]: {
     after: 'cat crashes/*/summary.txt',
@@ -173,8 +178,10 @@ const execute = (t: Test, line: string, how: Line) => {
   fs.mkdirSync(`${home}/bin`)
   fs.symlinkSync(program, `${home}/bin/pstorefs`)
   fs.writeFileSync(`${home}/bin/kdump-config`, '#!/bin/sh\necho loaded\n', { mode: 0o755 })
-  // bash has no job that its script could interrupt: a file is run by timeout(1) instead.
-  fs.writeFileSync(`${home}/line`, `${here(line)}\n`)
+  const interrupted = `
+    ${here(line)} > printed &
+    for try in {1..1200}; do if ${endless}; then break; fi; sleep 0.1; done
+    kill -INT $!; wait $!; cat printed`
   fs.writeFileSync(`${home}/config`, config)
   const script = `
     unset NODE_OPTIONS
@@ -184,7 +191,7 @@ const execute = (t: Test, line: string, how: Line) => {
     cd ${home}
     trap 'cd /; umount -l ${home}/mnt 2>/dev/null' EXIT
     ${here(how.before)}
-    ${endless ? 'timeout --preserve-status --signal=INT 4 bash line' : here(line)}
+    ${endless ? interrupted : here(line)}
     code=$?
     ${here(how.after)}
     exit $code`

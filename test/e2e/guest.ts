@@ -293,7 +293,7 @@ export const bootGuest = async (opts: GuestOptions): Promise<GuestResult> => {
     }
     args.push(...(opts.qemu ?? []))
 
-    const { log, failure } = await runQemu(args, inherited, opts.timeout ?? 120_000)
+    const { log, failure } = await runQemu(args, inherited, opts.timeout ?? 600_000)
     if (region && copy) await writeAt(region, 0, await readAt(copy, 0, regionBytes))
     const files = await readMailbox(mailbox)
     const problem = failure ?? (files ? undefined : 'the guest did not list its pstore')

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import t from 'tap'
+import { valued } from '#src/cli/mount-options.js'
 import { loadFixture, layoutOptions } from '../fixtures.js'
 import { file, folder, run } from '../program.js'
 
@@ -69,6 +70,7 @@ t.test('install, use, uninstall', async t => {
     const { status, stdout, stderr } = run('man', ['--warnings', '-E', 'UTF-8', '-l', found])
     t.same([status, stderr], [0, ''], page)
     t.match(stdout.toString(), /--record-size|record_size/)
+    t.notMatch(stdout.toString(), /&\w+;|COMPREPLY/, 'neither entities nor scripts')
   }
   // What --help says stands in the page, of every command.
   const source = fs.readFileSync(`${prefix}/share/man/man8/pstorefs.8`, 'utf8')
@@ -79,6 +81,7 @@ t.test('install, use, uninstall', async t => {
   ]
   t.ok(commands.length > 10)
   for (const [, command] of commands) if (!source.includes(`pstorefs ${command}`)) t.fail(command)
+  for (const option of valued) if (!source.includes(`${option}=`)) t.fail(`${option}=`)
 
   const complete = `
     PATH=${prefix}/bin:$PATH
@@ -86,11 +89,16 @@ t.test('install, use, uninstall', async t => {
     try() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _pstorefs_yargs_completions; echo "\${COMPREPLY[@]}"; }
     try pstorefs pro
     try pstorefs ls --record
-    try pstorefs ''`
+    try pstorefs ''
+    try pstorefs write ''
+    try pstorefs mount region.img --subdirs ''
+    try pstorefs ls ''`
   const completed = plain(['bash', '-c', complete]).stdout.toString().split('\n')
   t.same(completed.slice(0, 2), ['probe', '--record-size'])
   t.match(completed[2], /^mount ls cat /)
   t.notMatch(completed[2], '$')
+  t.same(completed.slice(3, 5), ['console tty pmsg dmesg', 'visible hidden off'])
+  t.equal(completed[5], '', 'files are what bash itself offers')
   const zsh = fs.readFileSync(`${prefix}/share/zsh/site-functions/_pstorefs`, 'utf8')
   t.match(zsh, /^#compdef pstorefs\n/)
 

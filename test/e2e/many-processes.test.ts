@@ -36,7 +36,13 @@ for (const ecc of [0, 16])
     format(region, { ...layout, mem_size: 32768 })
     const mountpoint = mount(t, region, options)
     const writers: ChildProcess[] = []
-    for (const tag of ['A', 'B', 'C', 'D']) {
+    const tags = ['A', 'B', 'C', 'D']
+    /** How many lines a writer has finished. */
+    const countOf = (tag: string): bigint => {
+      const note = fs.readFileSync(`${home}/${tag}`)
+      return note.length ? note.readBigUInt64LE() : 0n
+    }
+    for (const tag of tags) {
       const done = fs.openSync(`${home}/${tag}`, 'w')
       writers.push(
         spawn(process.execPath, [appender, region, JSON.stringify(layout), tag], {
@@ -64,9 +70,10 @@ for (const ecc of [0, 16])
     let erased = 0
     let turn = 0
     // On a loaded machine a few seconds may not be enough for every process to have had turns.
-    const begin = Date.now()
-    const enough = (): boolean => reads > 10 && erased > 0
-    while (Date.now() < begin + (enough() ? seconds : 60) * 1000) {
+    const begin = performance.now()
+    const enough = (): boolean =>
+      reads > 10 && seen > 100 && erased > 0 && tags.every(tag => countOf(tag) > 10n)
+    while (performance.now() < begin + (enough() ? seconds : 300) * 1000) {
       try {
         seen += check(fs.readFileSync(`${mountpoint}/console-ramoops-0`), 'the mount')
         reads++
@@ -86,10 +93,8 @@ for (const ecc of [0, 16])
       reads > 10 && seen > 100 && erased > 0,
       `${reads} reads of ${seen} lines, ${erased} erasures`,
     )
-    for (const tag of ['A', 'B', 'C', 'D']) {
-      const count = fs.readFileSync(`${home}/${tag}`).readBigUInt64LE()
-      t.ok(count > 10n, `writer ${tag} had its turns: ${count} lines`)
-    }
+    for (const tag of tags)
+      t.ok(countOf(tag) > 10n, `writer ${tag} had its turns: ${countOf(tag)} lines`)
     const backend = attach(region, layout)
     const record = backend.record('console-ramoops-0')
     if (record) check(backend.read(record), 'at the end')

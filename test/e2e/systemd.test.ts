@@ -118,7 +118,7 @@ t.test('pstorefs.service: before systemd-pstore, seen by all, reread, ended', { 
 
   // Killed, it comes again, and leaves no dead mount.
   sh('systemctl kill --kill-whom=main -s KILL pstorefs.service')
-  t.ok(await until(() => show('ActiveState') === 'active' && show('MainPID') !== pid, 30))
+  t.ok(await until(() => show('ActiveState') === 'active' && show('MainPID') !== pid))
   t.equal(sh('ls /sys/fs/pstore').said, 'console-one-0\n')
   t.equal(sh('systemctl stop pstorefs.service').status, 0)
   t.notMatch(sh('findmnt -n /sys/fs/pstore').said, /fuse/)
