@@ -153,5 +153,8 @@ sed -e 's|^What=.*|What=${home}/one.img|' -e 's|^Options=.*|Options=ro,${list}|'
   t.same(sh('umount /mnt/noauto'), { status: 0, said: '' })
   t.equal(sh('systemctl stop mnt-pstore.mount mnt-fstab.mount pstorefs@guests.service').status, 0)
   t.notMatch(sh('findmnt -n -t fuse.pstorefs').said, /guests|two\.img|one\.img/)
-  t.ok(await until(() => sh('pgrep -f "[d]ist/cli/main"').said === ''), 'nothing is left')
+  t.ok(
+    await until(() => sh('pgrep -f "[p]storefs mount|[p]storefs /"').said === ''),
+    'nothing is left',
+  )
 })
