@@ -19,7 +19,8 @@ mount --make-rprivate /
 # Other tests' would not end before this system does.
 umount -a -l -t fuse.pstorefs
 mount --bind "$TEST_FOLDER" "$TEST_FOLDER"
-mkdir "$TEST_FOLDER/etc" "$TEST_FOLDER/dev" "$TEST_FOLDER/cgroup"
+mkdir "$TEST_FOLDER/etc" "$TEST_FOLDER/dev" "$TEST_FOLDER/cgroup" "$TEST_FOLDER/project"
+mount --bind "$PROJECT" "$TEST_FOLDER/project"
 mount -t tmpfs tmpfs "$TEST_FOLDER/etc"
 mkdir "$TEST_FOLDER/etc/upper" "$TEST_FOLDER/etc/work"
 mount -t overlay overlay -o "lowerdir=/etc,upperdir=$TEST_FOLDER/etc/upper,workdir=$TEST_FOLDER/etc/work" /etc
@@ -44,7 +45,7 @@ mount -o remount,bind,ro /proc/sys
 for folder in /run /tmp /mnt /var/log /var/lib /usr/local/bin; do
   mount -t tmpfs -o mode=755 tmpfs "$folder"
 done
-ln -s "$PROGRAM" /usr/local/bin/pstorefs
+ln -s "$TEST_FOLDER/project/dist/cli/main.js" /usr/local/bin/pstorefs
 mkdir -p /run/systemd/system
 for unit in ${units.join(' ')}; do
   cp "/lib/systemd/system/$unit" /run/systemd/system/
@@ -52,7 +53,7 @@ done
 for unit in sysinit basic multi-user; do
   printf '[Unit]\nDefaultDependencies=no\n' > /run/systemd/system/$unit.target
 done
-cp "$UNITS"/* /run/systemd/system/
+cp "$TEST_FOLDER/project/units"/* /run/systemd/system/
 : > /etc/fstab
 sh -e "$TEST_FOLDER/prepare"
 mount -o remount,bind,ro /
@@ -90,20 +91,18 @@ export const boot = async (t: Test, prepare: string, wants: string): Promise<Boo
     `cat > /run/systemd/system/test.target <<'END'\n${text}END\n${prepare}`,
   )
   const { NODE_OPTIONS: _, ...env } = process.env
-  const child = spawn(
-    'unshare',
-    // What it starts dies with it.
-    [...'--mount --pid --fork --kill-child --uts --ipc --cgroup sh -ec'.split(' '), init],
-    {
-      env: {
-        ...env,
-        TEST_FOLDER: home,
-        PROGRAM: program,
-        UNITS: path.resolve(import.meta.dirname, '../units'),
-      },
-      stdio: ['ignore', 'inherit', 'inherit'],
+  // What it starts dies with it.
+  const apart = '--mount --pid --fork --kill-child --uts --ipc --cgroup sh -ec'.split(' ')
+  const trial = 'mount -t tmpfs tmpfs /mnt; mount -t proc proc /proc'
+  if (run('unshare', [...apart, trial]).status !== 0) return null
+  const child = spawn('unshare', [...apart, init], {
+    env: {
+      ...env,
+      TEST_FOLDER: home,
+      PROJECT: path.resolve(program, '../../..'),
     },
-  )
+    stdio: ['ignore', 'inherit', 'inherit'],
+  })
   const isGone = (): boolean => child.exitCode !== null || child.signalCode !== null
   t.teardown(async () => {
     child.kill('SIGKILL')
@@ -123,7 +122,8 @@ export const boot = async (t: Test, prepare: string, wants: string): Promise<Boo
     pid() !== '' && /^inactive|^active/.test(sh('systemctl is-active test.target').said)
   const done = (): boolean => sh('systemctl is-active test.target').said.startsWith('active')
   await until(() => isUp() || isGone())
-  if (isGone() || !isUp()) return null
+  if (isGone()) throw new Error(`systemd's machine: exit ${child.exitCode ?? child.signalCode}`)
+  if (!isUp()) return null
   t.ok(await until(done), 'booted')
   return { sh }
 }

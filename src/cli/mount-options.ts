@@ -30,7 +30,7 @@ export interface MountRequest {
 /** What the kernel or libfuse knows and gets as it is. */
 const passedOn = new Set(
   (
-    'nodev dev nosuid suid noexec exec noatime atime relatime sync async dirsync ' +
+    'nodev dev nosuid suid noexec exec noatime atime sync async dirsync ' +
     'allow_other allow_root default_permissions nonempty'
   ).split(' '),
 )
@@ -38,8 +38,8 @@ const passedOn = new Set(
 /** What mount(8), fstab and systemd use among themselves. */
 const ignored = new Set(
   (
-    'defaults rw auto noauto user users nouser owner group nofail _netdev strictatime nodiratime ' +
-    'diratime lazytime nolazytime norelatime nostrictatime iversion noiversion mand nomand silent loud ' +
+    'defaults rw auto noauto user users nouser owner group nofail _netdev relatime strictatime ' +
+    'nodiratime diratime lazytime nolazytime norelatime nostrictatime iversion noiversion mand nomand silent loud ' +
     'nosymfollow nogroup auto_unmount'
   ).split(' '),
 )

@@ -54,6 +54,13 @@ const inside = (t: Test, script: string, fstab = '') => {
   return { status, said: stdout.toString(), stderr: stderr.toString() }
 }
 
+/** What mount(8) knows for all file systems, and what cancels it. */
+const everyOption = [
+  'defaults,rw,suid,dev,exec,auto,nouser,async,atime,diratime,relatime,lazytime,mand,iversion,silent,nofail',
+  'ro,nosuid,nodev,noexec,noauto,user,sync,dirsync,noatime,nodiratime,norelatime,nolazytime,nomand,noiversion,loud',
+  'users,owner,group,strictatime,nostrictatime,nosymfollow,_netdev,comment=x,x-systemd.requires=x,X-mount.mkdir',
+]
+
 t.test('generic options, owners and modes', { skip }, async t => {
   const { region, mountpoint } = make(t)
   const generic = 'nodev,noexec,nosuid,noatime,x-systemd.automount,nofail,_netdev,comment=x'
@@ -65,6 +72,10 @@ t.test('generic options, owners and modes', { skip }, async t => {
     findmnt -n -o FSTYPE,OPTIONS ${mountpoint}
     stat -c '%a %u %g' ${mountpoint} ${mountpoint}/console-ramoops-0 ${mountpoint}/ramoops
     umount ${mountpoint}
+    for all in ${everyOption.join(' ')}; do
+      mount -t fuse.pstorefs ${region} ${mountpoint} -o ${list},$all || echo "exit $?"
+      umount ${mountpoint}
+    done
     mount -t fuse.pstorefs ${region} ${mountpoint} -o ${list},allow_other,default_permissions,gid=5678
     as 1000 ls ${mountpoint} 2>&1 || true
     as 5678 ls ${mountpoint}
@@ -77,7 +88,7 @@ t.test('generic options, owners and modes', { skip }, async t => {
   t.equal(status, 0, stderr)
   t.match(said, /gid '0x': must be a number/)
   t.match(said, /fuse\.pstorefs +rw,nosuid,nodev,noexec,noatime,user_id=0,group_id=0\n/)
-  t.match(said, /\n740 1234 5678\n440 1234 5678\n740 1234 5678\n/)
+  t.match(said, /\n740 1234 5678\n440 1234 5678\n740 1234 5678\nls: /, 'every option is taken')
   t.match(said, /cannot open directory '[^']+': Permission denied\nconsole-ramoops-0\nramoops\n/)
   t.match(said, /cat: .*: Permission denied\nrm: .*: Permission denied\n$/)
 })
@@ -117,14 +128,19 @@ t.test('fstab: user, and mount -a', { skip }, async t => {
     findmnt -n -o OPTIONS ${mountpoint}
     as ${user} cat ${mountpoint}/console-ramoops-0
     as 2000 ls ${mountpoint} 2>&1 || true
-    as ${user} fusermount3 -u ${mountpoint}`,
+    as 2000 umount ${mountpoint} 2>&1 || true
+    as ${user} umount ${mountpoint}
+    findmnt ${mountpoint} || echo 'unmounted'`,
     `${region} ${mountpoint} fuse.pstorefs noauto,user,${list} 0 0
 ${region} ${home}/boot fuse.pstorefs ro,nofail,x-systemd.after=x,${list} 0 0\n`,
   )
   t.equal(status, 0, stderr)
   t.match(said, /region\.img +fuse\.pstorefs +ro,[^\n]*\nconsole\nnot at boot\n/)
   t.match(said, /\nrw,nosuid,nodev,noexec,[^\n]*user_id=1000,group_id=1000\nconsole\n/)
-  t.match(said, /ls: cannot [^\n]*: Permission denied\n$/)
+  t.match(
+    said,
+    /ls: cannot [^\n]*: Permission denied\numount: .* must be superuser.*\nunmounted\n$/,
+  )
 })
 
 t.test('a second user, made for it', { skip }, async t => {

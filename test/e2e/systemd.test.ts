@@ -124,6 +124,42 @@ t.test('pstorefs.service: before systemd-pstore, seen by all, reread, ended', { 
   t.notMatch(sh('findmnt -n /sys/fs/pstore').said, /fuse/)
   t.equal(sh('ls /sys/fs/pstore').status, 0)
   t.equal(show('Result'), 'success')
+
+  // Mistakes in the file are said, and nothing is mounted.
+  sh(heredoc('/etc/pstorefs.toml', `bakend = "all"\n${table('one')}`))
+  t.not(sh('systemctl start pstorefs.service').status, 0)
+  t.match(
+    sh('journalctl -t pstorefs -o cat -n 1').said,
+    /^\/etc\/pstorefs\.toml: option bakend=all: not known/,
+  )
+  t.notMatch(sh('findmnt -n /sys/fs/pstore').said, /fuse/)
+  sh('systemctl stop pstorefs.service')
+
+  // Where the kernel has a backend of its own, that is shown.
+  sh(heredoc('/etc/pstorefs.toml', table('one')))
+  const parameter = '/sys/module/pstore/parameters/backend'
+  sh(`echo efi_pstore > /run/backend; mount --bind /run/backend ${parameter}`)
+  t.equal(sh('systemctl start pstorefs.service').status, 0)
+  t.match(show('Result'), 'exec-condition')
+  t.notMatch(sh('findmnt -n /sys/fs/pstore').said, /fuse/)
+})
+
+t.test('at boot systemd-pstore archives what is there', { skip }, async t => {
+  const system = await boot(
+    t,
+    `${make(t)}${heredoc('/etc/pstorefs.toml', table('one'))}
+# It would do nothing in a container, which this machine is.
+sed /ConditionVirtualization/d /lib/systemd/system/systemd-pstore.service >/run/systemd/system/systemd-pstore.service`,
+    'pstorefs.service systemd-pstore.service',
+  )
+  if (!system) return t.comment('this machine does not let a systemd run')
+  const { sh } = system
+  t.equal(sh('systemctl show -P Result systemd-pstore.service').said, 'success\n')
+  t.equal(
+    sh('cd /var/lib/systemd/pstore && grep -r --exclude dmesg.txt . . | sort').said,
+    './console-one-0:console of one\n./dmesg-one-0:Panic#1 Part1\n./dmesg-one-0:one\n',
+  )
+  t.equal(sh('ls -A /sys/fs/pstore').said, '')
 })
 
 t.test('pstorefs@.service, a .mount unit, fstab at boot', { skip }, async t => {
@@ -153,5 +189,8 @@ sed -e 's|^What=.*|What=${home}/one.img|' -e 's|^Options=.*|Options=ro,${list}|'
   t.same(sh('umount /mnt/noauto'), { status: 0, said: '' })
   t.equal(sh('systemctl stop mnt-pstore.mount mnt-fstab.mount pstorefs@guests.service').status, 0)
   t.notMatch(sh('findmnt -n -t fuse.pstorefs').said, /guests|two\.img|one\.img/)
-  t.ok(await until(() => sh('pgrep -f "[d]ist/cli/main"').said === ''), 'nothing is left')
+  t.ok(
+    await until(() => sh('pgrep -f "[p]storefs mount|[p]storefs /"').said === ''),
+    'nothing is left',
+  )
 })
