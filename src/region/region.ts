@@ -75,6 +75,8 @@ export class Region {
   #map: Buffer | null = null
   /** True for what fstat knows the size of: a mapping of it is only touched within that size. */
   readonly #sized: boolean
+  /** True for what this machine's memory stands in front of, which a reset takes with it. */
+  readonly #isDisk: boolean
 
   /**
    * Open a region in a source.
@@ -102,7 +104,8 @@ export class Region {
     this.fd = source.fd
     this.readOnly = source.readOnly
     this.#offset = offset
-    this.#sized = stat.isFile() || stat.isBlockDevice()
+    this.#isDisk = stat.isBlockDevice()
+    this.#sized = stat.isFile() || this.#isDisk
     try {
       const end = stat.isFile() ? fs.fstatSync(this.fd).size : sizeOfDevice(path, stat)
       if (end === 0) throw new StoreError(`${path}: is empty`)
@@ -198,6 +201,21 @@ export class Region {
     if (!this.#sized) return
     const stat = fs.fstatSync(this.fd)
     if (stat.isFile() && stat.size < this.#offset + this.length) throw this.#shrunk()
+  }
+
+  /**
+   * Let what was stored reach a disk before anything else is stored, as Linux's pstore_blk does: it may
+   * be the disk of the machine that dies next. A file's bytes outlive whoever writes them.
+   *
+   * @throws StoreError (EIO) where the disk fails
+   */
+  settle(): void {
+    if (!this.#isDisk) return
+    try {
+      fs.fdatasyncSync(this.fd)
+    } catch (error) {
+      throw explain(this.path, error)
+    }
   }
 
   /** Let what was stored reach the medium, where one lies behind the source. */
