@@ -30,6 +30,9 @@ const hint: { [code: string]: string } = {
   EROFS: 'read-only file system',
 }
 
+/** What statfs(2) says of sysfs, where PCI devices have their memory. */
+const sysfs = 0x62656572
+
 /** `PATH: WHY` for a failed system call, in words. */
 const explain = (path: string, error: unknown): StoreError => {
   const { code, message } = error as NodeJS.ErrnoException
@@ -73,8 +76,8 @@ export class Region {
   readonly #offset: number
   /** Null where bytes are moved by pread and pwrite. */
   #map: Buffer | null = null
-  /** True for what fstat knows the size of: a mapping of it is only touched within that size. */
-  readonly #sized: boolean
+  /** True for what is memory itself and nothing but: it can be mapped only, and never becomes shorter. */
+  readonly #isMemory: boolean
   /** True for what this machine's memory stands in front of, which a reset takes with it. */
   readonly #isDisk: boolean
 
@@ -105,7 +108,7 @@ export class Region {
     this.readOnly = source.readOnly
     this.#offset = offset
     this.#isDisk = stat.isBlockDevice()
-    this.#sized = stat.isFile() || this.#isDisk
+    this.#isMemory = stat.isCharacterDevice() || fs.statfsSync(path).type === sysfs
     try {
       const end = stat.isFile() ? fs.fstatSync(this.fd).size : sizeOfDevice(path, stat)
       if (end === 0) throw new StoreError(`${path}: is empty`)
@@ -122,7 +125,7 @@ export class Region {
             `its layout needs ${this.length} (mem_size)`,
         )
       // A store into a hole for which the disk has no room kills the process, where pwrite gives ENOSPC.
-      if ((map && !hasHoles(this.fd)) || !this.#sized) this.#mapIt()
+      if (this.#isMemory || (map && !hasHoles(this.fd))) this.#mapIt()
     } catch (error) {
       fs.closeSync(this.fd)
       throw error
@@ -134,7 +137,11 @@ export class Region {
       this.#map = mapBytes(this.fd, this.#offset, this.length, this.readOnly)
     } catch (error) {
       const { message } = error as Error
-      throw new StoreError(`${this.path}: cannot be mapped: ${hint[message] ?? message}`, 'EIO')
+      const why =
+        message === 'EPERM'
+          ? "not permitted: it is RAM, or a driver's, at which iomem=relaxed would let others"
+          : message
+      throw new StoreError(`${this.path}: cannot be mapped: ${why}`, 'EIO')
     }
   }
 
@@ -198,7 +205,7 @@ export class Region {
    * @throws StoreError (EIO) where it has become shorter
    */
   checkSize(): void {
-    if (!this.#sized) return
+    if (this.#isMemory) return
     const stat = fs.fstatSync(this.fd)
     if (stat.isFile() && stat.size < this.#offset + this.length) throw this.#shrunk()
   }
@@ -221,7 +228,7 @@ export class Region {
   /** Let what was stored reach the medium, where one lies behind the source. */
   sync(): void {
     // A device that is memory has nothing to wait for.
-    if (!this.#sized) return
+    if (this.#isMemory) return
     try {
       fs.fsyncSync(this.fd)
     } catch (error) {
