@@ -207,12 +207,15 @@ const checkParameters = (source: string, driver: string, options: AttachOptions)
       )
 }
 
-/** The length of a store that is to be made. */
-const lengthToFormat = (path: string, { mem_size, mem_address = 0 }: AttachOptions): number => {
-  const there = fs.statSync(path, { throwIfNoEntry: false })
-  if (!there && mem_size === undefined)
+/** The length of a store that is to be made: all of a file or device that is there. */
+const lengthToFormat = (path: string, options: AttachOptions): number => {
+  const { mem_size } = options
+  if (mem_size !== undefined) return mem_size
+  if (!fs.existsSync(path))
     throw new StoreError(`${path}: no such file: to make it, say how long with mem_size`, 'ENOENT')
-  return mem_size ?? (there?.isFile() ? there.size - mem_address : 0)
+  const region = openRegion(path, { ...options, readOnly: true, map: false })
+  region.close()
+  return region.length
 }
 
 const isDescribed = (options: AttachOptions, known: readonly (keyof AttachOptions)[]): boolean =>

@@ -41,9 +41,10 @@ export const keepLines = async (
   })
   const closers: (() => void | Promise<void>)[] = []
   try {
+    if (console) closers.push(takeConsole(appender, transforms()))
+    // The last: who finds the link knows that all is kept.
     if (link !== null)
       closers.push(makeLink(new Line(new Keeper(appender, transforms(), () => {})), link))
-    if (console) closers.push(takeConsole(appender, transforms()))
     notifyReady(`keeping ${[console ? 'the console' : [], link ?? []].flat().join(' and ')}`)
     const signal = await Promise.race([ended, failed])
     for (const close of closers.splice(0)) await close()
@@ -83,7 +84,8 @@ const takeConsole = (
 ): (() => Promise<void>) => {
   const device = consoleDevice()
   let screen: fs.WriteStream | null = null
-  if (device === null) tell('/dev/console: is nowhere: it is kept, and shown to nobody')
+  if (device === null)
+    tell('/dev/console: /sys does not say where it is: it is kept, and shown to nobody')
   else {
     const failed = ({ message }: Error): void => {
       tell(`${device}: the console is kept, and not passed on: ${message}`)

@@ -115,14 +115,16 @@ export interface PseudoTerminal {
   readonly name: string
 }
 
-/** @throws StoreError (EIO) where the system has no more of them */
+/** @throws StoreError (EIO) where the system has no more of them, or none yet, as early in an initramfs */
 export const openTerminal = (): PseudoTerminal => {
   const { O_RDWR, O_NOCTTY, O_NONBLOCK } = fs.constants
   let master: number
   try {
     master = fs.openSync('/dev/ptmx', O_RDWR | O_NOCTTY | O_NONBLOCK)
   } catch (error) {
-    throw new StoreError(`no pseudo-terminal: ${(error as Error).message}`, 'EIO')
+    const { code, message } = error as NodeJS.ErrnoException
+    const why = code === 'ENODEV' || code === 'ENOENT' ? `${code}: is /dev/pts mounted?` : message
+    throw new StoreError(`no pseudo-terminal: ${why}`, 'EIO')
   }
   const c = libc()
   const name = Buffer.alloc(64)
@@ -134,7 +136,7 @@ export const openTerminal = (): PseudoTerminal => {
 /**
  * Where /dev/console is, but for a program that took it: a serial port, or the screen.
  *
- * @returns its path; null where the machine has none
+ * @returns its path; null where the machine has none, or /sys is not mounted
  */
 export const consoleDevice = (): string | null => {
   let active: string

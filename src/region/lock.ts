@@ -96,7 +96,8 @@ export class SourceLock {
       this.#fd = fs.openSync(`/proc/self/fd/${this.#source}`, this.#writable ? O_RDWR : O_RDONLY)
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
-      throw new StoreError(`${this.path}: cannot be locked: ${code}`, 'EIO')
+      const why = code === 'ENOENT' ? 'is /proc mounted?' : code
+      throw new StoreError(`${this.path}: cannot be locked: ${why}`, 'EIO')
     }
   }
 

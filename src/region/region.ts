@@ -3,14 +3,13 @@
  *
  * Regular files and block devices are read with pread(2), never through a mapping: a source that
  * somebody cuts short then gives EIO, where a mapping would kill the process with SIGBUS, which
- * JavaScript cannot catch (native-notes/mmap-io.md). Devices that only offer memory (UIO, PCI
+ * JavaScript cannot catch (native-notes/mmap-io.md). Devices that only offer memory (/dev/mem, UIO, PCI
  * resources) are mapped, and so are regions that a writer asked to have mapped: an append through a
  * mapping costs a fortieth of a pwrite(2).
  */
 import fs from 'node:fs'
-import { createRequire } from 'node:module'
-import type Mmap from 'mmap-io'
 import { StoreError } from '../pstore/errors.js'
+import { mapBytes } from './map.js'
 
 export interface RegionOptions {
   /** Where the region starts in the source, in bytes. */
@@ -23,12 +22,6 @@ export interface RegionOptions {
   map?: boolean
 }
 
-/** Loaded when the first region is mapped: most commands map none, and it takes 40 ms. */
-const mmapIo = (): typeof Mmap => createRequire(import.meta.url)('mmap-io') as typeof Mmap
-
-/** What mmap-io takes: it keeps sizes and offsets in a C int, so larger ones are silently cut. */
-const mmapLimit = 2 ** 31 - 1
-
 const hint: { [code: string]: string } = {
   ENOENT: 'no such file',
   EACCES: 'permission denied',
@@ -36,6 +29,9 @@ const hint: { [code: string]: string } = {
   ENXIO: 'no such device',
   EROFS: 'read-only file system',
 }
+
+/** What statfs(2) says of sysfs, where PCI devices have their memory. */
+const sysfs = 0x62656572
 
 /** `PATH: WHY` for a failed system call, in words. */
 const explain = (path: string, error: unknown): StoreError => {
@@ -46,10 +42,12 @@ const explain = (path: string, error: unknown): StoreError => {
   )
 }
 
-const open = (path: string, readOnly: boolean): { fd: number; readOnly: boolean } => {
+/** @param more flags of open(2) */
+const open = (path: string, readOnly: boolean, more: number): { fd: number; readOnly: boolean } => {
+  const { O_RDWR, O_RDONLY } = fs.constants
   if (!readOnly) {
     try {
-      return { fd: fs.openSync(path, fs.constants.O_RDWR), readOnly }
+      return { fd: fs.openSync(path, O_RDWR | more), readOnly }
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
       // What cannot be written can still be looked at.
@@ -57,7 +55,7 @@ const open = (path: string, readOnly: boolean): { fd: number; readOnly: boolean 
     }
   }
   try {
-    return { fd: fs.openSync(path, fs.constants.O_RDONLY), readOnly: true }
+    return { fd: fs.openSync(path, O_RDONLY | more), readOnly: true }
   } catch (error) {
     throw explain(path, error)
   }
@@ -76,11 +74,12 @@ export class Region {
   /** The open source, for the lock. */
   readonly fd: number
   readonly #offset: number
-  /** Null where bytes are moved by pread and pwrite. Starts `#skew` bytes before the region. */
+  /** Null where bytes are moved by pread and pwrite. */
   #map: Buffer | null = null
-  #skew = 0
-  /** True for what fstat knows the size of: a mapping of it is only touched within that size. */
-  readonly #sized: boolean
+  /** True for what is memory itself and nothing but: it can be mapped only, and never becomes shorter. */
+  readonly #isMemory: boolean
+  /** True for what this machine's memory stands in front of, which a reset takes with it. */
+  readonly #isDisk: boolean
 
   /**
    * Open a region in a source.
@@ -102,11 +101,14 @@ export class Region {
     if (stat.isDirectory()) throw new StoreError(`${path}: is a folder, not a region`)
     if (stat.isFIFO() || stat.isSocket())
       throw new StoreError(`${path}: is a pipe or socket, not a region`)
-    const source = open(path, readOnly)
+    // Memory behind a device (/dev/mem) is mapped past the CPU's caches, which a reset empties, as Linux's
+    // ramoops does.
+    const source = open(path, readOnly, stat.isCharacterDevice() ? fs.constants.O_SYNC : 0)
     this.fd = source.fd
     this.readOnly = source.readOnly
     this.#offset = offset
-    this.#sized = stat.isFile() || stat.isBlockDevice()
+    this.#isDisk = stat.isBlockDevice()
+    this.#isMemory = stat.isCharacterDevice() || fs.statfsSync(path).type === sysfs
     try {
       const end = stat.isFile() ? fs.fstatSync(this.fd).size : sizeOfDevice(path, stat)
       if (end === 0) throw new StoreError(`${path}: is empty`)
@@ -123,7 +125,7 @@ export class Region {
             `its layout needs ${this.length} (mem_size)`,
         )
       // A store into a hole for which the disk has no room kills the process, where pwrite gives ENOSPC.
-      if ((map && !hasHoles(this.fd)) || !this.#sized) this.#mapIt()
+      if (this.#isMemory || (map && !hasHoles(this.fd))) this.#mapIt()
     } catch (error) {
       fs.closeSync(this.fd)
       throw error
@@ -131,19 +133,15 @@ export class Region {
   }
 
   #mapIt(): void {
-    const mmap = mmapIo()
-    this.#skew = this.#offset % mmap.PAGESIZE
-    const size = this.#skew + this.length
-    const start = this.#offset - this.#skew
-    if (size > mmapLimit || start > mmapLimit) {
-      if (this.#sized) return
-      throw new StoreError(`${this.path}: a device can be mapped up to 2 GiB only`)
-    }
-    const protection = this.readOnly ? mmap.PROT_READ : mmap.PROT_READ | mmap.PROT_WRITE
     try {
-      this.#map = mmap.map(size, protection, mmap.MAP_SHARED, this.fd, start)
+      this.#map = mapBytes(this.fd, this.#offset, this.length, this.readOnly)
     } catch (error) {
-      throw new StoreError(`${this.path}: cannot be mapped: ${(error as Error).message}`, 'EIO')
+      const { message } = error as Error
+      const why =
+        message === 'EPERM'
+          ? "not permitted: it is RAM, or a driver's, at which iomem=relaxed would let others"
+          : message
+      throw new StoreError(`${this.path}: cannot be mapped: ${why}`, 'EIO')
     }
   }
 
@@ -161,7 +159,7 @@ export class Region {
   /** The same into the start of a buffer that the caller keeps. */
   loadInto(bytes: Buffer, offset: number, length: number): void {
     if (this.#map) {
-      this.#map.copy(bytes, 0, this.#skew + offset, this.#skew + offset + length)
+      this.#map.copy(bytes, 0, offset, offset + length)
       return
     }
     let done = 0
@@ -186,7 +184,7 @@ export class Region {
     if (this.#map) {
       // One memmove: a kill leaves no part of a header's numbers behind.
       const whole = start === 0 && end === bytes.length
-      this.#map.set(whole ? bytes : bytes.subarray(start, end), this.#skew + offset)
+      this.#map.set(whole ? bytes : bytes.subarray(start, end), offset)
       return
     }
     while (start < end) {
@@ -207,15 +205,30 @@ export class Region {
    * @throws StoreError (EIO) where it has become shorter
    */
   checkSize(): void {
-    if (!this.#sized) return
+    if (this.#isMemory) return
     const stat = fs.fstatSync(this.fd)
     if (stat.isFile() && stat.size < this.#offset + this.length) throw this.#shrunk()
+  }
+
+  /**
+   * Let what was stored reach a disk before anything else is stored, as Linux's pstore_blk does: it may
+   * be the disk of the machine that dies next. A file's bytes outlive whoever writes them.
+   *
+   * @throws StoreError (EIO) where the disk fails
+   */
+  settle(): void {
+    if (!this.#isDisk) return
+    try {
+      fs.fdatasyncSync(this.fd)
+    } catch (error) {
+      throw explain(this.path, error)
+    }
   }
 
   /** Let what was stored reach the medium, where one lies behind the source. */
   sync(): void {
     // A device that is memory has nothing to wait for.
-    if (!this.#sized) return
+    if (this.#isMemory) return
     try {
       fs.fsyncSync(this.fd)
     } catch (error) {

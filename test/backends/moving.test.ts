@@ -6,7 +6,6 @@ import { Zone } from '#src/backends/ramoops/zone.js'
 import { formatZones } from '#src/backends/zone/format.js'
 import { makeZoneLayout } from '#src/backends/zone/layout.js'
 import { Zone as DiskZone } from '#src/backends/zone/zone.js'
-import { StoreError } from '#src/pstore/errors.js'
 import { Region } from '#src/region/region.js'
 import { folder } from '../program.js'
 
@@ -88,15 +87,3 @@ for (const [name, make] of kinds)
     region.moves = Infinity
     t.match(read(), /^a*b+c*/)
   })
-
-t.test('a disk that does not take what was written', async t => {
-  // fdatasync(2) is EINVAL there.
-  const region = new Region('/dev/zero', { length: 4096 })
-  t.teardown(() => region.close())
-  const place = { kind: 'console', index: 0, offset: 0, size: 4096 } as const
-  const zone = new DiskZone(region, place, 'little', true)
-  t.throws(
-    () => zone.append(Buffer.from('text'), 1),
-    new StoreError('/dev/zero: cannot be written: EINVAL', 'EIO'),
-  )
-})

@@ -1,7 +1,7 @@
 /** Bad input gets one clear line, exit 1 (2 for wrong usage), and changes nothing. */
 import fs from 'node:fs'
 import t, { type Test } from 'tap'
-import { file, folder, isMounted, pstorefs } from '../program.js'
+import { file, folder, isMounted, pstorefs, pstorefsRefused } from '../program.js'
 
 const K = 1024
 const layout = [
@@ -34,6 +34,13 @@ t.test('sources', async t => {
       ['/dev/null', /does not tell its size: give mem_size/],
     ] as const)
       refuse(t, [command, source, ...(command === 'mount' ? [folder(t)] : []), ...layout], why)
+})
+
+t.test('a source that nobody described and that cannot be read', async t => {
+  const region = file(t, small)
+  const outcome = pstorefsRefused(region, ['openat:error=EACCES'], ['ls', region])
+  t.equal(outcome.status, 1)
+  t.match(outcome.stderr, /^pstorefs: .*region\.img: permission denied\n$/)
 })
 
 t.test('layouts', async t => {

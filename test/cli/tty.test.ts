@@ -2,7 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import t, { type Test } from 'tap'
-import { folder, program, pstorefs, succeed, until } from '../program.js'
+import { folder, program, pstorefs, run, succeed, until } from '../program.js'
 
 // Without tap's hooks in it the program starts three times as fast.
 process.env.NODE_OPTIONS = ''
@@ -127,6 +127,21 @@ t.test('wrong usage', async t => {
     t.equal(outcome.status, status, args.join(' '))
     t.match(outcome.stderr, why)
     t.match(outcome.stderr, /^pstorefs: [^\n]+\n$/, 'one line')
+  }
+})
+
+const asRoot = process.getuid?.() !== 0 && 'only root can unmount what is there'
+
+t.test('where it is too early for it', { skip: asRoot }, async t => {
+  const { region, options } = make(t)
+  for (const [missing, why] of [
+    ['/dev/pts', /^pstorefs: no pseudo-terminal: ENODEV: is \/dev\/pts mounted\?\n$/],
+    ['/proc', /^pstorefs: ramoops: .*: cannot be locked: is \/proc mounted\?\n$/],
+  ] as const) {
+    const script = `mount -t tmpfs none ${missing} && exec "$@"`
+    const command = [process.execPath, program, 'tty', region, ...options, '--', 'echo', 'text']
+    const { stderr } = run('unshare', ['--mount', 'sh', '-c', script, 'sh', ...command])
+    t.match(stderr, why)
   }
 })
 

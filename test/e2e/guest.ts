@@ -14,31 +14,45 @@ import { open, readFile, statfs, unlink, type FileHandle } from 'node:fs/promise
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import zlib from 'node:zlib'
+import { cpioOf } from './cpio.js'
+
+const gzip = promisify(zlib.gzip)
 
 /** Module parameters of ramoops or pstore_blk. */
 export type Parameters = Record<string, number | string>
 
 /**
- * What to boot, and what to do there. At most one of `region`, `disk` and a store in `qemu`: one
- * backend at a time.
+ * What to boot, and what to do there. At most one of `region`, `disk` and a store in `qemu` is its
+ * pstore's: one backend at a time.
  */
 export type GuestOptions = {
   /** The region's file. Its size is `mem_size`. The guest writes to it. */
   region?: string
-  /** Parameters of ramoops besides `mem_address` and `mem_size`. */
-  ramoops?: Parameters
-  /** A raw disk for pstore_blk instead of a region. The guest writes to it. */
+  /** Parameters of ramoops besides `mem_address` and `mem_size`; null: no driver takes the region. */
+  ramoops?: Parameters | null
+  /** A raw disk, /dev/vda, for pstore_blk instead of a region. The guest writes to it. */
   disk?: string
-  /** Parameters of pstore_blk besides `blkdev` and `best_effort`; its sizes are KiB. */
-  blk?: Parameters
+  /** Parameters of pstore_blk besides `blkdev` and `best_effort`; its sizes are KiB. Null: not its. */
+  blk?: Parameters | null
+  /** A folder whose files the guest's initramfs has, besides its own. */
+  initramfs?: string
   /** Shell commands, run with `sh -eu` once pstore is mounted and before it is listed. */
   script?: string
   /** Names to unlink after the listing. */
   unlink?: string[]
   /** Panic (by sysrq c) after listing and unlinking, so that the kernel writes a dmesg record. */
   crash?: boolean | 'panic'
+  /**
+   * Cut the power as soon as the serial port has shown this: nothing is listed then, and nothing in the
+   * guest comes to an end.
+   */
+  powerCut?: RegExp
   /** Number of CPUs, 1 if not given. */
   cpus?: number
+  /** MiB of RAM. */
+  ram?: number
   /** More for the kernel's command line. */
   cmdline?: string
   /** More arguments for QEMU: a device whose store the kernel finds by itself. */
@@ -75,9 +89,9 @@ export type GuestResult = {
 
 const PAGE = 4096
 const MIB = 1 << 20
-// Half would boot, but Linux copies each zone to contiguous memory, and shows it as empty if there
-// is none.
-const RAM = 256 * MIB
+// MiB of RAM. Half would boot, but Linux copies each zone to contiguous memory, and shows it as empty
+// if there is none.
+const RAM = 256
 
 // The same numbers as in scripts/kernel's mailbox.c.
 const MAILBOX_ADDRESS = 0x1_0000_0000
@@ -114,14 +128,14 @@ const parameters = (values: Parameters) =>
 /** What the guest's /init runs. `regionBytes` is 0 without a region. */
 const guestScript = (opts: GuestOptions, regionBytes: number) => {
   const lines: string[] = []
-  if (opts.region !== undefined) {
+  if (opts.region !== undefined && opts.ramoops !== null) {
     const all = { mem_address: REGION_ADDRESS, mem_size: regionBytes, ...opts.ramoops }
     // dyndbg: have ramoops say what it found in each zone.
     lines.push(`modprobe ramoops dyndbg=+p ${parameters(all).join(' ')}`)
   }
-  if (opts.disk !== undefined) {
+  if (opts.disk !== undefined) lines.push('modprobe virtio_pci', 'modprobe virtio_blk')
+  if (opts.disk !== undefined && opts.blk !== null) {
     const all = { blkdev: '/dev/vda', best_effort: 1, ...opts.blk }
-    lines.push('modprobe virtio_pci', 'modprobe virtio_blk')
     lines.push(`modprobe pstore_blk ${parameters(all).join(' ')}`)
   }
   lines.push('mount -t pstore pstore /sys/fs/pstore')
@@ -197,17 +211,27 @@ const readMailbox = async (mailbox: FileHandle): Promise<GuestFile[] | undefined
   return files
 }
 
-/** Runs QEMU with `files` as its descriptors 3, 4, … and returns what it printed, and how it ended. */
-const runQemu = (args: string[], files: FileHandle[], timeout: number) =>
+/**
+ * Runs QEMU with `files` as its descriptors 3, 4, … and returns what it printed, and how it ended. It
+ * is killed once it has printed `last`.
+ */
+const runQemu = (args: string[], files: FileHandle[], timeout: number, last: RegExp | undefined) =>
   new Promise<{ log: string; failure: string | undefined }>((resolve, reject) => {
     // pdeathsig: QEMU must not outlive a test that is killed.
     const child = spawn('setpriv', ['--pdeathsig', 'KILL', 'qemu-system-x86_64', ...args], {
       stdio: ['ignore', 'pipe', 'pipe', ...files.map(file => file.fd)],
     })
     const chunks: Buffer[] = []
-    child.stdout!.on('data', chunk => chunks.push(chunk))
-    child.stderr!.on('data', chunk => chunks.push(chunk))
+    const logOf = () => Buffer.concat(chunks).toString().replaceAll('\r\n', '\n')
     let late = false
+    let cut = false
+    child.stdout!.on('data', chunk => {
+      chunks.push(chunk)
+      if (cut || !last?.test(logOf())) return
+      cut = true
+      child.kill('SIGKILL')
+    })
+    child.stderr!.on('data', chunk => chunks.push(chunk))
     const timer = setTimeout(() => {
       late = true
       child.kill('SIGKILL')
@@ -219,10 +243,10 @@ const runQemu = (args: string[], files: FileHandle[], timeout: number) =>
     child.on('close', (code, signal) => {
       clearTimeout(timer)
       resolve({
-        log: Buffer.concat(chunks).toString().replaceAll('\r\n', '\n'),
+        log: logOf(),
         failure: late
           ? `the guest was still running after ${timeout} ms`
-          : code === 0
+          : cut || (code === 0 && !last)
             ? undefined
             : `QEMU ended with ${signal ?? code}`,
       })
@@ -272,11 +296,21 @@ export const bootGuest = async (opts: GuestOptions): Promise<GuestResult> => {
     await writeAt(mailbox, 0, script)
 
     const args = ['-machine', 'pc,nvdimm=on', '-accel', 'tcg', '-smp', String(opts.cpus ?? 1)]
-    const limit = RAM + (REGION_ADDRESS - MAILBOX_ADDRESS) + Math.ceil(regionPages / MIB) * MIB
-    args.push('-m', `size=${RAM / MIB}M,slots=2,maxmem=${limit / MIB}M`)
+    const { ram = RAM } = opts
+    const limit = ram + (REGION_ADDRESS - MAILBOX_ADDRESS) / MIB + Math.ceil(regionPages / MIB)
+    args.push('-m', `size=${ram}M,slots=2,maxmem=${limit}M`)
     args.push('-nodefaults', '-no-user-config', '-display', 'none', '-vga', 'none')
     args.push('-serial', 'stdio', '-no-reboot')
-    args.push('-kernel', join(folder, 'kernel'), '-initrd', join(folder, 'initramfs'))
+    let initramfs = join(folder, 'initramfs')
+    if (opts.initramfs !== undefined) {
+      // Linux unpacks one archive after the other, packed or not.
+      const more = await gzip(await cpioOf(opts.initramfs), { level: 1 })
+      const both = Buffer.concat([await readFile(initramfs), more])
+      const file = await keep(anonymousFile(both.length))
+      await writeAt(file, 0, both)
+      initramfs = inherit(file)
+    }
+    args.push('-kernel', join(folder, 'kernel'), '-initrd', initramfs)
     args.push(
       '-append',
       [
@@ -293,9 +327,10 @@ export const bootGuest = async (opts: GuestOptions): Promise<GuestResult> => {
     }
     args.push(...(opts.qemu ?? []))
 
-    const { log, failure } = await runQemu(args, inherited, opts.timeout ?? 600_000)
+    const { timeout = 600_000, powerCut } = opts
+    const { log, failure } = await runQemu(args, inherited, timeout, powerCut)
     if (region && copy) await writeAt(region, 0, await readAt(copy, 0, regionBytes))
-    const files = await readMailbox(mailbox)
+    const files = powerCut ? [] : await readMailbox(mailbox)
     const problem = failure ?? (files ? undefined : 'the guest did not list its pstore')
     if (problem)
       throw new Error(`${problem}; its log ends:\n${log.split('\n').slice(-60).join('\n')}`)

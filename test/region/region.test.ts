@@ -26,7 +26,7 @@ for (const map of [false, true])
     region.close()
   })
 
-t.test('past 2 GiB, where mmap-io cannot map', async t => {
+t.test('past 2 GiB, where mmap-io cannot map, libc does', async t => {
   const path = `${folder(t)}/sparse`
   const at = 5 * 2 ** 30
   fs.writeFileSync(path, '')

@@ -392,11 +392,14 @@ export class Zone {
       this.region.store(at, this.#block, 0, length)
   }
 
+  /** Where it lies on a disk, what was stored before is there before the header is, and all is at the end. */
   #putHeader(): void {
+    this.region.settle()
     words[0] = this.#foreign ? swap(this.#start) : this.#start
     words[1] = this.#foreign ? swap(this.#size) : this.#size
     this.region.store(this.place.offset + 4, numbers)
     this.#putHeaderParity()
+    this.region.settle()
   }
 
   #putHeaderParity(): void {

@@ -5,7 +5,6 @@
  * fs/pstore/platform.c (decompress_record). Where this is better than Linux on purpose,
  * test/fixtures/README.md says so.
  */
-import fs from 'node:fs'
 import type { Backend, NewRecord, Record } from '../../pstore/backend.js'
 import { contentOf, LastContent, type Content, type SizedContent } from '../../pstore/content.js'
 import { inflate, salvage } from '../../pstore/deflate.js'
@@ -96,9 +95,7 @@ export class ZoneBackend implements Backend {
   ) {
     this.path = region.path
     this.readOnly = region.readOnly
-    // A file's bytes outlive whoever writes them; a disk may be that of the machine that dies next.
-    const durable = fs.fstatSync(region.fd).isBlockDevice()
-    const zones = layout.zones.map(place => new Zone(region, place, layout.endian, durable))
+    const zones = layout.zones.map(place => new Zone(region, place, layout.endian))
     const slot = (type: RecordType, zones: Zone[], id: number): Slot => ({
       type,
       id: BigInt(id),

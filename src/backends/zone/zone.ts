@@ -4,10 +4,8 @@
  * Source: FORMATS.md 3; fs/pstore/zone.c (psz_recover_zone, psz_kmsg_recover_meta, psz_record_write,
  * psz_kmsg_write_record). Reading changes nothing.
  */
-import fs from 'node:fs'
 import os from 'node:os'
 import zlib from 'node:zlib'
-import { StoreError } from '../../pstore/errors.js'
 import type { RingPosition } from '../../pstore/ring.js'
 import type { Region } from '../../region/region.js'
 import {
@@ -69,15 +67,10 @@ export class Zone {
   #datalen = 0
   #start = 0
 
-  /**
-   * @param durable what is stored has to outlive this machine, and not only this process: it is
-   *   written through to the disk, as Linux's pstore_blk does
-   */
   constructor(
     readonly region: Region,
     readonly place: ZonePlace,
     readonly endian: Endian,
-    readonly durable = false,
   ) {
     this.dataLength = place.size - zoneHeaderSize
     this.#data = place.offset + zoneHeaderSize
@@ -207,14 +200,14 @@ export class Zone {
     const first = Math.min(length, this.dataLength - this.#start)
     if (first > 0) this.region.store(this.#data + this.#start, bytes, from, from + first)
     if (first < length) this.region.store(this.#data, bytes, from + first, bytes.length)
-    this.#settle()
+    this.region.settle()
     // In every ring that a writer made, start is datalen until it is full, and this is Linux's sum;
     // in one that was tampered with, it takes in no stray bytes. At the ring's very end start stays
     // there, as Linux leaves it.
     const end = this.#start + length
     const datalen = Math.max(this.#datalen, Math.min(end, this.dataLength))
     this.#putNumbers(datalen, end > this.dataLength ? end - this.dataLength : end)
-    this.#settle()
+    this.region.settle()
   }
 
   /**
@@ -230,11 +223,11 @@ export class Zone {
     const data = Buffer.alloc(this.dataLength)
     data.set(dump)
     this.#putNumbers(0, 0)
-    this.#settle()
+    this.region.settle()
     this.region.store(this.#data, data)
-    this.#settle()
+    this.region.settle()
     this.#putNumbers(dump.length, 0)
-    this.#settle()
+    this.region.settle()
   }
 
   /**
@@ -248,7 +241,7 @@ export class Zone {
     if (this.status().state === 'unsigned') return
     if (epoch !== this.#epoch) this.#begin(epoch)
     this.#putNumbers(0, 0)
-    this.#settle()
+    this.region.settle()
   }
 
   /**
@@ -259,7 +252,7 @@ export class Zone {
   restart(epoch: number): void {
     this.#begin(epoch)
     if (this.status().state !== 'empty') this.#putNumbers(0, 0)
-    this.#settle()
+    this.region.settle()
   }
 
   /** Learn where the zone stands. One that Linux would take for new is signed, as Linux does. */
@@ -288,17 +281,6 @@ export class Zone {
     const sig = signatureOf(this.place.kind)
     const header = formatZoneHeader({ sig, datalen: 0, start: 0 }, this.endian)
     this.region.store(this.place.offset, header, 0, numbersOffset)
-  }
-
-  /** Let what was stored reach the disk before anything else is stored. */
-  #settle(): void {
-    if (!this.durable) return
-    try {
-      fs.fdatasyncSync(this.region.fd)
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      throw new StoreError(`${this.region.path}: cannot be written: ${code}`, 'EIO')
-    }
   }
 }
 

@@ -12,6 +12,7 @@ import { Region } from '#src/region/region.js'
 import { fixtures, loadFixture } from '../../fixtures.js'
 import { file, folder } from '../../program.js'
 import { randomFor, type Random } from '../../random.js'
+import { NotingRegion } from '../../region/noting.js'
 import { qemuReads } from './qemu.js'
 
 const attach = (t: Test, path: string, readOnly = false): ErstBackend => {
@@ -220,15 +221,6 @@ t.test('what is no store is refused with its reason', async t => {
   }
 })
 
-/** Each prefix of a call's stores must be a store that both QEMU and this driver read. */
-class NotingRegion extends Region {
-  stores: { offset: number; bytes: Buffer }[] = []
-  override store(offset: number, bytes: Uint8Array, start = 0, end = bytes.length): void {
-    this.stores.push({ offset, bytes: Buffer.from(bytes.subarray(start, end)) })
-    super.store(offset, bytes, start, end)
-  }
-}
-
 /** Like a store's records: texts by id. */
 type Model = Map<bigint, string>
 
@@ -243,6 +235,7 @@ const sorted = (model: Model): [bigint, string][] => [...model].sort(([a], [b]) 
 const same = (a: Model, b: Model): boolean =>
   a.size === b.size && [...a].every(([id, text]) => b.get(id) === text)
 
+/** Each prefix of a call's stores must be a store that both QEMU and this driver read. */
 t.test('a kill after any store leaves the old records or the new', async t => {
   const random = randomFor(t)
   const path = make(t)

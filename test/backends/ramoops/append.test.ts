@@ -7,15 +7,7 @@ import { Zone } from '#src/backends/ramoops/zone.js'
 import { Region } from '#src/region/region.js'
 import { folder } from '../../program.js'
 import { randomFor } from '../../random.js'
-
-/** A region that notes each store, for a replay of every prefix of them. */
-class NotingRegion extends Region {
-  stores: { offset: number; bytes: Buffer }[] = []
-  override store(offset: number, bytes: Uint8Array, start = 0, end = bytes.length): void {
-    this.stores.push({ offset, bytes: Buffer.from(bytes.subarray(start, end)) })
-    super.store(offset, bytes, start, end)
-  }
-}
+import { NotingRegion } from '../../region/noting.js'
 
 const layouts: [name: string, parameters: RamoopsParameters][] = [
   ['plain', {}],
@@ -124,6 +116,19 @@ for (const [name, parameters] of layouts) {
     t.equal(wrong, 0)
   })
 }
+
+t.test('a disk has the bytes and their parity before the header, and all at the end', async t => {
+  for (const ecc of [0, 16]) {
+    const { region, place, zone } = make(t, { ecc })
+    zone.append(Buffer.alloc(zone.dataLength - 5), ++epoch)
+    region.stores = []
+    region.settled = []
+    zone.append(Buffer.from('round the end'), ++epoch)
+    const header = region.stores.findIndex(({ offset }) => offset === place.offset + 4)
+    t.equal(header, ecc ? 4 : 2)
+    t.same(region.settled, [header, region.stores.length])
+  }
+})
 
 t.test('a zone that Linux would take for new is signed by the first append', async t => {
   for (const garbage of [0x00, 0xff, 0x5a]) {

@@ -92,12 +92,3 @@ export const throws = (t: Test, errno: Errno, work: () => unknown): void => {
     t.equal(error.errno, errno, error.message)
   }
 }
-
-/** A region that notes each store, for a replay of every prefix of them. */
-export class NotingRegion extends Region {
-  stores: { offset: number; bytes: Buffer }[] = []
-  override store(offset: number, bytes: Uint8Array, start = 0, end = bytes.length): void {
-    this.stores.push({ offset, bytes: Buffer.from(bytes.subarray(start, end)) })
-    super.store(offset, bytes, start, end)
-  }
-}

@@ -99,6 +99,8 @@ export const describedBy = (source: string): FoundRegion[] | null => {
   }
   if (!stat?.isFile() || stat.size > largestBlob) return null
   const start = readStart(source)
+  // Whoever opens it next says why it cannot be read: a PCI device's memory in /sys can be mapped only.
+  if (!start) return null
   if (isBlob(start)) return describeBlob(fs.readFileSync(source)).map(toRegion)
   // A file of /proc says that it is empty.
   if (stat.size > largestText || start.includes(0)) return null
@@ -106,12 +108,15 @@ export const describedBy = (source: string): FoundRegion[] | null => {
   return line ? [toRegion(line)] : null
 }
 
-const readStart = (source: string): Buffer => {
-  const fd = fs.openSync(source, 'r')
+const readStart = (source: string): Buffer | null => {
+  const bytes = Buffer.alloc(largestText)
+  let fd = -1
   try {
-    const bytes = Buffer.alloc(largestText)
+    fd = fs.openSync(source, 'r')
     return bytes.subarray(0, fs.readSync(fd, bytes))
+  } catch {
+    return null
   } finally {
-    fs.closeSync(fd)
+    if (fd >= 0) fs.closeSync(fd)
   }
 }
