@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { parse, TomlError } from 'smol-toml'
 import { driverNames, parseSource, type AttachOptions } from '../attach.js'
-import { StoreError } from '../pstore/errors.js'
+import { assertStoreError, StoreError } from '../pstore/errors.js'
 import { badName, type Candidate } from '../pstore/registry.js'
 import { isFlag, parseMountOptions, type MountRequest } from './mount-options.js'
 import { parameters, setParameter } from './parameters.js'
@@ -41,7 +41,7 @@ export const loadConfig = (file: string): Config => {
   try {
     return { file, ...parseConfig(text, path.dirname(path.resolve(file))) }
   } catch (error) {
-    if (!(error instanceof StoreError)) throw error
+    assertStoreError(error)
     throw new StoreError(`${file}: ${error.message}`)
   }
 }
@@ -63,7 +63,7 @@ export const parseConfig = (text: string, folder: string): Omit<Config, 'file'> 
       try {
         return candidate(name, table, folder)
       } catch (error) {
-        if (!(error instanceof StoreError)) throw error
+        assertStoreError(error)
         throw new StoreError(`backends.${JSON.stringify(name).slice(1, -1)}: ${error.message}`)
       }
     }),

@@ -26,3 +26,8 @@ export class StoreError extends Error {
     super(message)
   }
 }
+
+/** Anything else that was thrown is a mistake of this program, which nobody may take for a store's trouble. */
+export function assertStoreError(error: unknown): asserts error is StoreError {
+  if (!(error instanceof StoreError)) throw error
+}

@@ -1,7 +1,7 @@
 /** The places that a store has for records, sound, empty or damaged: what `info`, `check` and `ls --all` show. */
 import type { SizedContent } from './content.js'
 import { salvage } from './deflate.js'
-import { StoreError } from './errors.js'
+import { assertStoreError, type StoreError } from './errors.js'
 import type { Timespec } from './time.js'
 import type { RecordType } from './types.js'
 
@@ -72,7 +72,7 @@ export const placeAt = (site: Site, look: () => Omit<Place, keyof Site>): Place 
   try {
     return { ...site, ...look() }
   } catch (error) {
-    if (!(error instanceof StoreError)) throw error
+    assertStoreError(error)
     const nothing = { used: 0, start: 0, record: null, parity: null, dump: null }
     return { ...site, ...nothing, state: 'damaged', findings: [error.message] }
   }
@@ -92,7 +92,7 @@ export function* foundAt<P, F>(
     try {
       found = look(place)
     } catch (error) {
-      if (!(error instanceof StoreError)) throw error
+      assertStoreError(error)
       failure ??= error
     }
     if (found !== null) yield found

@@ -4,7 +4,7 @@
  * Without it everything is as it always was: the first that works, alone. Who wants several asks for them.
  */
 import type { Backend } from './backend.js'
-import { StoreError } from './errors.js'
+import { assertStoreError, StoreError } from './errors.js'
 import { recordTypes, type RecordType } from './types.js'
 
 /** What can be attached, by its name. */
@@ -107,7 +107,7 @@ export const select = <C extends Candidate>(
       try {
         attached.push(attachOne(candidate))
       } catch (error) {
-        if (!(error instanceof StoreError)) throw error
+        assertStoreError(error)
         if (!all) throw new StoreError(`backend ${name}: ${error.message}`, error.errno)
         failures.push({ name, error })
       }

@@ -52,9 +52,17 @@ for (const [driver, options, size] of drivers)
     backend.restart('console')
     t.equal(backend.record(ring.name), null)
     backend.restart('console')
+    backend.restart('ftrace')
+    t.same([...backend.records()], [], 'there is no such ring, and none is made')
     t.equal(
       errnoOf(() => backend.read(ring)),
       'ENOENT',
+    )
+    const live = driver === 'ramoops' || driver === 'zone' ? ['console', 'pmsg', 'tty'] : []
+    t.same(
+      Array.from(backend.liveRings(), ({ name }) => name).sort(),
+      live.map(type => `${type}-${backend.name}-0`),
+      'the rings that can be followed',
     )
     const done = backend.exclusively(() => {
       backend.write(console)
@@ -77,6 +85,14 @@ for (const [driver, options, size] of drivers)
     t.match(places, [{ state: 'damaged', dump: { compressed: true, text: null } }])
     t.match(places[0].findings, [/^the deflate stream /])
     t.ok(backend.salvage(dump.name) ?? backend.salvage(places[0].name))
+    t.equal(
+      errnoOf(() => backend.erase({ ...dump, name: 'dmesg-nothing-7' })),
+      'ENOENT',
+    )
+    t.equal(
+      errnoOf(() => backend.write({ type: 'rtas', bytes })),
+      'ENOSPC',
+    )
     t.equal(backend.raw('dmesg-nothing-7'), null)
     t.equal(backend.salvage('dmesg-nothing-7'), null)
     t.equal(backend.room('mce') > 0, driver === 'erst')
@@ -92,4 +108,9 @@ for (const [driver, options, size] of drivers)
       t.equal(errnoOf(refused), 'EROFS')
     t.equal(backend.erase(dump), true)
     t.equal(backend.record(dump.name), null)
+
+    const before = BigInt(Math.floor(Date.now() / 1000))
+    backend.write({ type: 'dmesg', bytes })
+    const [{ time }] = backend.records()
+    t.ok(time && time.sec >= before, 'who gives no time means now')
   })

@@ -1,23 +1,26 @@
-/** A ring that its writer, who takes no lock, moves while it is read: what is shown is of one moment. */
+/** What its writer, who takes no lock, changes while it is read: what is shown is of one moment. */
 import t, { type Test } from 'tap'
+import { ErstBackend } from '#src/backends/erst/backend.js'
+import { formatErst } from '#src/backends/erst/format.js'
 import { formatRegion } from '#src/backends/ramoops/format.js'
 import { makeLayout } from '#src/backends/ramoops/layout.js'
 import { Zone } from '#src/backends/ramoops/zone.js'
 import { formatZones } from '#src/backends/zone/format.js'
 import { makeZoneLayout } from '#src/backends/zone/layout.js'
 import { Zone as DiskZone } from '#src/backends/zone/zone.js'
+import { StoreError } from '#src/pstore/errors.js'
 import { Region } from '#src/region/region.js'
 import { folder } from '../program.js'
 
 /** A region in which something happens after each load of so many bytes, some times. */
 class MovingRegion extends Region {
   moves = 0
-  move = (): void => {}
+  move = (_loaded: number): void => {}
   override load(offset: number, length: number): Buffer {
     const bytes = super.load(offset, length)
     if (length > 100 && this.moves > 0) {
       this.moves--
-      this.move()
+      this.move(length)
     }
     return bytes
   }
@@ -87,3 +90,50 @@ for (const [name, make] of kinds)
     region.moves = Infinity
     t.match(read(), /^a*b+c*/)
   })
+
+t.test('ERST: what its guest erases meanwhile is not shown', async t => {
+  const path = `${folder(t)}/erst.img`
+  formatErst(path, 8 * 4096, 4096)
+  const attached = (region: Region): ErstBackend => {
+    const backend = new ErstBackend(region, 'erst', { tty_size: 4096 })
+    t.teardown(() => backend.close())
+    return backend
+  }
+  const region = new MovingRegion(path)
+  const backend = attached(region)
+  const guest = attached(new Region(path))
+
+  guest.write({ type: 'dmesg', bytes: Buffer.from(text('a')) })
+  const [dump] = backend.records()
+  region.moves = 1
+  region.move = () => guest.erase(dump)
+  t.throws(() => backend.read(dump), new StoreError(`${dump.name}: no such record`, 'ENOENT'))
+
+  const tty = Buffer.from(text('b'))
+  const ringWhile = (move: (loaded: number) => void): string => {
+    guest.write({ type: 'tty', bytes: tty })
+    const [ring] = backend.records()
+    region.moves = Infinity
+    region.move = move
+    const shown = backend.read(ring).toString()
+    region.moves = 0
+    return shown
+  }
+  t.equal(
+    ringWhile(() => {}),
+    tty.toString(),
+  )
+  guest.restart('tty')
+  // Its pieces are listed, and then read.
+  t.equal(
+    ringWhile(loaded => {
+      if (loaded === tty.length) guest.restart('tty')
+    }),
+    '',
+  )
+  let lists = 0
+  const wiped = ringWhile(loaded => {
+    if (loaded < tty.length && ++lists === 2) guest.region.store(0, Buffer.alloc(8))
+  })
+  t.equal(wiped, '', 'nor what was in a store that is none any more')
+})

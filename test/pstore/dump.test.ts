@@ -1,6 +1,6 @@
 /** Dumps: their first line, what fits, and streams that Linux reads back. */
 import t from 'tap'
-import { formatTitle, packDump, parseTitle, reasons } from '#src/pstore/dump.js'
+import { formatTitle, packDump, packParts, parseTitle, reasons } from '#src/pstore/dump.js'
 import { deflate, inflate, isSpace } from '#src/pstore/deflate.js'
 import { randomFor } from '../random.js'
 
@@ -77,4 +77,19 @@ t.test('what fits', async t => {
         t.fail('length')
     }
   }
+})
+
+t.test('records that hold no more than a title', async t => {
+  const text = Buffer.from('text')
+  const title = { reason: 'panic', count: 1 }
+  const line = 'Panic#1 Part1\n'
+  for (const compress of [true, false]) {
+    t.equal(packDump({ ...title, part: 1 }, text, line.length, compress), null)
+    t.same([...packParts(title, text, line.length, compress)], [])
+  }
+  t.same(
+    Array.from(packParts(title, text, line.length + 1, false), ({ bytes }) => bytes.toString()),
+    ['t', 'x', 'e', 't'].map((letter, i) => `Panic#1 Part${i + 1}\n${letter}`),
+    'the newest first, and nothing lost',
+  )
 })

@@ -87,3 +87,12 @@ t.test('pieces that overlap, as a kill or a hostile store leaves them', async t 
   appendPieces(store, 2, Buffer.from('!'))
   t.equal(joinPieces(store).toString(), 'fghXYZ!', 'the two newest pieces are left')
 })
+
+t.test('a piece that goes while it is read is missing, and nothing else', async t => {
+  const store = new Store(10)
+  for (const [position, text] of ['abc', 'def', 'ghi'].entries())
+    store.add(BigInt(3 * position), Buffer.from(text))
+  const load = store.load.bind(store)
+  store.load = piece => (piece.position === 3n ? null : load(piece))
+  t.equal(joinPieces(store).toString(), 'abcghi')
+})

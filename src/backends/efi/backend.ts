@@ -9,7 +9,7 @@ import type { Backend, NewRecord, Pace, Record } from '../../pstore/backend.js'
 import { contentOf, type Content, type SizedContent } from '../../pstore/content.js'
 import { inflate, salvage } from '../../pstore/deflate.js'
 import { parseTitle } from '../../pstore/dump.js'
-import { StoreError } from '../../pstore/errors.js'
+import { assertStoreError, StoreError } from '../../pstore/errors.js'
 import {
   appendPieces,
   erasePieces,
@@ -189,7 +189,7 @@ export class EfiBackend implements Backend {
     try {
       data = this.source.read(variable)
     } catch (error) {
-      if (!(error instanceof StoreError)) throw error
+      assertStoreError(error)
       findings.push(error.message)
     }
     if (!data) return { ...plain, text: null }
@@ -218,22 +218,15 @@ export class EfiBackend implements Backend {
 
   erase(record: Record, unchanged = false): boolean {
     const { name } = record
-    const isOther = (): boolean => unchanged && this.record(name)?.version !== record.version
-    const ring = this.#ring(name)
-    if (ring) {
-      this.#checkWritable()
-      return this.source.exclusively(() => {
-        if (isOther()) return false
-        erasePieces(ring.store)
-        return true
-      })
-    }
-    const variable = this.#variables().get(stemOf(name))
-    if (!variable) throw new StoreError(`${name}: no such record`, 'ENOENT')
-    this.#checkWritable()
-    if (isOther()) return false
-    this.source.remove(variable)
-    return true
+    return this.exclusively(() => {
+      if (unchanged && this.record(name)?.version !== record.version) return false
+      const ring = this.#ring(name)
+      const variable = this.#variables().get(stemOf(name))
+      if (ring) erasePieces(ring.store)
+      else if (variable) this.source.remove(variable)
+      else throw new StoreError(`${name}: no such record`, 'ENOENT')
+      return true
+    })
   }
 
   exclusively<T>(work: () => T): T {
@@ -385,7 +378,7 @@ export class EfiBackend implements Backend {
         this.#keep(found.variable, { size: found.bytes.length, compressed: found.compressed })
       )
     } catch (error) {
-      if (!(error instanceof StoreError)) throw error
+      assertStoreError(error)
       // It is there, and that is shown; opening it says what is wrong.
       return this.#record(variable, { size: variable.size, compressed: true })
     }

@@ -108,33 +108,29 @@ export class VariableFolder implements VariableSource {
 
   read(variable: Variable): Buffer | null {
     const file = this.#file(variable)
-    let fd: number
     try {
       // What lay there may have been replaced by anything since: no link, and no waiting for a FIFO.
-      fd = fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
-    } catch (error) {
-      this.#kept.forget()
-      if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ELOOP') return null
-      throw explain(file, 'read', error)
-    }
-    try {
-      const stat = fs.fstatSync(fd, { bigint: true })
-      if (!stat.isFile() || versionOf(stat) !== variable.version) {
-        this.#kept.forget()
-        return null
+      const fd = fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+      try {
+        const stat = fs.fstatSync(fd, { bigint: true })
+        const bytes = Buffer.alloc(attributesLength + variable.size)
+        // In one call: efivarfs fetches the variable anew for each.
+        if (
+          stat.isFile() &&
+          versionOf(stat) === variable.version &&
+          readOnce(fd, bytes) === bytes.length
+        )
+          return bytes.subarray(attributesLength)
+      } finally {
+        fs.closeSync(fd)
       }
-      const length = attributesLength + variable.size
-      const bytes = Buffer.alloc(length)
-      // In one call: efivarfs fetches the variable anew for each.
-      return readOnce(fd, bytes) === length ? bytes.subarray(attributesLength) : null
     } catch (error) {
-      this.#kept.forget()
-      // The firmware has none of that name any more.
-      if (codeOf(error) === 'ENOENT') return null
-      throw explain(file, 'read', error)
-    } finally {
-      fs.closeSync(fd)
+      // ELOOP: a link in its place. The firmware, too, says ENOENT of what it has no more.
+      if (codeOf(error) !== 'ENOENT' && codeOf(error) !== 'ELOOP')
+        throw explain(file, 'read', error)
     }
+    this.#kept.forget()
+    return null
   }
 
   create(vendor: Vendor, name: string, data: Uint8Array): boolean {
@@ -154,7 +150,6 @@ export class VariableFolder implements VariableSource {
       // efivarfs sets the variable with each write(2): all of it in one.
       const n = fs.writeSync(fd, bytes)
       if (n !== bytes.length) throw new StoreError(`${file}: was cut short`, 'ENOSPC')
-      return true
     } catch (error) {
       try {
         fs.unlinkSync(file)
@@ -165,6 +160,7 @@ export class VariableFolder implements VariableSource {
     } finally {
       fs.closeSync(fd)
     }
+    return true
   }
 
   remove(variable: Variable): void {
@@ -215,14 +211,13 @@ const versionOf = ({ dev, ino, size, mtimeNs, ctimeNs }: fs.BigIntStats): string
   [dev, ino, size, mtimeNs, ctimeNs].join(':')
 
 /** One read(2) from the file's start; the number of bytes that came. */
-const readOnce = (fd: number, bytes: Buffer): number => {
-  for (let tries = 1; ; tries++) {
-    try {
-      return fs.readSync(fd, bytes, 0, bytes.length, 0)
-    } catch (error) {
-      // Over 100 reads a second, efivarfs sleeps 50 ms and then answers EINTR.
-      if (codeOf(error) !== 'EINTR' || tries >= patience) throw error
-    }
+const readOnce = (fd: number, bytes: Buffer, tries = patience): number => {
+  try {
+    return fs.readSync(fd, bytes, 0, bytes.length, 0)
+  } catch (error) {
+    // Over 100 reads a second, efivarfs sleeps 50 ms and then answers EINTR.
+    if (codeOf(error) !== 'EINTR' || tries === 1) throw error
+    return readOnce(fd, bytes, tries - 1)
   }
 }
 

@@ -39,19 +39,21 @@ const generator = (roots: number): Uint8Array => {
 }
 
 /**
- * The parity of a few bytes, of any size that makes a word with them. For single headers: a
+ * What makes the parity of a few bytes, of any size that makes a word with them. For headers: a
  * {@link Codec} is made for many blocks.
  */
-export const remainder = (data: Uint8Array, eccSize: number): Buffer => {
+export const parityMaker = (eccSize: number): ((data: Uint8Array) => Buffer) => {
   const g = generator(eccSize)
-  const rest = Buffer.alloc(eccSize)
-  for (const byte of data) {
-    const top = rest[0] ^ byte
-    rest.copyWithin(0, 1)
-    rest[eccSize - 1] = 0
-    for (let i = 0; i < eccSize; i++) rest[i] ^= multiply(top, g[i])
+  return data => {
+    const rest = Buffer.alloc(eccSize)
+    for (const byte of data) {
+      const top = rest[0] ^ byte
+      rest.copyWithin(0, 1)
+      rest[eccSize - 1] = 0
+      for (let i = 0; i < eccSize; i++) rest[i] ^= multiply(top, g[i])
+    }
+    return rest
   }
-  return rest
 }
 
 /** Parity words that fit into local variables. */

@@ -204,13 +204,14 @@ export class Zone {
    * @throws StoreError (EIO) where the source cannot be read
    */
   read(): ZoneContent {
-    let raw = this.rawHeader()
-    for (let left = tries; ; left--) {
-      const zone = this.#codec ? this.#loadWithParity() : this.#load(raw)
-      const now = this.rawHeader()
-      if (now.equals(raw) || left === 0) return zone
-      raw = now
-    }
+    let raw: Buffer
+    let zone: ZoneContent
+    let left = tries
+    do {
+      raw = this.rawHeader()
+      zone = this.#codec ? this.#loadWithParity() : this.#load(raw)
+    } while (!this.rawHeader().equals(raw) && left-- > 0)
+    return zone
   }
 
   #load(raw: Buffer): ZoneContent {

@@ -145,14 +145,15 @@ export class Zone {
    * @throws StoreError (EIO) where the source cannot be read
    */
   read(): Buffer {
-    let head = this.#head()
-    for (let left = tries; ; left--) {
+    let head: Buffer
+    let content: Buffer
+    let left = tries
+    do {
+      head = this.#head()
       const { datalen, start } = this.#parse(head)
-      const data = this.region.load(this.#data, datalen)
-      const now = this.#head()
-      if (now.equals(head) || left === 0) return unwrap(data, start)
-      head = now
-    }
+      content = unwrap(this.region.load(this.#data, datalen), start)
+    } while (!this.#head().equals(head) && left-- > 0)
+    return content
   }
 
   /** All bytes behind the header as they lie there, valid or not. */

@@ -166,6 +166,30 @@ t.test('what others do is seen', async t => {
   )
 })
 
+t.test('what has taken the place of a record that was seen is not erased for it', async t => {
+  const made = makeFolder(t, {})
+  const backend = attached(t, made)
+  // Also where that is done at once: the folder's own time does not tell of it.
+  for (let round = 0; round < 20; round++) {
+    fs.writeFileSync(path.join(made, one), withAttributes('text'))
+    const seen = backend.record(nameOne)!
+    fs.writeFileSync(path.join(made, one), withAttributes('other text'))
+    t.equal(backend.erase(seen, true), false)
+    t.same(shown(backend), { [nameOne]: 'other text' })
+    t.equal(backend.erase(backend.record(nameOne)!, true), true)
+    t.same(fs.readdirSync(made), [])
+  }
+})
+
+t.test('a machine check has a place of its own, and is no dump', async t => {
+  const backend = attached(t, makeFolder(t, { [varFile('dump-type1-1-1-1700000000-D')]: 'mce' }))
+  const name = 'mce-efi_pstore-170000000001001'
+  t.match(
+    [...backend.places()],
+    [{ type: 'mce', record: name, used: 3, state: 'sound', dump: null }],
+  )
+})
+
 t.test('writing a part of a dump', async t => {
   const made = makeFolder(t, {})
   const backend = attached(t, made)

@@ -204,6 +204,11 @@ t.test('sizes that lie', async t => {
   ]
   for (const [what, nameSize, dataSize] of cases)
     t.same(shown(attachedTo(t, sizes(nameSize, dataSize))), { [fileOf(1)]: 'text' }, what)
+  t.match(
+    shown(attachedTo(t, sizes(nameSize - 2, 4 + 2))),
+    { [fileOf(2)]: '\0\0text', [fileOf(3)]: 'text' },
+    'a name without its end is all of it',
+  )
   t.same(Object.keys(shown(attachedTo(t, sizes(0, 0)))), [fileOf(1)], 'none: a broken list')
   t.same(Object.keys(shown(attachedTo(t, sizes(nameSize, 0)))), [fileOf(1)], 'no data')
 })

@@ -188,7 +188,9 @@ t.test('a store that nobody has made yet is empty, and is not made by writing', 
   const path = file(t, Buffer.alloc(65536))
   const backend = attach(t, path)
   t.same(names(backend), [])
+  t.same([...backend.places()], [])
   t.equal(backend.record('dmesg-erst-1'), null)
+  t.equal(backend.record('tty-erst-0'), null)
   t.ok(backend.room('dmesg') > 0)
   t.throws(() => backend.write(dump('x')), { message: /QEMU has not made an ERST store of it yet/ })
   t.same(fs.readFileSync(path), Buffer.alloc(65536))
@@ -414,6 +416,23 @@ t.test('a stream that inflates to more than Linux allows stays as it is', async 
     const other = name === '' ? record.name.slice(0, -6) : `${record.name}.enc.z`
     t.equal(backend.record(other), null, 'by its other name it is not there')
   }
+})
+
+t.test('a piece of a ring further on than any writer comes is none', async t => {
+  const path = make(t)
+  const backend = new ErstBackend(new Region(path), 'erst', { tty_size: 4096 })
+  t.teardown(() => backend.close())
+  backend.write({ type: 'tty', bytes: Buffer.from('hello') })
+  const shown = (position: bigint): string | null => {
+    const bytes = Buffer.alloc(8)
+    bytes.writeBigUInt64LE(position)
+    backend.region.store(4096 + 200, bytes)
+    const record = backend.record('tty-erst-0')
+    return record && backend.read(record).toString()
+  }
+  t.equal(shown(2n ** 62n), 'hello')
+  t.equal(shown(2n ** 62n + 1n), null)
+  t.equal(shown(2n ** 64n - 1n), null)
 })
 
 t.test('a record without a time has none', async t => {

@@ -157,6 +157,19 @@ t.test('a ring with odd numbers takes in no bytes that nobody wrote', async t =>
   t.equal(zone.read().content.toString(), 'defXYZ123')
 })
 
+t.test('a ring whose next byte goes behind its last: Linux takes it for full', async t => {
+  const { region, zone, place } = make(t, {})
+  const { dataLength } = zone
+  region.store(place.offset + 12, Buffer.alloc(dataLength, '?'))
+  const numbers = Buffer.alloc(8)
+  numbers.writeUInt32LE(dataLength, 0)
+  numbers.writeUInt32LE(dataLength, 4)
+  region.store(place.offset + 4, numbers)
+  t.equal(zone.read().content.toString(), '?'.repeat(dataLength))
+  zone.append(Buffer.from('abc'), ++epoch)
+  t.equal(zone.read().content.toString(), `${'?'.repeat(dataLength - 3)}abc`)
+})
+
 t.test('erasing what is no zone leaves it as it is', async t => {
   const { path, region, zone, place } = make(t, {})
   region.store(place.offset, Buffer.alloc(place.size, 0x77))

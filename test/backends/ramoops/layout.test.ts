@@ -133,6 +133,11 @@ t.test('what Linux refuses is refused, with its reason', async t => {
       4 * K,
       /ftrace record size == 0 \(2 \/ 4\)/,
     ],
+    [
+      { record_size: 0, console_size: 0, pmsg_size: 0, ftrace_size: 4, cpus: 4 },
+      4 * K,
+      /ftrace zone size == 0/,
+    ],
     [{ preset: 'linux-9' }, 64 * K, /preset linux-9: not known: one of linux-6\.2, /],
     [{ preset: 'constructor' }, 64 * K, /not known/],
     [{ order: ['dmesg'], pmsg_size: 4096 }, 64 * K, /order dmesg: has no pmsg/],

@@ -305,6 +305,14 @@ t.test('a stream that cannot be inflated', async t => {
   const sig = signatureOf('dmesg')
   odd.region.store(offset, formatZoneHeader({ sig, datalen: kmsgHeaderSize, start: 0 }, 'little'))
   t.same(names(odd), ['dmesg-pstore_blk-1'])
+  t.match(
+    [...odd.places()].find(({ type }) => type === 'dmesg'),
+    {
+      record: null,
+      findings: [/^a dump without text: /, /^the deflate stream is cut short$/],
+    },
+  )
+  t.equal(odd.salvage('dmesg-pstore_blk-1'), null, 'of a plain dump there is nothing to salvage')
   // Less than a header; Linux writes past its buffer there.
   for (const datalen of [1, kmsgHeaderSize - 1]) {
     odd.region.store(offset, formatZoneHeader({ sig, datalen, start: 0 }, 'little'))
@@ -327,6 +335,22 @@ t.test('a time of 1970 is none, and any other is shown as it is', async t => {
     const { time } = backend.record('dmesg-pstore_blk-0')!
     t.same(time, sec === 0n ? null : { sec, nsec })
   }
+})
+
+t.test('less than one ftrace record is no file', async t => {
+  const { path, layout } = make(t)
+  const backend = attach(t, path, layout)
+  backend.write({ type: 'ftrace', bytes: Buffer.alloc(24, 1) })
+  const [whole] = backend.records()
+  t.match(textOf(backend, whole.name), /^CPU:1 .*\n$/)
+  backend.erase(whole)
+  backend.write({ type: 'ftrace', bytes: Buffer.alloc(23, 1) })
+  t.same(names(backend), [])
+  t.match(
+    [...backend.places()].find(({ type }) => type === 'ftrace'),
+    { state: 'sound', used: 23, record: null },
+  )
+  throws(t, 'ENOENT', () => backend.read(whole))
 })
 
 t.test('big-endian', async t => {

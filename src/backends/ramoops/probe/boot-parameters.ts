@@ -7,7 +7,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import type { RamoopsParameters } from '../layout.js'
-import type { Description } from './described.js'
+import type { DescribedParameters, Description } from './described.js'
 
 const names = [
   'mem_address',
@@ -22,7 +22,7 @@ const names = [
 ] as const satisfies (keyof RamoopsParameters)[]
 
 /** What the module's parameters are where nobody sets them; flags are none of them. */
-const defaults: RamoopsParameters = {
+const defaults: DescribedParameters = {
   record_size: 4096,
   console_size: 4096,
   ftrace_size: 4096,
@@ -45,15 +45,15 @@ const describe = (
   reserved: ReadonlyMap<string, number>,
   from: string,
 ): Description | null => {
-  const parameters: RamoopsParameters = { ...defaults }
+  const parameters = { ...defaults }
   for (const name of names) {
     const value = parseNumber(read(name) ?? '')
     if (value !== undefined) parameters[name] = value
   }
   const evidence = [from]
   const open: string[] = []
-  const memName = read('mem_name')?.trim()
-  const size = memName === undefined ? undefined : reserved.get(memName)
+  const memName = read('mem_name')?.trim() ?? ''
+  const size = reserved.get(memName)
   if (size !== undefined) parameters.mem_size = size
   if (memName && memName !== '(null)') {
     // The kernel finds a place when it boots: only it knows where.
@@ -73,7 +73,8 @@ export const describeCommandLine = (text: string): Description | null => {
     const [, name, value] = /^ramoops\.([\w-]+)=(.*)$/.exec(plain) ?? []
     if (name !== undefined) values.set(name.replaceAll('-', '_'), value)
     const [, size, label] = /^reserve_mem=([^:]+):[^:]+:(.+)$/.exec(plain) ?? []
-    if (size !== undefined) reserved.set(label, parseNumber(size) ?? 0)
+    const bytes = parseNumber(size ?? '')
+    if (bytes !== undefined) reserved.set(label, bytes)
   }
   if (values.size === 0) return null
   return describe(name => values.get(name), reserved, "the kernel's command line")

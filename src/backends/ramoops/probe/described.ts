@@ -1,15 +1,24 @@
 /** Regions that a device tree, a command line or module parameters describe: elsewhere, in memory. */
 import fs from 'node:fs'
-import { StoreError } from '../../../pstore/errors.js'
+import { assertStoreError, StoreError } from '../../../pstore/errors.js'
 import { makeLayout, presets, type RamoopsParameters } from '../layout.js'
 import { describeCommandLine, describeParameters } from './boot-parameters.js'
 import { describeBlob, describeTreeFolder, isBlob } from './device-tree.js'
 import { writeOptions } from './evidence.js'
 import type { FoundRegion } from './probe.js'
 
+/** Parameters that say everything of a region's zones, if not where it is, how large and for how many CPUs. */
+export type DescribedParameters = RamoopsParameters &
+  Required<
+    Pick<
+      RamoopsParameters,
+      'record_size' | 'console_size' | 'ftrace_size' | 'pmsg_size' | 'tty_size' | 'ecc' | 'flags'
+    >
+  >
+
 /** What somebody wrote down of a region. */
 export interface Description {
-  parameters: RamoopsParameters
+  parameters: DescribedParameters
   evidence: string[]
   /** The parameters that it does not say. */
   open: string[]
@@ -23,59 +32,59 @@ const largestText = 2 ** 16
 
 /** A description as a region that was found: where, as an address of memory. */
 const toRegion = ({ parameters, evidence, open }: Description): FoundRegion => {
-  const { ftrace_size = 0, pmsg_size = 0, tty_size = 0, flags = 1 } = parameters
   const all = { cpus: 1, ...parameters }
+  const { mem_address = 0, mem_size = 0, record_size, ftrace_size, pmsg_size, tty_size } = all
+  // Where nobody says how large it is, its zones are those of a region for a single dump.
+  const room = all.mem_size ?? record_size + all.console_size + ftrace_size + pmsg_size + tty_size
   // Linux 6.2 changed the order, and the number of CPUs is the machine's.
   const unsaid = [
     ...open,
-    ...(ftrace_size && flags & 1 ? ['cpus'] : []),
+    ...(ftrace_size && all.flags & 1 ? ['cpus'] : []),
     ...(ftrace_size && (pmsg_size || tty_size) ? ['order'] : []),
     'endian',
   ]
-  const sizes = { record: 0, console: 0, ftrace: 0, pmsg: 0, tty: 0 }
+  const sizes = { dmesg: 0, console: 0, ftrace: 0, pmsg: 0, tty: 0 }
   const said = [...evidence]
-  let ecc = parameters.ecc ?? 0
+  let { ecc } = all
   try {
-    if ((all.mem_size ?? 0) > mostZones * (all.record_size || all.mem_size || 1))
+    if (record_size > 0 && room > mostZones * record_size)
       throw new StoreError('more zones than any region has')
-    const layout = makeLayout(all, 0)
+    const layout = makeLayout(all, room)
     ecc = layout.ecc
     for (const { kind, size } of layout.zones) if (kind !== 'dmesg') sizes[kind] += size
     const dumps = layout.zones.filter(({ kind }) => kind === 'dmesg').length
-    if (dumps) sizes.record = 2 ** Math.floor(Math.log2(parameters.record_size!))
-    said.push(`${dumps} dmesg zones`)
+    if (dumps) sizes.dmesg = 2 ** Math.floor(Math.log2(record_size))
+    if (mem_size) said.push(`${dumps} dmesg zones`)
   } catch (error) {
-    said.push(`no such region can be: ${(error as Error).message}`)
+    assertStoreError(error)
+    said.push(`no such region can be: ${error.message}`)
   }
   const p = {
     ...all,
-    mem_address: all.mem_address ?? 0,
-    mem_size: all.mem_size ?? 0,
-    record_size: sizes.record,
+    mem_address,
+    mem_size,
+    record_size: sizes.dmesg,
     console_size: sizes.console,
-    ftrace_size: ftrace_size && 2 ** Math.floor(Math.log2(ftrace_size)),
+    ftrace_size: sizes.ftrace,
     pmsg_size: sizes.pmsg,
     tty_size: sizes.tty,
     ecc,
-    flags,
     preset: 'linux-6.2',
     endian: 'little' as const,
   }
-  const { mem_address, mem_size, record_size, console_size, cpus, endian } = p
-  const has = { ...sizes, dmesg: record_size }
   return {
     mem_address,
     mem_size,
-    record_size,
-    console_size,
+    record_size: p.record_size,
+    console_size: p.console_size,
     ftrace_size: p.ftrace_size,
     pmsg_size: p.pmsg_size,
     tty_size: p.tty_size,
     ecc,
-    cpus,
-    flags,
-    order: presets['linux-6.2'].order.filter(kind => has[kind] > 0),
-    endian,
+    cpus: p.cpus,
+    flags: p.flags,
+    order: presets['linux-6.2'].order.filter(kind => sizes[kind] > 0),
+    endian: p.endian,
     certain: false,
     open: unsaid,
     evidence: said,

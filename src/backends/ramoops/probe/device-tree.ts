@@ -6,8 +6,7 @@
  */
 import fs from 'node:fs'
 import path from 'node:path'
-import type { RamoopsParameters } from '../layout.js'
-import type { Description } from './described.js'
+import type { DescribedParameters, Description } from './described.js'
 
 interface Node {
   name: string
@@ -120,7 +119,7 @@ const describeNode = (node: Node, parent: Node): Description | null => {
   // Old Chromebooks have the node under the root, and count on this.
   const old =
     parent.name !== 'reserved-memory' && !console_size && !ftrace_size && !pmsg_size && !ecc
-  const parameters: RamoopsParameters = {
+  const parameters: DescribedParameters = {
     mem_address: cells(reg, 0, addressCells),
     mem_size: cells(reg, addressCells, sizeCells),
     ...given,

@@ -26,11 +26,9 @@ const mostUnused = 3 / 4
 
 /** The roundest number of a range: the one with most zero bits at its end. */
 const roundest = (from: number, to: number): number => {
-  for (let unit = 2 ** 40; unit > 1; unit /= 2) {
-    const number = Math.floor(to / unit) * unit
-    if (number >= from) return number
-  }
-  return to
+  let unit = 2 ** 40
+  while (Math.floor(to / unit) * unit < from) unit /= 2
+  return Math.floor(to / unit) * unit
 }
 
 /** What is left of a number without its factors of two: people choose small ones. */

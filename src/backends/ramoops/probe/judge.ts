@@ -100,7 +100,7 @@ const judgeOne = (view: View, shape: Shape, furthest: number): Judged => {
     }
     if (ecc && !fits) faults += misfit
     if (ftrace) continue
-    const content = possible ? view.content(offset, size, ecc) : 'empty'
+    const content = possible ? view.content(offset, size, ecc, header) : 'empty'
     if (kind !== 'dmesg') contents.set(kind, content)
     else if (content === 'dump') dumps++
     faults += against[kind][content]

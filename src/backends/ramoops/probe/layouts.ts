@@ -121,7 +121,7 @@ export const shapesAt = (view: View, base: number, mend: boolean): Shape[] => {
     let ecc = 0
 
     const finish = (at: number): void => {
-      if (at === base || at > end || found.size >= mostShapes) return
+      if (at === base || at > end) return
       const { count, size } = dmesg
       const rings = order
         .slice(1)

@@ -38,7 +38,7 @@ export interface Marks {
 export const pageSize = 4096
 /** The largest zone that is believed: what pstore_zone limits itself to, and far above any ramoops. */
 export const largestZone = 2 ** 28
-/** How many signatures of a kind are kept: more are no region's, but somebody's attempt on our memory. */
+/** With more signatures of a kind the search ends: they are no region's, but somebody's attempt on our memory. */
 const mostMarks = 2 ** 18
 
 /** Bytes that are read at once: few calls, and still within a processor's cache. */
@@ -81,6 +81,7 @@ export const findMarks = (
 ): Marks => {
   const plain = { little: [] as number[], big: [] as number[] }
   const ftrace = { little: [] as number[], big: [] as number[] }
+  const all = [...Object.values(plain), ...Object.values(ftrace)]
   const chunk = Buffer.allocUnsafe(chunkSize)
   // A header that begins in a chunk's last bytes is found in the next, which begins with them.
   const overlap = zoneHeaderSize - 1
@@ -96,7 +97,7 @@ export const findMarks = (
         for (let at = bytes.indexOf(needle); at >= 0; at = bytes.indexOf(needle, at + 1)) {
           // Zones begin at even addresses (FORMATS.md 1.2). What is cut off comes again.
           if ((skew + at) % 2 || at + zoneHeaderSize > length) continue
-          if (plain[endian].push(from + at) > mostMarks) return { plain, ftrace, end: from + at }
+          plain[endian].push(from + at)
         }
         const top = topAt[endian]
         let at = (pageSize - (skew % pageSize)) % pageSize
@@ -104,10 +105,11 @@ export const findMarks = (
           if (bytes[at + top] !== topByte) continue
           const header = parseHeader(bytes, at, endian)
           if (!header?.version || header.size === 0 || !isSound(header)) continue
-          if (ftrace[endian].push(from + at) > mostMarks) return { plain, ftrace, end: from + at }
+          ftrace[endian].push(from + at)
         }
       }
       progress?.(from + length)
+      if (all.some(marks => marks.length > mostMarks)) return { plain, ftrace, end: from + length }
     }
   }
   return { plain, ftrace, end: region.length }

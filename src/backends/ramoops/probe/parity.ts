@@ -5,7 +5,7 @@
  * size is wrong, a block fits by chance only, once in 256 to the power of the parity's bytes.
  */
 import type { Region } from '../../../region/region.js'
-import { blockSize, codec, maxEccSize, remainder } from '../ecc.js'
+import { blockSize, codec, maxEccSize, parityMaker } from '../ecc.js'
 import { divideZone, zoneHeaderSize } from '../layout.js'
 import { isSound, type RawHeader } from './marks.js'
 
@@ -138,12 +138,14 @@ export const findEcc = (viewer: Viewer, zones: readonly TriedZone[]): Fit | null
  * block of 128 bytes has no parity so large, but a header has.
  */
 export const findHugeEcc = (viewer: Viewer, zones: readonly TriedZone[]): number | null => {
-  for (let ecc = maxEccSize + 1; ecc <= largestParity; ecc++)
+  for (let ecc = maxEccSize + 1; ecc <= largestParity; ecc++) {
+    const parityOf = parityMaker(ecc)
     for (const zone of zones) {
       if (!divideZone(zone.size, ecc)) continue
       const { head, tail } = trialOf(viewer, zone)
-      const parity = remainder(head.subarray(0, zoneHeaderSize), ecc)
+      const parity = parityOf(head.subarray(0, zoneHeaderSize))
       if (parity.equals(tail.subarray(tail.length - ecc))) return ecc
     }
+  }
   return null
 }

@@ -122,7 +122,7 @@ const baseOf = (view: View, piece: Piece, start: number, least: number): number 
   if (!isSound(header) && !(isAligned(piece, start) && next)) return null
   const front = ftraceBefore(view, piece, start, least)
   if (front !== null) return front
-  const sizes = new Set([next - start, later - next].filter(size => size > 0))
+  const sizes = new Set([next - start, later - next].filter(size => size > zoneHeaderSize))
   // A region starts at a page. Else zones before this one have lost their signatures, and there may be
   // some where it is at a page: their dumps tell.
   for (const size of sizes) {

@@ -75,9 +75,8 @@ export class View {
     return true
   }
 
-  /** Does a dump's header line stand where the data of a zone would be? */
+  /** Does a dump's header line stand where the data of a zone would be? There is a signature behind it. */
   hasDump(at: number): boolean {
-    if (at < 0 || at + zoneHeaderSize + dumpStart.length > this.end) return false
     return this.region.load(at + zoneHeaderSize, dumpStart.length).equals(dumpStart)
   }
 
@@ -188,12 +187,16 @@ export class View {
     return found
   }
 
-  /** What a zone holds. */
-  content(at: number, size: number, ecc: number): Content {
+  /**
+   * What a zone holds.
+   *
+   * @param header as it stands, or as its parity mends it; its numbers are some that the zone can have
+   */
+  content(at: number, size: number, ecc: number, header: RawHeader): Content {
     const key = `${at}+${size}/${ecc}`
     let content = this.#contents.get(key)
     if (content === undefined)
-      this.#contents.set(key, (content = contentOf(this.#sample(at, size, ecc))))
+      this.#contents.set(key, (content = contentOf(this.#sample(at, size, ecc, header))))
     return content
   }
 
@@ -218,13 +221,11 @@ export class View {
   }
 
   /** The first of a zone's content, oldest byte first. */
-  #sample(at: number, size: number, ecc: number): Buffer {
+  #sample(at: number, size: number, ecc: number, header: RawHeader): Buffer {
     if (size <= wholeZone) {
       const place = { kind: 'dmesg' as const, index: 0, offset: at, size }
       return new Zone(this.region, place, ecc, this.endian).read().content.subarray(0, sampleSize)
     }
-    const header = this.header(at)
-    if (!header || !isSound(header) || header.size > size - zoneHeaderSize) return Buffer.alloc(0)
     const { start } = header
     const first = this.region.load(
       at + zoneHeaderSize + (start === header.size ? 0 : start),

@@ -1,0 +1,237 @@
+/** Regions made by hand, each with something in which a layout could be missed, or wrongly believed. */
+import t, { type Test } from 'tap'
+import { makeLayout, type Endian, type RamoopsParameters } from '#src/backends/ramoops/layout.js'
+import { shapesAt } from '#src/backends/ramoops/probe/layouts.js'
+import { View, Work } from '#src/backends/ramoops/probe/view.js'
+import { probeSource, type FoundRegion } from '#src/index.js'
+import { Region } from '#src/region/region.js'
+import { addParity } from '../../model/region.js'
+import { parityOf } from '../../model/parity.js'
+import { file } from '../../program.js'
+
+const numbers = (endian: Endian, ...values: number[]): Buffer => {
+  const bytes = Buffer.alloc(4 * values.length)
+  for (const [i, value] of values.entries())
+    if (endian === 'big') bytes.writeUInt32BE(value, 4 * i)
+    else bytes.writeUInt32LE(value, 4 * i)
+  return bytes
+}
+
+/** A zone's signature, and the numbers of one that has not wrapped. */
+const header = (used: number, version = 0, endian: Endian = 'little'): Buffer =>
+  numbers(endian, (0x43474244 ^ version) >>> 0, used, used)
+
+/** What a kernel of the fixtures signs ftrace zones with. */
+const version = 0x60c75
+
+/** A region as a kernel leaves it; contents by the zone, as `dmesg0`. All other zones are empty. */
+const makeRegion = (
+  parameters: RamoopsParameters,
+  contents: { [zone: string]: Buffer | string },
+): Buffer => {
+  const { memSize, zones, ecc, endian } = makeLayout(parameters, 0)
+  const region = Buffer.alloc(memSize)
+  for (const { kind, index, offset, size } of zones) {
+    const zone = region.subarray(offset, offset + size)
+    const content = Buffer.from(contents[`${kind}${index}`] ?? '')
+    header(content.length, kind === 'ftrace' ? version : 0, endian).copy(zone)
+    content.copy(zone, 12)
+    if (ecc) addParity(zone, ecc)
+  }
+  return region
+}
+
+const dump = (n: number): string => `====${1_700_000_000 + n}.000000-D\nOops#${n} Part1\n<4>text\n`
+
+/** What ftrace recorded: a call a CPU, again and again. */
+const calls = (count: number, cpus: number, endian: Endian = 'little'): Buffer =>
+  Buffer.concat(
+    Array.from({ length: count }, (_, i) => {
+      const time = [0, (i << 8) | (i % cpus)]
+      const words = [[0xffffffff, 0x81000000 + i], [0xffffffff, 0x81000800], time]
+      return numbers(
+        endian,
+        ...words.flatMap(word => (endian === 'big' ? word : word.toReversed())),
+      )
+    }),
+  )
+
+/** At an offset in memory of zeros. */
+const at = (offset: number, region: Buffer): Buffer =>
+  Buffer.concat([Buffer.alloc(offset), region, Buffer.alloc(65536)])
+
+const regionsIn = (t: Test, source: Buffer): FoundRegion[] => probeSource(file(t, source)).regions
+
+t.test('the first zones have lost their signatures: their dumps tell', async t => {
+  const layout = { mem_size: 65536, record_size: 4096, pmsg_size: 4096, ftrace_size: 0 }
+  const contents = Object.fromEntries([0, 1, 2, 3].map(n => [`dmesg${n}`, dump(n)]))
+  const region = makeRegion(layout, contents)
+  region.fill(0, 0, 4)
+  region.fill(0, 4096, 4100)
+  t.match(regionsIn(t, at(8192, region)), [
+    { mem_address: 8192, record_size: 4096, certain: false },
+  ])
+})
+
+t.test('a region that begins with ftrace zones in which nothing is', async t => {
+  // What three CPUs share is no power of two: the next zone is at no page.
+  for (const cpus of [1, 2, 3]) {
+    const layout = {
+      mem_size: 12288,
+      record_size: 0,
+      console_size: 0,
+      ftrace_size: 8192,
+      pmsg_size: 4096,
+      cpus,
+      preset: 'linux-pre-6.2',
+    }
+    const region = makeRegion(layout, { pmsg0: 'a message\n' })
+    t.match(
+      regionsIn(t, at(8192, region)),
+      [{ mem_address: 8192, ftrace_size: 8192, cpus, order: ['ftrace', 'pmsg'] }],
+      `${cpus}`,
+    )
+  }
+})
+
+t.test('one dump, and ftrace behind it, of any machine', async t => {
+  for (const endian of ['little', 'big'] as const)
+    for (const cpus of [1, 2]) {
+      const layout = {
+        mem_size: 8192,
+        console_size: 0,
+        pmsg_size: 0,
+        record_size: 4096,
+        cpus,
+        endian,
+      }
+      for (const ftrace0 of ['', calls(20, 1, endian)]) {
+        const [found, ...more] = regionsIn(t, makeRegion(layout, { dmesg0: dump(0), ftrace0 }))
+        t.same(more, [])
+        t.match(found, { record_size: 4096, ftrace_size: 4096, cpus, endian })
+        t.equal(found.options.includes('--endian big'), endian === 'big')
+      }
+    }
+})
+
+t.test('an ftrace zone that says that it holds more than there is', async t => {
+  const source = Buffer.alloc(8192)
+  header(100_000, version).copy(source)
+  calls(100, 1).copy(source, 12)
+  t.same(regionsIn(t, source), [])
+})
+
+t.test('signatures in which no zone begins', async t => {
+  const program = numbers('little', 0x43474244, 2, 1)
+  for (const offset of [4096, 4100]) t.same(regionsIn(t, at(offset, program)), [])
+})
+
+t.test('an ftrace zone that CPUs share', async t => {
+  const layout = { mem_size: 16384, record_size: 4096, pmsg_size: 0, cpus: 1 }
+  for (const cpus of [1, 2]) {
+    const [found, ...more] = regionsIn(
+      t,
+      makeRegion(layout, { dmesg0: dump(0), console0: 'text\n', ftrace0: calls(50, cpus) }),
+    )
+    t.same(more, [])
+    t.match(found, { ftrace_size: 4096, cpus: 1, flags: cpus === 1 ? 1 : 0 })
+    t.equal(found.options.includes('--flags 0'), cpus > 1)
+    t.equal(
+      found.evidence.some(line => line.endsWith('with records of several CPUs in one')),
+      cpus > 1,
+    )
+  }
+})
+
+t.test('a header that two parities fit: neither is certain', async t => {
+  const region = Buffer.alloc(8192)
+  header(0).copy(region)
+  parityOf(region.subarray(0, 12), 16).copy(region, 4096 - 16)
+  parityOf(region.subarray(0, 12), 32).copy(region, 8192 - 32)
+  const [found, ...more] = regionsIn(t, region)
+  t.same(more, [])
+  t.notOk(found.certain)
+  t.ok(found.open.includes('ecc'), found.open.join())
+})
+
+t.test('a source that ends within the bytes that CPUs share out unused', async t => {
+  const ftrace_size = 4096
+  for (const dumps of [0, 2]) {
+    const layout = {
+      mem_size: ftrace_size + 4096 * dumps,
+      record_size: dumps ? 4096 : 0,
+      console_size: 0,
+      pmsg_size: 0,
+      ftrace_size,
+      cpus: 3,
+    }
+    const contents = { ftrace0: calls(9, 1), ftrace1: calls(9, 1), ftrace2: calls(9, 1) }
+    const region = makeRegion(layout, { ...contents, dmesg0: dump(0), dmesg1: dump(1) })
+    const size = (source: Buffer): number | undefined =>
+      regionsIn(t, source).find(({ cpus }) => cpus === 3)?.mem_size
+    t.equal(size(region), layout.mem_size)
+    t.equal(size(region.subarray(0, -4)), undefined, 'no length makes such zones')
+  }
+})
+
+t.test('zones that Linux refuses to make are no region', async t => {
+  const layout = { record_size: 0, console_size: 0, pmsg_size: 4096, ftrace_size: 0, ecc: 16 }
+  const ring = makeRegion({ ...layout, mem_size: 4096 }, { pmsg0: 'a message\n' })
+  t.match(regionsIn(t, ring), [{ ecc: 16 }])
+  // Before it one that has no room for such parity.
+  const tiny = Buffer.concat([header(0), Buffer.alloc(4)])
+  t.same(regionsIn(t, Buffer.concat([tiny, ring])), [])
+})
+
+t.test('a large ring whose numbers only parity mends', async t => {
+  const layout = {
+    mem_size: 2 ** 21 + 8192,
+    record_size: 4096,
+    console_size: 2 ** 21,
+    pmsg_size: 0,
+    ftrace_size: 0,
+  }
+  const region = makeRegion(
+    { ...layout, ecc: 16 },
+    { dmesg0: dump(0), console0: '[    0.000000] Linux\n' },
+  )
+  region.fill(0xff, 8192 + 4, 8192 + 8)
+  t.match(regionsIn(t, region), [
+    { record_size: 4096, console_size: 2 ** 21, ecc: 16, certain: true },
+  ])
+})
+
+t.test('a source in which too much is possible is given up, and not read any more', async t => {
+  const source = file(t, makeRegion({ mem_size: 65536, ecc: 16 }, { dmesg0: dump(0) }))
+  class Counted extends Region {
+    loads = 0
+    override loadInto(bytes: Buffer, offset: number, length: number): void {
+      this.loads++
+      super.loadInto(bytes, offset, length)
+    }
+  }
+  const region = new Counted(source)
+  t.teardown(() => region.close())
+  const work = new Work()
+  const view = new View(region, [0], 'little', region.length, work)
+  t.ok(view.header(0))
+  work.left = 0
+  region.loads = 0
+  t.equal(view.mended(0, 4096, 16), null)
+  t.same(view.spacings(0), [])
+  t.same(view.ftraceIn(0, 65536), [])
+  t.equal(region.loads, 0)
+})
+
+t.test('a source in which more layouts are possible than are looked at', async t => {
+  // Signatures everywhere, with numbers that no zone has: none says where another ends.
+  const source = Buffer.alloc(65536, numbers('little', 0x43474244, 2, 1, 0))
+  header(0).copy(source)
+  const region = new Region(file(t, source))
+  t.teardown(() => region.close())
+  const marks = Array.from({ length: 4096 }, (_, i) => 16 * i)
+  const view = new View(region, marks, 'little', region.length, new Work())
+  const { length } = shapesAt(view, 0, false)
+  t.ok(length >= 4096 && length < 4200, `${length}`)
+  for (const { certain } of regionsIn(t, source)) t.notOk(certain)
+})
