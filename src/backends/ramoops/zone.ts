@@ -49,6 +49,9 @@ const ftraceVersion = (6 << 16) | (12 << 8)
 /** How many bytes are looked at at once for a fingerprint. */
 const chunk = Buffer.allocUnsafe(65536)
 
+/** A zone of at most so many bytes is read in one go, whatever its header says of how many there are. */
+const smallZone = 4096
+
 /** How often a zone whose header moves while it is read is read again. */
 const tries = 8
 
@@ -204,24 +207,32 @@ export class Zone {
    * @throws StoreError (EIO) where the source cannot be read
    */
   read(): ZoneContent {
-    let raw = this.rawHeader()
     for (let left = tries; ; left--) {
-      const zone = this.#codec ? this.#loadWithParity() : this.#load(raw)
-      const now = this.rawHeader()
-      if (now.equals(raw) || left === 0) return zone
-      raw = now
+      const { raw, ...zone } = this.#codec ? this.#loadWithParity() : this.#load()
+      if (left === 0 || this.rawHeader().equals(raw)) return zone
     }
   }
 
-  #load(raw: Buffer): ZoneContent {
-    const header = this.#parse(raw)
-    const data = this.region.load(this.place.offset + zoneHeaderSize, header.size)
-    return { ...header, content: unwrap(data, header.start), ecc: null }
+  /** The content, and the header's bytes by which it was found. */
+  #load(): ZoneContent & { raw: Buffer } {
+    // A small zone takes no longer than its header.
+    const loaded = this.region.load(
+      this.place.offset,
+      this.#length <= smallZone ? this.#length : zoneHeaderSize,
+    )
+    const header = this.#parse(loaded)
+    const data =
+      this.#length <= smallZone
+        ? loaded.subarray(zoneHeaderSize, zoneHeaderSize + header.size)
+        : this.region.load(this.place.offset + zoneHeaderSize, header.size)
+    const raw = loaded.subarray(0, zoneHeaderSize)
+    return { ...header, content: unwrap(data, header.start), ecc: null, raw }
   }
 
   /** @param blocks is told of each block how it was found */
-  #loadWithParity(blocks?: Uint8Array): ZoneContent {
+  #loadWithParity(blocks?: Uint8Array): ZoneContent & { raw: Buffer } {
     const zone = this.region.load(this.place.offset, this.#length)
+    const raw = Buffer.from(zone.subarray(0, zoneHeaderSize))
     const decode = (offset: number, length: number, parity: number): number => {
       const n = this.#codec!.decode(zone, offset, length, zone, parity)
       if (n > 0) state.corrected += n
@@ -241,7 +252,7 @@ export class Zone {
       if (blocks) blocks[block] = n === 0 ? cleanBlock : n > 0 ? correctedBlock : badBlock
     }
     const data = zone.subarray(zoneHeaderSize, zoneHeaderSize + header.size)
-    return { ...header, content: unwrap(data, header.start), ecc: state }
+    return { ...header, content: unwrap(data, header.start), ecc: state, raw }
   }
 
   /**
@@ -250,8 +261,8 @@ export class Zone {
    * @throws StoreError (EIO) where the source cannot be read
    */
   inspect(): ZoneContent & { blocks: Uint8Array | null; headerErrors: number } {
-    const { errors } = this.#correctedHeader()
     if (!this.#codec) return { ...this.read(), blocks: null, headerErrors: 0 }
+    const { errors } = this.#correctedHeader()
     const blocks = new Uint8Array(Math.ceil(this.dataLength / blockSize))
     return { ...this.#loadWithParity(blocks), blocks, headerErrors: errors }
   }
@@ -269,14 +280,16 @@ export class Zone {
    */
   fingerprint(deep: boolean): string {
     if (!deep) return this.rawHeader().toString('latin1')
+    let header = ''
     let crc = 0
     for (let at = 0; at < this.#length; at += chunk.length) {
       const n = Math.min(chunk.length, this.#length - at)
       this.region.loadInto(chunk, this.place.offset + at, n)
+      if (at === 0) header = chunk.toString('latin1', 0, zoneHeaderSize)
       crc = zlib.crc32(n === chunk.length ? chunk : chunk.subarray(0, n), crc)
     }
     // The numbers beside the sum: two dumps of one sum have yet to be of one length.
-    return `${this.rawHeader().toString('latin1')}${crc}`
+    return `${header}${crc}`
   }
 
   /**
