@@ -11,6 +11,7 @@ import crypto from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
 import type { Backend, EccState, Record } from '../pstore/backend.js'
+import { contentOf, piecesOf, type Content } from '../pstore/content.js'
 import { StoreError } from '../pstore/errors.js'
 import { SourceLock } from '../region/lock.js'
 import { formatTime } from './time.js'
@@ -46,7 +47,7 @@ export interface Manifest {
 /** A file of a crash's folder. */
 export interface ArchivedFile {
   name: string
-  bytes: Uint8Array
+  content: Content
 }
 
 /** A crash's folder, by its name, and what it holds. */
@@ -73,22 +74,29 @@ const guarded = <T>(what: string, work: () => T): T => {
   }
 }
 
-const sha256 = (bytes: Uint8Array): string =>
-  crypto.createHash('sha256').update(bytes).digest('hex')
+/** A content's length, and its sum. */
+const measure = (content: Content): { size: number; sha256: string } => {
+  const hash = crypto.createHash('sha256')
+  let size = 0
+  for (const piece of piecesOf(content)) {
+    hash.update(piece)
+    size += piece.length
+  }
+  return { size, sha256: hash.digest('hex') }
+}
 
 /** What a manifest says of a record. */
 export const describeRecord = (
   { name, type, id, time, compressed, ecc }: Record,
-  bytes: Buffer,
+  content: Content,
 ): ArchivedRecord => ({
   name,
   type,
   id: String(id),
-  size: bytes.length,
   mtime: time && formatTime(time),
   compressed,
   ecc,
-  sha256: sha256(bytes),
+  ...measure(content),
 })
 
 /** Where a backend's records come from, as manifests have it. */
@@ -112,17 +120,18 @@ const syncFolder = (folder: string): void => {
   }
 }
 
-const writeSynced = (file: string, bytes: Uint8Array): void => {
+const writeSynced = (file: string, content: Content): void => {
   const fd = fs.openSync(file, 'wx', 0o600)
   try {
-    fs.writeFileSync(fd, bytes)
+    for (const piece of piecesOf(content)) fs.writeFileSync(fd, piece)
     fs.fsyncSync(fd)
   } finally {
     fs.closeSync(fd)
   }
 }
 
-const format = (manifest: Manifest): Buffer => Buffer.from(`${JSON.stringify(manifest, null, 1)}\n`)
+const format = (manifest: Manifest): Content =>
+  contentOf(Buffer.from(`${JSON.stringify(manifest, null, 1)}\n`))
 
 /** What a crash's folder says of itself; null where that is nothing of ours. */
 const readManifest = (folder: string): Manifest | null => {
@@ -153,6 +162,9 @@ const bare = ({ folder, pending: isPending }: Entry): string =>
 export class ArchiveFolder {
   readonly #lock: SourceLock
   readonly #fd: number
+  /** The names of what is in it, and by what was wanted the next number that may be free. */
+  #taken: Set<string> | null = null
+  readonly #numbers = new Map<string, number>()
 
   /**
    * Open an archive, and make its folder where there is none.
@@ -222,24 +234,29 @@ export class ArchiveFolder {
    * Put a crash into the archive, and take it out of the backend unless `manifest.kept` says that it stays.
    *
    * @param wanted the folder's name; where there is one of that name it gets a number
+   * @param files one at a time: a crash's records may be all of a large store
+   * @param describe is asked once they are written
    * @returns the folder's name, and the names of records that changed meanwhile and so were left
    * @throws StoreError where it cannot be stored; then nothing is erased
    */
   add(
     wanted: string,
-    manifest: Manifest,
-    files: readonly ArchivedFile[],
+    files: Iterable<ArchivedFile>,
+    describe: () => Manifest,
     backend: Backend,
   ): { folder: string; left: string[] } {
     const name = this.#free(wanted)
     const draft = path.join(this.folder, `${partial}${name}`)
+    let manifest: Manifest
     try {
-      guarded(this.folder, () => {
+      manifest = guarded(this.folder, () => {
         fs.mkdirSync(draft, 0o700)
-        for (const { name, bytes } of files) writeSynced(path.join(draft, name), bytes)
+        for (const { name, content } of files) writeSynced(path.join(draft, name), content)
+        const manifest = describe()
         writeSynced(path.join(draft, manifestFile), format(manifest))
         syncFolder(draft)
         this.#rename(`${partial}${name}`, manifest.kept ? name : `${pending}${name}`)
+        return manifest
       })
     } catch (error) {
       this.#remove(draft)
@@ -255,7 +272,7 @@ export class ArchiveFolder {
   #finish(name: string, manifest: Manifest, backend: Backend): string {
     for (const { name, sha256: sum } of manifest.records) {
       const record = backend.record(name)
-      if (record && sha256(backend.read(record)) === sum) backend.erase(record, true)
+      if (record && measure(backend.open(record)).sha256 === sum) backend.erase(record, true)
     }
     const folder = path.join(this.folder, `${pending}${name}`)
     guarded(folder, () => {
@@ -276,12 +293,19 @@ export class ArchiveFolder {
     syncFolder(this.folder)
   }
 
+  /** A name that nothing has, and that is given to nothing else from now on. */
   #free(wanted: string): string {
-    const taken = new Set(fs.readdirSync(this.folder))
-    const isFree = (name: string): boolean => !taken.has(name) && !taken.has(`${pending}${name}`)
-    for (let n = 1; ; n++) {
+    this.#taken ??= new Set(
+      fs
+        .readdirSync(this.folder)
+        .map(name => (name.startsWith(pending) ? name.slice(pending.length) : name)),
+    )
+    for (let n = this.#numbers.get(wanted) ?? 1; ; n++) {
       const name = n === 1 ? wanted : `${wanted}.${n}`
-      if (isFree(name)) return name
+      if (this.#taken.has(name)) continue
+      this.#taken.add(name)
+      this.#numbers.set(wanted, n + 1)
+      return name
     }
   }
 

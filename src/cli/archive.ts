@@ -2,9 +2,18 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import type { CommandModule } from 'yargs'
-import { crashesOf, diagnose, linesOf, type Crash } from '../frontends/crash.js'
+import {
+  crashesOf,
+  diagnose,
+  linesOf,
+  longestText,
+  type Crash,
+  type Diagnosis,
+} from '../frontends/crash.js'
 import type { Backend, Record } from '../pstore/backend.js'
+import { contentOf, piecesFrom, Tail, type Content } from '../pstore/content.js'
 import { StoreError } from '../pstore/errors.js'
+import { count } from '../pstore/place.js'
 import { now, type Timespec } from '../pstore/time.js'
 import {
   ArchiveFolder,
@@ -17,8 +26,9 @@ import {
   type Manifest,
 } from './archive-folder.js'
 import { tell } from './errors.js'
+import { json } from './output.js'
 import { table } from './table.js'
-import { terminalFilter } from './terminal.js'
+import { terminalFilter, withoutControls } from './terminal.js'
 import { formatTime } from './time.js'
 import { attachSources, maybeSources, type SourcesArgs } from './source.js'
 
@@ -128,25 +138,31 @@ const archiveOne = (backend: Backend, folder: ArchiveFolder, keep: boolean): voi
   }
   if (!keep) for (const name of folder.resume(backend)) say(name, 'finished')
   const isKept = folder.kept(backend)
-  const read = (record: Record): Buffer => backend.read(record)
-  for (const crash of crashesOf(backend.records(), backend.parts, read)) {
-    const copies = [...crash.dumps, ...crash.rings]
-      .map(record => copyOf(backend, record))
-      .filter((copy): copy is Copy => copy !== null && !(keep && isKept(copy.described)))
-    if (copies.length === 0) continue
-    const archived = now()
-    const { name, manifest, files } = describe(backend, crash, copies, archived, keep)
-    const { folder: made, left } = folder.add(name, manifest, files, backend)
-    say(made, `${copies.length} ${copies.length === 1 ? 'record' : 'records'}`)
+  const title = (record: Record): Buffer => backend.open(record).slice(0, longestTitle)
+  for (const crash of crashesOf(backend.records(), backend.parts, title)) {
+    const report = new Report(backend, crash, keep)
+    const files = report.files(({ described }) => keep && isKept(described))
+    const first = files.next()
+    if (first.done) continue
+    const all = (function* () {
+      yield first.value
+      yield* files
+    })()
+    const { folder: made, left } = folder.add(report.name, all, () => report.manifest(), backend)
+    const { length } = report.copies
+    say(made, count(length, 'record'))
     for (const name of left)
       tell(`${name}: was written to meanwhile: its copy is in ${made}, and it stays in the store`)
   }
 }
 
+/** How far into a record its title is looked for, in bytes. */
+const longestTitle = 128
+
 /** A record and its bytes, of one moment. */
 interface Copy {
   record: Record
-  bytes: Buffer
+  content: Content
   described: ArchivedRecord
 }
 
@@ -157,78 +173,110 @@ const copyOf = (backend: Backend, { name }: Record): Copy | null => {
   for (let attempt = 1; ; attempt++) {
     const record = backend.record(name)
     if (!record) return null
-    const bytes = backend.read(record)
+    const content = backend.open(record)
     if (attempt < attempts && backend.record(name)?.version !== record.version) continue
-    return { record, bytes, described: describeRecord(record, bytes) }
+    return { record, content, described: describeRecord(record, content) }
   }
 }
 
-/** What a crash's folder is called, and what goes into it. */
-const describe = (
-  backend: Backend,
-  { time, reason, count }: Crash,
-  copies: readonly Copy[],
-  archived: Timespec,
-  kept: boolean,
-): { name: string; manifest: Manifest; files: ArchivedFile[] } => {
-  const isDump = ({ record }: Copy): boolean => record.type === 'dmesg'
-  const readable = copies.filter(copy => isDump(copy) && !copy.record.compressed)
-  const text = Buffer.concat(readable.map(copy => withoutTitle(textOf(copy))))
-  const consoleCopy = copies.find(({ record }) => record.type === 'console')
-  const console = consoleCopy && textOf(consoleCopy)
-  const diagnosis = diagnose(text.length ? text : (console ?? text))
-  const manifest: Manifest = {
-    archived: formatTime(archived),
-    reason,
-    time: time && formatTime(time),
-    cause: diagnosis.cause,
-    ...originOf(backend),
-    kept,
-    records: copies.map(({ described }) => described),
+/** What is said of a crash, and the files of its folder, one record in memory at a time. */
+class Report {
+  readonly name: string
+  /** What has been copied: the records' facts, not their bytes. */
+  readonly copies: Omit<Copy, 'content'>[] = []
+  readonly #archived = now()
+  readonly #title: string
+  /** The ends of what the dumps say, and the console. */
+  readonly #dumps = new Tail(longestText)
+  readonly #console = new Tail(longestText)
+  #diagnosis: Diagnosis | null = null
+
+  constructor(
+    readonly backend: Backend,
+    readonly crash: Crash,
+    readonly kept: boolean,
+  ) {
+    const { time, reason, count } = crash
+    this.#title = reason === null ? 'no dump' : `${reason} ${count}`
+    const number = reason === null ? '-1' : ''
+    this.name = `${iso(time ?? this.#archived) ?? 'no-time'}-${this.#title.replace(' ', '-')}${number}`
   }
-  const salvaged = copies.flatMap(({ record }): ArchivedFile[] => {
-    const bytes = record.compressed ? backend.salvage(record.name)?.all() : null
-    return bytes?.length ? [{ name: `${record.name}.salvaged.txt`, bytes }] : []
-  })
-  const title = reason === null ? 'no dump' : `${reason} ${count}`
-  const facts: [string, string][] = [
-    ['crash', title],
-    ['time', iso(time) ?? 'not known'],
-    ['cause', diagnosis.cause ?? 'not said'],
-    ['kernel', diagnosis.kernel ?? 'not said'],
-    ['uptime', diagnosis.uptime === null ? 'not said' : `${diagnosis.uptime} s`],
-    [
-      'source',
-      `${manifest.source}${manifest.offset ? ` at 0x${manifest.offset.toString(16)}` : ''}`,
-    ],
-    ['backend', backend.name],
-    ['archived', iso(archived)!],
-  ]
-  const rows = copies.map(({ record, bytes }) => [record.name, `${bytes.length}`, stateOf(record)])
-  const last = lastLines(console ?? text)
-  const summary =
-    facts.map(([name, value]) => `${name.padEnd(10)}${value}\n`).join('') +
-    `\n${table(rows, [1])}` +
-    (last.length
-      ? `\nlast lines of the ${console ? 'console' : 'dump'}\n  ${last.join('\n  ')}\n`
-      : '')
-  return {
-    name: `${iso(time ?? archived) ?? 'no-time'}-${title.replace(' ', '-')}${reason === null ? '-1' : ''}`,
-    manifest,
-    files: [
-      ...copies.map(({ record: { name }, bytes }) => ({ name, bytes })),
-      ...salvaged,
-      // Whoever prints it prints what a crashed machine wrote.
-      { name: 'summary.txt', bytes: Buffer.from(terminalFilter()(Buffer.from(summary))) },
-    ],
+
+  /** @param isKnown of what has been copied before */
+  *files(isKnown: (copy: Copy) => boolean): Generator<ArchivedFile, void, void> {
+    for (const one of [...this.crash.dumps, ...this.crash.rings]) {
+      const copy = copyOf(this.backend, one)
+      if (!copy || isKnown(copy)) continue
+      const { record, content, described } = copy
+      this.copies.push({ record, described })
+      yield { name: record.name, content }
+      const salvaged = record.compressed ? this.backend.salvage(record.name) : null
+      if (salvaged?.length) yield { name: `${record.name}.salvaged.txt`, content: salvaged }
+      if (record.type === 'dmesg' && !record.compressed) this.#dumps.add(textOf(copy))
+      if (record.type === 'console') this.#console.add(textOf(copy))
+    }
+    // Whoever prints it prints what a crashed machine wrote.
+    const summary = Buffer.from(withoutControls(this.#summary()))
+    if (this.copies.length > 0) yield { name: 'summary.txt', content: contentOf(summary) }
+  }
+
+  /** Once the files have been gone through. */
+  #diagnose(): Diagnosis {
+    const text = this.#dumps.bytes()
+    return (this.#diagnosis ??= diagnose(text.length ? text : this.#console.bytes()))
+  }
+
+  /** Once the files are written. */
+  manifest(): Manifest {
+    const { reason, time } = this.crash
+    return {
+      archived: formatTime(this.#archived),
+      reason,
+      time: time && formatTime(time),
+      cause: this.#diagnose().cause,
+      ...originOf(this.backend),
+      kept: this.kept,
+      records: this.copies.map(({ described }) => described),
+    }
+  }
+
+  #summary(): string {
+    const { cause, kernel, uptime } = this.#diagnose()
+    const { source, offset } = originOf(this.backend)
+    const facts: [string, string][] = [
+      ['crash', this.#title],
+      ['time', iso(this.crash.time) ?? 'not known'],
+      ['cause', cause ?? 'not said'],
+      ['kernel', kernel ?? 'not said'],
+      ['uptime', uptime === null ? 'not said' : `${uptime} s`],
+      ['source', `${source}${offset ? ` at 0x${offset.toString(16)}` : ''}`],
+      ['backend', this.backend.name],
+      ['archived', iso(this.#archived)!],
+    ]
+    const rows = this.copies.map(({ record, described }) => [
+      record.name,
+      `${described.size}`,
+      stateOf(record),
+    ])
+    const console = this.copies.some(({ record }) => record.type === 'console')
+    const last = lastLines(console ? this.#console.bytes() : this.#dumps.bytes())
+    return (
+      facts.map(([name, value]) => `${name.padEnd(10)}${value}\n`).join('') +
+      `\n${[...table(() => rows, [1])].join('')}` +
+      (last.length
+        ? `\nlast lines of the ${console ? 'console' : 'dump'}\n  ${last.join('\n  ')}\n`
+        : '')
+    )
   }
 }
 
-/** What the machine itself said: without what a region with parity has put after it. */
-const textOf = ({ record, bytes }: Copy): Buffer =>
-  record.ecc ? bytes.subarray(0, bytes.lastIndexOf('\nECC: ')) : bytes
-
-const withoutTitle = (text: Buffer): Buffer => text.subarray(text.indexOf(0x0a) + 1)
+/** What the machine itself said, at most {@link longestText} of its end: without its title, and what parity says. */
+const textOf = ({ record, content, described: { size } }: Copy): Buffer => {
+  const from = Math.max(0, size - longestText)
+  const end = Buffer.concat([...piecesFrom(content, from)])
+  const text = record.ecc ? end.subarray(0, end.lastIndexOf('\nECC: ')) : end
+  return from === 0 && record.type === 'dmesg' ? text.subarray(text.indexOf(0x0a) + 1) : text
+}
 
 const stateOf = ({ compressed, ecc }: Record): string =>
   compressed
@@ -253,20 +301,19 @@ const iso = (time: Timespec | null): string | null => {
   return Number.isNaN(date.getTime()) ? null : date.toISOString().replace('.000', '')
 }
 
-const list = (dir: string, json: boolean): void => {
+const list = (dir: string, asJson: boolean): void => {
   const entries = entriesOf(dir)
-  if (json) {
-    process.stdout.write(`${JSON.stringify(entries.map(toJson), null, 1)}\n`)
+  if (asJson) {
+    process.stdout.write(`${json(entries.map(toJson))}\n`)
     return
   }
-  const filter = terminalFilter()
   const rows = entries.map(({ folder, pending, manifest }) => [
     folder,
     manifest.backend,
     `${manifest.records.length}`,
     `${manifest.cause ?? ''}${pending ? ` (not finished: archive ${manifest.source} again)` : ''}`,
   ])
-  process.stdout.write(filter(Buffer.from(table(rows, [2]))))
+  process.stdout.write(withoutControls([...table(() => rows, [2])].join('')))
 }
 
 const toJson = ({ folder, pending, manifest }: Entry) => ({ folder, pending, ...manifest })
@@ -282,5 +329,5 @@ const show = (folder: string): void => {
       'ENOENT',
     )
   }
-  process.stdout.write(process.stdout.isTTY ? terminalFilter()(summary) : summary)
+  process.stdout.write(process.stdout.isTTY ? terminalFilter()(summary, true) : summary)
 }

@@ -1,5 +1,4 @@
 /** `pstorefs cat`: records' bytes on stdout, exactly as the mounted files have them, or as they lie there. */
-import fs from 'node:fs'
 import type { CommandModule } from 'yargs'
 import { AndroidLog } from '../frontends/android.js'
 import type { Backend } from '../pstore/backend.js'
@@ -7,6 +6,7 @@ import { contentOf, piecesOf, type Content } from '../pstore/content.js'
 import { StoreError } from '../pstore/errors.js'
 import { tell } from './errors.js'
 import { recordsNamed, requirePmsg, withSourceAndNames, type SourceAndNames } from './names.js'
+import { writeAll } from './output.js'
 import { attachSource } from './source.js'
 import { terminalFilter } from './terminal.js'
 
@@ -53,17 +53,23 @@ export const cat: CommandModule<object, Args> = {
     try {
       // All of them, or none: a name that is not there stops the command before it prints.
       const contents = contentsOf(backend, args)
-      const filter = process.stdout.isTTY && !args.raw ? terminalFilter() : null
-      for (const read of contents)
-        for (const bytes of piecesOf(read())) writeAll(filter ? Buffer.from(filter(bytes)) : bytes)
+      const filtered = process.stdout.isTTY && !args.raw
+      for (const pieces of contents)
+        for (const bytes of filtered ? forTerminal(pieces()) : pieces()) writeAll(bytes)
     } finally {
       backend.close()
     }
   },
 }
 
+function* forTerminal(pieces: Iterable<Buffer>): Generator<Buffer, void, void> {
+  const filter = terminalFilter()
+  for (const bytes of pieces) yield Buffer.from(filter(bytes))
+  yield Buffer.from(filter(Buffer.alloc(0), true))
+}
+
 /** What gives the bytes of each name in turn; throws where one of them is not there. */
-const contentsOf = (backend: Backend, args: Args): (() => Content)[] => {
+const contentsOf = (backend: Backend, args: Args): (() => Iterable<Buffer>)[] => {
   const { source, names, raw, salvage, android } = args
   if (android) {
     const records = recordsNamed(backend, args)
@@ -71,10 +77,11 @@ const contentsOf = (backend: Backend, args: Args): (() => Content)[] => {
     return records.map(
       ({ name }) =>
         () =>
-          contentOf(androidText(name, backend.raw(name)!)),
+          androidLines(name, backend.raw(name)!),
     )
   }
-  if (!raw && !salvage) return recordsNamed(backend, args).map(record => () => backend.open(record))
+  if (!raw && !salvage)
+    return recordsNamed(backend, args).map(record => () => piecesOf(backend.open(record)))
   const rawContent = (name: string): Content | null => {
     const bytes = backend.raw(name)
     return bytes && contentOf(bytes)
@@ -87,28 +94,13 @@ const contentsOf = (backend: Backend, args: Args): (() => Content)[] => {
       'ENOENT',
     )
   })
-  return contents.map(content => () => content)
+  return contents.map(content => () => piecesOf(content))
 }
 
-const androidText = (name: string, bytes: Buffer): Buffer => {
+function* androidLines(name: string, bytes: Buffer): Generator<Buffer, void, void> {
   const log = new AndroidLog()
-  const text = log.decode(bytes)
+  for (const piece of piecesOf(contentOf(bytes))) yield log.decode(piece)
   if (log.count === 0)
     throw new StoreError(`${name}: holds no Android log: print it without --android`)
   if (log.skipped) tell(`${name}: ${log.skipped} bytes are no Android log`)
-  return text
-}
-
-/** Write to stdout and wait for it: a pipe that is full makes write(2) say EAGAIN. */
-const writeAll = (bytes: Buffer): void => {
-  for (let done = 0; done < bytes.length;) {
-    try {
-      done += fs.writeSync(1, bytes, done)
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      if (code === 'EPIPE') process.exit(0)
-      if (code !== 'EAGAIN') throw error
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
-    }
-  }
 }

@@ -1,8 +1,11 @@
 /** `pstorefs check`: every zone of a store, and what is wrong with it. */
 import type { CommandModule } from 'yargs'
 import { badBlock, correctedBlock, type Place } from '../pstore/place.js'
-import { formatTime } from './time.js'
+import { mapped } from './many.js'
+import { json, jsonArray, jsonObject, print, printJson } from './output.js'
 import { attachSource, withSource, type SourceArgs } from './source.js'
+import { withoutControls } from './terminal.js'
+import { formatTime } from './time.js'
 
 interface Args extends SourceArgs {
   json: boolean
@@ -63,34 +66,54 @@ export const check: CommandModule<object, Args> = {
   handler: args => {
     const backend = attachSource(args, { readOnly: true })
     try {
-      const places = [...backend.places()]
-      const count = (state: Place['state']): number =>
-        places.filter(place => place.state === state).length
-      const counts = {
-        sound: count('sound'),
-        empty: count('empty'),
-        unsigned: count('unsigned'),
-        damaged: count('damaged'),
-      }
-      // A region without a single zone is not this one.
-      const blank = places.length > 0 && counts.unsigned === places.length
-      const damaged = counts.damaged > 0 || blank
-      if (args.json) {
-        const { name } = backend
-        const report = { backend: name, damaged, counts, places: places.map(placeToJson) }
-        process.stdout.write(`${JSON.stringify(report, null, 1)}\n`)
-      } else {
-        for (const place of places)
-          if (args.verbose || place.findings.length) process.stdout.write(`${line(place)}\n`)
-        const summary = Object.entries(counts).filter(([, n]) => n > 0)
-        process.stdout.write(
-          `${args.source}: ${summary.map(([state, n]) => `${n} ${state}`).join(', ') || 'empty'}` +
-            `${blank ? ': no zone has a header: is the layout right?' : ''}\n`,
-        )
-      }
-      if (damaged) process.exitCode = damagedExit
+      const counts = { sound: 0, empty: 0, unsigned: 0, damaged: 0 }
+      const places = counted(backend.places(), counts)
+      if (args.json) printJson(jsonObject(reportOf(backend.name, places, counts)))
+      else print(linesOf(args, places, counts))
+      if (isDamaged(counts)) process.exitCode = damagedExit
     } finally {
       backend.close()
     }
   },
+}
+
+type Counts = { [state in Place['state']]: number }
+
+/** Count the places that pass by. */
+function* counted(places: Iterable<Place>, counts: Counts): Generator<Place, void, void> {
+  for (const place of places) {
+    counts[place.state]++
+    yield place
+  }
+}
+
+/** A region without a single zone is not this one. */
+const isBlank = ({ unsigned, ...others }: Counts): boolean =>
+  unsigned > 0 && Object.values(others).every(n => n === 0)
+
+const isDamaged = (counts: Counts): boolean => counts.damaged > 0 || isBlank(counts)
+
+/** What `--json` prints. The counts are known once the places have passed by. */
+function* reportOf(
+  backend: string,
+  places: Iterable<Place>,
+  counts: Counts,
+): Generator<[string, Iterable<string>], void, void> {
+  yield ['backend', [json(backend)]]
+  yield ['places', jsonArray(mapped(places, placeToJson))]
+  yield ['counts', [json(counts)]]
+  yield ['damaged', [json(isDamaged(counts))]]
+}
+
+function* linesOf(
+  { source, verbose }: Args,
+  places: Iterable<Place>,
+  counts: Counts,
+): Generator<string, void, void> {
+  for (const place of places) if (verbose || place.findings.length) yield `${line(place)}\n`
+  const summary = Object.entries(counts).filter(([, n]) => n > 0)
+  yield (
+    `${withoutControls(source)}: ${summary.map(([state, n]) => `${n} ${state}`).join(', ') || 'empty'}` +
+    `${isBlank(counts) ? ': no zone has a header: is the layout right?' : ''}\n`
+  )
 }

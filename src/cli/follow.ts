@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { CommandModule } from 'yargs'
 import { AndroidLog } from '../frontends/android.js'
 import { Follower, type News } from '../frontends/follow.js'
+import { contentOf, piecesOf } from '../pstore/content.js'
 import { StoreError } from '../pstore/errors.js'
 import { tell } from './errors.js'
 import { requirePmsg, ringsNamed, withSourceAndNames, type SourceAndNames } from './names.js'
@@ -133,7 +134,7 @@ class Printer {
           (lost ? `at least ${lost} bytes are lost` : 'bytes may be lost'),
       )
     if (erased || lost !== null) this.#log?.interrupt()
-    for (const piece of pieces) {
+    for (const piece of pieces.flatMap(bytes => [...piecesOf(contentOf(bytes))])) {
       const bytes = this.#log ? this.#log.decode(piece) : piece
       const text = this.#filter ? this.#filter(bytes) : bytes
       if (text.length === 0) continue

@@ -6,8 +6,11 @@ import { StoreError } from '../pstore/errors.js'
 import type { RecordType } from '../pstore/types.js'
 import type { Place } from '../pstore/place.js'
 import { placeToJson } from './check.js'
+import { asOften, mapped } from './many.js'
+import { json, jsonArray, jsonObject, print, printJson } from './output.js'
 import { bar, drawMap, glyphsOf, paint, type Canvas } from './picture.js'
 import { drawSvg } from './svg.js'
+import { withoutControls } from './terminal.js'
 import { when } from './time.js'
 import { attachSource, withSource, type SourceArgs } from './source.js'
 
@@ -42,7 +45,7 @@ const humanFact = ([name, value]: [string, string | number]): string =>
 
 /** The store in a line. */
 export const headline = (source: string, { name, facts }: Backend): string =>
-  `${source}: ${name}, ${Object.entries(facts).map(humanFact).join(', ')}`
+  `${withoutControls(source)}: ${name}, ${Object.entries(facts).map(humanFact).join(', ')}`
 
 /** What is in a place, in words. */
 export const describePlace = ({ state, findings, dump, start, used, room }: Place): string => {
@@ -56,69 +59,93 @@ export const describePlace = ({ state, findings, dump, start, used, room }: Plac
 
 const barWidthOf = ({ width }: Canvas): number => (width < 100 ? 12 : 24)
 
-/** Alike as far as the table goes: nothing in them. */
+/** Nothing in it. */
 const isPlain = ({ state, findings }: Place): boolean =>
   (state === 'empty' || state === 'unsigned') && findings.length === 0
 
-/** The table's rows: runs of empty places are one. */
-const rowsOf = (canvas: Canvas, places: readonly Place[]): string[][] => {
-  const rows: string[][] = []
-  const numbered = new Set<RecordType>()
-  const types = new Set<RecordType>()
-  for (const { type } of places) (types.has(type) ? numbered : types).add(type)
-  for (let i = 0; i < places.length; i++) {
-    const place = places[i]
-    let last = i
-    const alike = (next: Place | undefined): boolean =>
-      next !== undefined && isPlain(next) && next.state === place.state && next.type === place.type
-    if (isPlain(place)) while (alike(places[last + 1])) last++
-    const run = places.slice(i, last + 1)
-    const indexes = run.length > 1 ? `${place.index}-${run.at(-1)!.index}` : String(place.index)
-    rows.push([
-      numbered.has(place.type) ? `${place.type} ${indexes}` : place.type,
-      place.offset === null ? '' : `0x${place.offset.toString(16)}`,
-      humanSize(run.reduce((sum, { length }) => sum + length, 0)),
-      run.length > 1 ? '' : bar(canvas, place, barWidthOf(canvas)),
-      run.length > 1 ? '' : `${Math.ceil((place.used / place.room) * 100)} %`,
-      describePlace(place),
-    ])
-    i = last
+/** Are they one row of the table? */
+const areAlike = (a: Place, b: Place): boolean =>
+  isPlain(a) && isPlain(b) && a.state === b.state && a.type === b.type
+
+/** A row of the table: a place, or a run of empty ones. */
+interface Row {
+  first: Place
+  /** Index of the last, bytes of all, and how many. */
+  last: number
+  length: number
+  count: number
+}
+
+/** The rows, one at a time. */
+function* rowsOf(places: Iterable<Place>): Generator<Row, void, void> {
+  let row: Row | undefined
+  for (const place of places) {
+    const { index, length } = place
+    if (row && areAlike(row.first, place)) {
+      row.last = index
+      row.length += length
+      row.count++
+      continue
+    }
+    if (row) yield row
+    row = { first: place, last: index, length, count: 1 }
   }
-  return rows
+  if (row) yield row
 }
 
 const stateStyle = { sound: 'green', empty: 'dim', unsigned: 'dim', damaged: 'red' } as const
 
-const table = (canvas: Canvas, places: readonly Place[]): string => {
+/** What a row says before it draws. */
+const cellsOf = ({ first, last, length, count }: Row) => ({
+  indexes: count > 1 ? `${first.index}-${last}` : `${first.index}`,
+  offset: first.offset === null ? '' : `0x${first.offset.toString(16)}`,
+  size: humanSize(length),
+  used: count > 1 ? '' : `${Math.ceil((first.used / first.room) * 100)} %`,
+})
+
+function* table(canvas: Canvas, places: () => Iterable<Place>): Generator<string, void, void> {
   const barWidth = barWidthOf(canvas)
-  const head = ['zone', 'offset', 'size', 'data', 'used', 'state']
-  const rows = rowsOf(canvas, places)
-  const widths = head.map((title, i) =>
-    i === 3 ? barWidth : Math.max(title.length, ...rows.map(row => row[i].length)),
-  )
-  const pad = (text: string, i: number): string =>
-    i === 0 || i > 4 ? text.padEnd(widths[i]) : text.padStart(widths[i])
-  const cells = (row: string[]): string =>
-    row
-      .slice(0, 5)
-      // A bar's colours have no width.
-      .map((text, i) =>
-        i === 3 && text !== '' ? text : i === 3 ? ' '.repeat(barWidth) : pad(text, i),
-      )
-      .join('  ')
-  const room = canvas.width - widths.slice(0, 5).reduce((sum, n) => sum + n + 2, 0)
-  const line = (row: string[]): string => {
-    const [first, ...more] = wrap(row[5], Math.max(20, room))
-    const state = row[5].split(',')[0] as Place['state']
-    const style = state in stateStyle ? stateStyle[state] : 'bold'
-    const indent = ' '.repeat(canvas.width - Math.max(20, room))
-    return [
-      `${cells(row)}  ${paint(canvas, style, first)}`,
-      ...more.map(text => indent + text),
-    ].join('\n')
+  const widths = { offset: 6, size: 4, used: 4 }
+  const columns = ['offset', 'size', 'used'] as const
+  /** How many places of a type there are, and the longest that says which. */
+  const types = new Map<RecordType, { count: number; indexes: string }>()
+  for (const row of rowsOf(places())) {
+    const cells = cellsOf(row)
+    for (const column of columns) widths[column] = Math.max(widths[column], cells[column].length)
+    const { count = 0, indexes = '' } = types.get(row.first.type) ?? {}
+    types.set(row.first.type, {
+      count: count + row.count,
+      indexes: cells.indexes.length > indexes.length ? cells.indexes : indexes,
+    })
   }
-  const title = [...head.slice(0, 3).map(pad), 'data'.padEnd(barWidth), pad('used', 4), 'state']
-  return [paint(canvas, 'bold', title.join('  ')), ...rows.map(line)].join('\n')
+  const zoneOf = (type: RecordType, indexes: string): string =>
+    types.get(type)!.count > 1 ? `${type} ${indexes}` : type
+  const zone = Math.max(
+    4,
+    ...Array.from(types, ([type, { indexes }]) => zoneOf(type, indexes).length),
+  )
+  const left = zone + widths.offset + widths.size + widths.used + barWidth + 10
+  const room = Math.max(20, canvas.width - left)
+  const line = (zoneText: string, offset: string, size: string, data: string, used: string) =>
+    [
+      zoneText.padEnd(zone),
+      offset.padStart(widths.offset),
+      size.padStart(widths.size),
+      data,
+      used.padStart(widths.used),
+    ].join('  ')
+  const head = line('zone', 'offset', 'size', 'data'.padEnd(barWidth), 'used')
+  yield `${paint(canvas, 'bold', `${head}  state`)}\n`
+  for (const row of rowsOf(places())) {
+    const { indexes, offset, size, used } = cellsOf(row)
+    const { first, count } = row
+    // A bar's colours have no width.
+    const data = count > 1 ? ' '.repeat(barWidth) : bar(canvas, first, barWidth)
+    const [text, ...more] = wrap(describePlace(first), room)
+    const style = stateStyle[first.state]
+    yield `${line(zoneOf(first.type, indexes), offset, size, data, used)}  ${paint(canvas, style, text)}\n`
+    for (const text of more) yield `${' '.repeat(canvas.width - room)}${text}\n`
+  }
 }
 
 /** Break a text at its blanks. */
@@ -161,33 +188,51 @@ export const info: CommandModule<object, Args> = {
   handler: args => {
     const backend = attachSource(args, { readOnly: true })
     try {
-      const places = [...backend.places()]
-      const { name, facts } = backend
-      if (args.svg !== undefined)
-        writeSvg(args.svg, drawSvg(headline(args.source, backend), places))
-      if (args.json) {
-        const report = { backend: name, ...facts, places: places.map(placeToJson) }
-        process.stdout.write(`${JSON.stringify(report, null, 1)}\n`)
-        return
-      }
-      if (args.svg !== undefined) return
-      const here = canvas()
-      const drawn = places.some(({ offset }) => offset !== null) ? [drawMap(here, places), ''] : []
-      const rows = places.length
-        ? [table(here, places), '', paint(here, 'dim', legend(here))]
-        : ['empty']
-      process.stdout.write(
-        `${[paint(here, 'bold', headline(args.source, backend)), '', ...drawn, ...rows].join('\n')}\n`,
-      )
+      const title = headline(args.source, backend)
+      const places = asOften(() => backend.places())
+      if (args.svg !== undefined) writeSvg(args.svg, drawSvg(title, places))
+      if (args.json) printJson(jsonObject(reportOf(backend, places())))
+      else if (args.svg === undefined) print(picture(canvas(), title, places))
     } finally {
       backend.close()
     }
   },
 }
 
-const writeSvg = (file: string, svg: string): void => {
+/** What `--json` prints. */
+function* reportOf(
+  { name, facts }: Backend,
+  places: Iterable<Place>,
+): Generator<[string, Iterable<string>], void, void> {
+  for (const [fact, value] of Object.entries({ backend: name, ...facts }))
+    yield [fact, [json(value)]]
+  yield ['places', jsonArray(mapped(places, placeToJson))]
+}
+
+function* picture(
+  here: Canvas,
+  title: string,
+  places: () => Iterable<Place>,
+): Generator<string, void, void> {
+  yield `${paint(here, 'bold', title)}\n\n`
+  const [first] = places()
+  if (!first) {
+    yield 'empty\n'
+    return
+  }
+  if (first.offset !== null) yield `${drawMap(here, places())}\n\n`
+  yield* table(here, places)
+  yield `\n${paint(here, 'dim', legend(here))}\n`
+}
+
+const writeSvg = (file: string, svg: Iterable<string>): void => {
   try {
-    fs.writeFileSync(file, svg)
+    const fd = fs.openSync(file, 'w')
+    try {
+      print(svg, bytes => fs.writeFileSync(fd, bytes))
+    } finally {
+      fs.closeSync(fd)
+    }
   } catch (error) {
     throw new StoreError(`${file}: cannot be written: ${(error as NodeJS.ErrnoException).code}`)
   }

@@ -4,6 +4,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import fs from 'node:fs'
+import { withoutControls } from './terminal.js'
 
 /** syslog's priorities, of which these are used. */
 const priorities = { error: 3, warning: 4, notice: 5, info: 6 }
@@ -58,7 +59,9 @@ export const logFromBackground = (): void => {
   background = true
 }
 
-const oneLine = (message: string): string => message.trim().replaceAll(/\s*\n\s*/g, ': ')
+/** A message may quote a file's name, or a line of a config file: it is not to drive the terminal. */
+const oneLine = (message: string): string =>
+  withoutControls(message.trim().replaceAll(/\s*\n\s*/g, ': '))
 
 /** Tell a message. */
 export const log = (priority: Priority, message: string): void => {

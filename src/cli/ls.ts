@@ -1,10 +1,12 @@
 /** `pstorefs ls`: the records, without FUSE. */
 import type { CommandModule } from 'yargs'
-import type { Record } from '../pstore/backend.js'
+import type { Backend, Record } from '../pstore/backend.js'
 import type { Place } from '../pstore/place.js'
+import { asOften } from './many.js'
+import { jsonArray, print, printJson } from './output.js'
+import { attachSource, withSource, type SourceArgs } from './source.js'
 import { table } from './table.js'
 import { formatTime, when } from './time.js'
-import { attachSource, withSource, type SourceArgs } from './source.js'
 
 interface Args extends SourceArgs {
   json: boolean
@@ -75,35 +77,57 @@ export const ls: CommandModule<object, Args> = {
       .example('$0 ls ram.img --mem-address 0x8000000 --mem-size 1M --record-size 32K --ecc 1', ''),
   handler: args => {
     const backend = attachSource(args, { readOnly: true })
+    const { name } = backend
+    const shown = args.all ? { state: 'shown', why: '' } : {}
+    let failure: unknown = null
+    const entries = <T>(ofRecord: (record: Record) => T, ofDropped: (place: Place) => T) =>
+      entriesOf(backend, args.all, ofRecord, ofDropped, error => (failure = error))
     try {
-      const records: Record[] = []
-      let failure: unknown = null
-      try {
-        for (const record of backend.records()) records.push(record)
-      } catch (error) {
-        failure = error
-        if (records.length === 0) throw error
-      }
-      const dropped: Place[] = []
-      if (args.all) for (const place of backend.places()) if (isDropped(place)) dropped.push(place)
-      const { name } = backend
-      const shown = args.all ? { state: 'shown', why: '' } : {}
-      process.stdout.write(
-        args.json
-          ? `${JSON.stringify(
-              [
-                ...records.map(record => ({ ...toJson(name, record), ...shown })),
-                ...dropped.map(place => droppedToJson(name, place)),
-              ],
-              null,
-              1,
-            )}\n`
-          : table([...records.map(rowOf), ...dropped.map(droppedRow)], [1]),
-      )
+      if (args.json)
+        printJson(
+          jsonArray(
+            entries<object>(
+              record => ({ ...toJson(name, record), ...shown }),
+              place => droppedToJson(name, place),
+            ),
+          ),
+        )
+      else
+        print(
+          table(
+            asOften(() => entries(rowOf, droppedRow)),
+            [1],
+          ),
+        )
       // What can be read has been shown.
       if (failure !== null) throw failure
     } finally {
       backend.close()
     }
   },
+}
+
+/**
+ * What is made of each record, and with `all` of what no file shows.
+ *
+ * @param failed is told why some cannot be read; where that is so of all, it is thrown
+ */
+function* entriesOf<T>(
+  backend: Backend,
+  all: boolean,
+  ofRecord: (record: Record) => T,
+  ofDropped: (place: Place) => T,
+  failed: (error: unknown) => void,
+): Generator<T, void, void> {
+  let any = false
+  try {
+    for (const record of backend.records()) {
+      yield ofRecord(record)
+      any = true
+    }
+  } catch (error) {
+    if (!any) throw error
+    failed(error)
+  }
+  if (all) for (const place of backend.places()) if (isDropped(place)) yield ofDropped(place)
 }

@@ -99,6 +99,7 @@ const usageProblem = (said: string): string => {
 
 // What nobody needs any more goes soon: a hostile region must not make the heap grow (SECURITY.md).
 v8.setFlagsFromString('--heap-growing-percent=20')
+v8.setFlagsFromString('--semi-space-growth-factor=1')
 process.on('uncaughtException', fail)
 // Who reads no further has seen enough: `pstorefs ls … | head`.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

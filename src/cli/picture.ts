@@ -1,6 +1,6 @@
 /** A store as a picture of text: its places to scale, and how full each is. */
 import { styleText } from 'node:util'
-import { badBlock, correctedBlock, type Place } from '../pstore/place.js'
+import { badBlock, correctedBlock, type Place, type PlaceState } from '../pstore/place.js'
 import type { RecordType } from '../pstore/types.js'
 
 /** What the terminal can show. */
@@ -60,47 +60,50 @@ const colourOf = ({ type }: Place): Style => colours[type] ?? 'reset'
 export const paint = (canvas: Canvas, style: Style, text: string): string =>
   canvas.colour ? styleText(style, text, { validateStream: false }) : text
 
-/** A place, or several alike that are too narrow to be drawn each. */
-export interface Segment {
-  label: string
-  /** To be used where the label has no room. */
-  short: string
-  type: RecordType
-  places: Place[]
-  offset: number
+/** A place, or a run of a kind whose places are too narrow to be drawn each. */
+interface Segment {
+  readonly first: Place
+  /** The last one's index. */
+  last: number
+  /** Of each place. */
+  readonly states: PlaceState[]
   length: number
 }
 
-const labelOf = ({ type, index }: Place, many: boolean): string =>
-  many ? `${type} ${index}` : type
-
 /** One segment a place, or one for each run of a kind where these are more than `most`. */
-export const segmentsOf = (places: readonly Place[], most: number): Segment[] => {
-  const kinds = new Map<RecordType, number>()
-  for (const { type } of places) kinds.set(type, (kinds.get(type) ?? 0) + 1)
-  const segments: Segment[] = []
+const segmentsOf = (places: Iterable<Place>, most: number): Segment[] => {
+  const each: Segment[] = []
+  const runs: Segment[] = []
+  const segmentOf = (place: Place): Segment => ({
+    first: place,
+    last: place.index,
+    states: [place.state],
+    length: place.length,
+  })
   for (const place of places) {
-    const { type, offset, length } = place
-    const last = segments.at(-1)
-    if (places.length > most && last?.type === type) {
-      last.places.push(place)
-      last.length += length
-      last.label = `${type} ${last.places[0].index}-${place.index}`
-    } else
-      segments.push({
-        label: labelOf(place, (kinds.get(type) ?? 0) > 1),
-        short: type[0],
-        type,
-        places: [place],
-        offset: offset ?? 0,
-        length,
-      })
+    if (each.length <= most) each.push(segmentOf(place))
+    const run = runs.at(-1)
+    if (run?.first.type === place.type) {
+      run.last = place.index
+      run.states.push(place.state)
+      run.length += place.length
+    } else runs.push(segmentOf(place))
   }
-  return segments
+  return each.length > most ? runs : each
+}
+
+/** What each segment is called; one of a kind needs no number. */
+const labelsOf = (segments: readonly Segment[]): string[] => {
+  const kinds = new Map<RecordType, number>()
+  for (const { first } of segments) kinds.set(first.type, (kinds.get(first.type) ?? 0) + 1)
+  return segments.map(({ first: { type, index }, last, states }) => {
+    if (states.length > 1) return `${type} ${index}-${last}`
+    return kinds.get(type)! > 1 ? `${type} ${index}` : type
+  })
 }
 
 /** Cells for each segment, to scale, one at least; `width` in all where there is room for that. */
-export const scale = (segments: readonly Segment[], width: number): number[] => {
+const scale = (segments: readonly Segment[], width: number): number[] => {
   const total = segments.reduce((sum, { length }) => sum + length, 0)
   const ideal = segments.map(({ length }) => (length / total) * width)
   const cells = ideal.map(n => Math.max(1, Math.floor(n)))
@@ -165,22 +168,18 @@ export const bar = (canvas: Canvas, place: Place, width: number): string => {
 }
 
 /** Several places as one bar: a cell shows the worst of those in it. */
-const barOf = (canvas: Canvas, { places }: Segment, width: number): string => {
-  if (places.length === 1) return bar(canvas, places[0], width)
+const barOf = (canvas: Canvas, { first, states }: Segment, width: number): string => {
+  if (states.length === 1) return bar(canvas, first, width)
   const glyphs = glyphsOf(canvas)
   return draw(
     canvas,
     Array.from({ length: width }, (_, i): Cell => {
-      const from = Math.floor((i / width) * places.length)
-      const to = Math.max(from + 1, Math.floor(((i + 1) / width) * places.length))
-      const here = places.slice(from, to)
-      const worst =
-        here.find(({ state }) => state === 'damaged') ??
-        here.find(({ state }) => state === 'sound') ??
-        here[0]
-      if (worst.state === 'damaged') return [glyphs.bad, 'red']
-      if (worst.state === 'sound') return [glyphs.used, colourOf(worst)]
-      return [worst.state === 'empty' ? glyphs.free : glyphs.none, 'dim']
+      const from = Math.floor((i / width) * states.length)
+      const to = Math.max(from + 1, Math.floor(((i + 1) / width) * states.length))
+      const here = states.slice(from, to)
+      if (here.includes('damaged')) return [glyphs.bad, 'red']
+      if (here.includes('sound')) return [glyphs.used, colourOf(first)]
+      return [here[0] === 'empty' ? glyphs.free : glyphs.none, 'dim']
     }),
   )
 }
@@ -195,7 +194,7 @@ const place = (items: readonly { at: number; text: string }[], width: number): s
 }
 
 /** The whole store to scale, three lines: names, bars, offsets. */
-export const drawMap = (canvas: Canvas, places: readonly Place[]): string => {
+export const drawMap = (canvas: Canvas, places: Iterable<Place>): string => {
   const { border } = glyphsOf(canvas)
   const segments = segmentsOf(places, Math.floor(canvas.width / 4))
   const cells = scale(segments, Math.max(segments.length, canvas.width - segments.length - 1))
@@ -205,13 +204,13 @@ export const drawMap = (canvas: Canvas, places: readonly Place[]): string => {
     starts.push(column + 1)
     column += n + 1
   }
-  const names = segments.map(({ label, short }, i) => ({
+  const names = labelsOf(segments).map((label, i) => ({
     at: starts[i],
-    text: label.length <= cells[i] ? label : short.slice(0, cells[i]),
+    text: label.length <= cells[i] ? label : segments[i].first.type.slice(0, 1),
   }))
-  const offsets = segments.map(({ offset }, i) => ({
+  const offsets = segments.map(({ first }, i) => ({
     at: starts[i] - 1,
-    text: `0x${offset.toString(16)}`,
+    text: `0x${(first.offset ?? 0).toString(16)}`,
   }))
   const bars = segments.map((segment, i) => barOf(canvas, segment, cells[i]))
   return [

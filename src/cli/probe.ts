@@ -2,9 +2,11 @@
 import type { CommandModule } from 'yargs'
 import { probeSource } from '../attach.js'
 import type { FoundRegion } from '../backends/ramoops/probe/probe.js'
+import { json } from './output.js'
 import { parametersOf } from './parameters.js'
 import { progressBar } from './progress.js'
 import { findSource, withSource, type SourceArgs } from './source.js'
+import { withoutControls } from './terminal.js'
 
 interface Args extends SourceArgs {
   json: boolean
@@ -48,12 +50,14 @@ export const probe: CommandModule<object, Args> = {
     bar.clear()
     process.stdout.write(
       args.json
-        ? `${JSON.stringify({ regions: regions.map(toJson), notes }, null, 1)}\n`
-        : [
-            ...(regions.length ? regions.map(report) : [`${args.source}: no region found`]),
-            ...notes,
-            '',
-          ].join('\n'),
+        ? `${json({ regions: regions.map(toJson), notes })}\n`
+        : withoutControls(
+            [
+              ...(regions.length ? regions.map(report) : [`${args.source}: no region found`]),
+              ...notes,
+              '',
+            ].join('\n'),
+          ),
     )
   },
 }

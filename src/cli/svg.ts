@@ -9,6 +9,8 @@ const inner = width - 2 * margin
 const mapTop = 70
 const mapHeight = 60
 const rowHeight = 22
+/** Where the table's columns begin. */
+const columns = { zone: 18, offset: 120, size: 220, used: 310, state: 370 }
 
 /** Readable on white and on black. */
 const colours: { readonly [type in RecordType]?: string } = {
@@ -49,7 +51,7 @@ const runs = (blocks: Uint8Array, state: number): [from: number, to: number][] =
 /** How many runs a place draws: more are no picture. */
 const mostRuns = 500
 
-const drawPlace = (place: Place, x: number, w: number): string[] => {
+const drawPlace = (place: Place, x: number, w: number): string => {
   const colour = colours[place.type] ?? '#888888'
   const dash = place.state === 'unsigned' ? 'stroke-dasharray="4 3"' : ''
   const title = `<title>${escape(`${place.type} ${place.index}: ${describePlace(place)}`)}</title>`
@@ -84,48 +86,61 @@ const drawPlace = (place: Place, x: number, w: number): string[] => {
     parts.push(
       rect(x + (place.start / place.room) * w, mapTop - 4, 1.5, mapHeight + 8, 'class="ink"'),
     )
-  parts.push('</g>')
-  return parts
+  parts.push('</g>\n')
+  return parts.join('\n')
 }
+
+/** The map: each place to scale, and its name and offset where there is room. */
+function* drawMap(places: Iterable<Place>, total: number): Generator<string, void, void> {
+  let x = margin
+  let labelled = 0
+  for (const place of places) {
+    const w = (place.length / total) * inner
+    yield drawPlace(place, x, w)
+    const label = `${place.type} ${place.index}`
+    if (x >= labelled && w > 4) {
+      yield text(x, mapTop - 8, w > label.length * 7 ? label : place.type[0])
+      const offset = `0x${(place.offset ?? 0).toString(16)}`
+      yield text(x, mapTop + mapHeight + 20, offset, 'class="dim"')
+      labelled = x + 70
+    }
+    x += w
+  }
+}
+
+const drawRow = (place: Place, y: number): string =>
+  [
+    rect(margin, y - 11, 10, 10, `fill="${colours[place.type] ?? '#888888'}"`),
+    text(margin + columns.zone, y, `${place.type} ${place.index}`),
+    text(margin + columns.offset, y, place.offset === null ? '' : `0x${place.offset.toString(16)}`),
+    text(margin + columns.size, y, humanSize(place.length)),
+    text(margin + columns.used, y, `${Math.ceil((place.used / place.room) * 100)} %`),
+    text(
+      margin + columns.state,
+      y,
+      describePlace(place),
+      place.state === 'damaged' ? 'class="bad"' : '',
+    ),
+    '\n',
+  ].join('')
 
 /**
  * Draw a store.
  *
  * @param title says what it is
  */
-export const drawSvg = (title: string, places: readonly Place[]): string => {
-  const total = places.reduce((sum, { length }) => sum + length, 0)
-  const map: string[] = []
-  let x = margin
-  let labelled = 0
-  for (const place of places) {
-    const w = (place.length / total) * inner
-    map.push(...drawPlace(place, x, w))
-    const label = `${place.type} ${place.index}`
-    if (x >= labelled && w > 4) {
-      map.push(text(x, mapTop - 8, w > label.length * 7 ? label : place.type[0]))
-      map.push(
-        text(x, mapTop + mapHeight + 20, `0x${(place.offset ?? 0).toString(16)}`, 'class="dim"'),
-      )
-      labelled = x + 70
-    }
-    x += w
+export function* drawSvg(
+  title: string,
+  places: () => Iterable<Place>,
+): Generator<string, void, void> {
+  let [count, total] = [0, 0]
+  for (const { length } of places()) {
+    count++
+    total += length
   }
   const top = mapTop + mapHeight + 60
-  const rows = places.map((place, i) => {
-    const y = top + (i + 1) * rowHeight
-    const offset = place.offset === null ? '' : `0x${place.offset.toString(16)}`
-    return [
-      rect(margin, y - 11, 10, 10, `fill="${colours[place.type] ?? '#888888'}"`),
-      text(margin + 18, y, `${place.type} ${place.index}`),
-      text(margin + 120, y, offset),
-      text(margin + 220, y, humanSize(place.length)),
-      text(margin + 310, y, `${Math.ceil((place.used / place.room) * 100)} %`),
-      text(margin + 370, y, describePlace(place), place.state === 'damaged' ? 'class="bad"' : ''),
-    ].join('')
-  })
-  const height = top + (places.length + 2) * rowHeight
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}">
+  const height = top + (count + 2) * rowHeight
+  yield `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}">
 <style>
 text { font: 12px ui-monospace, monospace; fill: #222222 } .dim { fill: #777777 } .bad { fill: #c02020 }
 .ink { fill: #111111 } .paper { fill: #ffffff } .title { font-weight: bold }
@@ -135,9 +150,10 @@ text { fill: #dddddd } .dim { fill: #999999 } .bad { fill: #ff7070 } .ink { fill
 </style>
 <rect class="paper" width="${width}" height="${height}"/>
 ${text(margin, 30, title, 'class="title"')}
-${map.join('\n')}
-${['zone', 'offset', 'size', 'used', 'state'].map((name, i) => text(margin + [18, 120, 220, 310, 370][i], top, name, 'class="dim"')).join('')}
-${rows.join('\n')}
-</svg>
 `
+  yield* drawMap(places(), total)
+  for (const [name, x] of Object.entries(columns)) yield text(margin + x, top, name, 'class="dim"')
+  let y = top
+  for (const place of places()) yield drawRow(place, (y += rowHeight))
+  yield '</svg>\n'
 }

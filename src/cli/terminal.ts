@@ -11,19 +11,22 @@ const visible = (control: string): string => {
   return `^${String.fromCharCode(code ^ 0x40)}`
 }
 
+/** A line of text that quotes what somebody else wrote. */
+export const withoutControls = (text: string): string => text.replace(controls, visible)
+
 /**
  * A filter for one stream of bytes, which may come in any pieces.
  *
- * @returns what takes a piece and gives text without control characters. Bytes that are no UTF-8 become
- *   U+FFFD
+ * @returns what takes a piece, and is told of the last, and gives text without control characters. Bytes
+ *   that are no UTF-8 become U+FFFD
  */
-export const terminalFilter = (): ((bytes: Buffer) => string) => {
+export const terminalFilter = (): ((bytes: Buffer, last?: boolean) => string) => {
   const decoder = new TextDecoder()
   // A carriage return is shown, but for one before a line feed, which may come with the next piece.
   let held = ''
-  return bytes => {
-    const text = held + decoder.decode(bytes, { stream: true })
-    held = text.endsWith('\r') ? '\r' : ''
-    return text.slice(0, text.length - held.length).replace(controls, visible)
+  return (bytes, last = false) => {
+    const text = held + decoder.decode(bytes, { stream: !last })
+    held = text.endsWith('\r') && !last ? '\r' : ''
+    return withoutControls(text.slice(0, text.length - held.length))
   }
 }

@@ -37,11 +37,15 @@ interface Group {
   readonly time: Timespec | null
   last: Timespec | null
   readonly title: DumpTitle | null
-  readonly parts: { record: Record; part: number }[]
+  readonly records: { record: Record; part: number }[]
+  /** The parts that have been found. */
+  readonly parts: Set<number>
 }
 
 /** How long a store may take for a part of a dump, in seconds: each is stored with a time of its own. */
 const longestStore = 5
+/** Among how many dumps that of a part is sought: the machine that makes two in 5 s has yet to be seen. */
+const mostOpen = 32
 
 /** The dump that a record is one more part of: of those with its title, and not yet that part, the latest. */
 const dumpOf = (
@@ -52,7 +56,7 @@ const dumpOf = (
   const { time } = record
   if (time === null) return null
   return (
-    groups.findLast(
+    groups.slice(-mostOpen).findLast(
       group =>
         group.last !== null &&
         difference(time, group.last) <= longestStore &&
@@ -60,7 +64,7 @@ const dumpOf = (
         (title === null ||
           (group.title?.reason === title.reason &&
             group.title.count === title.count &&
-            group.parts.every(({ part }) => part !== title.part))),
+            !group.parts.has(title.part))),
     ) ?? null
   )
 }
@@ -69,7 +73,7 @@ const dumpOf = (
  * Group a store's records by the crash that they tell of, in the order of their time.
  *
  * @param parts whether a dump may take several records of the store ({@link Backend.parts})
- * @param read gives a record's text
+ * @param read gives a record's text, or as much as its title takes
  */
 export const crashesOf = (
   records: Iterable<Record>,
@@ -88,18 +92,19 @@ export const crashesOf = (
         Number(a.title === null) - Number(b.title === null),
     )
   for (const { record, title } of titled) {
-    const part = { record, part: title?.part ?? 0 }
+    const { time } = record
     const found = parts ? dumpOf(groups, record, title) : null
-    if (found) {
-      found.parts.push(part)
-      found.last = record.time
-    } else groups.push({ time: record.time, last: record.time, title, parts: [part] })
+    const group = found ?? { time, last: time, title, records: [], parts: new Set() }
+    if (!found) groups.push(group)
+    group.last = time
+    group.records.push({ record, part: title?.part ?? 0 })
+    if (title) group.parts.add(title.part)
   }
-  const crashes = groups.map(({ time, title, parts }): Crash => ({
+  const crashes = groups.map(({ time, title, records }): Crash => ({
     time,
     reason: title?.reason ?? 'dump',
     count: title?.count ?? 1,
-    dumps: parts.toSorted((a, b) => b.part - a.part).map(({ record }) => record),
+    dumps: records.toSorted((a, b) => b.part - a.part).map(({ record }) => record),
     rings: [],
   }))
   const rings = all.filter(({ type }) => type !== 'dmesg')
@@ -125,22 +130,23 @@ const causes = [
   /BUG: .*/,
   /Unable to handle kernel .*/,
   /Internal error: .*/,
-  /(?:general protection fault|Oops).*: .*/,
+  // Without a limit, a line of Oopses would take as many steps as it is long, from each of them.
+  /(?:general protection fault|Oops).{0,100}: .*/,
   /Hardware Error.*/,
 ]
 
 /** `CPU: 0 PID: 1 Comm: sh Not tainted 6.1.0-13-amd64 #1`, or the line that a boot begins with. */
 const kernelLines = [
-  /(?:Not tainted|Tainted: [A-Z ]+?) +(\d+\.\d+[^\s#]*)/,
+  /(?:Not tainted +|Tainted: [A-Z ]* )(\d+\.\d+[^\s#]*)/,
   /Linux version (\d+\.\d+\S*)/,
 ]
 
 /** What printk puts before a line: its level, the time since boot, the task or CPU. */
 const stamp = /^(?:<\d+>)?\[ *(\d+)\.(\d+)\](?:\[ *[TC]\d+\])? ?/
 
-/** How much of a line counts, and of a text: its end. */
+/** How much of a line counts, and of a text: its end. In bytes. */
 const longestLine = 1024
-const longestText = 2 ** 20
+export const longestText = 2 ** 20
 
 /** A text's last lines, without what printk and the terminal put around them. */
 export const linesOf = (text: Buffer): string[] =>

@@ -24,11 +24,37 @@ export const contentOf = (bytes: Buffer): SizedContent => ({
   all: () => bytes,
 })
 
-/** A content in pieces, the first byte first. */
-export function* piecesOf(content: Content): Generator<Buffer, void, void> {
+/** The most bytes of a piece: whatever is made of one must not be whole in memory for all. */
+const pieceLength = 1 << 16
+
+/** A content in pieces, from a byte on. */
+export function* piecesFrom(content: Content, from: number): Generator<Buffer, void, void> {
   let piece: Buffer
-  for (let offset = 0; (piece = content.slice(offset, Infinity)).length > 0; offset += piece.length)
+  for (let at = from; (piece = content.slice(at, pieceLength)).length > 0; at += piece.length)
     yield piece
+}
+
+/** All of a content in pieces, the first byte first. */
+export const piecesOf = (content: Content): Generator<Buffer, void, void> => piecesFrom(content, 0)
+
+/** The end of a text that comes in pieces. */
+export class Tail {
+  #pieces: Buffer[] = []
+  #length = 0
+
+  /** @param most how many bytes of it are kept, at least */
+  constructor(readonly most: number) {}
+
+  add(piece: Buffer): void {
+    this.#pieces.push(piece)
+    this.#length += piece.length
+    while (this.#length - this.#pieces[0].length >= this.most)
+      this.#length -= this.#pieces.shift()!.length
+  }
+
+  bytes(): Buffer {
+    return Buffer.concat(this.#pieces)
+  }
 }
 
 /** All of a content in one buffer, made of its pieces. */

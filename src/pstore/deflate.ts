@@ -1,10 +1,12 @@
 /** Compression of dumps: a raw deflate stream, as Linux's pstore writes since 6.6 (FORMATS.md 1.7). */
 import zlib from 'node:zlib'
 import { InflateRaw } from 'minizlib'
-import { joined, type SizedContent } from './content.js'
+import { contentOf, joined, type SizedContent } from './content.js'
 
 /** Bytes of a stream that are inflated at once: of the densest, that is 16 MiB of text. */
 const pieceSize = 1 << 14
+/** A text of at most so many bytes may as well be whole: of thousands, each is cheaper so. */
+const shortText = 1 << 16
 const none = Buffer.alloc(0)
 
 /** One way through a stream, from its start. */
@@ -101,6 +103,12 @@ class Inflated implements SizedContent {
  * @returns null where the stream is broken, cut short or too long
  */
 export const inflate = (stream: Buffer, limit: number): SizedContent | null => {
+  if (limit <= shortText)
+    try {
+      return contentOf(zlib.inflateRawSync(stream, { maxOutputLength: limit }))
+    } catch {
+      return null
+    }
   const inflation = new Inflation(stream, limit, false)
   do if (!inflation.feed(pieceSize)) return null
   while (!inflation.ended)
@@ -117,11 +125,12 @@ export const salvage = (stream: Buffer, limit: number): { text: SizedContent; us
   // What it takes in one piece it takes in any, and zlib loses what came out of the piece that breaks.
   const take = (from: number, size: number): number => {
     const inflation = new Inflation(stream, limit, true)
-    while (inflation.taken < from) inflation.feed(pieceSize)
+    while (inflation.taken < from) inflation.feed(Math.min(pieceSize, from - inflation.taken))
     while (!inflation.ended && inflation.feed(size));
     return inflation.taken
   }
-  const used = take(take(0, pieceSize), 1)
+  // In steps of a byte from the start, a broken stream in each of thousands of zones would take minutes.
+  const used = [pieceSize, pieceSize >> 5, pieceSize >> 10, 1].reduce(take, 0)
   const sound = stream.subarray(0, used)
   const inflation = new Inflation(sound, limit, true)
   do inflation.feed(pieceSize)

@@ -12,6 +12,7 @@ import {
   type Content,
   type SizedContent,
 } from '../../pstore/content.js'
+import { Recent } from '../../pstore/recent.js'
 import type { Ring } from '../../pstore/ring.js'
 import { now, type Timespec } from '../../pstore/time.js'
 import { nextInTurn } from '../../pstore/turn.js'
@@ -32,7 +33,7 @@ import {
 import { compressedSuffix, fileName, type RecordType, type RingType } from '../../pstore/types.js'
 import { formatDmesgHeader, parseDmesgHeader } from './header.js'
 import { Zone, type ZoneContent } from './zone.js'
-import type { Endian, RamoopsLayout } from './layout.js'
+import type { Endian, RamoopsLayout, ZoneKind, ZonePlace } from './layout.js'
 
 /** What turns merged ftrace records into the text that a file shows, and how zones are merged. */
 export interface FtraceText {
@@ -62,8 +63,10 @@ interface Shown {
   ecc: EccState | null
 }
 
-/** The order in which Linux enumerates; readdir shows it backwards. */
-const enumeration = ['dmesg', 'console', 'pmsg', 'tty', 'ftrace'] as const
+/** The order in which Linux enumerates, after dmesg; readdir shows it backwards. */
+const rings = ['console', 'pmsg', 'tty', 'ftrace'] as const
+/** Of how many dumps' zones is kept what was found in them; a region that Linux made has a hundred. */
+const mostKept = 4096
 /** Linux inflates up to this many times the data length of the first dmesg zone. */
 const expansion = 3
 
@@ -85,10 +88,13 @@ export class RamoopsBackend implements Backend {
   readonly readOnly: boolean
   readonly parts = false
   readonly pace = null
-  readonly #slots: Slot[]
+  /** Where the dumps are: there may be half a million, and slots are made of those that are looked at. */
+  readonly #dumps: readonly ZonePlace[]
+  readonly #dumpSlots = new Recent<number, Slot>(mostKept)
+  /** The other files, in Linux's order. */
+  readonly #rings: ReadonlyMap<RecordType, Slot>
   readonly #inflateLimit: number
   readonly #lock: SourceLock
-  readonly #byType = new Map<RecordType, Slot[]>()
   #formatted = false
   /** The slot of the last dump written here: of dumps of one time it is the newest. */
   #lastDump = -1
@@ -102,31 +108,43 @@ export class RamoopsBackend implements Backend {
   ) {
     this.path = region.path
     this.readOnly = region.readOnly
-    const zones = layout.zones.map(place => new Zone(region, place, layout.ecc, layout.endian))
-    this.#slots = enumeration.flatMap((kind): Slot[] => {
-      const own = zones.filter(({ place }) => place.kind === kind)
-      const label = layout.labels[kind] ?? kind
-      const slot = (zones: Zone[], id: number): Slot => ({
-        type: kind,
-        label,
-        id: BigInt(id),
-        zones,
-        seen: null,
-      })
-      if (kind === 'dmesg') return own.map(zone => slot([zone], zone.place.index))
-      return own.length ? [slot(own, 0)] : []
-    })
-    for (const type of enumeration)
-      this.#byType.set(
-        type,
-        this.#slots.filter(slot => slot.type === type),
-      )
-    this.#inflateLimit = expansion * (zones.find(z => z.place.kind === 'dmesg')?.dataLength ?? 0)
+    const placesOf = (kind: ZoneKind): ZonePlace[] =>
+      layout.zones.filter(place => place.kind === kind)
+    this.#dumps = placesOf('dmesg')
+    this.#rings = new Map(
+      rings
+        .map(kind => ({ kind, places: placesOf(kind) }))
+        .filter(({ places }) => places.length > 0)
+        .map(({ kind, places }) => [kind, this.#slotOf(kind, 0, places)]),
+    )
+    const room = this.#dumps.length ? this.#dump(0).zones[0].dataLength : 0
+    this.#inflateLimit = expansion * room
     this.#lock = SourceLock.of(region.path, region.fd, !region.readOnly)
   }
 
+  #slotOf(kind: ZoneKind, id: number, places: readonly ZonePlace[]): Slot {
+    const { ecc, endian, labels } = this.layout
+    return {
+      type: kind,
+      label: labels[kind] ?? kind,
+      id: BigInt(id),
+      zones: places.map(place => new Zone(this.region, place, ecc, endian)),
+      seen: null,
+    }
+  }
+
+  #dump(index: number): Slot {
+    return this.#dumpSlots.get(index, () => this.#slotOf('dmesg', index, [this.#dumps[index]]))
+  }
+
+  /** In the order in which Linux enumerates. */
+  *#slots(): Generator<Slot, void, void> {
+    for (let index = 0; index < this.#dumps.length; index++) yield this.#dump(index)
+    yield* this.#rings.values()
+  }
+
   records(): Generator<Record, void, void> {
-    return foundAt(this.#slots, slot => this.#look(slot))
+    return foundAt(this.#slots(), slot => this.#look(slot))
   }
 
   record(name: string): Record | null {
@@ -157,18 +175,22 @@ export class RamoopsBackend implements Backend {
 
   *places(): Generator<Place, void, void> {
     this.#last.drop()
-    const inOrder = this.#slots
-      .flatMap(slot => slot.zones.map(zone => ({ slot, zone })))
-      .toSorted((a, b) => a.zone.place.offset - b.zone.place.offset)
-    for (const { slot, zone } of inOrder) {
-      const { index, offset, size } = zone.place
+    // All CPUs have one file, and to find it takes a look at each of their zones.
+    let ftrace: string | null | undefined
+    const ftraceName = (): string | null => {
+      if (ftrace === undefined) ftrace = this.#look(this.#rings.get('ftrace')!)?.name ?? null
+      return ftrace
+    }
+    for (const { kind, index, offset, size } of this.layout.zones) {
+      const slot = kind === 'dmesg' ? this.#dump(index) : this.#rings.get(kind)!
+      const zone = slot.zones[kind === 'ftrace' ? index : 0]
       const name = fileName(slot.label, this.name, slot.id, false)
       const site = { type: slot.type, name, index, offset, length: size, room: zone.dataLength }
-      yield placeAt(site, () => this.#lookInto(slot, zone))
+      yield placeAt(site, () => this.#lookInto(slot, zone, ftraceName))
     }
   }
 
-  #lookInto(slot: Slot, zone: Zone): Omit<Place, keyof Site> {
+  #lookInto(slot: Slot, zone: Zone, ftraceName: () => string | null): Omit<Place, keyof Site> {
     const { headerErrors, blocks, ...content } = zone.inspect()
     const { state, size, start, ecc } = content
     const findings: string[] = []
@@ -198,7 +220,7 @@ export class RamoopsBackend implements Backend {
             ? 'empty'
             : 'unsigned',
       findings,
-      record: this.#recordOf(slot, size, dump),
+      record: slot.type === 'ftrace' && size > 0 ? ftraceName() : this.#recordOf(slot, size, dump),
       parity: ecc && blocks && { ...ecc, blocks },
       dump: dump === 'none' ? null : dump,
     }
@@ -207,8 +229,6 @@ export class RamoopsBackend implements Backend {
   /** The file that shows a place. A dump has been looked into already. */
   #recordOf(slot: Slot, size: number, dump: Dump | 'none' | null): string | null {
     if (size === 0 || dump === 'none' || dump?.text === 0 || dump?.broken?.of === 0) return null
-    // Whole records are what an ftrace file shows.
-    if (slot.type === 'ftrace') return this.#look(slot)?.name ?? null
     return fileName(slot.label, this.name, slot.id, (dump?.broken ?? null) !== null)
   }
 
@@ -251,8 +271,8 @@ export class RamoopsBackend implements Backend {
   }
 
   liveRings(): Ring[] {
-    return this.#slots
-      .filter(({ type }) => type !== 'dmesg' && type !== 'ftrace')
+    return [...this.#rings.values()]
+      .filter(({ type }) => type !== 'ftrace')
       .map(({ type, label, id, zones: [zone] }) => ({
         name: fileName(label, this.name, id, false),
         type,
@@ -284,7 +304,7 @@ export class RamoopsBackend implements Backend {
 
   restart(type: RingType): void {
     const epoch = this.#hold()
-    for (const { zones } of this.#ofType(type)) for (const zone of zones) zone.restart(epoch)
+    for (const zone of this.#rings.get(type)?.zones ?? []) zone.restart(epoch)
     this.#lock.release()
   }
 
@@ -293,32 +313,32 @@ export class RamoopsBackend implements Backend {
   }
 
   room(type: RecordType): number {
-    const zone = this.#ofType(type)[0]?.zones[0]
-    if (!zone) return 0
+    if (type !== 'dmesg') return this.#rings.get(type)?.zones[0].dataLength ?? 0
     // The longest header line that a time of today can make.
-    return type === 'dmesg' ? zone.dataLength - dumpHeader.length : zone.dataLength
+    return this.#dumps.length ? this.#dump(0).zones[0].dataLength - dumpHeader.length : 0
   }
 
   write(record: NewRecord): number {
-    const slots = this.#ofType(record.type)
-    if (slots.length === 0)
+    const ring = this.#rings.get(record.type)
+    if (!ring && (record.type !== 'dmesg' || this.#dumps.length === 0))
       throw new StoreError(`${this.region.path}: has no ${record.type} zone`, 'ENOSPC')
     // A run of appends comes through here: nothing but numbers may be looked at again.
     const epoch = this.#hold()
     if (!this.#formatted) this.#checkFormatted()
-    if (record.type === 'dmesg') this.#writeDump(record, slots, epoch)
-    else slots[0].zones[0].append(record.bytes, epoch)
+    if (ring) ring.zones[0].append(record.bytes, epoch)
+    else this.#writeDump(record, epoch)
     return record.bytes.length
   }
 
   /** A dump goes to the zone after the newest, whose old dump, if any, is the oldest. */
-  #writeDump({ bytes, time, compressed = false }: NewRecord, slots: Slot[], epoch: number): void {
-    const turns = slots.map(slot => ({
-      time: this.#look(slot)?.time ?? null,
-      free: slot.zones[0].header().size === 0,
-    }))
+  #writeDump({ bytes, time, compressed = false }: NewRecord, epoch: number): void {
+    const turns = this.#dumps.map((_, index) => {
+      const slot = this.#dump(index)
+      const time = this.#look(slot)?.time ?? null
+      return { time, free: slot.zones[0].header().size === 0 }
+    })
     this.#lastDump = nextInTurn(turns, this.#lastDump)
-    const { zones } = slots[this.#lastDump]
+    const { zones } = this.#dump(this.#lastDump)
     const header = Buffer.from(formatDmesgHeader(time ?? now(), compressed))
     // As Linux does: the old dump goes first, so that no moment shows a part of each.
     zones[0].erase(epoch)
@@ -336,17 +356,13 @@ export class RamoopsBackend implements Backend {
 
   /** What holds no zone yet was never a region of this layout: writing must not make it one. */
   #checkFormatted(): void {
-    this.#formatted = this.#slots.some(({ zones }) =>
-      zones.some(zone => zone.header().state !== 'unsigned'),
+    for (const { zones } of this.#slots()) {
+      this.#formatted = zones.some(zone => zone.header().state !== 'unsigned')
+      if (this.#formatted) return
+    }
+    throw new StoreError(
+      `${this.region.path}: no zone of this layout has a header: is the layout right? (\`pstorefs format\` makes a new region)`,
     )
-    if (!this.#formatted)
-      throw new StoreError(
-        `${this.region.path}: no zone of this layout has a header: is the layout right? (\`pstorefs format\` makes a new region)`,
-      )
-  }
-
-  #ofType(type: RecordType): Slot[] {
-    return this.#byType.get(type) ?? []
   }
 
   close(): void {
@@ -357,12 +373,10 @@ export class RamoopsBackend implements Backend {
   /** The slot of a file name, also of one that says that it cannot be inflated. */
   #slot(name: string): Slot | undefined {
     const stem = name.endsWith(compressedSuffix) ? name.slice(0, -compressedSuffix.length) : name
-    const id = Number(/\d+$/.exec(stem)?.[0])
-    for (const slots of this.#byType.values()) {
-      const slot = slots[id]
-      if (slot && fileName(slot.label, this.name, slot.id, false) === stem) return slot
-    }
-    return undefined
+    const isIt = ({ label, id }: Slot): boolean => fileName(label, this.name, id, false) === stem
+    const index = Number(/\d+$/.exec(stem)?.[0])
+    const dump = index < this.#dumps.length ? this.#dump(index) : null
+    return dump && isIt(dump) ? dump : [...this.#rings.values()].find(isIt)
   }
 
   /** A ring's size is in its header; a dump's, and an ECC notice's, take the bytes. */

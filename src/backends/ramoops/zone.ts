@@ -43,11 +43,20 @@ export interface ZoneContent extends ZoneHeader {
   ecc: EccState | null
 }
 
+/** A zone's content, and the header's bytes by which it was found. */
+interface Loaded {
+  raw: Buffer
+  zone: ZoneContent
+}
+
 /** What an ftrace zone that this program makes is signed with: Linux 6.12.0's LINUX_VERSION_CODE. */
 const ftraceVersion = (6 << 16) | (12 << 8)
 
 /** How many bytes are looked at at once for a fingerprint. */
 const chunk = Buffer.allocUnsafe(65536)
+
+/** A zone of at most so many bytes is read in one go, whatever its header says of how many there are. */
+const smallZone = 4096
 
 /** How often a zone whose header moves while it is read is read again. */
 const tries = 8
@@ -204,25 +213,32 @@ export class Zone {
    * @throws StoreError (EIO) where the source cannot be read
    */
   read(): ZoneContent {
-    let raw: Buffer
-    let zone: ZoneContent
     let left = tries
-    do {
-      raw = this.rawHeader()
-      zone = this.#codec ? this.#loadWithParity() : this.#load(raw)
-    } while (!this.rawHeader().equals(raw) && left-- > 0)
-    return zone
+    let loaded: Loaded
+    do loaded = this.#codec ? this.#loadWithParity() : this.#load()
+    while (!this.rawHeader().equals(loaded.raw) && left-- > 0)
+    return loaded.zone
   }
 
-  #load(raw: Buffer): ZoneContent {
-    const header = this.#parse(raw)
-    const data = this.region.load(this.place.offset + zoneHeaderSize, header.size)
-    return { ...header, content: unwrap(data, header.start), ecc: null }
+  #load(): Loaded {
+    // A small zone takes no longer than its header.
+    const loaded = this.region.load(
+      this.place.offset,
+      this.#length <= smallZone ? this.#length : zoneHeaderSize,
+    )
+    const header = this.#parse(loaded)
+    const data =
+      this.#length <= smallZone
+        ? loaded.subarray(zoneHeaderSize, zoneHeaderSize + header.size)
+        : this.region.load(this.place.offset + zoneHeaderSize, header.size)
+    const raw = loaded.subarray(0, zoneHeaderSize)
+    return { raw, zone: { ...header, content: unwrap(data, header.start), ecc: null } }
   }
 
   /** @param blocks is told of each block how it was found */
-  #loadWithParity(blocks?: Uint8Array): ZoneContent {
+  #loadWithParity(blocks?: Uint8Array): Loaded {
     const zone = this.region.load(this.place.offset, this.#length)
+    const raw = Buffer.from(zone.subarray(0, zoneHeaderSize))
     const decode = (offset: number, length: number, parity: number): number => {
       const n = this.#codec!.decode(zone, offset, length, zone, parity)
       if (n > 0) state.corrected += n
@@ -242,7 +258,7 @@ export class Zone {
       if (blocks) blocks[block] = n === 0 ? cleanBlock : n > 0 ? correctedBlock : badBlock
     }
     const data = zone.subarray(zoneHeaderSize, zoneHeaderSize + header.size)
-    return { ...header, content: unwrap(data, header.start), ecc: state }
+    return { raw, zone: { ...header, content: unwrap(data, header.start), ecc: state } }
   }
 
   /**
@@ -251,10 +267,10 @@ export class Zone {
    * @throws StoreError (EIO) where the source cannot be read
    */
   inspect(): ZoneContent & { blocks: Uint8Array | null; headerErrors: number } {
-    const { errors } = this.#correctedHeader()
     if (!this.#codec) return { ...this.read(), blocks: null, headerErrors: 0 }
+    const { errors } = this.#correctedHeader()
     const blocks = new Uint8Array(Math.ceil(this.dataLength / blockSize))
-    return { ...this.#loadWithParity(blocks), blocks, headerErrors: errors }
+    return { ...this.#loadWithParity(blocks).zone, blocks, headerErrors: errors }
   }
 
   /** All of the ring's bytes as they lie there, valid or not, uncorrected. */
@@ -270,14 +286,16 @@ export class Zone {
    */
   fingerprint(deep: boolean): string {
     if (!deep) return this.rawHeader().toString('latin1')
+    let header = ''
     let crc = 0
     for (let at = 0; at < this.#length; at += chunk.length) {
       const n = Math.min(chunk.length, this.#length - at)
       this.region.loadInto(chunk, this.place.offset + at, n)
+      if (at === 0) header = chunk.toString('latin1', 0, zoneHeaderSize)
       crc = zlib.crc32(n === chunk.length ? chunk : chunk.subarray(0, n), crc)
     }
     // The numbers beside the sum: two dumps of one sum have yet to be of one length.
-    return `${this.rawHeader().toString('latin1')}${crc}`
+    return `${header}${crc}`
   }
 
   /**

@@ -152,6 +152,12 @@ export class ZoneBackend implements Backend {
 
   *places(): Generator<Place, void, void> {
     this.#last.drop()
+    // All CPUs have one file, and to find it takes a look at each of their zones.
+    let ftrace: string | null | undefined
+    const ftraceName = (): string | null => {
+      if (ftrace === undefined) ftrace = this.#look(this.#ofType('ftrace')[0])?.name ?? null
+      return ftrace
+    }
     const inOrder = this.#slots
       .flatMap(slot => slot.zones.map(zone => ({ slot, zone })))
       .toSorted((a, b) => a.zone.place.offset - b.zone.place.offset)
@@ -159,11 +165,11 @@ export class ZoneBackend implements Backend {
       const { index, offset, size } = zone.place
       const name = fileName(slot.type, this.name, slot.id, false)
       const site = { type: slot.type, name, index, offset, length: size, room: zone.dataLength }
-      yield placeAt(site, () => this.#lookInto(slot, zone))
+      yield placeAt(site, () => this.#lookInto(slot, zone, ftraceName))
     }
   }
 
-  #lookInto(slot: Slot, zone: Zone): Omit<Place, keyof Site> {
+  #lookInto(slot: Slot, zone: Zone, ftraceName: () => string | null): Omit<Place, keyof Site> {
     const { state, datalen, start } = zone.status()
     const findings: string[] = []
     if (state === 'invalid')
@@ -182,7 +188,8 @@ export class ZoneBackend implements Backend {
             ? 'empty'
             : 'unsigned',
       findings,
-      record: this.#recordOf(slot, datalen, dump),
+      record:
+        slot.type === 'ftrace' && datalen > 0 ? ftraceName() : this.#recordOf(slot, datalen, dump),
       parity: null,
       dump: dump === 'none' ? null : dump,
     }
@@ -191,8 +198,6 @@ export class ZoneBackend implements Backend {
   /** The file that shows a place. A dump has been looked into already. */
   #recordOf(slot: Slot, size: number, dump: Dump | 'none' | null): string | null {
     if (size === 0 || dump === 'none' || dump?.broken?.of === 0) return null
-    // Whole records are what an ftrace file shows.
-    if (slot.type === 'ftrace') return this.#look(slot)?.name ?? null
     return fileName(slot.type, this.name, slot.id, (dump?.broken ?? null) !== null)
   }
 

@@ -34,10 +34,11 @@ const defaults: DescribedParameters = {
 
 const units: { readonly [unit: string]: number } = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 }
 
-/** A number as the kernel takes it; undefined for anything else. */
+/** A number as the kernel takes it; undefined for anything else, and beyond 2^53, where no memory is. */
 const parseNumber = (text: string): number | undefined => {
   const [, digits, unit] = /^(0x[0-9a-f]{1,13}|[0-9]{1,15})([KMG]?)$/i.exec(text.trim()) ?? []
-  return digits === undefined ? undefined : Number(digits) * units[unit.toUpperCase()]
+  const value = digits === undefined ? NaN : Number(digits) * units[unit.toUpperCase()]
+  return value <= Number.MAX_SAFE_INTEGER ? value : undefined
 }
 
 const describe = (

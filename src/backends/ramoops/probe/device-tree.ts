@@ -91,7 +91,7 @@ const number = ({ properties }: Node, name: string): number | undefined => {
   return value?.length === 4 ? value.readUInt32BE(0) : undefined
 }
 
-/** Cells of 32 bits, as one number; addresses beyond 2^53 are no memory's. */
+/** Cells of 32 bits, as one number. */
 const cells = (bytes: Buffer, from: number, count: number): number => {
   let value = 0
   for (let i = from; i < from + count; i++) value = value * 2 ** 32 + bytes.readUInt32BE(4 * i)
@@ -105,6 +105,10 @@ const describeNode = (node: Node, parent: Node): Description | null => {
   const sizeCells = number(parent, '#size-cells') ?? 1
   if (!reg || addressCells + sizeCells > 8 || reg.length < 4 * (addressCells + sizeCells))
     return null
+  const mem_address = cells(reg, 0, addressCells)
+  const mem_size = cells(reg, addressCells, sizeCells)
+  // No memory is there.
+  if (Math.max(mem_address, mem_size) > Number.MAX_SAFE_INTEGER) return null
   const size = (name: string): number => number(node, name) ?? 0
   const given = {
     record_size: size('record-size'),
@@ -120,8 +124,8 @@ const describeNode = (node: Node, parent: Node): Description | null => {
   const old =
     parent.name !== 'reserved-memory' && !console_size && !ftrace_size && !pmsg_size && !ecc
   const parameters: DescribedParameters = {
-    mem_address: cells(reg, 0, addressCells),
-    mem_size: cells(reg, addressCells, sizeCells),
+    mem_address,
+    mem_size,
     ...given,
     ...(old ? { console_size: record_size, pmsg_size: record_size } : {}),
   }
