@@ -34,8 +34,7 @@ const elsewhere: { [line: string]: string } = {
   'systemctl enable --now pstorefs.service': 'test/e2e/systemd.test.ts',
   'systemctl reload pstorefs.service': 'test/e2e/systemd.test.ts',
   'systemctl start pstorefs@guests.service': 'test/e2e/systemd.test.ts',
-  'pstorefs tty --backend all --console --journal-tty':
-    'not at all: it would take the console of the machine that tests',
+  'pstorefs tty --backend all --console --journal-tty': 'test/e2e/console-taken.test.ts',
   'pstorefs mount /dev/pmem0 /sys/fs/pstore --attach boot --record-size 64K --console-size 256K':
     'test/e2e/attach-boot.test.ts',
   'mount -t fuse.pstorefs /dev/pmem0 /sys/fs/pstore -o attach=boot,record_size=64K,console_size=256K':
