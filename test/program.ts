@@ -91,6 +91,26 @@ export const daemonOf = (mountpoint: string): number => {
   return 0
 }
 
+/** The processes that a process started and that still run, and those that they started. */
+const descendantsOf = (pid: number): number[] => {
+  const children = fs
+    .readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1')
+    .split(' ')
+    .filter(Boolean)
+    .map(Number)
+  return children.flatMap(child => [child, ...descendantsOf(child)])
+}
+
+/** Kill a process, and then all that it started. */
+export const killAll = (pid: number): void => {
+  for (const each of [pid, ...descendantsOf(pid)])
+    try {
+      process.kill(each, 'SIGKILL')
+    } catch {
+      // It died of another's death.
+    }
+}
+
 /**
  * Wait until something is so, for some seconds at most: many, as patience costs only those who fail, and
  * machines that test are slow at times.

@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import { attach, format, type AttachOptions } from '#src/index.js'
-import { program } from '../program.js'
+import { killAll, program } from '../program.js'
 import { inMemory, inTurns, print, rate } from './measure.js'
 
 const layout: AttachOptions = {
@@ -110,11 +110,8 @@ const killed = async (
   }
   const start = 5 + Math.floor(Math.random() * (pause ? 5 : 5000))
   while (note() < start) await new Promise(resolve => setTimeout(resolve, 3))
-  const inner = fs
-    .readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'latin1')
-    .split(' ')
   // Who keeps it first, and then who prints, which makes it more rather than less that is lost.
-  for (const pid of [child.pid!, Number(inner[0])]) process.kill(pid, 'SIGKILL')
+  killAll(child.pid!)
   await closed
   // It may still be dying.
   await new Promise(resolve => setTimeout(resolve, 20))

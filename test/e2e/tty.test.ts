@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import fs from 'node:fs'
 import t, { type Test } from 'tap'
-import { folder, mount, program, run, succeed, until } from '../program.js'
+import { folder, killAll, mount, program, run, succeed, until } from '../program.js'
 import { terminal, type Terminal } from '../tmux.js'
 
 // Without tap's hooks in it the program starts three times as fast.
@@ -218,8 +218,7 @@ t.test('a last line that was seen is kept when everything is killed', async t =>
       child.stdout.on('data', (bytes: Buffer) => (seen += bytes.toString()))
       const closed = new Promise(resolve => child.on('close', resolve))
       await until(() => seen.split('\n').length > 300 * round + 50)
-      const inner = childrenOf(child.pid!)
-      for (const pid of [child.pid!, ...inner]) process.kill(pid, 'SIGKILL')
+      killAll(child.pid!)
       await closed
 
       const last = seen.split('\r\n').at(-2)!
@@ -229,12 +228,3 @@ t.test('a last line that was seen is kept when everything is killed', async t =>
       t.ok(kept.includes(`${last}\r\n`), `ecc ${ecc}: ${last}`)
     }
 })
-
-/** The processes that a process started and that still run. */
-const childrenOf = (pid: number): number[] =>
-  fs
-    .readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1')
-    .trim()
-    .split(' ')
-    .filter(Boolean)
-    .map(Number)
