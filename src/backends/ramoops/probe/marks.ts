@@ -103,7 +103,7 @@ export const findMarks = (
         for (; at + zoneHeaderSize <= length; at += pageSize) {
           if (bytes[at + top] !== topByte) continue
           const header = parseHeader(bytes, at, endian)
-          if (!header?.version || header.size === 0 || !isSound(header)) continue
+          if (!header?.version || !isSound(header)) continue
           if (ftrace[endian].push(from + at) > mostMarks) return { plain, ftrace, end: from + at }
         }
       }
