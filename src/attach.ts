@@ -263,7 +263,7 @@ export const probeSource = (
   if (described)
     return {
       regions: described,
-      notes: [`${path} describes this: the bytes are where the machine has its memory`],
+      notes: ['it describes regions: their bytes are where the machine has its memory'],
     }
   const { mem_address: from = 0, progress } = options
   const region = openRegion(path, { ...options, readOnly: true, map: false })

@@ -2,6 +2,7 @@
 import type { CommandModule } from 'yargs'
 import { probeSource } from '../attach.js'
 import type { FoundRegion } from '../backends/ramoops/probe/probe.js'
+import { tell } from './errors.js'
 import { json } from './output.js'
 import { parametersOf } from './parameters.js'
 import { progressBar } from './progress.js'
@@ -19,8 +20,30 @@ const details =
   'Every command that is given no layout does the same. A device tree (blob or folder), ' +
   "/sys/module/ramoops/parameters and a file with a kernel's command line say what they know, too."
 
-/** A region as `--json` shows it (DESIGN.md 4.1). */
-const toJson = (region: FoundRegion): object => ({ ...region, parameters: undefined })
+/** What `--json` shows of a region. */
+const shown = [
+  'mem_address',
+  'mem_size',
+  'record_size',
+  'console_size',
+  'ftrace_size',
+  'pmsg_size',
+  'tty_size',
+  'ecc',
+  'cpus',
+  'order',
+  'endian',
+  'certain',
+  'open',
+  'evidence',
+  'options',
+] as const satisfies (keyof FoundRegion)[]
+
+const toJson = (region: FoundRegion): object => {
+  const { others } = region
+  const evidence = [...region.evidence, ...others.map(options => `also possible: ${options}`)]
+  return Object.fromEntries(shown.map(name => [name, { ...region, evidence }[name]]))
+}
 
 /** A region for people. */
 const report = (region: FoundRegion): string =>
@@ -48,16 +71,10 @@ export const probe: CommandModule<object, Args> = {
     const bar = progressBar('searching')
     const { regions, notes } = probeSource(source, { ...options, progress: bar.show })
     bar.clear()
+    const text = regions.length ? regions.map(report).join('\n') : `${args.source}: no region found`
     process.stdout.write(
-      args.json
-        ? `${json({ regions: regions.map(toJson), notes })}\n`
-        : withoutControls(
-            [
-              ...(regions.length ? regions.map(report) : [`${args.source}: no region found`]),
-              ...notes,
-              '',
-            ].join('\n'),
-          ),
+      `${args.json ? json({ regions: regions.map(toJson) }) : withoutControls(text)}\n`,
     )
+    for (const note of notes) tell(`${args.source}: ${note}`)
   },
 }

@@ -63,6 +63,37 @@ const zonesOf = (parameters: RamoopsParameters): string => {
 
 const truth = (fixture: Fixture): string => zonesOf({ ...fixture.layout, ...written[fixture.name] })
 
+const names = [
+  'mem_size',
+  'record_size',
+  'console_size',
+  'ftrace_size',
+  'pmsg_size',
+  'tty_size',
+  'ecc',
+  'cpus',
+] as const
+
+/** What a region that was found says wrongly, and does not say to be open. */
+const wrongIn = (found: FoundRegion, given: RamoopsParameters, at = 0): string[] => {
+  const { zones, ecc } = makeLayout(given, 0)
+  const has = (kind: string): number => zones.filter(zone => zone.kind === kind).length
+  const rounded = (size = 0): number => 2 ** Math.floor(Math.log2(size))
+  const size = (kind: string, given: number | undefined): number => (has(kind) ? rounded(given) : 0)
+  const right: { [name: string]: number | undefined } = {
+    mem_size: given.mem_size,
+    record_size: size('dmesg', given.record_size),
+    console_size: size('console', given.console_size),
+    ftrace_size: size('ftrace', given.ftrace_size),
+    pmsg_size: size('pmsg', given.pmsg_size),
+    tty_size: size('tty', given.tty_size),
+    ecc,
+    cpus: Math.max(1, has('ftrace')),
+  }
+  const wrong = names.filter(name => found[name] !== right[name] && !found.open.includes(name))
+  return found.mem_address === at ? wrong : ['mem_address', ...wrong]
+}
+
 const regionsIn = (source: string): FoundRegion[] => probeSource(source).regions
 
 const ramoops = fixtures().filter(({ backend }) => backend === 'ramoops')
@@ -88,12 +119,39 @@ t.test('every region that a kernel wrote', async t => {
     }
     const right = zonesOf(region.parameters) === truth(fixture)
     if (region.certain && !right) t.fail(`${name}: wrong: ${region.options}`)
-    if (region.certain) t.same(region.open, [], `${name}: nothing is open`)
+    t.equal(region.open.length === 0, region.certain, `${name}: ${region.open.join()}`)
+    t.same(wrongIn(region, { ...fixture.layout, ...written[name] }), [], `${name}: open is named`)
     if (decided.has(name)) t.ok(region.certain && right, `${name}: certain, and right`)
     counts[region.certain ? 'exact' : right ? 'best' : 'open']++
   }
   t.comment(
     `${counts.exact} exact, ${counts.best} open with the right one first, ${counts.open} open, 0 wrong`,
+  )
+})
+
+t.test('every region that a kernel has shown, or has erased some of', async t => {
+  const counts = { exact: 0, right: 0, other: 0 }
+  for (const fixture of ramoops) {
+    const { name, layout, erased } = fixture
+    if (!fixture.complete || fixture.refusal || name === 'layout-console-tiny') continue
+    // Attaching, that kernel has emptied rings without their parity.
+    const given = name === 'ecc-read-without' ? { ...layout, ecc: 16 } : layout
+    for (const bytes of [fixture.regionAfterRead(), ...erased.map(run => run.region())]) {
+      const [region, ...more] = regionsIn(file(t, bytes))
+      if (!region || more.length) {
+        t.fail(`${name}: ${more.length + 1} regions`)
+        continue
+      }
+      t.same(wrongIn(region, given), [], `${name}: what is wrong is said to be open`)
+      const right = zonesOf(region.parameters) === zonesOf(given)
+      if (region.certain) t.ok(right, `${name}: certain, and right`)
+      counts[region.certain ? 'exact' : right ? 'right' : 'other']++
+      // What is erased still says what it was. Noise could have been any ring's.
+      if (!name.startsWith('pmsg-')) t.ok(right, `${name}: the right one is first`)
+    }
+  }
+  t.comment(
+    `${counts.exact} exact, ${counts.right} open with the right one first, ${counts.other} open`,
   )
 })
 
@@ -131,6 +189,8 @@ t.test('embedded at any page, in zeros and in random bytes', async t => {
         t.fail(`${where}: found at 0x${region.mem_address.toString(16)}`)
       const right = zonesOf(region.parameters) === truth(fixture)
       if (region.certain && !right) t.fail(`${where}: wrong: ${region.options}`)
+      const wrong = wrongIn(region, { ...fixture.layout, ...written[name] }, at)
+      if (wrong.length) t.fail(`${where}: ${wrong.join()}: wrong, and not said to be open`)
     }
   }
   t.pass(`${ramoops.length} fixtures`)
@@ -251,9 +311,12 @@ t.test(`${rounds} random layouts: found, and never certain of another`, async t 
       if (plain) t.fail(`${what}: not found`)
       continue
     }
+    if (more.length) t.fail(`${what}: ${more.length + 1} regions`)
     counts.all++
     const right = zonesOf(found.parameters) === zonesOf({ ...layout, mem_size: region.length })
     if (right) counts.right++
+    const wrong = wrongIn(found, { ...layout, mem_size: region.length } as RamoopsParameters, at)
+    if (wrong.length && !found.certain) t.fail(`${what}: ${wrong.join()} of ${found.options}`)
     if (found.certain) {
       counts.certain++
       if (!right || more.length || found.mem_address !== at)

@@ -73,6 +73,19 @@ export const against: {
   tty: { empty: 0, dump: 10, stamped: 3, android: 3, binary: 3, terminal: 0, text: 0 },
 }
 
+/** The kind of zone that most often has a content. */
+const usual: { readonly [content in Content]?: ZoneKind } = {
+  dump: 'dmesg',
+  stamped: 'console',
+  terminal: 'tty',
+  text: 'pmsg',
+}
+
+/** Is a content rather another kind's? That ranks layouts, and excludes none. */
+export const isUnusual = (kind: ZoneKind, content: Content): boolean =>
+  // No mainline kernel has a tty zone.
+  kind === 'tty' ? content !== 'terminal' : (usual[content] ?? kind) !== kind
+
 /** Bytes of an ftrace record on 64-bit machines; 32-bit ones have 16. */
 const recordSizes = [24, 16]
 

@@ -1,9 +1,10 @@
 /** From judged shapes to a region that is reported: its length, what is open, and why it is so. */
+import { count } from '../../../pstore/place.js'
 import { presets, zoneKinds, type RamoopsParameters, type ZoneKind } from '../layout.js'
 import type { Content } from './content.js'
 import { tellingZones, type Judged } from './judge.js'
 import { dumpAreas, isMadeBy, parametersOf, zonesOf } from './layouts.js'
-import { findHugeEcc } from './parity.js'
+import { findHugeEcc, mayHaveParity } from './parity.js'
 import { pageSize, type Piece } from './marks.js'
 import type { FoundRegion } from './probe.js'
 import type { View } from './view.js'
@@ -43,33 +44,22 @@ const oddity = ({
   faults,
   mended,
   lengthOpen,
+  unusual,
   contents,
   parameters,
 }: Possible): number[] => {
-  const rings = [...contents]
-  const likes = rings.reduce((sum, [kind, content]) => sum + unlikeliness(kind, content), 0)
   const size = parameters.mem_size!
   return [
     exact ? 0 : 1,
     faults,
     -mended,
-    likes,
-    rings.length,
+    unusual,
+    contents.size,
     lengthOpen ? 1 : 0,
     size < pageSize ? 1 : 0,
     oddPart(size),
     size,
   ]
-}
-
-const unlikeliness = (kind: ZoneKind, content: Content): number => {
-  const usual: { readonly [content in Content]?: ZoneKind } = {
-    text: 'pmsg',
-    terminal: 'tty',
-    stamped: 'console',
-  }
-  // No mainline kernel has a tty zone.
-  return (usual[content] ?? kind) === kind && (kind !== 'tty' || content === 'terminal') ? 0 : 1
 }
 
 const compare = (a: number[], b: number[]): number => {
@@ -104,7 +94,7 @@ export const memSizes = (
 }
 
 const lengthOf = (
-  { shape }: Judged,
+  { shape, damaged }: Judged,
   room: number,
   whole: boolean,
 ): { size: number; exact: boolean; open: boolean; because: string } | null => {
@@ -135,8 +125,9 @@ const lengthOf = (
     return {
       size,
       exact: false,
-      // Of a file that is little more than the region, one would expect that it is the region.
-      open: whole && room < 64 * size,
+      // Of a file that is little more than the region, one would expect that it is the region. And where
+      // headers are damaged, those of more zones may be.
+      open: (whole && room < 64 * size) || damaged > 0,
       because: 'the only number of whole pages that makes such zones',
     }
   return { size, exact: false, open: from < to, because: `${from} to ${to} make such zones` }
@@ -152,14 +143,25 @@ const named = [
   'cpus',
 ] as const satisfies (keyof RamoopsParameters)[]
 
+/**
+ * What a layout leaves without an explanation. Where there is any, it is a guess: that kernel's order is
+ * perhaps none that is known here.
+ */
+const riddles = ({ unexplained, strangers, dumps }: Judged): string[] => [
+  ...(unexplained ? [`${count(unexplained, 'more signature')} where this has no zone`] : []),
+  ...(strangers > dumps ? [`${count(strangers, 'dmesg zone')} without a dump's header`] : []),
+]
+
 /** The parameters that differ among what is possible. */
 export const openOf = (possible: readonly Possible[]): string[] => {
   const [best] = possible
+  if (riddles(best).length) return [...named, 'order']
   const open: string[] = named.filter(name =>
     possible.some(({ parameters }) => parameters[name] !== best.parameters[name]),
   )
-  if (best.lengthOpen && !open.includes('mem_size')) open.unshift('mem_size')
-  if (possible.some(({ fit }) => fit?.ecc !== best.fit?.ecc)) open.push('ecc')
+  if (possible.some(({ lengthOpen }) => lengthOpen) && !open.includes('mem_size'))
+    open.unshift('mem_size')
+  if (best.unkept || possible.some(({ fit }) => fit?.ecc !== best.fit?.ecc)) open.push('ecc')
   if (possible.some(one => one.shape.preset !== best.shape.preset)) open.push('order')
   // Two kernels have this order, and other names for the zone.
   if (best.shape.sizes.tty && best.shape.preset === 'linux-pre-6.2') open.push('preset')
@@ -215,21 +217,25 @@ const evidenceOf = (
   one: Possible,
   flags: number,
   huge: number | null,
+  unsure: boolean,
 ): string[] => {
-  const { shape, parameters, fit, contents } = one
+  const { shape, parameters, fit, contents, residues } = one
   const zones = zonesOf(shape)
   const was = piece.address + base - piece.offset
   const lines = [
     `mem_address: ${hex(base)}${was === base ? '' : `, which was address ${hex(was)}`}: ` +
-      `the first of ${zones.length} zones' signatures (${view.endian}-endian)`,
+      `${zones.length > 1 ? `the first of ${zones.length} zones' signatures` : "the only zone's signature"} (${view.endian}-endian)`,
     `mem_size ${parameters.mem_size}: ${one.lengthBecause}`,
   ]
-  if (one.damaged) lines.push(`${one.damaged} zones have damaged headers, so this is not certain`)
-  if (one.mended) lines.push(`${one.mended} zones are known by their parity only`)
+  if (one.damaged)
+    lines.push(`damaged headers: ${count(one.damaged, 'zone')}, so this is not certain`)
+  for (const riddle of riddles(one))
+    lines.push(`${riddle}: of an earlier layout, or of one that is not known here`)
+  if (one.mended) lines.push(`known by their parity only: ${count(one.mended, 'zone')}`)
   if (shape.dmesg.count) {
-    const { count, size } = shape.dmesg
+    const { count: zones, size } = shape.dmesg
     lines.push(
-      `record_size ${parameters.record_size}: ${count} dmesg zones, ${size} bytes apart; ${one.dumps} hold a dump`,
+      `record_size ${parameters.record_size}: ${count(zones, 'dmesg zone')}, ${size} bytes apart; ${one.dumps} with a dump`,
     )
   }
   for (const kind of zoneKinds) {
@@ -237,16 +243,20 @@ const evidenceOf = (
     if (!zone || kind === 'dmesg') continue
     const { offset, size } = zone
     if (kind !== 'ftrace') {
+      const content = contents.get(kind) ?? 'empty'
+      const residue = residues.get(kind) ?? 'empty'
       lines.push(
-        `${kind}_size ${size}: at +${hex(offset - base)}: ${said[contents.get(kind) ?? 'empty']}`,
+        `${kind}_size ${size}: at +${hex(offset - base)}: ${said[content]}` +
+          (residue === content ? '' : `; its bytes are still ${said[residue]}`),
       )
       continue
     }
     const version = view.header(offset)?.version
     lines.push(
-      `ftrace_size ${parameters.ftrace_size}: ${shape.cpus} zones from +${hex(offset - base)}` +
+      `ftrace_size ${parameters.ftrace_size}: ${count(shape.cpus, 'zone')} from +${hex(offset - base)}` +
         `${version ? `, signed by Linux ${versionOf(version)}` : ''}` +
-        `${flags ? '' : ', with records of several CPUs in one'}`,
+        (flags ? '' : ', with records of several CPUs in one') +
+        (flags && shape.cpus === 1 ? ', of one CPU, or shared (flags 0)' : ''),
     )
   }
   lines.push(
@@ -254,8 +264,14 @@ const evidenceOf = (
       ? `ecc ${fit.ecc}: ${fit.clean} of ${fit.tried} blocks that were tried fit their parity, and no other size does`
       : huge
         ? `ecc ${huge}: the headers' parity; on blocks Linux crashes with it, so they are taken as they are`
-        : 'ecc 0: no parity of any size fits',
+        : unsure
+          ? 'ecc 0: one fits, but so few bytes that it may be chance'
+          : 'ecc 0: no parity of any size fits',
   )
+  if (one.unkept)
+    lines.push(
+      `emptied by a kernel that keeps no parity: ${count(one.unkept, 'ring')}, so ecc is open`,
+    )
   return lines
 }
 
@@ -270,7 +286,10 @@ export const describe = (
   const [best] = possible
   const open = [...(baseOpen ? ['mem_address'] : []), ...openOf(possible)]
   const huge = best.fit ? null : findHugeEcc(view, tellingZones(view, zonesOf(best.shape)))
-  if (huge) open.push('ecc')
+  const unsure = possible.some(
+    ({ fit, shape }) => !fit && mayHaveParity(view, tellingZones(view, zonesOf(shape))),
+  )
+  if ((huge || unsure) && !open.includes('ecc')) open.push('ecc')
   const ftrace = zonesOf(best.shape).find(({ kind }) => kind === 'ftrace')
   const shared = ftrace !== undefined && best.shape.cpus === 1 && view.sharedByCpus(ftrace.offset)
   const flags = shared ? 0 : 1
@@ -298,7 +317,7 @@ export const describe = (
     endian: view.endian,
     certain: open.length === 0 && best.damaged === 0 && view.work.left > 0,
     open,
-    evidence: evidenceOf(view, piece, base, best, flags, huge),
+    evidence: evidenceOf(view, piece, base, best, flags, huge, unsure),
     options: writeOptions(p),
     parameters: p,
     others: possible.slice(1, mostOthers).map(one => writeOptions(complete(one))),

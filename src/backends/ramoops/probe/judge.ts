@@ -1,6 +1,6 @@
 /** How well a shape explains the bytes: its parity, and what speaks against it. */
 import { divideZone, type ZoneKind, type ZonePlace } from '../layout.js'
-import { against, type Content } from './content.js'
+import { against, isUnusual, type Content } from './content.js'
 import { shapesAt, zonesOf, type Shape } from './layouts.js'
 import { isSound } from './marks.js'
 import { findEcc, fittingBlocks, type Fit, type TriedZone } from './parity.js'
@@ -14,8 +14,18 @@ export interface Judged {
   faults: number
   /** How many of its dmesg zones hold a dump. */
   dumps: number
+  /** How many hold what is no dump. */
+  strangers: number
+  /** Empty rings whose header's parity is that of what they held: who emptied them keeps none. */
+  unkept: number
+  /** Signatures that stand where it has no zone. */
+  unexplained: number
   /** What its rings hold. */
   contents: Map<ZoneKind, Content>
+  /** What its empty rings once held. */
+  residues: Map<ZoneKind, Content>
+  /** How many zones hold, or held, what is rather another kind's. */
+  unusual: number
   /** Zones without a signature, or with numbers that no writer leaves. */
   damaged: number
   /** Zones whose headers are lost or wrong, and that parity tells of all the same. */
@@ -60,16 +70,33 @@ const judgeOne = (view: View, shape: Shape, furthest: number): Judged => {
   const fit = findEcc(view, tellingZones(view, zones))
   const ecc = fit?.ecc ?? 0
   const contents = new Map<ZoneKind, Content>()
+  const residues = new Map<ZoneKind, Content>()
   let dumps = 0
+  let strangers = 0
+  let unkept = 0
+  let unusual = 0
   const { end, base } = shape
   const reach = Math.max(nearby, end - base)
-  let faults = leftOver * view.marksIn(end, Math.min(furthest, end + reach), mostLeftOver)
+  const behind = view.marksIn(end, Math.min(furthest, end + reach), mostLeftOver)
+  let faults = leftOver * behind
   if (view.isPlain(end)) faults += cutShort
   let damaged = 0
   let byParity = 0
   let signed = 0
   if (view.isFtrace(end)) faults += cutShort
-  for (const { kind, offset, size } of zones) {
+  const weigh = ({ kind, offset, size }: ZonePlace, content: Content): void => {
+    if (kind === 'ftrace') return
+    const held = content === 'empty' ? view.residue(offset, size) : content
+    if (isUnusual(kind, held)) unusual++
+    if (kind !== 'dmesg') {
+      contents.set(kind, content)
+      residues.set(kind, held)
+    } else if (content === 'dump') dumps++
+    else if (content !== 'empty') strangers++
+    faults += against[kind][content]
+  }
+  for (const zone of zones) {
+    const { kind, offset, size } = zone
     const ftrace = kind === 'ftrace'
     const raw = view.header(offset)
     const mended = ecc ? view.mended(offset, size, ecc) : null
@@ -79,9 +106,11 @@ const judgeOne = (view: View, shape: Shape, furthest: number): Judged => {
       if (fits) byParity++
       else faults += unsigned
       damaged++
+      weigh(zone, 'empty')
       continue
     }
     if (mended) byParity++
+    if (mended?.size && raw?.version === mended.version && raw.size === 0) unkept++
     if (!ftrace && raw?.version === 0) signed++
     const division = divideZone(size, ecc)
     if (!division) {
@@ -99,14 +128,24 @@ const judgeOne = (view: View, shape: Shape, furthest: number): Judged => {
       damaged++
     }
     if (ecc && !fits) faults += misfit
-    if (ftrace) continue
-    const content = possible ? view.content(offset, size, ecc, header) : 'empty'
-    if (kind !== 'dmesg') contents.set(kind, content)
-    else if (content === 'dump') dumps++
-    faults += against[kind][content]
+    weigh(zone, possible && !ftrace ? view.content(offset, size, ecc, header) : 'empty')
   }
-  faults += stray * Math.min(mostStrays, view.plainIn(base, end, signed + mostStrays) - signed)
-  return { shape, fit, faults, dumps, contents, damaged, mended: byParity }
+  const strays = Math.min(mostStrays, view.plainIn(base, end, signed + mostStrays) - signed)
+  faults += stray * strays
+  return {
+    shape,
+    fit,
+    faults,
+    dumps,
+    strangers,
+    unkept,
+    unexplained: behind + strays,
+    contents,
+    residues,
+    unusual,
+    damaged,
+    mended: byParity,
+  }
 }
 
 /**

@@ -104,7 +104,7 @@ export const findMarks = (
         for (; at + zoneHeaderSize <= length; at += pageSize) {
           if (bytes[at + top] !== topByte) continue
           const header = parseHeader(bytes, at, endian)
-          if (!header?.version || header.size === 0 || !isSound(header)) continue
+          if (!header?.version || !isSound(header)) continue
           ftrace[endian].push(from + at)
         }
       }

@@ -37,7 +37,7 @@ interface Trial {
   readonly head: Buffer
   /** The zone's last bytes: a header's parity is the end of its zone. */
   readonly tail: Buffer
-  /** Blocks that hold something: zeros fit a parity of zeros. */
+  /** Blocks that hold something. */
   readonly blocks: number[]
   readonly tried: Uint8Array
   readonly clean: Uint8Array
@@ -91,7 +91,9 @@ const tryZone = (viewer: Viewer, zone: TriedZone, ecc: number): Trial => {
   const rs = codec(ecc)
   const test = (at: number, length: number, parity: Buffer, parityAt: number): void => {
     trial.tried[ecc]++
-    if (rs.check(head, at, length, parity, parityAt)) trial.clean[ecc]++
+    // Zeros fit a parity of zeros, whatever its size.
+    const holds = (): boolean => head.subarray(at, at + length).some(byte => byte > 0)
+    if (rs.check(head, at, length, parity, parityAt) && holds()) trial.clean[ecc]++
   }
   test(0, zoneHeaderSize, tail, tail.length - ecc)
   const own = trial.blocks.filter(block => block < blocks && block * blockSize < data)
@@ -111,14 +113,8 @@ const tryZone = (viewer: Viewer, zone: TriedZone, ecc: number): Trial => {
 export const fittingBlocks = (viewer: Viewer, zone: TriedZone, ecc: number): number =>
   tryZone(viewer, zone, ecc).clean[ecc]
 
-/**
- * Find the parity size of some zones.
- *
- * @returns null where none fits: then they keep no parity
- */
-export const findEcc = (viewer: Viewer, zones: readonly TriedZone[]): Fit | null => {
-  let best: Fit | null = null
-  // 1 means 16.
+/** What each size that Linux takes gives on some zones. 1 means 16. */
+function* fits(viewer: Viewer, zones: readonly TriedZone[]): Generator<Fit, void, void> {
   for (let ecc = 2; ecc <= maxEccSize; ecc++) {
     let tried = 0
     let clean = 0
@@ -127,10 +123,29 @@ export const findEcc = (viewer: Viewer, zones: readonly TriedZone[]): Fit | null
       tried += trial.tried[ecc]
       clean += trial.clean[ecc]
     }
+    yield { ecc, tried, clean }
+  }
+}
+
+/**
+ * Find the parity size of some zones.
+ *
+ * @returns null where none fits: then they keep no parity
+ */
+export const findEcc = (viewer: Viewer, zones: readonly TriedZone[]): Fit | null => {
+  let best: Fit | null = null
+  for (const fit of fits(viewer, zones)) {
+    const { ecc, tried, clean } = fit
     if (clean * ecc * 8 < convincingBits || clean < tried * leastClean) continue
-    if (!best || clean > best.clean) best = { ecc, tried, clean }
+    if (!best || clean > best.clean) best = fit
   }
   return best
+}
+
+/** Does a size fit all of them that may be chance, because there is so little? */
+export const mayHaveParity = (viewer: Viewer, zones: readonly TriedZone[]): boolean => {
+  for (const { tried, clean } of fits(viewer, zones)) if (clean > 0 && clean === tried) return true
+  return false
 }
 
 /**

@@ -56,6 +56,8 @@ const mostRegions = 64
 const mostPlaces = 1024
 /** A layout against which so much more speaks than against the best is none. */
 const margin = 2
+/** The same where the best has a tty zone, as no mainline kernel has, and the other has none. */
+const ttyMargin = 5
 /** ftrace zones before another zone: how large together, and how many. */
 const mostFtrace = 2 ** 24
 const mostFtraceZones = 64
@@ -93,14 +95,16 @@ export const probe = (
     let covered = 0
     for (const start of [...plain, ...marks.ftrace[endian]].sort((a, b) => a - b)) {
       if (start < covered) continue
+      const piece = pieces.find(({ offset, length }) => start >= offset && start < offset + length)!
+      const view = new View(region, plain, endian, piece.offset + piece.length, work)
+      // Noise has pages that begin like an ftrace zone: one in each 500 MB of random bytes.
+      if (view.header(start)!.version && !startsWithFtrace(view, piece, start)) continue
       if (++places > mostPlaces || regions.length === mostRegions || work.left <= 0) {
         notes.push(
           `more places for a region than are believed: those from ${start} on were not tried`,
         )
         break search
       }
-      const piece = pieces.find(({ offset, length }) => start >= offset && start < offset + length)!
-      const view = new View(region, plain, endian, piece.offset + piece.length, work)
       const base = baseOf(view, piece, start, Math.max(covered, piece.offset))
       const found = base === null ? null : regionAt(view, piece, base)
       if (!found) continue
@@ -114,10 +118,16 @@ export const probe = (
 const isAligned = (piece: Piece, at: number): boolean =>
   (at - piece.offset + piece.address) % pageSize === 0
 
+/** Is the ftrace zone at a page one, and the first of a region? */
+const startsWithFtrace = (view: View, piece: Piece, start: number): boolean =>
+  view.header(start)!.size > 0
+    ? view.holdsFtrace(start)
+    : view.heldFtrace(start) || (start === piece.offset && view.spacings(start).length > 0)
+
 /** Where the region that a signature belongs to starts; null where it belongs to none. */
 const baseOf = (view: View, piece: Piece, start: number, least: number): number | null => {
   const header = view.header(start)!
-  if (header.version) return view.holdsFtrace(start) ? start : null
+  if (header.version) return start
   const [next = 0, later = 0] = view.soundFrom(start + 2, 2)
   if (!isSound(header) && !(isAligned(piece, start) && next)) return null
   const front = ftraceBefore(view, piece, start, least)
@@ -141,12 +151,12 @@ const baseOf = (view: View, piece: Piece, start: number, least: number): number 
 /** Where ftrace zones start that end where another zone does; null where there are none. */
 const ftraceBefore = (view: View, piece: Piece, end: number, least: number): number | null => {
   let first: number | null = null
-  for (let total = 32; total <= end - least && total <= mostFtrace; total *= 2)
+  for (let total = 32; total <= mostFtrace; total *= 2)
     for (let count = 1; count <= mostFtraceZones; count++) {
       const each = shareOf(total, count)
       const at = end - each * count
-      if (each <= zoneHeaderSize || !isAligned(piece, at) || (first !== null && at >= first))
-        continue
+      if (each <= zoneHeaderSize || at < least || !isAligned(piece, at)) continue
+      if (first !== null && at >= first) continue
       const sized = (zone: number): boolean =>
         view.isFtrace(zone) && view.header(zone)!.size <= each - zoneHeaderSize
       if (sized(at) && (count === 1 || sized(at + each))) first = at
@@ -176,7 +186,10 @@ const regionAt = (
   const { shape } = best
   const alone = zonesOf(shape).length < 2
   if (!isAligned(piece, base) && alone) return null
-  const likely = judged.filter(({ faults }) => faults < best.faults + margin)
+  const likely = judged.filter(
+    ({ faults, shape: { sizes } }) =>
+      faults < best.faults + (shape.sizes.tty && !sizes.tty ? ttyMargin : margin),
+  )
   const possible = memSizes(view, piece, base, likely)
   if (possible.length === 0) return null
   return {

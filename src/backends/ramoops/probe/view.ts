@@ -6,6 +6,9 @@ import { codec } from '../ecc.js'
 import { contentOf, cpusOf, isFtrace, sampleSize, type Content } from './content.js'
 import { isSound, parseHeader, type RawHeader } from './marks.js'
 
+/** Bytes that are looked at in an empty zone. */
+const residueSize = 1024
+
 const dumpStart = Buffer.from('====')
 /** How far behind an ftrace zone the next CPU's is looked for. */
 const ftraceReach = 2 ** 24
@@ -200,9 +203,28 @@ export class View {
     return content
   }
 
+  /** What an empty zone's bytes still are: erasing, and Linux as it attaches, change the header only. */
+  residue(at: number, size: number): Content {
+    const bytes = this.region.load(
+      at + zoneHeaderSize,
+      Math.min(residueSize, size - zoneHeaderSize),
+    )
+    const end = bytes.indexOf(0)
+    return contentOf(end < 0 ? bytes : bytes.subarray(0, end))
+  }
+
   /** Does an ftrace zone hold ftrace records? */
   holdsFtrace(at: number): boolean {
     return isFtrace(this.#newest(at))
+  }
+
+  /** Does an empty ftrace zone still have records in it? They may begin anywhere: the ring had wrapped. */
+  heldFtrace(at: number): boolean {
+    const from = at + zoneHeaderSize
+    const bytes = this.region.load(from, Math.min(residueSize, this.end - from))
+    let end = bytes.length
+    while (end > 0 && bytes[end - 1] === 0) end--
+    return Array.from({ length: 24 }, (_, phase) => bytes.subarray(phase, end)).some(isFtrace)
   }
 
   /** Does one ftrace zone hold records of another CPU than the first? */
