@@ -13,6 +13,7 @@ import type { Attributes, OpenFile, Tree } from '../tree/tree.js'
 import { piecesOf, type Content, type SizedContent } from '../pstore/content.js'
 import { StoreError } from '../pstore/errors.js'
 import { fromMs, type Timespec } from '../pstore/time.js'
+import { refusal, unmountWhenKilled } from './fusermount.js'
 import { CoveringSession } from './session.js'
 
 export interface MountOptions {
@@ -338,14 +339,17 @@ export const mount = async (
     // libfuse says so before it has answered the kernel's first request.
     await askFor(mountpoint)
   } catch (error) {
-    throw new StoreError(`${mountpoint}: cannot be mounted: ${(error as Error).message}`, 'EIO')
+    const why = (await refusal(mountpoint, options)) ?? (error as Error).message
+    throw new StoreError(`${mountpoint}: cannot be mounted: ${why}`, 'EIO')
   }
+  const stopWatch = process.getuid!() === 0 ? () => {} : unmountWhenKilled(mountpoint)
   // libfuse closes its end when the file system is gone, and that is all it tells of it.
   const device = fuseDescriptors().find(fd => !before.has(fd))
   const ended = new Promise<void>(resolve => {
     const timer = setInterval(() => {
       if (device !== undefined && linkOf(device) === '/dev/fuse') return
       clearInterval(timer)
+      stopWatch()
       resolve()
     }, watchInterval)
   })

@@ -165,7 +165,14 @@ t.test('a second user, made for it', { skip }, async t => {
     run $b cat ${mountpoint}/console-ramoops-0
     cat ${mountpoint}/console-ramoops-0 2>&1 || echo 'nor root'
     run $a fusermount3 -u ${mountpoint}
-    echo user_allow_other > ${home}/fuse.conf; mount --bind ${home}/fuse.conf /etc/fuse.conf
+    run $a pstorefs ${args}
+    kill -9 $(pgrep -u $a -f 'pstorefs ${region}')
+    for try in $(seq 1200); do findmnt ${mountpoint} >/dev/null || break; sleep 0.1; done
+    findmnt ${mountpoint} || echo 'no dead mount'
+    : > ${home}/fuse.conf; mount --bind ${home}/fuse.conf /etc/fuse.conf
+    run $a pstorefs ${args},allow_other
+    run $a pstorefs ${region} /usr/share -o ${list},nonempty
+    echo user_allow_other > ${home}/fuse.conf
     run $a pstorefs ${args},allow_other,default_permissions
     run $b ls ${mountpoint}
     run $a chmod 755 ${mountpoint}
@@ -183,6 +190,9 @@ t.test('a second user, made for it', { skip }, async t => {
     /^console\ncat: .*: Permission denied\nexit 1\ncat: .*: Permission denied\nnor root\n/,
     'theirs alone',
   )
+  t.match(said, /\nno dead mount\n/, 'killed, it leaves none')
+  t.match(said, /cannot be mounted: option allow_other only allowed if .*fuse\.conf\nexit 1\n/)
+  t.match(said, /cannot be mounted: user has no write access to mountpoint .*\nexit 1\n/)
   t.match(said, /\nconsole\nrm: .*Permission denied\nexit 1\n/, 'what is open to all is only read')
   t.match(said, /region\.img: permission denied\nexit 1\n/, "root's stays root's")
 })
