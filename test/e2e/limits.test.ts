@@ -16,7 +16,7 @@ import { folder, program } from '../program.js'
 
 const size = 64 << 20
 /** Three times the region, and 100 MB. */
-const bound = 3 * size + 100e6
+const boundOf = (region: Buffer): number => 3 * region.length + 100e6
 const signature = 0x43474244
 
 /** A region that is one zone, full of this. */
@@ -61,15 +61,17 @@ const damaged = (path: string, errors: number): Buffer => {
   return bytes
 }
 
-/** Many zones, each with a dump in it. */
-const manyDumps = (zone: number): Buffer => {
+/** Many full zones, each with the same in it. */
+const manyZones = (zone: number, content: string, version = 0, length = size): Buffer => {
   const one = Buffer.alloc(zone)
-  one.writeUInt32LE(signature, 0)
+  one.writeUInt32LE((signature ^ version) >>> 0, 0)
   one.writeUInt32LE(zone - 12, 4)
   one.writeUInt32LE(zone - 12, 8)
-  one.write('====1700000000.000000-D\nPanic#1 Part1\n', 12)
-  return Buffer.alloc(size, one)
+  one.write(content, 12)
+  return Buffer.alloc(length, one)
 }
+
+const plainDump = '====1700000000.000000-D\nPanic#1 Part1\n'
 
 /** Bytes of memory that a run of the program took at most, how long it ran, and how much it printed. */
 const cost = async (
@@ -158,14 +160,32 @@ const cases: Case[] = [
   },
   {
     name: '65,536 zones of 1 KiB, each with a dump',
-    region: () => manyDumps(1024),
+    region: () => manyZones(1024, plainDump),
     options: only({ record_size: 1024 }),
     // Not `info --json`: what it prints is 25 MB by itself.
     commands: [['ls', '--all'], ['check'], ['info'], ['probe']],
   },
   {
+    name: '65,536 zones of 16 bytes: 1 MiB',
+    region: () => manyZones(16, plainDump, 0, 1 << 20),
+    options: only({ record_size: 16 }),
+    commands: [['ls', '--all'], ['ls', '--json'], ['check'], ['check', '--json'], ['info']],
+  },
+  {
+    name: 'as many zones as Linux has memory for',
+    region: () => manyZones(128, plainDump),
+    options: only({ record_size: 128 }),
+    commands: [['check']],
+  },
+  {
+    name: 'ftrace of 8,192 CPUs',
+    region: () => manyZones(8192, 'records', 0x60c00),
+    options: only({ ftrace_size: size, cpus: 8192 }),
+    commands: [['ls'], ['check'], ['info']],
+  },
+  {
     name: 'signatures everywhere',
-    region: () => manyDumps(16),
+    region: () => manyZones(16, plainDump),
     options: {},
     commands: [['probe']],
   },
@@ -174,7 +194,8 @@ const cases: Case[] = [
 for (const { name, region, options, commands } of cases)
   t.test(name, async (t: Test) => {
     const path = `${folder(t)}/region.img`
-    fs.writeFileSync(path, region(path))
+    const bytes = region(path)
+    fs.writeFileSync(path, bytes)
     for (const [command, ...rest] of commands) {
       const names = rest.filter(
         word => word.startsWith('dmesg-') || /^(ftrace|console)-/.test(word),
@@ -186,6 +207,6 @@ for (const { name, region, options, commands } of cases)
         `${[command, ...rest.map(word => word.replace(/.*\//, ''))].join(' ')}: ` +
         `${Math.round(memory / 1e6)} MB, ${seconds.toFixed(1)} s, ${printed} bytes`
       t.ok(status === 0 || (status === 1 && command === 'check'), `${what}: exit ${status}`)
-      t.ok(memory > 0 && memory <= bound, what)
+      t.ok(memory > 0 && memory <= boundOf(bytes), what)
     }
   })
