@@ -3,6 +3,7 @@ import fs from 'node:fs'
 import type { Backend } from './pstore/backend.js'
 import type { PieceParameters } from './pstore/pieces.js'
 import { StoreError } from './pstore/errors.js'
+import { count } from './pstore/place.js'
 import { attachEfi } from './backends/efi/backend.js'
 import { ErstBackend } from './backends/erst/backend.js'
 import { formatErst } from './backends/erst/format.js'
@@ -10,7 +11,7 @@ import { RamoopsBackend, type FtraceText } from './backends/ramoops/backend.js'
 import { formatRegion } from './backends/ramoops/format.js'
 import { makeLayout, type RamoopsParameters } from './backends/ramoops/layout.js'
 import { describedBy } from './backends/ramoops/probe/described.js'
-import { elfPieces } from './backends/ramoops/probe/elf.js'
+import { elfPieces, refuseCompressed } from './backends/ramoops/probe/elf.js'
 import { probe, type Findings, type FoundRegion } from './backends/ramoops/probe/probe.js'
 import { keepLastLife } from './boot/last-life.js'
 import { ZoneBackend } from './backends/zone/backend.js'
@@ -268,6 +269,7 @@ export const probeSource = (
   const { mem_address: from = 0, progress } = options
   const region = openRegion(path, { ...options, readOnly: true, map: false })
   try {
+    if (from === 0) refuseCompressed(region, path)
     const pieces = (from === 0 && elfPieces(region)) || undefined
     const { regions, notes } = probe(region, pieces, done => progress?.(done, region.length))
     for (const found of regions) found.mem_address += from
@@ -283,7 +285,7 @@ const probeLayout = (path: string, options: AttachOptions): AttachOptions => {
   const described = describedBy(path)
   if (described)
     throw new StoreError(
-      `${path}: describes ${described.length} regions, and holds none: name the memory, and say how it ` +
+      `${path}: describes ${count(described.length, 'region')}, and holds none: name the memory, and say how it ` +
         `is laid out: ${described[0]?.options ?? ''}`,
     )
   const all = probeSource(path, options).regions

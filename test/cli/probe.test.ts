@@ -129,6 +129,15 @@ t.test('several regions, and none', async t => {
   t.match(succeed(t, ['probe', source, '--mem-address', '3M']).toString(), /no region found/)
 })
 
+t.test('what is compressed', t => {
+  for (const start of ['KDUMP   \x06', 'makedumpfile\0\0\0\0']) {
+    const { status, stderr } = pstorefs(['probe', file(t, Buffer.from(start.padEnd(8192, '\0')))])
+    t.equal(status, 1)
+    t.match(stderr, /^pstorefs: .*: a dump with compressed pages: dump it as an ELF core/)
+  }
+  t.end()
+})
+
 /** A node as a folder of a device tree. */
 const treeFolder = (home: string, properties: { [file: string]: string | number[] }): void => {
   for (const [name, value] of Object.entries(properties)) {
@@ -160,6 +169,7 @@ t.test('device trees', async t => {
     'ramoops@1000/compatible': 'ramoops',
     'ramoops@1000/reg': [0, 0x1000, 0, 0x40000],
     'ramoops@1000/record-size': [0x10000],
+    'ramoops@1000/status': 'disabled',
   })
   const blob = `${home}/board.dtb`
   const { status, stderr } = run('dtc', ['-q', '-I', 'fs', '-O', 'dtb', '-o', blob, `${home}/tree`])
@@ -184,11 +194,14 @@ t.test('device trees', async t => {
         record_size: 0x10000,
         console_size: 0x10000,
         pmsg_size: 0x10000,
+        evidence: [/ramoops@1000$/, /disabled/, /^console and pmsg as large as a record/],
       },
     ])
     t.equal(regions.length, 2)
     t.match(pstorefs(['ls', source]).stderr, /describes 2 regions, and holds none: /)
   }
+  treeFolder(`${home}/tree/${node}`, { 'console-size': [0], 'pmsg-size': [0], 'ecc-size': [0] })
+  t.match(probed(t, `${home}/tree/reserved-memory`), [{ console_size: 0, pmsg_size: 0 }])
   const broken = fs.readFileSync(blob)
   for (let at = 0; at + 4 <= broken.length; at += 4) {
     const hostile = Buffer.from(broken)
@@ -255,10 +268,12 @@ t.test('boot parameters', async t => {
   const line = file(
     t,
     Buffer.from(
-      'BOOT_IMAGE=/vmlinuz quiet reserve_mem=2M:4096:oops ramoops.mem_name=oops ramoops.ecc=8 ramoops.record_size=0x8000\n',
+      'BOOT_IMAGE=/vmlinuz quiet reserve_mem=2M:4096:oops ramoops.mem_name=oops ramoops.ecc=8 ramoops.flags=0 ramoops.record_size=0x8000\n',
     ),
   )
   const [region] = probed(t, line)
+  t.match(pstorefs(['ls', line]).stderr, /describes 1 region, and holds none: /)
   t.match(region, { mem_size: 0x200000, record_size: 0x8000, console_size: 4096, ecc: 8 })
-  t.match(region.open, ['mem_address', 'cpus', 'order', 'endian'])
+  t.match(region.open, ['mem_address', 'order', 'endian'])
+  t.match(region.options, /--flags 0/)
 })

@@ -19,9 +19,11 @@ const names = [
   'tty_size',
   'ecc',
   'max_reason',
+  // Mainline has no such parameter; kernels that were given one do.
+  'flags',
 ] as const satisfies (keyof RamoopsParameters)[]
 
-/** What the module's parameters are where nobody sets them; flags are none of them. */
+/** What the module's parameters are where nobody sets them. */
 const defaults: DescribedParameters = {
   record_size: 4096,
   console_size: 4096,

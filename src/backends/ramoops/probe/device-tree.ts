@@ -98,6 +98,11 @@ const cells = (bytes: Buffer, from: number, count: number): number => {
   return value
 }
 
+const isDisabled = ({ properties }: Node): boolean => {
+  const status = properties.get('status')?.toString('latin1').replace('\0', '')
+  return status !== undefined && status !== 'okay' && status !== 'ok'
+}
+
 /** What a node says: the bindings' names, and Linux's values for what is not there. */
 const describeNode = (node: Node, parent: Node): Description | null => {
   const reg = node.properties.get('reg')
@@ -136,6 +141,7 @@ const describeNode = (node: Node, parent: Node): Description | null => {
     evidence: [
       // What names may be made of; anything else could upset a terminal.
       `the device tree's node ${node.name.replaceAll(/[^\w,.+@-]/g, '?')}`,
+      ...(isDisabled(node) ? ['it is disabled, and Linux leaves it alone'] : []),
       ...(old ? ['console and pmsg as large as a record, as Linux has it for such nodes'] : []),
     ],
     open: [],
@@ -163,5 +169,5 @@ export const describeBlob = (bytes: Buffer): Description[] => {
 /** What the folder of a device tree says of regions; null where it is some other folder. */
 export const describeTreeFolder = (folder: string): Description[] | null =>
   fs.existsSync(path.join(folder, '#address-cells'))
-    ? describeTree(readFolder(folder, '', { nodes: mostNodes }))
+    ? describeTree(readFolder(folder, path.basename(path.resolve(folder)), { nodes: mostNodes }))
     : null
