@@ -10,6 +10,12 @@ import { makeBlob, u32, type Tree } from './blob.js'
 const describedIn = (t: Test, bytes: Uint8Array): FoundRegion[] | null =>
   describedBy(file(t, bytes))
 
+t.test('what cannot be read describes nothing', t => {
+  // A read of its start is EIO.
+  t.equal(describedBy('/proc/self/mem'), null)
+  t.end()
+})
+
 t.test('command lines', async t => {
   const cases: [line: string, expected: Partial<FoundRegion>, evidence: RegExp][] = [
     [

@@ -243,8 +243,9 @@ const evidenceOf = (
     if (!zone || kind === 'dmesg') continue
     const { offset, size } = zone
     if (kind !== 'ftrace') {
-      const content = contents.get(kind) ?? 'empty'
-      const residue = residues.get(kind) ?? 'empty'
+      // Every ring was weighed.
+      const content = contents.get(kind)!
+      const residue = residues.get(kind)!
       lines.push(
         `${kind}_size ${size}: at +${hex(offset - base)}: ${said[content]}` +
           (residue === content ? '' : `; its bytes are still ${said[residue]}`),

@@ -115,6 +115,7 @@ const judgeOne = (view: View, shape: Shape, furthest: number): Judged => {
     const division = divideZone(size, ecc)
     if (!division) {
       faults += unsigned
+      weigh(zone, 'empty')
       continue
     }
     const { data } = division

@@ -207,7 +207,7 @@ export class View {
   residue(at: number, size: number): Content {
     const bytes = this.region.load(
       at + zoneHeaderSize,
-      Math.min(residueSize, size - zoneHeaderSize),
+      Math.max(0, Math.min(residueSize, size - zoneHeaderSize)),
     )
     const end = bytes.indexOf(0)
     return contentOf(end < 0 ? bytes : bytes.subarray(0, end))
