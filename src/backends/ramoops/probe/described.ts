@@ -117,15 +117,18 @@ export const describedBy = (source: string): FoundRegion[] | null => {
   return line ? [toRegion(line)] : null
 }
 
+/** The first bytes of a file; null where it cannot be read. */
 const readStart = (source: string): Buffer | null => {
   const bytes = Buffer.alloc(largestText)
   let fd = -1
+  let length = -1
   try {
     fd = fs.openSync(source, 'r')
-    return bytes.subarray(0, fs.readSync(fd, bytes))
+    length = fs.readSync(fd, bytes)
   } catch {
-    return null
+    // Whoever opens it as memory says why.
   } finally {
     if (fd >= 0) fs.closeSync(fd)
   }
+  return length < 0 ? null : bytes.subarray(0, length)
 }
