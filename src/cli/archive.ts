@@ -262,7 +262,7 @@ class Report {
     const last = lastLines(console ? this.#console.bytes() : this.#dumps.bytes())
     return (
       facts.map(([name, value]) => `${name.padEnd(10)}${value}\n`).join('') +
-      `\n${[...table(() => rows, [1])].join('')}` +
+      `\n${[...table(rows, [1])].join('')}` +
       (last.length
         ? `\nlast lines of the ${console ? 'console' : 'dump'}\n  ${last.join('\n  ')}\n`
         : '')
@@ -313,7 +313,7 @@ const list = (dir: string, asJson: boolean): void => {
     `${manifest.records.length}`,
     `${manifest.cause ?? ''}${pending ? ` (not finished: archive ${manifest.source} again)` : ''}`,
   ])
-  process.stdout.write(withoutControls([...table(() => rows, [2])].join('')))
+  process.stdout.write(withoutControls([...table(rows, [2])].join('')))
 }
 
 const toJson = ({ folder, pending, manifest }: Entry) => ({ folder, pending, ...manifest })

@@ -2,7 +2,6 @@
 import type { CommandModule } from 'yargs'
 import type { Backend, Record } from '../pstore/backend.js'
 import type { Place } from '../pstore/place.js'
-import { asOften } from './many.js'
 import { jsonArray, print, printJson } from './output.js'
 import { attachSource, withSource, type SourceArgs } from './source.js'
 import { table } from './table.js'
@@ -92,13 +91,7 @@ export const ls: CommandModule<object, Args> = {
             ),
           ),
         )
-      else
-        print(
-          table(
-            asOften(() => entries(rowOf, droppedRow)),
-            [1],
-          ),
-        )
+      else print(table(entries(rowOf, droppedRow), [1]))
       // What can be read has been shown.
       if (failure !== null) throw failure
     } finally {

@@ -128,6 +128,7 @@ await yargs(dashOptions(line))
     'parse-numbers': false,
     'parse-positional-numbers': false,
   })
+  // Its types know no plural forms, which its own locales have.
   .updateStrings({
     'Not enough non-option arguments: got %s, need at least %s': {
       one: 'too few arguments: got %s, need at least %s',

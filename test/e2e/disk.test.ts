@@ -18,7 +18,8 @@ const makeDisk = (t: Test): string => {
   return disk
 }
 
-const skip = run('losetup', ['--find']).status !== 0 && 'no loop devices here'
+// In CI their lack is a mistake to be seen.
+const skip = !process.env.CI && run('losetup', ['--find']).status !== 0 && 'no loop devices here'
 
 t.test('it is all of the disk, and an append waits for it twice', { skip }, async t => {
   const disk = makeDisk(t)

@@ -81,7 +81,7 @@ for (const [name, make] of Object.entries({ efi_pstore: efi, erst })) {
 
 t.test(
   'systemd-pstore archives a terminal beside the dumps',
-  { skip: process.getuid!() !== 0 },
+  { skip: process.getuid!() !== 0 && 'only root can run systemd-pstore' },
   async t => {
     const source = efi(t)
     succeed(t, ['write', 'tty', source, '--tty-size', '16K'], Buffer.from('kdump: failed\r\n'))

@@ -1,5 +1,4 @@
 /** What `%ps` and `%pS` print, from a file of symbols. */
-import fs from 'node:fs'
 import zlib from 'node:zlib'
 import t, { type Test } from 'tap'
 import { loadSymbols } from '#src/frontends/kallsyms.js'
@@ -253,10 +252,6 @@ t.test('files that name nothing are refused', async t => {
   }
 })
 
-t.test(
-  'a file without an end is not read to it',
-  { skip: !fs.existsSync('/dev/zero') },
-  async t => {
-    t.throws(() => loadSymbols('/dev/zero'), { message: /more than 128 MiB/ })
-  },
-)
+t.test('a file without an end is not read to it', async t => {
+  t.throws(() => loadSymbols('/dev/zero'), { message: /more than 128 MiB/ })
+})
