@@ -1,79 +1,66 @@
 /** Compression of dumps: a raw deflate stream, as Linux's pstore writes since 6.6 (FORMATS.md 1.7). */
 import zlib from 'node:zlib'
-import { InflateRaw } from 'minizlib'
+import { Z_DATA_ERROR, Z_OK, Z_STREAM_END, ZStream, zlibInflate, zlibInflateInit2 } from 'pako'
 import { contentOf, joined, type SizedContent } from './content.js'
 
-/** Bytes of a stream that are inflated at once: of the densest, that is 16 MiB of text. */
-const pieceSize = 1 << 14
-/** A text of at most so many bytes may as well be whole: of thousands, each is cheaper so. */
-const shortText = 1 << 16
+/** Bytes of text that are inflated at once. */
+const pieceSize = 1 << 16
+/** Where the text of a stream goes that is only looked at. */
+const scratch = new Uint8Array(pieceSize)
+/** And a byte that is too much. */
+const spare = new Uint8Array(1)
 const none = Buffer.alloc(0)
+/** As zlib has it: no header, a window of 2^15 bytes. */
+const rawDeflate = -15
 
 /** One way through a stream, from its start. */
 class Inflation {
-  readonly #inflater: InflateRaw
-  #texts: Buffer[] = []
-  #broken = false
-  /** Bytes of the stream that went in, and of text that came out. */
-  taken = 0
-  given = 0
+  readonly #zlib = new ZStream()
+  /** What zlib said last. */
+  #status: number = Z_OK
 
-  /**
-   * @param limit the most bytes that may come out; more counts as broken
-   * @param cutShort whether the stream may lack its end
-   */
-  constructor(
-    readonly stream: Buffer,
-    readonly limit: number,
-    cutShort: boolean,
-  ) {
-    this.#inflater = new InflateRaw({
-      finishFlush: cutShort ? zlib.constants.Z_SYNC_FLUSH : zlib.constants.Z_FINISH,
-    })
-    this.#inflater.on('data', (text: Buffer) => {
-      this.#texts.push(text)
-      this.given += text.length
-    })
-    this.#inflater.on('error', () => (this.#broken = true))
+  constructor(stream: Buffer) {
+    zlibInflateInit2(this.#zlib, rawDeflate)
+    this.#zlib.input = stream
+    this.#zlib.avail_in = stream.length
   }
 
+  /** It came to its end: what follows that is ignored, as Linux does. */
   get ended(): boolean {
-    return this.taken === this.stream.length
+    return this.#status === Z_STREAM_END
   }
 
-  /** Inflate so many more bytes of the stream; false where it is broken. The last go with its end. */
-  feed(bytes: number): boolean {
-    const end = Math.min(this.taken + bytes, this.stream.length)
-    this.#texts = []
-    this.#inflater.write(this.stream.subarray(this.taken, end))
-    if (end === this.stream.length && !this.#broken) this.#inflater.end()
-    if (this.#broken || this.given > this.limit) return false
-    this.taken = end
-    return true
+  /** Bytes of the stream that went in. Where it is broken, the last of them is the first that is wrong. */
+  get taken(): number {
+    return this.#zlib.total_in
   }
 
-  /** What came out of the bytes that were fed last. */
-  get text(): Buffer {
-    return this.#texts.length === 1 ? this.#texts[0] : Buffer.concat(this.#texts)
+  get broken(): boolean {
+    return this.#status === Z_DATA_ERROR
+  }
+
+  /** Inflate the next bytes of the text; fewer than asked for where there are no more. */
+  fill(text: Uint8Array<ArrayBuffer>): number {
+    this.#zlib.output = text
+    this.#zlib.next_out = 0
+    this.#zlib.avail_out = text.length
+    this.#status = zlibInflate(this.#zlib, 0)
+    return this.#zlib.next_out
   }
 }
 
-/** The text of a stream that is known to be sound, inflated as it is read. */
+/** A stream's text up to its end or its break, inflated as it is read. */
 class Inflated implements SizedContent {
-  readonly length: number
   #inflation: Inflation | null = null
   /** The piece that was inflated last, and where in the text it is. */
-  #text: Buffer
+  #text: Buffer = none
   #start = 0
 
-  /** @param inflation that has come to the stream's end */
+  /** @param length bytes of text that are known to come out */
   constructor(
     readonly stream: Buffer,
-    inflation: Inflation,
-  ) {
-    this.length = inflation.given
-    this.#text = stream.length <= pieceSize ? inflation.text : none
-  }
+    readonly length: number,
+  ) {}
 
   slice(offset: number, length: number): Buffer {
     if (offset >= this.length) return none
@@ -83,10 +70,11 @@ class Inflated implements SizedContent {
       this.#text = none
     }
     while (offset >= this.#start + this.#text.length) {
-      this.#inflation ??= new Inflation(this.stream, this.length, true)
+      this.#inflation ??= new Inflation(this.stream)
       this.#start += this.#text.length
-      this.#inflation.feed(pieceSize)
-      this.#text = this.#inflation.text
+      const text = Buffer.allocUnsafeSlow(Math.min(pieceSize, this.length - this.#start))
+      this.#inflation.fill(text)
+      this.#text = text
     }
     return this.#text.subarray(offset - this.#start, offset - this.#start + length)
   }
@@ -97,45 +85,45 @@ class Inflated implements SizedContent {
 }
 
 /**
- * Inflate a raw deflate stream. What follows the stream's end is ignored, as Linux does.
+ * The text of a stream up to where it breaks, or up to its end. What follows the end is ignored, as Linux
+ * does.
  *
- * @param limit the most bytes that may come out; a longer text counts as broken
- * @returns null where the stream is broken, cut short or too long
+ * @param limit the most bytes that may come out; a stream that makes more is taken for broken there
+ * @returns the text, and where the stream breaks: the offset of the byte that is wrong, or the stream's
+ *   length where it is only cut short; null where it is sound
  */
-export const inflate = (stream: Buffer, limit: number): SizedContent | null => {
-  if (limit <= shortText)
-    try {
-      return contentOf(zlib.inflateRawSync(stream, { maxOutputLength: limit }))
-    } catch {
-      return null
-    }
-  const inflation = new Inflation(stream, limit, false)
-  do if (!inflation.feed(pieceSize)) return null
-  while (!inflation.ended)
-  return new Inflated(stream, inflation)
+export const salvage = (
+  stream: Buffer,
+  limit: number,
+): { text: SizedContent; breaks: number | null } => {
+  const inflation = new Inflation(stream)
+  let length = 0
+  let room: number
+  let filled: number
+  do {
+    room = Math.min(pieceSize, limit - length)
+    filled = inflation.fill(scratch.subarray(0, room))
+    length += filled
+  } while (filled === room && length < limit)
+  const text =
+    length <= pieceSize
+      ? contentOf(Buffer.from(scratch.subarray(0, length)))
+      : new Inflated(stream, length)
+  // What would say more than it may has been read by now, but for bytes that are stored as they are.
+  const { taken } = inflation
+  const isWrong = inflation.fill(spare) > 0 || inflation.broken
+  const breaks = isWrong ? Math.max(0, taken - 1) : inflation.ended ? null : taken
+  return { text, breaks }
 }
 
 /**
- * The text of a broken stream, up to the damage: of the longest beginning that zlib takes.
+ * Inflate a raw deflate stream, as {@link salvage} does.
  *
- * @param limit the most bytes that may come out
- * @returns the text, and how many bytes of the stream it came from
+ * @returns null where it is broken, cut short or makes more than the limit
  */
-export const salvage = (stream: Buffer, limit: number): { text: SizedContent; used: number } => {
-  // What it takes in one piece it takes in any, and zlib loses what came out of the piece that breaks.
-  const take = (from: number, size: number): number => {
-    const inflation = new Inflation(stream, limit, true)
-    while (inflation.taken < from) inflation.feed(Math.min(pieceSize, from - inflation.taken))
-    while (!inflation.ended && inflation.feed(size));
-    return inflation.taken
-  }
-  // In steps of a byte from the start, a broken stream in each of thousands of zones would take minutes.
-  const used = [pieceSize, pieceSize >> 5, pieceSize >> 10, 1].reduce(take, 0)
-  const sound = stream.subarray(0, used)
-  const inflation = new Inflation(sound, limit, true)
-  do inflation.feed(pieceSize)
-  while (!inflation.ended)
-  return { text: new Inflated(sound, inflation), used }
+export const inflate = (stream: Buffer, limit: number): SizedContent | null => {
+  const { text, breaks } = salvage(stream, limit)
+  return breaks === null ? text : null
 }
 
 /** A stored block of nothing. */

@@ -1,5 +1,4 @@
 /** The places that a store has for records, sound, empty or damaged: what `info`, `check` and `ls --all` show. */
-import type { SizedContent } from './content.js'
 import { salvage } from './deflate.js'
 import { assertStoreError, type StoreError } from './errors.js'
 import type { Timespec } from './time.js'
@@ -100,15 +99,12 @@ export function* foundAt<P, F>(
   if (failure) throw failure
 }
 
-/** Look into a dump's stream. */
-export const lookIntoStream = (
-  stream: Buffer,
-  limit: number,
-  inflated: SizedContent | null,
-): Pick<Dump, 'text' | 'broken'> => {
-  if (inflated) return { text: inflated.length, broken: null }
-  const { text, used } = salvage(stream, limit)
-  return { text: null, broken: { at: used, of: stream.length, salvaged: text.length } }
+/** Look into a dump's stream, as {@link salvage} does. */
+export const lookIntoStream = (stream: Buffer, limit: number): Pick<Dump, 'text' | 'broken'> => {
+  const { text, breaks } = salvage(stream, limit)
+  return breaks === null
+    ? { text: text.length, broken: null }
+    : { text: null, broken: { at: breaks, of: stream.length, salvaged: text.length } }
 }
 
 /** A number of things in words. */

@@ -220,11 +220,11 @@ t.test('the text before the damage', async t => {
   )
   const stream = deflate(text)
   const whole = salvage(stream, text.length)
-  t.same([whole.text.all(), whole.used], [text, stream.length])
+  t.same([whole.text.all(), whole.breaks], [text, null])
   for (let round = 0; round < 20; round++) {
     const cut = random.below(stream.length)
     const short = salvage(stream.subarray(0, cut), text.length)
-    t.equal(short.used, cut)
+    t.equal(short.breaks, cut)
     t.ok(text.subarray(0, short.text.length).equals(short.text.all()), 'a beginning of it')
   }
   t.ok(salvage(stream, 1000).text.length <= 1000, 'a bomb gives no more than the limit')

@@ -20,16 +20,19 @@ const oracle = (stream: Buffer, limit: number, finishFlush = zlib.constants.Z_FI
   }
 }
 
-/** A sound stream, or one that is cut, changed in a byte, or followed by others. */
+/** A sound stream, or one that is cut, changed in a byte or in a hundred, or followed by others. */
 const streamOf = (random: Random, text: Buffer): Buffer => {
   const stream = zlib.deflateRawSync(text, { level: random.below(10) })
-  switch (random.below(4)) {
+  switch (random.below(5)) {
     case 0:
       return stream
     case 1:
       return stream.subarray(0, random.below(stream.length + 1))
     case 2:
       stream[random.below(stream.length)] ^= 1 << random.below(8)
+      return stream
+    case 3:
+      random.bytes(100).copy(stream, random.below(2) * random.below(stream.length))
       return stream
     default:
       return Buffer.concat([stream, random.bytes(random.below(40_000))])
@@ -64,16 +67,42 @@ t.test('streams, sound and broken', async t => {
   t.ok(sound > 20 && broken > 20, `${sound} sound, ${broken} broken`)
 })
 
-t.test('what is salvaged is of the longest beginning that zlib takes', async t => {
+t.test('what is salvaged is all that comes before the byte that is wrong', async t => {
   const random = randomFor(t)
-  for (let round = 0; round < 40; round++) {
+  let [wrong, cut] = [0, 0]
+  for (let round = 0; round < 100; round++) {
     const text = textOf(random)
     const stream = streamOf(random, text)
-    const limit = random.pick([text.length + 1, 1000])
+    const limit = text.length + random.pick([1, 100_000])
     const prefix = (length: number): Buffer | null =>
       oracle(stream.subarray(0, length), limit, zlib.constants.Z_SYNC_FLUSH)
-    const { text: salvaged, used } = salvage(stream, limit)
-    t.ok(prefix(used)?.equals(salvaged.all()), `round ${round}: ${used} of ${stream.length}`)
-    if (used < stream.length) t.equal(prefix(used + 1), null, 'a byte more is too much')
+    const { text: salvaged, breaks } = salvage(stream, limit)
+    const sound = prefix(breaks ?? stream.length)
+    if (!sound) return t.fail(`round ${round}: breaks before ${breaks}`)
+    t.ok(sound.equals(salvaged.all().subarray(0, sound.length)), `round ${round}: ${breaks}`)
+    if (breaks === null || breaks === stream.length) {
+      t.equal(salvaged.length, sound.length, 'no more than zlib has of it')
+      if (breaks !== null) cut++
+      continue
+    }
+    wrong++
+    t.equal(prefix(breaks + 1), null, 'a byte more is wrong')
+    // What the wrong byte's sound bits say; a code takes a bit at least, and says 258 bytes at most.
+    t.ok(salvaged.length - sound.length <= 8 * 258)
+  }
+  t.ok(wrong > 5 && cut > 5, `${wrong} wrong, ${cut} cut`)
+})
+
+t.test('a text that is too long is kept up to the limit', async t => {
+  const random = randomFor(t)
+  for (let round = 0; round < 30; round++) {
+    const text = Buffer.concat([textOf(random), Buffer.from('end')])
+    const limit = random.pick([0, 1, text.length - 1, random.below(text.length), 65_536])
+    if (limit >= text.length) continue
+    const stream = zlib.deflateRawSync(text, { level: random.below(10) })
+    const { text: salvaged, breaks } = salvage(stream, limit)
+    t.ok(salvaged.all().equals(text.subarray(0, limit)), `round ${round}: ${salvaged.length}`)
+    t.ok(breaks !== null && breaks < stream.length, `at ${breaks} of ${stream.length}`)
+    t.equal(inflate(stream, limit), null)
   }
 })

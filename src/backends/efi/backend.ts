@@ -194,7 +194,7 @@ export class EfiBackend implements Backend {
     }
     if (!data) return { ...plain, text: null }
     const limit = inflateLimit(data)
-    const stream = lookIntoStream(data, limit, inflate(data, limit))
+    const stream = lookIntoStream(data, limit)
     if (stream.broken) findings.push(describeBroken(stream.broken))
     return { ...plain, ...stream }
   }

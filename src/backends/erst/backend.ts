@@ -523,7 +523,7 @@ export class ErstBackend implements Backend {
 const lookIntoDump = (content: Loaded, findings: string[]): Dump => {
   const { time, compressed } = content.header
   if (!compressed) return { time, compressed, text: content.data.length, broken: null }
-  const stream = lookIntoStream(content.data, content.limit, textOf(content))
+  const stream = lookIntoStream(content.data, content.limit)
   if (stream.broken) findings.push(describeBroken(stream.broken))
   return { time, compressed, ...stream }
 }

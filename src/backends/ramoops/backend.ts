@@ -244,7 +244,7 @@ export class RamoopsBackend implements Backend {
     if (body.length === 0)
       findings.push('a dump without text: Linux shows neither it nor what follows')
     if (!compressed) return { time, compressed, text: body.length, broken: null }
-    const stream = lookIntoStream(body, this.#inflateLimit, inflate(body, this.#inflateLimit))
+    const stream = lookIntoStream(body, this.#inflateLimit)
     if (stream.broken) findings.push(describeBroken(stream.broken))
     return { time, compressed, ...stream }
   }

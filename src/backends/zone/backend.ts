@@ -214,7 +214,7 @@ export class ZoneBackend implements Backend {
     if (body.length === 0)
       findings.push('a dump without text: Linux shows neither it nor what follows')
     const limit = expansion * this.#dumpRoom
-    const stream = lookIntoStream(body, limit, inflate(body, limit))
+    const stream = lookIntoStream(body, limit)
     if (stream.broken) findings.push(describeBroken(stream.broken))
     return { time, compressed, ...stream }
   }

@@ -47,7 +47,8 @@ export const target: Target = {
         }
     }
     const saved = salvage(stream, limit)
-    assert.ok(saved.used <= stream.length && saved.text.length <= limit)
+    assert.equal(saved.breaks === null, expected !== null)
+    assert.ok((saved.breaks ?? 0) <= stream.length && saved.text.length <= limit)
     const whole = Buffer.concat([...piecesOf(saved.text)])
     assert.equal(whole.length, saved.text.length)
     if (expected) assert.ok(whole.equals(expected))
