@@ -1,28 +1,43 @@
 /** Compression of dumps: a raw deflate stream, as Linux's pstore writes since 6.6 (FORMATS.md 1.7). */
 import zlib from 'node:zlib'
-import { Z_DATA_ERROR, Z_OK, Z_STREAM_END, ZStream, zlibInflate, zlibInflateInit2 } from 'pako'
+import {
+  Z_DATA_ERROR,
+  Z_OK,
+  Z_STREAM_END,
+  ZStream,
+  zlibInflate,
+  zlibInflateInit2,
+  zlibInflateReset,
+} from 'pako'
 import { contentOf, joined, type SizedContent } from './content.js'
 
 /** Bytes of text that are inflated at once. */
 const pieceSize = 1 << 16
-/** Where the text of a stream goes that is only looked at. */
-const scratch = new Uint8Array(pieceSize)
-/** And a byte that is too much. */
-const spare = new Uint8Array(1)
 const none = Buffer.alloc(0)
 /** As zlib has it: no header, a window of 2^15 bytes. */
 const rawDeflate = -15
 
-/** One way through a stream, from its start. */
+/** Ways through streams, one at a time. */
 class Inflation {
   readonly #zlib = new ZStream()
   /** What zlib said last. */
   #status: number = Z_OK
 
-  constructor(stream: Buffer) {
+  constructor() {
     zlibInflateInit2(this.#zlib, rawDeflate)
+  }
+
+  /** Go to a stream's start. */
+  begin(stream: Buffer): void {
+    zlibInflateReset(this.#zlib)
     this.#zlib.input = stream
+    this.#zlib.next_in = 0
     this.#zlib.avail_in = stream.length
+  }
+
+  /** Let go of the stream. */
+  end(): void {
+    this.#zlib.input = none
   }
 
   /** It came to its end: what follows that is ignored, as Linux does. */
@@ -70,7 +85,10 @@ class Inflated implements SizedContent {
       this.#text = none
     }
     while (offset >= this.#start + this.#text.length) {
-      this.#inflation ??= new Inflation(this.stream)
+      if (!this.#inflation) {
+        this.#inflation = new Inflation()
+        this.#inflation.begin(this.stream)
+      }
       this.#start += this.#text.length
       const text = Buffer.allocUnsafeSlow(Math.min(pieceSize, this.length - this.#start))
       this.#inflation.fill(text)
@@ -84,6 +102,11 @@ class Inflated implements SizedContent {
   }
 }
 
+/** What takes a first look at each stream, and where its text and a byte that is too much go: 60 KB that need not be made for each. */
+const first = new Inflation()
+const scratch = new Uint8Array(pieceSize)
+const spare = new Uint8Array(1)
+
 /**
  * The text of a stream up to where it breaks, or up to its end. What follows the end is ignored, as Linux
  * does.
@@ -96,13 +119,13 @@ export const salvage = (
   stream: Buffer,
   limit: number,
 ): { text: SizedContent; breaks: number | null } => {
-  const inflation = new Inflation(stream)
+  first.begin(stream)
   let length = 0
   let room: number
   let filled: number
   do {
     room = Math.min(pieceSize, limit - length)
-    filled = inflation.fill(scratch.subarray(0, room))
+    filled = first.fill(scratch.subarray(0, room))
     length += filled
   } while (filled === room && length < limit)
   const text =
@@ -110,9 +133,10 @@ export const salvage = (
       ? contentOf(Buffer.from(scratch.subarray(0, length)))
       : new Inflated(stream, length)
   // What would say more than it may has been read by now, but for bytes that are stored as they are.
-  const { taken } = inflation
-  const isWrong = inflation.fill(spare) > 0 || inflation.broken
-  const breaks = isWrong ? Math.max(0, taken - 1) : inflation.ended ? null : taken
+  const { taken } = first
+  const isWrong = first.fill(spare) > 0 || first.broken
+  const breaks = isWrong ? Math.max(0, taken - 1) : first.ended ? null : taken
+  first.end()
   return { text, breaks }
 }
 

@@ -5,12 +5,14 @@ export class Recent<Key, Value> {
   /** @param most how many are kept; the oldest go */
   constructor(readonly most: number) {}
 
-  /** The value that is kept for a key; else a new one, which is kept from now on. */
-  get(key: Key, make: () => Value): Value {
-    const kept = this.#values.get(key)
-    if (kept !== undefined) return kept
-    const value = make()
-    if (this.#values.size >= this.most) this.#values.delete(this.#values.keys().next().value!)
+  get(key: Key): Value | undefined {
+    return this.#values.get(key)
+  }
+
+  /** @returns the value, which is kept from now on */
+  keep(key: Key, value: Value): Value {
+    if (this.#values.size >= this.most && !this.#values.has(key))
+      this.#values.delete(this.#values.keys().next().value!)
     this.#values.set(key, value)
     return value
   }

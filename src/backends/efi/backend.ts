@@ -21,6 +21,7 @@ import {
   type PieceStore,
 } from '../../pstore/pieces.js'
 import { describeBroken, lookIntoStream, type Dump, type Place } from '../../pstore/place.js'
+import { Recent } from '../../pstore/recent.js'
 import { now, type Timespec } from '../../pstore/time.js'
 import { compressedSuffix, fileName, type RecordType } from '../../pstore/types.js'
 import { Region } from '../../region/region.js'
@@ -42,6 +43,8 @@ import { VariableStore } from './store.js'
 export const recordSize = 1024
 /** Linux inflates up to this many times the record size. */
 const expansion = 3
+/** More records than this are made again when they are asked for: real firmware has room for far fewer. */
+const mostKept = 4096
 /** How often a record that changes while it is read is tried again. */
 const patience = 3
 /** How many counts are tried for a new record whose own is taken. */
@@ -105,8 +108,8 @@ export class EfiBackend implements Backend {
     of: [],
     byStem: new Map(),
   }
-  /** The records of {@link #shown}, by the variables' names. */
-  #records = new Map<string, Record>()
+  /** Records by the variables' names. */
+  readonly #records = new Recent<string, Record>(mostKept)
 
   constructor(
     readonly source: VariableSource,
@@ -338,16 +341,11 @@ export class EfiBackend implements Backend {
     const all = this.source.variables().dumps
     if (all !== this.#shown.of) {
       const byStem = new Map<string, DumpVariable>()
-      const records = new Map<string, Record>()
       for (const variable of all) {
         const stem = this.#stem(variable.says)
-        if (byStem.has(stem)) continue
-        byStem.set(stem, variable)
-        const seen = this.#records.get(variable.name)
-        if (seen) records.set(variable.name, seen)
+        if (!byStem.has(stem)) byStem.set(stem, variable)
       }
       this.#shown = { of: all, byStem }
-      this.#records = records
     }
     return this.#shown.byStem
   }
@@ -385,9 +383,7 @@ export class EfiBackend implements Backend {
   }
 
   #keep(variable: DumpVariable, facts: Pick<Record, 'size' | 'compressed'>): Record {
-    const record = this.#record(variable, facts)
-    this.#records.set(variable.name, record)
-    return record
+    return this.#records.keep(variable.name, this.#record(variable, facts))
   }
 
   #record(

@@ -147,9 +147,10 @@ export const alignVariable = (offset: number): number => Math.ceil(offset / 4) *
 
 /** A variable's name: up to its NUL, or all of it. */
 export const decodeName = (bytes: Buffer): string => {
-  const text = bytes.toString('utf16le', 0, bytes.length & ~1)
-  const end = text.indexOf('\0')
-  return end < 0 ? text : text.slice(0, end)
+  const length = bytes.length & ~1
+  let end = 0
+  while (end < length && bytes.readUInt16LE(end) !== 0) end += 2
+  return bytes.toString('utf16le', 0, end)
 }
 
 /** A whole variable: header, name and data, without the bytes that align the next one. */

@@ -4,7 +4,7 @@ import type { DumpName, PieceName } from './names.js'
 
 /** A variable, without its bytes. */
 export interface Variable<Says = unknown> {
-  readonly vendor: string
+  readonly vendor: Vendor
   /** Without the vendor's GUID. */
   readonly name: string
   readonly says: Says

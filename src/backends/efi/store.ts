@@ -50,8 +50,10 @@ interface Place {
   authenticated: boolean
 }
 
-/** A variable and where it is. */
+/** A copy of a variable and where it is. */
 interface Stored extends Variable<DumpName | PieceName> {
+  /** Else it counts only where no complete one is there. */
+  readonly complete: boolean
   /** Where its header starts, in bytes from the region's start. */
   readonly offset: number
   /** Bytes before its data. */
@@ -110,19 +112,19 @@ export class VariableStore implements VariableSource {
 
   /** The copy of each variable that the firmware would use, in the order in which they lie there. */
   #present(): Stored[] {
-    const found = new Map<string, { complete: boolean; variable: Stored }>()
-    for (const { complete, variable } of this.#walk()) {
+    const found = vendors.map(() => new Map<string, Stored>())
+    for (const copy of this.#walk()) {
       // The first complete copy, else the last of those whose replacement was never completed.
-      const name = `${variable.name}-${variable.vendor}`
-      if (found.get(name)?.complete) continue
-      found.delete(name)
-      found.set(name, { complete, variable })
+      const ofVendor = found[vendors.indexOf(copy.vendor)]
+      if (ofVendor.get(copy.name)?.complete) continue
+      ofVendor.delete(copy.name)
+      ofVendor.set(copy.name, copy)
     }
-    return Array.from(found.values(), ({ variable }) => variable)
+    return found.flatMap(ofVendor => [...ofVendor.values()])
   }
 
   /** All copies of these vendors' variables that count, complete or not. */
-  *#walk(): Generator<{ complete: boolean; variable: Stored }, void, void> {
+  *#walk(): Generator<Stored, void, void> {
     const place = this.#place()
     // The volume is being rewritten, or is lost.
     if (!place) return
@@ -149,16 +151,14 @@ export class VariableStore implements VariableSource {
         const says = parseName(vendor, name)
         if (says)
           yield {
+            vendor,
+            name,
+            says,
+            size: header.dataSize,
+            version: versionOf(at, bytes),
             complete: state === 'yes',
-            variable: {
-              vendor,
-              name,
-              says,
-              size: header.dataSize,
-              version: versionOf(at, bytes),
-              offset: at,
-              prefix,
-            },
+            offset: at,
+            prefix,
           }
       }
       at = alignVariable(at + length)

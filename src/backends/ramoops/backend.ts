@@ -134,7 +134,10 @@ export class RamoopsBackend implements Backend {
   }
 
   #dump(index: number): Slot {
-    return this.#dumpSlots.get(index, () => this.#slotOf('dmesg', index, [this.#dumps[index]]))
+    return (
+      this.#dumpSlots.get(index) ??
+      this.#dumpSlots.keep(index, this.#slotOf('dmesg', index, [this.#dumps[index]]))
+    )
   }
 
   /** In the order in which Linux enumerates. */
