@@ -1,7 +1,6 @@
 /** `pstorefs check`: every zone of a store, and what is wrong with it. */
 import type { CommandModule } from 'yargs'
 import { badBlock, correctedBlock, type Place } from '../pstore/place.js'
-import { mapped } from './many.js'
 import { json, jsonArray, jsonObject, print, printJson } from './output.js'
 import { attachSource, withSource, type SourceArgs } from './source.js'
 import { withoutControls } from './terminal.js'
@@ -22,17 +21,17 @@ const blocksThat = ({ blocks }: { blocks: Uint8Array }, state: number): number[]
 }
 
 /** A place as `--json` shows it. */
-export const placeToJson = ({ parity, dump, ...place }: Place) => ({
-  ...place,
-  ecc: parity && {
-    corrected: parity.corrected,
-    bad: parity.bad,
-    blocks: parity.blocks.length,
-    corrected_blocks: blocksThat(parity, correctedBlock),
-    bad_blocks: blocksThat(parity, badBlock),
-  },
-  dump: dump && { ...dump, time: dump.time && formatTime(dump.time) },
-})
+export const placeToJson = ({ parity, dump, ...place }: Place) =>
+  Object.assign(place, {
+    ecc: parity && {
+      corrected: parity.corrected,
+      bad: parity.bad,
+      blocks: parity.blocks.length,
+      corrected_blocks: blocksThat(parity, correctedBlock),
+      bad_blocks: blocksThat(parity, badBlock),
+    },
+    dump: dump && Object.assign({}, dump, { time: dump.time && formatTime(dump.time) }),
+  })
 
 const line = ({ name, index, type, offset, state, findings }: Place): string =>
   [
@@ -100,7 +99,7 @@ function* reportOf(
   counts: Counts,
 ): Generator<[string, Iterable<string>], void, void> {
   yield ['backend', [json(backend)]]
-  yield ['places', jsonArray(mapped(places, placeToJson))]
+  yield ['places', jsonArray(places, placeToJson)]
   yield ['counts', [json(counts)]]
   yield ['damaged', [json(isDamaged(counts))]]
 }

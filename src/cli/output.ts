@@ -47,11 +47,14 @@ export const json = (value: unknown): string =>
     control => `\\u00${control.charCodeAt(0).toString(16)}`,
   )
 
-/** An array like that, a member at a time. */
-export function* jsonArray(members: Iterable<unknown>): Generator<string, void, void> {
+/** An array like that, of what is shown of each member, one at a time. */
+export function* jsonArray<T>(
+  members: Iterable<T>,
+  show: (member: T) => unknown = member => member,
+): Generator<string, void, void> {
   let before = '['
   for (const member of members) {
-    yield `${before}\n ${json(member).replaceAll('\n', '\n ')}`
+    yield `${before}\n ${json(show(member)).replaceAll('\n', '\n ')}`
     before = ','
   }
   yield before === '[' ? '[]' : '\n]'

@@ -70,28 +70,6 @@ interface Segment {
   length: number
 }
 
-/** One segment a place, or one for each run of a kind where these are more than `most`. */
-const segmentsOf = (places: Iterable<Place>, most: number): Segment[] => {
-  const each: Segment[] = []
-  const runs: Segment[] = []
-  const segmentOf = (place: Place): Segment => ({
-    first: place,
-    last: place.index,
-    states: [place.state],
-    length: place.length,
-  })
-  for (const place of places) {
-    if (each.length <= most) each.push(segmentOf(place))
-    const run = runs.at(-1)
-    if (run?.first.type === place.type) {
-      run.last = place.index
-      run.states.push(place.state)
-      run.length += place.length
-    } else runs.push(segmentOf(place))
-  }
-  return each.length > most ? runs : each
-}
-
 /** What each segment is called; one of a kind needs no number. */
 const labelsOf = (segments: readonly Segment[]): string[] => {
   const kinds = new Map<RecordType, number>()
@@ -193,29 +171,72 @@ const place = (items: readonly { at: number; text: string }[], width: number): s
   return line
 }
 
-/** The whole store to scale, three lines: names, bars, offsets. */
-export const drawMap = (canvas: Canvas, places: Iterable<Place>): string => {
-  const { border } = glyphsOf(canvas)
-  const segments = segmentsOf(places, Math.floor(canvas.width / 4))
-  const cells = scale(segments, Math.max(segments.length, canvas.width - segments.length - 1))
-  const starts: number[] = []
-  let column = 0
-  for (const n of cells) {
-    starts.push(column + 1)
-    column += n + 1
+const segmentOf = (place: Place): Segment => ({
+  first: place,
+  last: place.index,
+  states: [place.state],
+  length: place.length,
+})
+
+/** The whole store to scale: one segment a place, or one for each run of a kind where that is too many. */
+export class StoreMap {
+  readonly #most: number
+  /** The first places, one more than fit at most; and the runs. */
+  readonly #each: Segment[] = []
+  readonly #runs: Segment[] = []
+
+  constructor(readonly canvas: Canvas) {
+    this.#most = Math.floor(canvas.width / 4)
   }
-  const names = labelsOf(segments).map((label, i) => ({
-    at: starts[i],
-    text: label.length <= cells[i] ? label : segments[i].first.type.slice(0, 1),
-  }))
-  const offsets = segments.map(({ first }, i) => ({
-    at: starts[i] - 1,
-    text: `0x${(first.offset ?? 0).toString(16)}`,
-  }))
-  const bars = segments.map((segment, i) => barOf(canvas, segment, cells[i]))
-  return [
-    place(names, column + 1),
-    border + bars.map(text => text + border).join(''),
-    place(offsets, column + 1),
-  ].join('\n')
+
+  /** Draw places as they pass by. */
+  *adding(places: Iterable<Place>): Generator<Place, void, void> {
+    for (const place of places) {
+      if (this.#each.length <= this.#most) this.#each.push(segmentOf(place))
+      const run = this.#runs.at(-1)
+      if (run?.first.type === place.type) {
+        run.last = place.index
+        run.states.push(place.state)
+        run.length += place.length
+      } else this.#runs.push(segmentOf(place))
+      yield place
+    }
+  }
+
+  get isEmpty(): boolean {
+    return this.#each.length === 0
+  }
+
+  /** Whether its places have any: variables have not. */
+  get hasOffsets(): boolean {
+    return !this.isEmpty && this.#each[0].first.offset !== null
+  }
+
+  /** Three lines: names, bars, offsets. */
+  draw(): string {
+    const { canvas } = this
+    const { border } = glyphsOf(canvas)
+    const segments = this.#each.length > this.#most ? this.#runs : this.#each
+    const cells = scale(segments, Math.max(segments.length, canvas.width - segments.length - 1))
+    const starts: number[] = []
+    let column = 0
+    for (const n of cells) {
+      starts.push(column + 1)
+      column += n + 1
+    }
+    const names = labelsOf(segments).map((label, i) => ({
+      at: starts[i],
+      text: label.length <= cells[i] ? label : segments[i].first.type.slice(0, 1),
+    }))
+    const offsets = segments.map(({ first }, i) => ({
+      at: starts[i] - 1,
+      text: `0x${(first.offset ?? 0).toString(16)}`,
+    }))
+    const bars = segments.map((segment, i) => barOf(canvas, segment, cells[i]))
+    return [
+      place(names, column + 1),
+      border + bars.map(text => text + border).join(''),
+      place(offsets, column + 1),
+    ].join('\n')
+  }
 }

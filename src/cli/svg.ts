@@ -1,7 +1,8 @@
 /** A store as an SVG picture, for reports: the map to scale, and the table as text. */
-import { badBlock, correctedBlock, type Place } from '../pstore/place.js'
+import { badBlock, correctedBlock, type Place, type PlaceState } from '../pstore/place.js'
 import type { RecordType } from '../pstore/types.js'
-import { describePlace, humanSize } from './info.js'
+import { Packed } from './packed.js'
+import { cellsOf, runsOf, wrap, type Run } from './words.js'
 
 const width = 1000
 const margin = 20
@@ -9,8 +10,11 @@ const inner = width - 2 * margin
 const mapTop = 70
 const mapHeight = 60
 const rowHeight = 22
+const lineHeight = 16
 /** Where the table's columns begin. */
-const columns = { zone: 18, offset: 120, size: 220, used: 310, state: 370 }
+const columns = { zone: 18, offset: 140, size: 240, used: 330, state: 390 }
+/** Characters of the last column, which is as wide as is left: 7.3 pixels each. */
+const stateWidth = Math.floor((inner - columns.state) / 7.3)
 
 /** Readable on white and on black. */
 const colours: { readonly [type in RecordType]?: string } = {
@@ -51,95 +55,111 @@ const runs = (blocks: Uint8Array, state: number): [from: number, to: number][] =
 /** How many runs a place draws: more are no picture. */
 const mostRuns = 500
 
-const drawPlace = (place: Place, x: number, w: number): string => {
-  const colour = colours[place.type] ?? '#888888'
-  const dash = place.state === 'unsigned' ? 'stroke-dasharray="4 3"' : ''
-  const title = `<title>${escape(`${place.type} ${place.index}: ${describePlace(place)}`)}</title>`
-  const parts = [
-    `<g>${title}`,
-    rect(
-      x,
-      mapTop,
-      w,
-      mapHeight,
-      `fill="${colour}" fill-opacity="0.15" stroke="${colour}" ${dash}`,
-    ),
-    rect(
-      x,
-      mapTop,
-      (place.used / place.room) * w,
-      mapHeight,
-      `fill="${colour}" fill-opacity="0.8"`,
-    ),
-  ]
-  for (const [state, fill] of [
-    [correctedBlock, '#e0a800'],
-    [badBlock, '#d62828'],
-  ] as const)
-    for (const [from, to] of runs(place.parity?.blocks ?? new Uint8Array(), state).slice(
-      0,
-      mostRuns,
-    ))
-      parts.push(rect(x + from * w, mapTop, (to - from) * w, mapHeight, `fill="${fill}"`))
-  if (place.state === 'damaged') parts.push(rect(x, mapTop + mapHeight, w, 4, 'fill="#d62828"'))
-  if (place.start > 0 && place.start < place.used)
-    parts.push(
-      rect(x + (place.start / place.room) * w, mapTop - 4, 1.5, mapHeight + 8, 'class="ink"'),
-    )
-  parts.push('</g>\n')
-  return parts.join('\n')
+/** What is drawn of a place, or of a run of empty ones; parts of it as fractions of its width. */
+interface Drawn extends Omit<ReturnType<typeof cellsOf>, 'words'> {
+  type: RecordType
+  length: number
+  state: PlaceState
+  /** What the last column says, line by line. */
+  words: string[]
+  filled: number
+  /** Where a ring that has wrapped goes on; null elsewhere. */
+  wrapped: number | null
+  corrected: [from: number, to: number][]
+  bad: [from: number, to: number][]
+}
+
+const drawnOf = (run: Run): Drawn => {
+  const { type, state, used, room, start, parity } = run.first
+  const { words, ...cells } = cellsOf(run)
+  const blocks = parity?.blocks ?? new Uint8Array()
+  return {
+    ...cells,
+    type,
+    length: run.length,
+    state,
+    words: wrap(words, stateWidth),
+    filled: used / room,
+    wrapped: start > 0 && start < used ? start / room : null,
+    corrected: runs(blocks, correctedBlock).slice(0, mostRuns),
+    bad: runs(blocks, badBlock).slice(0, mostRuns),
+  }
+}
+
+const colourOf = (type: RecordType): string => colours[type] ?? '#888888'
+const labelOf = ({ type, indexes }: Drawn): string => `${type} ${indexes}`
+
+const drawPlace = (drawn: Drawn, x: number, w: number): string => {
+  const { state, filled, wrapped, corrected, bad } = drawn
+  const colour = colourOf(drawn.type)
+  const dash = state === 'unsigned' ? 'stroke-dasharray="4 3"' : ''
+  const outline = `fill="${colour}" fill-opacity="0.15" stroke="${colour}" ${dash}`
+  const part = (from: number, to: number, attributes: string): string =>
+    rect(x + from * w, mapTop, (to - from) * w, mapHeight, attributes)
+  return [
+    `<g><title>${escape(`${labelOf(drawn)}: ${drawn.words.join(' ')}`)}</title>`,
+    part(0, 1, outline),
+    // What is narrower than a pixel's half is drawn as wide; nothing is not drawn.
+    ...(filled > 0 ? [part(0, filled, `fill="${colour}" fill-opacity="0.8"`)] : []),
+    ...corrected.map(([from, to]) => part(from, to, 'fill="#e0a800"')),
+    ...bad.map(([from, to]) => part(from, to, 'fill="#d62828"')),
+    ...(state === 'damaged' ? [rect(x, mapTop + mapHeight, w, 4, 'fill="#d62828"')] : []),
+    ...(wrapped === null
+      ? []
+      : [rect(x + wrapped * w, mapTop - 4, 1.5, mapHeight + 8, 'class="ink"')]),
+    '</g>\n',
+  ].join('\n')
 }
 
 /** The map: each place to scale, and its name and offset where there is room. */
-function* drawMap(places: Iterable<Place>, total: number): Generator<string, void, void> {
+function* drawMap(places: Iterable<Drawn>, total: number): Generator<string, void, void> {
   let x = margin
   let labelled = 0
   for (const place of places) {
     const w = (place.length / total) * inner
     yield drawPlace(place, x, w)
-    const label = `${place.type} ${place.index}`
+    const label = labelOf(place)
     if (x >= labelled && w > 4) {
-      yield text(x, mapTop - 8, w > label.length * 7 ? label : place.type[0])
-      const offset = `0x${(place.offset ?? 0).toString(16)}`
-      yield text(x, mapTop + mapHeight + 20, offset, 'class="dim"')
+      yield text(x, mapTop - 8, w > label.length * 7.3 ? label : place.type[0])
+      yield text(x, mapTop + mapHeight + 20, place.offset, 'class="dim"')
       labelled = x + 70
     }
     x += w
   }
 }
 
-const drawRow = (place: Place, y: number): string =>
-  [
-    rect(margin, y - 11, 10, 10, `fill="${colours[place.type] ?? '#888888'}"`),
-    text(margin + columns.zone, y, `${place.type} ${place.index}`),
-    text(margin + columns.offset, y, place.offset === null ? '' : `0x${place.offset.toString(16)}`),
-    text(margin + columns.size, y, humanSize(place.length)),
-    text(margin + columns.used, y, `${Math.ceil((place.used / place.room) * 100)} %`),
-    text(
-      margin + columns.state,
-      y,
-      describePlace(place),
-      place.state === 'damaged' ? 'class="bad"' : '',
-    ),
+const heightOf = ({ words }: Drawn): number => rowHeight + (words.length - 1) * lineHeight
+
+const drawRow = (drawn: Drawn, y: number): string => {
+  const { type, offset, size, used, state, words } = drawn
+  const attributes = state === 'damaged' ? 'class="bad"' : ''
+  return [
+    rect(margin, y - 11, 10, 10, `fill="${colourOf(type)}"`),
+    text(margin + columns.zone, y, labelOf(drawn)),
+    text(margin + columns.offset, y, offset),
+    text(margin + columns.size, y, size),
+    text(margin + columns.used, y, used),
+    ...words.map((line, i) => text(margin + columns.state, y + i * lineHeight, line, attributes)),
     '\n',
   ].join('')
+}
 
 /**
  * Draw a store.
  *
  * @param title says what it is
  */
-export function* drawSvg(
-  title: string,
-  places: () => Iterable<Place>,
-): Generator<string, void, void> {
-  let [count, total] = [0, 0]
-  for (const { length } of places()) {
-    count++
-    total += length
-  }
+export function* drawSvg(title: string, places: Iterable<Place>): Generator<string, void, void> {
+  const all = new Packed<Drawn>()
   const top = mapTop + mapHeight + 60
-  const height = top + (count + 2) * rowHeight
+  let total = 0
+  let height = top + 2 * rowHeight
+  for (const run of runsOf(places)) {
+    const drawn = drawnOf(run)
+    all.add(drawn)
+    total += drawn.length
+    height += heightOf(drawn)
+  }
   yield `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}">
 <style>
 text { font: 12px ui-monospace, monospace; fill: #222222 } .dim { fill: #777777 } .bad { fill: #c02020 }
@@ -151,9 +171,12 @@ text { fill: #dddddd } .dim { fill: #999999 } .bad { fill: #ff7070 } .ink { fill
 <rect class="paper" width="${width}" height="${height}"/>
 ${text(margin, 30, title, 'class="title"')}
 `
-  yield* drawMap(places(), total)
+  yield* drawMap(all, total)
   for (const [name, x] of Object.entries(columns)) yield text(margin + x, top, name, 'class="dim"')
-  let y = top
-  for (const place of places()) yield drawRow(place, (y += rowHeight))
+  let y = top + rowHeight
+  for (const drawn of all) {
+    yield drawRow(drawn, y)
+    y += heightOf(drawn)
+  }
   yield '</svg>\n'
 }

@@ -69,7 +69,8 @@ export type Site = Pick<Place, 'type' | 'name' | 'index' | 'offset' | 'length' |
 /** A place with what is in it; one that cannot be read is a damaged one. */
 export const placeAt = (site: Site, look: () => Omit<Place, keyof Site>): Place => {
   try {
-    return { ...site, ...look() }
+    // What V8 makes of two spreads, or of one that more follows, outlives its use: twice the time for many.
+    return Object.assign({}, site, look())
   } catch (error) {
     assertStoreError(error)
     const nothing = { used: 0, start: 0, record: null, parity: null, dump: null }

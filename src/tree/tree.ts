@@ -196,15 +196,12 @@ export class Tree {
 
   #attributes(node: Node): Attributes {
     const { ino, mode, uid, gid, atime, mtime, ctime } = node.inode
-    const common = { ino, mode, uid, gid, atime, mtime, ctime }
-    if (node.kind === 'file')
-      return {
-        ...common,
-        nlink: this.#links(node.backend),
-        size: node.inode.size ?? node.record.size,
-      }
-    const nlink = node.kind === 'root' ? 2 + this.#listed().length : 2
-    return { ...common, nlink, size: 0 }
+    const isFile = node.kind === 'file'
+    const size = isFile ? (node.inode.size ?? node.record.size) : 0
+    const nlink = isFile
+      ? this.#links(node.backend)
+      : 2 + (node.kind === 'root' ? this.#listed().length : 0)
+    return { ino, mode, nlink, uid, gid, size, atime, mtime, ctime }
   }
 
   /** stat(2). Throws ENOENT. */

@@ -21,7 +21,6 @@ import {
   type PieceStore,
 } from '../../pstore/pieces.js'
 import { describeBroken, lookIntoStream, type Dump, type Place } from '../../pstore/place.js'
-import { Recent } from '../../pstore/recent.js'
 import { now, type Timespec } from '../../pstore/time.js'
 import { compressedSuffix, fileName, type RecordType } from '../../pstore/types.js'
 import { Region } from '../../region/region.js'
@@ -108,8 +107,8 @@ export class EfiBackend implements Backend {
     of: [],
     byStem: new Map(),
   }
-  /** Records by the variables' names. */
-  readonly #records = new Recent<string, Record>(mostKept)
+  /** Records of {@link #shown}, by the variables' names. */
+  #records = new Map<string, Record>()
 
   constructor(
     readonly source: VariableSource,
@@ -163,11 +162,11 @@ export class EfiBackend implements Backend {
       const findings: string[] = []
       const dump = says.type === 'dmesg' ? this.#lookIntoDump(variable, findings) : null
       yield {
-        ...placeOf(says.type, stem, size),
         state: dump && dump.text === null ? 'damaged' : 'sound',
         findings,
         record: this.#look(stem)?.name ?? null,
         dump,
+        ...placeOf(says.type, stem, size),
       }
     }
     for (const { type, name, store } of this.#rings) {
@@ -175,19 +174,20 @@ export class EfiBackend implements Backend {
       const size = sizeOfPieces(pieces)
       if (size > 0)
         yield {
-          ...placeOf(type, name, size),
           state: 'sound',
           findings: [],
           record: name,
           dump: null,
+          ...placeOf(type, name, size),
         }
     }
   }
 
   #lookIntoDump(variable: DumpVariable, findings: string[]): Dump {
     const { says, size } = variable
-    const plain = { time: timeOf(says), compressed: says.compressed, text: size, broken: null }
-    if (!says.compressed) return plain
+    const { compressed } = says
+    const time = timeOf(says)
+    if (!compressed) return { time, compressed, text: size, broken: null }
     let data: Buffer | null = null
     try {
       data = this.source.read(variable)
@@ -195,11 +195,10 @@ export class EfiBackend implements Backend {
       assertStoreError(error)
       findings.push(error.message)
     }
-    if (!data) return { ...plain, text: null }
-    const limit = inflateLimit(data)
-    const stream = lookIntoStream(data, limit)
+    if (!data) return { time, compressed, text: null, broken: null }
+    const stream = lookIntoStream(data, inflateLimit(data))
     if (stream.broken) findings.push(describeBroken(stream.broken))
-    return { ...plain, ...stream }
+    return { time, compressed, ...stream }
   }
 
   raw(name: string): Buffer | null {
@@ -341,11 +340,16 @@ export class EfiBackend implements Backend {
     const all = this.source.variables().dumps
     if (all !== this.#shown.of) {
       const byStem = new Map<string, DumpVariable>()
+      const records = new Map<string, Record>()
       for (const variable of all) {
         const stem = this.#stem(variable.says)
-        if (!byStem.has(stem)) byStem.set(stem, variable)
+        if (byStem.has(stem)) continue
+        byStem.set(stem, variable)
+        const seen = this.#records.get(variable.name)
+        if (seen) records.set(variable.name, seen)
       }
       this.#shown = { of: all, byStem }
+      this.#records = records
     }
     return this.#shown.byStem
   }
@@ -383,7 +387,10 @@ export class EfiBackend implements Backend {
   }
 
   #keep(variable: DumpVariable, facts: Pick<Record, 'size' | 'compressed'>): Record {
-    return this.#records.keep(variable.name, this.#record(variable, facts))
+    const record = this.#record(variable, facts)
+    if (this.#records.size < mostKept || this.#records.has(variable.name))
+      this.#records.set(variable.name, record)
+    return record
   }
 
   #record(

@@ -32,6 +32,7 @@ import {
   type Variable,
   type Variables,
   type VariableSource,
+  type Vendor,
 } from './source.js'
 
 const vendorBytes = vendors.map(guid => ({ guid, bytes: guidBytes(guid) }))
@@ -50,14 +51,32 @@ interface Place {
   authenticated: boolean
 }
 
-/** A copy of a variable and where it is. */
-interface Stored extends Variable<DumpName | PieceName> {
-  /** Else it counts only where no complete one is there. */
-  readonly complete: boolean
-  /** Where its header starts, in bytes from the region's start. */
-  readonly offset: number
-  /** Bytes before its data. */
-  readonly prefix: number
+/** A copy of a variable, and where it is. There may be tens of thousands: what can be made of the rest is. */
+class Stored implements Variable<DumpName | PieceName> {
+  /**
+   * @param complete else it counts only where no complete one is there
+   * @param offset where its header starts, in bytes from the region's start
+   * @param prefix bytes before its data
+   * @param size bytes of its data
+   * @param sum of all of its bytes
+   */
+  constructor(
+    readonly vendor: Vendor,
+    readonly name: string,
+    readonly complete: boolean,
+    readonly offset: number,
+    readonly prefix: number,
+    readonly size: number,
+    readonly sum: number,
+  ) {}
+
+  get says(): DumpName | PieceName {
+    return parseName(this.vendor, this.name)!
+  }
+
+  get version(): string {
+    return `${this.offset}:${this.sum}`
+  }
 }
 
 export class VariableStore implements VariableSource {
@@ -148,28 +167,18 @@ export class VariableStore implements VariableSource {
       ) {
         const bytes = window.bytes(at, length)
         const name = decodeName(bytes.subarray(headerLength, prefix))
-        const says = parseName(vendor, name)
-        if (says)
-          yield {
-            vendor,
-            name,
-            says,
-            size: header.dataSize,
-            version: versionOf(at, bytes),
-            complete: state === 'yes',
-            offset: at,
-            prefix,
-          }
+        if (parseName(vendor, name))
+          yield new Stored(vendor, name, state === 'yes', at, prefix, header.dataSize, crc32(bytes))
       }
       at = alignVariable(at + length)
     }
   }
 
   read(variable: Variable): Buffer | null {
-    const { offset, prefix, size, version } = variable as Stored
+    const { offset, prefix, size, sum } = variable as Stored
     const bytes = this.region.load(offset, prefix + size)
     // The guest may have deleted it, or its firmware moved all of them, since the walk.
-    if (versionOf(offset, bytes) !== version) {
+    if (crc32(bytes) !== sum) {
       this.#kept.forget()
       return null
     }
@@ -196,8 +205,6 @@ export class VariableStore implements VariableSource {
     this.region.close()
   }
 }
-
-const versionOf = (offset: number, bytes: Buffer): string => `${offset}:${crc32(bytes)}`
 
 /** A cursor's view of a region, which goes forward. */
 class Window {

@@ -12,7 +12,6 @@ import {
   type Content,
   type SizedContent,
 } from '../../pstore/content.js'
-import { Recent } from '../../pstore/recent.js'
 import type { Ring } from '../../pstore/ring.js'
 import { now, type Timespec } from '../../pstore/time.js'
 import { nextInTurn } from '../../pstore/turn.js'
@@ -90,7 +89,7 @@ export class RamoopsBackend implements Backend {
   readonly pace = null
   /** Where the dumps are: there may be half a million, and slots are made of those that are looked at. */
   readonly #dumps: readonly ZonePlace[]
-  readonly #dumpSlots = new Recent<number, Slot>(mostKept)
+  readonly #dumpSlots: Slot[] = []
   /** The other files, in Linux's order. */
   readonly #rings: ReadonlyMap<RecordType, Slot>
   readonly #inflateLimit: number
@@ -134,10 +133,8 @@ export class RamoopsBackend implements Backend {
   }
 
   #dump(index: number): Slot {
-    return (
-      this.#dumpSlots.get(index) ??
-      this.#dumpSlots.keep(index, this.#slotOf('dmesg', index, [this.#dumps[index]]))
-    )
+    const slot = (): Slot => this.#slotOf('dmesg', index, [this.#dumps[index]])
+    return index < mostKept ? (this.#dumpSlots[index] ??= slot()) : slot()
   }
 
   /** In the order in which Linux enumerates. */

@@ -232,7 +232,7 @@ export class Zone {
         ? loaded.subarray(zoneHeaderSize, zoneHeaderSize + header.size)
         : this.region.load(this.place.offset + zoneHeaderSize, header.size)
     const raw = loaded.subarray(0, zoneHeaderSize)
-    return { raw, zone: { ...header, content: unwrap(data, header.start), ecc: null } }
+    return { raw, zone: { content: unwrap(data, header.start), ecc: null, ...header } }
   }
 
   /** @param blocks is told of each block how it was found */
@@ -258,7 +258,7 @@ export class Zone {
       if (blocks) blocks[block] = n === 0 ? cleanBlock : n > 0 ? correctedBlock : badBlock
     }
     const data = zone.subarray(zoneHeaderSize, zoneHeaderSize + header.size)
-    return { raw, zone: { ...header, content: unwrap(data, header.start), ecc: state } }
+    return { raw, zone: { content: unwrap(data, header.start), ecc: state, ...header } }
   }
 
   /**
@@ -267,10 +267,10 @@ export class Zone {
    * @throws StoreError (EIO) where the source cannot be read
    */
   inspect(): ZoneContent & { blocks: Uint8Array | null; headerErrors: number } {
-    if (!this.#codec) return { ...this.read(), blocks: null, headerErrors: 0 }
+    if (!this.#codec) return { blocks: null, headerErrors: 0, ...this.read() }
     const { errors } = this.#correctedHeader()
     const blocks = new Uint8Array(Math.ceil(this.dataLength / blockSize))
-    return { ...this.#loadWithParity(blocks).zone, blocks, headerErrors: errors }
+    return { blocks, headerErrors: errors, ...this.#loadWithParity(blocks).zone }
   }
 
   /** All of the ring's bytes as they lie there, valid or not, uncorrected. */
