@@ -10,6 +10,13 @@ import crypto from 'node:crypto'
 import fs from 'node:fs'
 import zlib from 'node:zlib'
 import t, { type Test } from 'tap'
+import {
+  alignVariable,
+  encodeStoreHeader,
+  encodeVariable,
+  encodeVolumeHeader,
+} from '#src/backends/efi/format.js'
+import { vendorGuid } from '#src/backends/efi/names.js'
 import { attach, format, type AttachOptions } from '#src/index.js'
 import { fixtureFolder } from '../fixtures.js'
 import { folder, program } from '../program.js'
@@ -71,6 +78,24 @@ const manyZones = (zone: number, content: string, version = 0, length = size): B
   return Buffer.alloc(length, one)
 }
 
+/** An EFI variable store full of dumps that cannot be inflated. */
+const brokenVariables = (): Buffer => {
+  const store = Buffer.alloc(2 << 20, 0xff)
+  const volume = encodeVolumeHeader(store.length)
+  volume.copy(store)
+  const header = encodeStoreHeader({ authenticated: false, size: store.length - volume.length })
+  header.copy(store, volume.length)
+  let at = alignVariable(volume.length + header.length)
+  for (let n = 0; ; n++) {
+    const data = Buffer.from('broken')
+    const name = `dump-type0-1-${n}-1-C`
+    const variable = encodeVariable({ name, data, vendor: vendorGuid }, false)
+    if (at + variable.length > store.length) return store
+    variable.copy(store, at)
+    at = alignVariable(at + variable.length)
+  }
+}
+
 const plainDump = '====1700000000.000000-D\nPanic#1 Part1\n'
 
 /** Bytes of memory that a run of the program took at most, how long it ran, and how much it printed. */
@@ -103,6 +128,8 @@ const flagsOf = (options: AttachOptions): string[] =>
 
 interface Case {
   name: string
+  /** Before the source's name. */
+  driver?: string
   region: (path: string) => Buffer
   options: AttachOptions
   /** Each is run with the region and its options. */
@@ -175,7 +202,7 @@ const cases: Case[] = [
     name: 'as many zones as Linux has memory for',
     region: () => manyZones(128, plainDump),
     options: only({ record_size: 128 }),
-    commands: [['check']],
+    commands: [['ls', '--all'], ['check'], ['info']],
   },
   {
     name: 'ftrace of 8,192 CPUs',
@@ -189,9 +216,16 @@ const cases: Case[] = [
     options: {},
     commands: [['probe']],
   },
+  {
+    name: 'an EFI variable store of 2 MiB with 25,013 broken dumps',
+    driver: 'efi:',
+    region: brokenVariables,
+    options: {},
+    commands: [['ls'], ['ls', '--all'], ['check'], ['info'], ['info', '--json']],
+  },
 ]
 
-for (const { name, region, options, commands } of cases)
+for (const { name, driver = '', region, options, commands } of cases)
   t.test(name, async (t: Test) => {
     const path = `${folder(t)}/region.img`
     const bytes = region(path)
@@ -201,7 +235,7 @@ for (const { name, region, options, commands } of cases)
         word => word.startsWith('dmesg-') || /^(ftrace|console)-/.test(word),
       )
       const flags = rest.filter(word => !names.includes(word))
-      const args = [command, path, ...names, ...flags, ...flagsOf(options)]
+      const args = [command, driver + path, ...names, ...flags, ...flagsOf(options)]
       const { memory, seconds, printed, status } = await cost(args)
       const what =
         `${[command, ...rest.map(word => word.replace(/.*\//, ''))].join(' ')}: ` +

@@ -2,7 +2,7 @@
 import type { Region } from '../../../region/region.js'
 import { divideZone, zoneHeaderSize, type Endian } from '../layout.js'
 import { Zone } from '../zone.js'
-import { codec } from '../ecc.js'
+import { codec, maxEccSize } from '../ecc.js'
 import { contentOf, cpusOf, isFtrace, sampleSize, type Content } from './content.js'
 import { isSound, parseHeader, type RawHeader } from './marks.js'
 
@@ -35,10 +35,22 @@ const bytesPerZone = 2 ** 14
 /** What trying parity on a header costs. */
 const mendingCost = 4
 
+/** What is known of zones, by where they are; for each size and parity. */
+class Zones<T> {
+  readonly #known = new Map<number, Map<number, T>>()
+
+  with(size: number, ecc: number): Map<number, T> {
+    const key = size * (maxEccSize + 1) + ecc
+    let known = this.#known.get(key)
+    if (!known) this.#known.set(key, (known = new Map<number, T>()))
+    return known
+  }
+}
+
 export class View {
   readonly #headers = new Map<number, RawHeader | null>()
-  readonly #mended = new Map<string, RawHeader | null>()
-  readonly #contents = new Map<string, Content>()
+  readonly #mended = new Zones<RawHeader | null>()
+  readonly #contents = new Zones<Content>()
   /** Where ftrace zones' headers were met. */
   readonly #ftrace = new Set<number>()
   readonly #spacings = new Map<number, number[]>()
@@ -86,11 +98,11 @@ export class View {
   /** The header as its parity mends it, where that makes one of it. */
   mended(at: number, size: number, ecc: number): RawHeader | null {
     // Asked again for each shape with that zone: 16 KiB of hostile headers make a million questions.
-    const key = `${at}+${size}/${ecc}`
-    let header = this.#mended.get(key)
+    const known = this.#mended.with(size, ecc)
+    let header = known.get(at)
     if (header !== undefined) return header
     header = this.work.spend(mendingCost) ? this.#mend(at, size, ecc) : null
-    this.#mended.set(key, header)
+    known.set(at, header)
     return header
   }
 
@@ -196,10 +208,10 @@ export class View {
    * @param header as it stands, or as its parity mends it; its numbers are some that the zone can have
    */
   content(at: number, size: number, ecc: number, header: RawHeader): Content {
-    const key = `${at}+${size}/${ecc}`
-    let content = this.#contents.get(key)
+    const known = this.#contents.with(size, ecc)
+    let content = known.get(at)
     if (content === undefined)
-      this.#contents.set(key, (content = contentOf(this.#sample(at, size, ecc, header))))
+      known.set(at, (content = contentOf(this.#sample(at, size, ecc, header))))
     return content
   }
 
