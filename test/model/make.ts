@@ -4,9 +4,12 @@ import type { Random } from '../random.js'
 import {
   addParity,
   dataLength,
+  layoutOf,
+  presetNames,
   zonesOf,
   type Kind,
   type ModelLayout,
+  type ModelOptions,
   type ModelZone,
 } from './region.js'
 
@@ -17,28 +20,56 @@ const orders: Kind[][] = [
   ['ftrace', 'tty', 'pmsg', 'console', 'dmesg'],
 ]
 
-/** A layout that Linux takes. */
-export const randomLayout = (random: Random): ModelLayout => {
-  for (;;) {
-    const size = (): number =>
-      random.pick([0, 64, 512, 1024, 4096, random.between(100, 9000), random.between(20, 400)])
-    const layout: ModelLayout = {
-      mem_size: random.between(2000, 48000),
-      record_size: size(),
-      console_size: size(),
-      ftrace_size: size(),
-      pmsg_size: size(),
-      tty_size: size(),
-      ecc: random.pick([0, 0, 0, 2, 3, 4, 7, 8, 16, 16, 32, 64, 127]),
-      flags: random.below(2),
-      cpus: random.pick([1, 1, 2, 3, 4, 7]),
-      order: random.pick(orders),
-      endian: random.pick(['little', 'little', 'big']),
-    }
-    const zones = zonesOf(layout)
-    if (zones && zones.length < 200) return layout
+const parities = [0, 0, 0, 2, 3, 4, 7, 8, 16, 16, 32, 64, 127]
+
+/** A layout of no kernel's in particular. */
+const anyLayout = (random: Random): ModelLayout => {
+  const size = (): number =>
+    random.pick([0, 64, 512, 1024, 4096, random.between(100, 9000), random.between(20, 400)])
+  return {
+    mem_size: random.between(2000, 48000),
+    record_size: size(),
+    console_size: size(),
+    ftrace_size: size(),
+    pmsg_size: size(),
+    tty_size: size(),
+    ecc: random.pick(parities),
+    flags: random.below(2),
+    cpus: random.pick([1, 1, 2, 3, 4, 7]),
+    order: random.pick(orders),
+    endian: random.pick(['little', 'little', 'big']),
   }
 }
+
+/** A preset, and little else said. */
+const presetLayout = (random: Random): ModelOptions => {
+  const options: ModelOptions = {
+    mem_size: random.between(20000, 60000),
+    preset: random.pick(presetNames),
+    tty_size: random.pick([0, 512, 4096]),
+    ecc: random.pick([0, 0, 1, 4]),
+  }
+  if (random.below(2)) options.cpus = random.pick([1, 2, 4])
+  if (random.below(4) === 0) options.record_size = random.pick([0, 1024, 4096, 9000])
+  if (random.below(4) === 0) options.console_size = random.pick([0, 1024, 9000])
+  return options
+}
+
+/** One that Linux takes, and with not too many zones. */
+const taken = <O extends ModelOptions>(random: Random, any: (random: Random) => O): O => {
+  for (;;) {
+    const options = any(random)
+    const zones = zonesOf(layoutOf(options, 0))
+    if (zones && zones.length < 200) return options
+  }
+}
+
+/** A layout that Linux takes. */
+export const randomLayout = (random: Random): ModelLayout => taken(random, anyLayout)
+
+/** A layout that Linux takes, as a user says it. */
+export const randomOptions = (random: Random): ModelOptions =>
+  random.below(4) ? taken(random, anyLayout) : taken(random, presetLayout)
 
 const text = (random: Random, length: number): Buffer => {
   const line = `[${random.below(1e5)}.${random.below(1e6)}] something happened at ${random.below(1e9)}\n`
