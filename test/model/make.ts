@@ -71,9 +71,30 @@ export const randomLayout = (random: Random): ModelLayout => taken(random, anyLa
 export const randomOptions = (random: Random): ModelOptions =>
   random.below(4) ? taken(random, anyLayout) : taken(random, presetLayout)
 
-const text = (random: Random, length: number): Buffer => {
+/** Text as a kernel prints it, so long. */
+export const lines = (random: Random, length: number): Buffer => {
   const line = `[${random.below(1e5)}.${random.below(1e6)}] something happened at ${random.below(1e9)}\n`
   return Buffer.from(line.repeat(Math.ceil(length / line.length) + 1).slice(0, length))
+}
+
+/** An ftrace ring's content: records, and in front what does not divide. */
+export const calls = (random: Random, length: number, endian: 'little' | 'big'): Buffer => {
+  const calls = Buffer.alloc(length)
+  let time = BigInt(random.below(1000))
+  for (let at = length % 24; at < length; at += 24) {
+    time += BigInt(random.below(3))
+    const words = [
+      0xffffffff81000000n + BigInt(random.below(100)),
+      BigInt(random.below(2 ** 31)),
+      BigInt.asUintN(64, (time << 8n) | BigInt(random.below(4))),
+    ]
+    words.forEach((word, i) =>
+      endian === 'big'
+        ? calls.writeBigUInt64BE(word, at + 8 * i)
+        : calls.writeBigUInt64LE(word, at + 8 * i),
+    )
+  }
+  return calls
 }
 
 const dumpStarts = [
@@ -97,27 +118,11 @@ const contentFor = (random: Random, kind: Kind, room: number, { endian }: ModelL
   if (kind === 'dmesg') {
     const start = Buffer.from(random.pick(dumpStarts))
     const room = Math.max(0, length - start.length)
-    const many = text(random, random.pick([room, 2 * room, 4 * room]))
+    const many = lines(random, random.pick([room, 2 * room, 4 * room]))
     const body = random.below(3) ? zlib.deflateRawSync(many) : many
     return Buffer.concat([start, body]).subarray(0, length)
   }
-  if (kind !== 'ftrace') return text(random, length)
-  const calls = Buffer.alloc(length)
-  let time = BigInt(random.below(1000))
-  for (let at = length % 24; at < length; at += 24) {
-    time += BigInt(random.below(3))
-    const words = [
-      0xffffffff81000000n + BigInt(random.below(100)),
-      BigInt(random.below(2 ** 31)),
-      BigInt.asUintN(64, (time << 8n) | BigInt(random.below(4))),
-    ]
-    words.forEach((word, i) =>
-      endian === 'big'
-        ? calls.writeBigUInt64BE(word, at + 8 * i)
-        : calls.writeBigUInt64LE(word, at + 8 * i),
-    )
-  }
-  return calls
+  return kind === 'ftrace' ? calls(random, length, endian) : lines(random, length)
 }
 
 const numbers = [0, 1, 12, 0x7fffffff, 0x80000000, 0xffffffff]
