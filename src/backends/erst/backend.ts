@@ -31,8 +31,8 @@ import type { Region } from '../../region/region.js'
 import {
   cperHeaderSize,
   formatCper,
-  isCper,
   isCperType,
+  isForeign,
   isRingType,
   parseCper,
   ringTypes,
@@ -171,10 +171,13 @@ export class ErstBackend implements Backend {
     const findings: string[] = []
     const isFree = map.isFree(slot)
     // Others keep records there too.
-    const isForeign =
-      !isFree && !content && isCper(this.region.load(offset, Math.min(cperHeaderSize, length)))
-    if (isForeign) findings.push("a record, but none of Linux's pstore")
+    const foreign =
+      !isFree && !content && isForeign(this.region.load(offset, Math.min(cperHeaderSize, length)))
+    if (foreign) findings.push("a record, but none of Linux's pstore")
     else if (!isFree && !content) findings.push('no record, though the map says so')
+    const isLost =
+      content !== null && isRingType(type) && pieceIn(content.header, content.data) === null
+    if (isLost) findings.push('no piece of a ring, though its header says so')
     const dump = content && type === 'dmesg' ? lookIntoDump(content, findings) : null
     const name = fileName(type, this.name, isRingType(type) ? 0n : id, false)
     return {
@@ -188,13 +191,13 @@ export class ErstBackend implements Backend {
       start: 0,
       state: isFree
         ? 'empty'
-        : isForeign
+        : foreign
           ? 'unsigned'
-          : content && !dump?.broken
+          : content && !isLost && !dump?.broken
             ? 'sound'
             : 'damaged',
       findings,
-      record: content ? `${name}${dump?.broken ? compressedSuffix : ''}` : null,
+      record: content && !isLost ? `${name}${dump?.broken ? compressedSuffix : ''}` : null,
       parity: null,
       dump,
     }
@@ -393,10 +396,8 @@ export class ErstBackend implements Backend {
       if (map.isFree(slot) || room <= least) continue
       const bytes = this.region.load(start, least)
       const header = parseCper(bytes, room)
-      if (header?.type !== type || header.length <= least) continue
-      const position = bytes.readBigUInt64LE(cperHeaderSize)
-      if (position > lastPosition) continue
-      yield { slot, id: map.id(slot), position, length: header.length - least }
+      const piece = header?.type === type ? pieceIn(header, bytes.subarray(cperHeaderSize)) : null
+      if (piece) yield { slot, id: map.id(slot), ...piece }
     }
   }
 
@@ -517,6 +518,14 @@ export class ErstBackend implements Backend {
       version: content.version,
     }
   }
+}
+
+/** The piece in a ring's record, whose data are given, or their first bytes; null where it is none. */
+const pieceIn = (header: CperHeader, data: Buffer): Piece | null => {
+  const length = header.length - cperHeaderSize - positionSize
+  if (length <= 0) return null
+  const position = data.readBigUInt64LE()
+  return position > lastPosition ? null : { position, length }
 }
 
 /** What is in a dump's record. Adds to what was found. */
