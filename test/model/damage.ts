@@ -82,14 +82,18 @@ const changes: readonly Change[] = [
       bytes[(at + random.below(span)) % bytes.length] ^= 1 << random.below(8)
     return bytes
   },
-  // A piece of this store or another lies over it: in its own place, at another number's, anywhere.
+  // A piece of this store or another lies over it: in its own place, at a number's, anywhere.
   (random, bytes, other, fields) => {
     const from = random.pick([bytes, other])
-    const start = random.below(from.length)
-    const piece = Buffer.from(from.subarray(start, start + random.pick([4, 64, 512, 4096, 65536])))
+    const start = random.pick([random.below(from.length), random.pick(fields).at])
+    const piece = Buffer.from(from.subarray(start, start + random.pick([4, 8, 512, 4096, 65536])))
     piece.copy(
       bytes,
-      random.pick([start, start, random.pick(fields).at, random.below(bytes.length)]),
+      random.pick([
+        Math.min(start, bytes.length),
+        random.pick(fields).at,
+        random.below(bytes.length),
+      ]),
     )
     return bytes
   },
