@@ -3,9 +3,10 @@
  * (model/). ROUNDS=n reads more, SEED=n one seed's again.
  */
 import { createHash } from 'node:crypto'
+import fs from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
 import type { Test } from 'tap'
-import { StoreError, type Backend } from '#src/index.js'
+import { attach, StoreError, type AttachOptions, type Backend } from '#src/index.js'
 import type { Model, ModelFile } from './model/file.js'
 import { randomFor, Random } from './random.js'
 
@@ -22,6 +23,35 @@ export interface Store<Source> {
   model(source: Source): Model | null
   /** What erasing this file should make of it; null where nothing may change it. */
   erased: ((source: Source, name: string) => Source) | null
+}
+
+/** A store of one file: what there is to know of it. */
+export interface StoreFile {
+  about: string
+  /** What attaches to it, and what says how it is laid out. */
+  driver: string
+  options: AttachOptions
+  bytes: Buffer
+  model: (bytes: Buffer) => Model | null
+  erased: ((bytes: Buffer, name: string) => Buffer) | null
+}
+
+/** Put a store into a file; sometimes not at its start, and then its options say where. */
+export const inFile = (random: Random, path: string, store: StoreFile): Store<Buffer> => {
+  const { about, driver, bytes, model, erased } = store
+  const before = random.pick([0, 0, 0, 100, 4096])
+  fs.writeFileSync(path, Buffer.concat([Buffer.alloc(before, 0xaa), bytes]))
+  const options = before ? { ...store.options, mem_address: before } : store.options
+  return {
+    about: `${about}, ${bytes.length} bytes: ${JSON.stringify(options)}`,
+    attach: () => attach(`${driver}:${path}`, options),
+    source: () => fs.readFileSync(path),
+    model: source => model(source.subarray(before)),
+    erased:
+      erased &&
+      ((source, name) =>
+        Buffer.concat([source.subarray(0, before), erased(source.subarray(before), name)])),
+  }
 }
 
 /** What the program shows; the places only where a model sees them, too. */

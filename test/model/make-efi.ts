@@ -10,6 +10,8 @@ const otherVendor = '8be4df61-93ca-11d2-aa0d-00e098032b8c'
 
 /** Names as kernels write them and wrote them, and such as sscanf takes, or does not. */
 const dumpName = (random: Random): string => {
+  // What has a ring's name.
+  if (random.below(40) === 0) return `dump-type${random.pick([2, 7, 9])}-0-0-0-D`
   const number = (usual: number): string =>
     random.below(12)
       ? `${random.below(usual)}`
@@ -37,7 +39,10 @@ const pieceName = (random: Random, length: number): string => {
 
 export const randomVariable = (random: Random): ModelVariable => {
   const vendor = random.pick([dumpVendor, dumpVendor, dumpVendor, ringVendor, otherVendor])
-  const text = lines(random, random.pick([0, 1, 10, random.below(1500), random.below(300)]))
+  // Where a kernel was told a larger record size, one whose stream is longer than Linux's own.
+  const text = random.below(20)
+    ? lines(random, random.pick([0, 1, 10, random.below(5000), random.below(300)]))
+    : Buffer.from(random.bytes(random.between(1000, 4000)).toString('hex'))
   if (vendor === ringVendor) return { vendor, name: pieceName(random, text.length), data: text }
   const name = dumpName(random)
   const isStream = /-C/.test(name) !== (random.below(8) === 0)
@@ -62,8 +67,12 @@ export const randomFiles = (random: Random, count: number): Map<string, Buffer> 
 
 const states = [0x3f, 0x3f, 0x3f, 0x3f, 0x3e, 0x3e, 0x3d, 0x3c, 0x7f, 0xff]
 
-const stored = (random: Random, hasTime: boolean): Buffer => {
-  const { vendor, name, data } = randomVariable(random)
+/** A variable as firmware stores it; perhaps another copy of one. */
+const stored = (random: Random, hasTime: boolean, before: ModelVariable[]): Buffer => {
+  const one = randomVariable(random)
+  const { data } = one
+  const { vendor, name } = random.below(3) ? one : random.pick([one, ...before])
+  before.push(one)
   const text = Buffer.from(`${name}${random.below(12) ? '\0' : ''}`, 'utf16le')
   const sizesAt = hasTime ? 36 : 8
   const header = Buffer.alloc(sizesAt + 24)
@@ -93,11 +102,14 @@ export const randomStore = (random: Random): Buffer => {
   bytes[headerLength + 20] = 0x5a
   bytes[headerLength + 21] = 0xfe
   let at = headerLength + 28
+  const before: ModelVariable[] = []
   for (let left = random.below(30); left > 0; left--) {
-    const variable = stored(random, hasTime)
+    const variable = stored(random, hasTime, before)
     if (at + variable.length > bytes.length) break
     at += variable.copy(bytes, at)
   }
+  // The last variable may end where its store does.
+  if (random.below(6) === 0) bytes.writeUInt32LE(at - headerLength, headerLength + 16)
   return bytes
 }
 

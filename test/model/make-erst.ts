@@ -17,12 +17,12 @@ const inRecord: Field[] = [
   { at: 200, width: 8 },
 ]
 
-/** Where numbers of the format lie: the header, the map, a record in each slot. */
+/** Where numbers of the format lie: the header (as often as a slot), the map, a record in each slot. */
 export const fieldsOf = (store: Buffer): Field[] => {
   const recordSize = store.readUInt32LE(8)
   const slots = Array.from({ length: store.length / recordSize }, (_, i) => i)
   return [
-    ...header.map((at): Field => ({ at, width: 4 })),
+    ...slots.flatMap(() => header.map((at): Field => ({ at, width: 4 }))),
     ...slots.map((i): Field => ({ at: 24 + 8 * i, width: 8 })),
     ...slots.flatMap(i => inRecord.map(({ at, width }) => ({ at: i * recordSize + at, width }))),
   ]
@@ -56,14 +56,16 @@ const record = (random: Random, id: bigint, size: number): Buffer => {
 /** A store with records in some slots, erased ones in others. */
 export const randomErst = (random: Random): Buffer => {
   const size = random.pick([4096, 4096, 8192])
-  const slots = random.between(1, 14)
-  const store = Buffer.alloc((slots + 1) * size)
+  // More than a slot has room for the map of, now and then.
+  const slots = random.below(80) ? random.between(2, 14) : 520
+  const first = random.pick([1, Math.ceil((24 + 8 * slots) / size)])
+  const store = Buffer.alloc(slots * size)
   store.write('ERSTSTOR')
   store.writeUInt32LE(size, 8)
-  store.writeUInt32LE(size, 12)
+  store.writeUInt32LE(first * size, 12)
   store.writeUInt16LE(0x0100, 16)
   let count = 0
-  for (let slot = 1; slot <= slots; slot++) {
+  for (let slot = first; slot < slots; slot++) {
     const id = (BigInt(1_700_000_000 + random.below(3)) << 32n) + BigInt(slot)
     if (random.below(10) === 0) continue
     record(random, id, size).copy(store, slot * size)

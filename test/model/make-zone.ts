@@ -8,7 +8,8 @@ import { zonesOf, type ModelZone, type ZoneLayout } from './zone.js'
 
 /** A layout; one in some that Linux refuses. */
 export const randomZoneLayout = (random: Random): ZoneLayout => {
-  const size = (): number => random.pick([0, 512, 1024, 4096, 4096, 8192, 512 * random.below(20)])
+  const size = (): number =>
+    random.pick([0, 256, 512, 1024, 4096, 4096, 8192, 512 * random.below(20)])
   const layout = {
     kmsg_size: size(),
     pmsg_size: size(),
@@ -61,7 +62,10 @@ const dump = (random: Random, room: number, { endian }: ZoneLayout): Buffer => {
   header[24] = compressed ? random.pick([1, 1, 255]) : 0
   put(28, random.pick([0, 1, 7, 2 ** 31, 2 ** 32 - 1]))
   put(32, random.pick([0, 1, 2, 3, 4, 5, 2 ** 32 - 1]))
-  const text = lines(random, random.pick([0, 1, room, random.below(room + 1), 4 * room]))
+  const text = lines(
+    random,
+    random.pick([0, 1, room, random.below(room + 1), random.below(5 * room)]),
+  )
   return Buffer.concat([header, compressed ? zlib.deflateRawSync(text) : text])
 }
 
@@ -86,6 +90,8 @@ export const randomZones = (random: Random, layout: ZoneLayout): Buffer => {
     content.copy(bytes, 12, content.length - start)
     const type = zone.kind === 'tty' && random.below(2) ? 0 : typeNames.indexOf(zone.kind)
     const header = [(0x43474244 ^ type) >>> 0, content.length, start]
+    // Just what a zone can hold, and a byte more.
+    if (random.below(10) === 0) header[random.between(1, 2)] = zone.size - 12 + random.below(2)
     header.forEach((n, i) =>
       layout.endian === 'big' ? bytes.writeUInt32BE(n, 4 * i) : bytes.writeUInt32LE(n, 4 * i),
     )

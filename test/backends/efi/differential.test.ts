@@ -6,7 +6,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import t from 'tap'
 import { attach } from '#src/index.js'
-import { readStoresTwice, rounds } from '../../differential.js'
+import { inFile, readStoresTwice, rounds } from '../../differential.js'
 import { fixtures, type Fixture } from '../../fixtures.js'
 import { cut, damage } from '../../model/damage.js'
 import { folderVariables, readVariables, storeVariables, variablesFor } from '../../model/efi.js'
@@ -40,24 +40,22 @@ t.test(`${rounds} stores look the same to both`, async t => {
   const path = `${folder(t)}/VARS.fd`
   // The rest of OVMF's is erased flash.
   const images = kernels.map(({ region }) => region().subarray(0, 65536))
-  readStoresTwice<Buffer>(t, 8, random => {
+  readStoresTwice(t, 8, random => {
     const any = (random: Random): Buffer =>
       random.below(6) ? randomStore(random) : random.pick(images)
     const store = any(random)
     const damaged = damage(random, store, any(random), fieldsOf(store))
-    const bytes = cut(random, damaged, random.pick([1, 4096]))
-    const before = random.pick([0, 0, 100, 4096])
-    fs.writeFileSync(path, Buffer.concat([Buffer.alloc(before, 0xaa), bytes]))
-    return {
-      about: `${bytes.length} bytes from ${before}`,
-      attach: () => attach(`efi:${path}`, before ? { mem_address: before } : {}),
-      source: () => fs.readFileSync(path),
-      model: source => {
-        const variables = storeVariables(source.subarray(before))
+    return inFile(random, path, {
+      about: 'variables',
+      driver: 'efi',
+      options: {},
+      bytes: cut(random, damaged, random.pick([1, 4096])),
+      model: bytes => {
+        const variables = storeVariables(bytes)
         return variables && readVariables(variables, true)
       },
       erased: null,
-    }
+    })
   })
 })
 

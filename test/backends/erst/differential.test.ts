@@ -1,8 +1,6 @@
 /** Random and damaged ERST stores, and a kernel's own damaged, read twice: ../../differential.ts. */
-import fs from 'node:fs'
 import t from 'tap'
-import { attach } from '#src/index.js'
-import { readStoresTwice, rounds } from '../../differential.js'
+import { inFile, readStoresTwice, rounds } from '../../differential.js'
 import { fixtures } from '../../fixtures.js'
 import { cut, damage } from '../../model/damage.js'
 import { eraseFile, readErst } from '../../model/erst.js'
@@ -29,21 +27,18 @@ for (const fixture of kernels)
 
 t.test(`${rounds} stores look the same to both`, async t => {
   const path = `${folder(t)}/erst.img`
-  readStoresTwice<Buffer>(t, 11, random => {
+  readStoresTwice(t, 9, random => {
     const any = (random: Random): Buffer =>
       random.below(6) ? randomErst(random) : random.pick(kernels).region()
     const store = any(random)
     const damaged = damage(random, store, any(random), fieldsOf(store))
-    const bytes = cut(random, damaged, random.pick([1, 4096, 8192]))
-    const before = random.pick([0, 0, 100, 4096])
-    fs.writeFileSync(path, Buffer.concat([Buffer.alloc(before, 0xaa), bytes]))
-    return {
-      about: `${bytes.length} bytes from ${before}`,
-      attach: () => attach(`erst:${path}`, before ? { mem_address: before } : {}),
-      source: () => fs.readFileSync(path),
-      model: source => readErst(source.subarray(before)),
-      erased: (source, name) =>
-        Buffer.concat([source.subarray(0, before), eraseFile(source.subarray(before), name)]),
-    }
+    return inFile(random, path, {
+      about: 'ERST',
+      driver: 'erst',
+      options: {},
+      bytes: cut(random, damaged, random.pick([1, 4096, 8192])),
+      model: readErst,
+      erased: eraseFile,
+    })
   })
 })

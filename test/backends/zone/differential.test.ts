@@ -1,8 +1,6 @@
 /** Random and damaged pstore/zone stores, and kernels' own damaged, read twice: ../../differential.ts. */
-import fs from 'node:fs'
 import t from 'tap'
-import { attach } from '#src/index.js'
-import { readStoresTwice, rounds } from '../../differential.js'
+import { inFile, readStoresTwice, rounds } from '../../differential.js'
 import { fixtures, type Fixture } from '../../fixtures.js'
 import { cut, damage } from '../../model/damage.js'
 import { fieldsOf, randomZoneLayout, randomZones } from '../../model/make-zone.js'
@@ -46,46 +44,41 @@ for (const fixture of kernels)
   })
 
 interface Made {
+  about: string
   layout: ZoneLayout
   store: Buffer
 }
 
 const made = (random: Random): Made => {
   const layout = randomZoneLayout(random)
-  return { layout, store: randomZones(random, layout) }
+  return { about: 'made', layout, store: randomZones(random, layout) }
 }
 
 const kernelMade = (random: Random): Made => {
   const fixture = random.pick(kernels)
-  return { layout: layoutOf(fixture), store: fixture.region() }
+  return { about: fixture.name, layout: layoutOf(fixture), store: fixture.region() }
 }
 
 t.test(`${rounds} stores look the same to both`, async t => {
   const path = `${folder(t)}/disk.img`
-  readStoresTwice<Buffer>(t, 11, random => {
+  readStoresTwice(t, 11, random => {
     const any = random.below(6) ? made : kernelMade
-    const { layout: whole, store } = any(random)
+    const { about, layout: whole, store } = any(random)
     const fields = fieldsOf(zonesOf(whole) ?? [])
     const damaged = fields.length
       ? damage(random, store, any(random).store, fields, whole.endian)
       : store
     const bytes = cut(random, damaged, random.pick([1, 512, 4096, 4096]))
     const layout = { ...whole, mem_size: bytes.length }
-    // Somewhere in the source, and to its end where nobody says how long it is.
-    const before = random.pick([0, 0, 100, 4096])
-    fs.writeFileSync(path, Buffer.concat([Buffer.alloc(before, 0xaa), bytes]))
-    const { mem_size, ...sizes } = layout
-    const options = { ...sizes, ...(before && { mem_size, mem_address: before }) }
-    return {
-      about: JSON.stringify(options),
-      attach: () => attach(`zone:${path}`, options),
-      source: () => fs.readFileSync(path),
-      model: source => (zonesOf(layout) ? readZones(source.subarray(before), layout) : null),
-      erased: (source, name) =>
-        Buffer.concat([
-          source.subarray(0, before),
-          eraseFile(source.subarray(before), layout, name),
-        ]),
-    }
+    // To the source's end, where nobody says how long it is.
+    const { mem_size: _, ...sizes } = layout
+    return inFile(random, path, {
+      about,
+      driver: 'zone',
+      options: random.below(2) ? layout : sizes,
+      bytes,
+      model: store => (zonesOf(layout) ? readZones(store, layout) : null),
+      erased: (store, name) => eraseFile(store, layout, name),
+    })
   })
 })
