@@ -546,6 +546,14 @@ t.test("another's record is told from one that is lost", async t => {
   }
 })
 
+t.test('a record whose id an earlier slot has is shown by no file', async t => {
+  const backend = hostile(t, image => void image.copy(image, entry(4), entry(1), entry(2)))
+  const [first, second, third, hidden] = backend.places()
+  t.match(first, { record: one, findings: [] })
+  t.match([second, third], [{ record: two }, { record: three }])
+  t.match(hidden, { state: 'sound', record: null, findings: [/earlier slot has the same id/] })
+})
+
 /** Change a store as nobody should: bytes anywhere, but more often where numbers are. */
 const mutate = (random: Random, image: Buffer): Buffer => {
   const recordSize = 8192
