@@ -54,17 +54,15 @@ export const inFile = (random: Random, path: string, store: StoreFile): Store<Bu
   }
 }
 
-/** What the program shows; the places only where a model sees them, too. */
-const seen = (backend: Backend, { places }: Model): Model => ({
+/** What the program shows. */
+const seen = (backend: Backend): Model => ({
   files: Array.from(backend.records(), record => ({
     name: record.name,
     size: record.size,
     time: record.time && { sec: record.time.sec, nsec: record.time.nsec },
     bytes: backend.read(record),
   })),
-  ...(places && {
-    places: Array.from(backend.places(), ({ name, state }) => ({ name, state })),
-  }),
+  places: Array.from(backend.places(), ({ name, state, record }) => ({ name, state, record })),
 })
 
 /** What a failure prints: no buffers of many kilobytes. */
@@ -112,8 +110,8 @@ const readTwice = <Source>(
   try {
     if (!wanted) return ['attached', [...backend.records()].length, 'refused']
     for (const { name } of wanted.files) count(name.replace(/-[a-z_]+-\d+/, ''))
-    for (const { state } of wanted.places ?? []) count(state)
-    const first = differ('at first', seen(backend, wanted), wanted)
+    for (const { state } of wanted.places) count(state)
+    const first = differ('at first', seen(backend), wanted)
     if (first) return first
     if (!isDeepStrictEqual(store.source(), source)) return ['reading changed it', true, false]
     if (wanted.files.length === 0 || random.below(3) === 0) return null
@@ -147,7 +145,7 @@ const eraseOne = <Source>(
   if (!isDeepStrictEqual(left, store.erased(source, name)))
     return [`the source without ${name}`, 'other bytes', 'those of the model']
   const after = store.model(left)!
-  const found = seen(backend, after)
+  const found = seen(backend)
   const others = before.files.filter(file => file.name !== name)
   const names = new Set(others.map(file => file.name))
   // What it had hidden may come to light, and is another's: what was shown before is as it was.

@@ -123,13 +123,11 @@ export const readVariables = (variables: ModelVariable[], inOrder: boolean): Mod
   )
   return {
     files: [...dumps.map(({ file }) => file), ...rings],
-    places: [
-      ...dumps.map(({ file }) => ({
-        name: stemOf(file.name),
-        state: file.name === stemOf(file.name) ? ('sound' as const) : ('damaged' as const),
-      })),
-      ...rings.map(({ name }) => ({ name, state: 'sound' as const })),
-    ],
+    places: [...dumps.map(({ file }) => file), ...rings].map(({ name }) => ({
+      name: stemOf(name),
+      state: name === stemOf(name) ? 'sound' : 'damaged',
+      record: name,
+    })),
   }
 }
 

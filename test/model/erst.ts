@@ -48,7 +48,7 @@ const slotOf = (bytes: Buffer, entry: number, id: bigint, recordSize: number): S
     id,
     file: null,
     piece: null,
-    place: { name: `${type}-erst-${id}`, state },
+    place: { name: `${type}-erst-${id}`, state, record: null },
   })
   if (id === 0n) return nothing('dmesg', 'empty')
   // Others keep CPER records in the same store: they are theirs.
@@ -73,20 +73,19 @@ const slotOf = (bytes: Buffer, entry: number, id: bigint, recordSize: number): S
       bytes: data.subarray(8),
     }
     const sound = isPiece(piece)
-    const place = { name: `${type}-erst-0`, state: sound ? 'sound' : 'damaged' } as const
+    const name = `${type}-erst-0`
+    const place = sound
+      ? ({ name, state: 'sound', record: name } as const)
+      : ({ name, state: 'damaged', record: null } as const)
     return { entry, id, file: null, piece: sound ? piece : null, place }
   }
   // The second bit of what is valid is the timestamp's.
   const sec = u32(bytes, 16) & 2 ? bytes.readBigInt64LE(24) : 0n
   const text = compressed ? expand(data, 3 * (recordSize - 200)) : data
   const name = `${type}-erst-${id}`
-  return {
-    entry,
-    id,
-    file: dumpFile(name, { sec, nsec: 0 }, data, text),
-    piece: null,
-    place: { name, state: text ? 'sound' : 'damaged' },
-  }
+  const file = dumpFile(name, { sec, nsec: 0 }, data, text)
+  const state = text ? 'sound' : 'damaged'
+  return { entry, id, file, piece: null, place: { name, state, record: file.name } }
 }
 
 /** The slots; null where it is no ERST store, or none whose slots can be told. */
@@ -125,7 +124,9 @@ export const readErst = (store: Buffer): Model | null => {
         slots.flatMap(({ piece }) => piece ?? []),
       ),
     ],
-    places: slots.map(({ place }) => place),
+    places: slots.map(slot =>
+      slot.file && !first.includes(slot) ? { ...slot.place, record: null } : slot.place,
+    ),
   }
 }
 

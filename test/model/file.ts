@@ -15,13 +15,14 @@ export interface ModelPlace {
   /** Its file's, without the suffix of those that cannot be expanded. */
   name: string
   state: 'sound' | 'empty' | 'unsigned' | 'damaged'
+  /** The file that shows it; null where none does. */
+  record: string | null
 }
 
 export interface Model {
   /** In the order in which Linux enumerates them. */
   files: ModelFile[]
-  /** Left out where a model does not say it. */
-  places?: ModelPlace[]
+  places: ModelPlace[]
 }
 
 /** FORMATS.md 2: the types by their numbers; 9 is 1.8's. */

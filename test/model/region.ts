@@ -2,7 +2,15 @@
  * What Linux shows of a ramoops region, the slow way: FORMATS.md 1 and 2, read a second time for
  * tests, one sentence after the other. It shares nothing with the reading in src/ but zlib.
  */
-import { dumpFile, expand, unrolled, type ModelFile } from './file.js'
+import {
+  dumpFile,
+  expand,
+  stemOf,
+  unrolled,
+  type Model,
+  type ModelFile,
+  type ModelPlace,
+} from './file.js'
 import { ftraceText } from './ftrace.js'
 import { correct, parityOf } from './parity.js'
 
@@ -125,6 +133,7 @@ export const addParity = (zone: Buffer, ecc: number): void => {
 }
 
 interface Content {
+  state: ModelPlace['state']
   bytes: Buffer
   corrected: number
   bad: number
@@ -163,7 +172,9 @@ const contentOf = (zone: Buffer, kind: Kind, layout: ModelLayout): Content => {
   const start = u32(header.data, 4, layout)
   const size = u32(header.data, 8, layout)
   const pieces = [header]
-  const content = (): Content => ({
+  const content = (state: Content['state']): Content => ({
+    // A header that cannot be corrected may have been any zone's.
+    state: pieces.some(({ errors }) => errors < 0) ? 'damaged' : state,
     bytes: unrolled(
       Buffer.concat(pieces.slice(1).map(({ data }) => data)).subarray(0, size),
       start,
@@ -171,12 +182,13 @@ const contentOf = (zone: Buffer, kind: Kind, layout: ModelLayout): Content => {
     corrected: pieces.reduce((sum, { errors }) => sum + Math.max(0, errors), 0),
     bad: pieces.filter(({ errors }) => errors < 0).length,
   })
-  if (!isSigned(header.data, kind, layout) || size > length || start > size) return content()
+  if (!isSigned(header.data, kind, layout)) return content('unsigned')
+  if (size > length || start > size) return content('damaged')
   for (let block = 0; block * 128 < size; block++) {
     const n = Math.min(128, length - block * 128)
     pieces.push(mended(zone, 12 + block * 128, n, 12 + length + block * ecc, ecc))
   }
-  return content()
+  return content(size ? 'sound' : 'empty')
 }
 
 /** 1.6: the line after each text. */
@@ -192,24 +204,26 @@ const noticeOf = (contents: Content[], { ecc }: ModelLayout): string => {
 /** 1.7: `====%lld.%lu-%c\n`, or without `-%c`; `\n` is any white space, also none. */
 const dumpLine = /^====[\s]*(-?\d+)\.[\s]*(\d+)(?:-([^\0]))?[\s]*/
 
-/** A dump's file; null where there is none. */
+/** A dump's file, null where there is none; and whether all of it is there. */
 const dumpOf = (
   content: Content,
   id: number,
   limit: number,
   layout: ModelLayout,
-): ModelFile | null => {
+): { file: ModelFile | null; state: Content['state'] } => {
+  const { state } = content
+  if (content.bytes.length === 0) return { file: null, state }
   const found = dumpLine.exec(content.bytes.toString('latin1'))
-  if (!found) return null
+  if (!found) return { file: null, state: 'damaged' }
   const [line, seconds, fraction, type] = found
   const body = content.bytes.subarray(line.length)
-  if (body.length === 0) return null
   const time = {
     sec: BigInt.asIntN(64, BigInt(seconds)),
     nsec: Number(BigInt.asUintN(32, BigInt(fraction) * 1000n)),
   }
   const text = type === 'C' ? expand(body, limit) : body
-  return dumpFile(`dmesg-ramoops-${id}`, time, body, text, noticeOf([content], layout))
+  const file = dumpFile(`dmesg-ramoops-${id}`, time, body, text, noticeOf([content], layout))
+  return { file: body.length ? file : null, state: text ? state : 'damaged' }
 }
 
 const ftraceFile = (contents: Content[], layout: ModelLayout): ModelFile | null => {
@@ -231,28 +245,27 @@ const ftraceFile = (contents: Content[], layout: ModelLayout): ModelFile | null 
   }
 }
 
-/** 2: the files, in the order in which Linux enumerates them. */
-export const filesOf = (region: Buffer, layout: ModelLayout): ModelFile[] => {
-  const contents = zonesOf(layout)!.map(zone => ({
-    ...zone,
-    content: contentOf(
-      Buffer.from(region.subarray(zone.offset, zone.offset + zone.size)),
-      zone.kind,
-      layout,
-    ),
-  }))
-  const of = (kind: Kind): typeof contents => contents.filter(zone => zone.kind === kind)
+/** 2: the files, in the order in which Linux enumerates them, and the zones as they lie there. */
+export const readRegion = (region: Buffer, layout: ModelLayout): Model => {
+  const labelOf = (kind: Kind): string => (kind === 'tty' ? (layout.tty ?? kind) : kind)
+  const all = zonesOf(layout)!
+  const first = all.find(({ kind }) => kind === 'dmesg')
+  const limit = first ? 3 * dataLength(first.size, layout.ecc) : 0
+  const zones = all.map(({ kind, index, offset, size }) => {
+    const bytes = Buffer.from(region.subarray(offset, offset + size))
+    const content = contentOf(bytes, kind, layout)
+    const dump = kind === 'dmesg' ? dumpOf(content, index, limit, layout) : null
+    return { kind, index, content, dump }
+  })
+  const of = (kind: Kind): typeof zones => zones.filter(zone => zone.kind === kind)
   const ringFile = (kind: Kind): (ModelFile | null)[] =>
     of(kind).map(({ content }) => {
       if (content.bytes.length === 0) return null
       const bytes = Buffer.concat([content.bytes, Buffer.from(noticeOf([content], layout))])
-      const label = kind === 'tty' ? (layout.tty ?? kind) : kind
-      return { name: `${label}-ramoops-0`, size: bytes.length, time: null, bytes }
+      return { name: `${labelOf(kind)}-ramoops-0`, size: bytes.length, time: null, bytes }
     })
-  const dumps = of('dmesg')
-  const limit = dumps.length ? 3 * dataLength(dumps[0].size, layout.ecc) : 0
-  return [
-    ...dumps.map(({ index, content }) => dumpOf(content, index, limit, layout)),
+  const files = [
+    ...of('dmesg').map(({ dump }) => dump!.file),
     ...ringFile('console'),
     ...ringFile('pmsg'),
     ...ringFile('tty'),
@@ -261,6 +274,12 @@ export const filesOf = (region: Buffer, layout: ModelLayout): ModelFile[] => {
       layout,
     ),
   ].filter(file => file !== null)
+  const places = zones.map(({ kind, index, content, dump }) => {
+    const name = `${labelOf(kind)}-ramoops-${kind === 'dmesg' ? index : 0}`
+    const shown = content.bytes.length ? files.find(file => stemOf(file.name) === name) : null
+    return { name, state: dump?.state ?? content.state, record: shown?.name ?? null }
+  })
+  return { files, places }
 }
 
 /**

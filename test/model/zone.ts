@@ -5,6 +5,7 @@
 import {
   dumpFile,
   expand,
+  stemOf,
   typeNames,
   unrolled,
   type Model,
@@ -143,22 +144,22 @@ export const readZones = (store: Buffer, layout: ZoneLayout): Model => {
     of(kind).map(({ content: { bytes } }) =>
       bytes.length ? { name: `${kind}-pstore_blk-0`, size: bytes.length, time: null, bytes } : null,
     )
-  return {
-    files: [
-      ...of('dmesg').map(({ dump }) => dump!.file),
-      ftraceFile(
-        of('ftrace').map(({ content }) => content),
-        layout,
-      ),
-      ...ring('pmsg'),
-      ...ring('console'),
-      ...ring('tty'),
-    ].filter(file => file !== null),
-    places: zones.map(({ kind, index, content, dump }) => ({
-      name: `${kind}-pstore_blk-${kind === 'dmesg' ? index : 0}`,
-      state: dump?.state ?? content.state,
-    })),
-  }
+  const files = [
+    ...of('dmesg').map(({ dump }) => dump!.file),
+    ftraceFile(
+      of('ftrace').map(({ content }) => content),
+      layout,
+    ),
+    ...ring('pmsg'),
+    ...ring('console'),
+    ...ring('tty'),
+  ].filter(file => file !== null)
+  const places = zones.map(({ kind, index, content, dump }) => {
+    const name = `${kind}-pstore_blk-${kind === 'dmesg' ? index : 0}`
+    const shown = content.bytes.length ? files.find(file => stemOf(file.name) === name) : null
+    return { name, state: dump?.state ?? content.state, record: shown?.name ?? null }
+  })
+  return { files, places }
 }
 
 /**

@@ -4,7 +4,7 @@ import { inFile, readStoresTwice, rounds } from '../../differential.js'
 import { fixtures } from '../../fixtures.js'
 import { cut, damage, type Field } from '../../model/damage.js'
 import { randomOptions, randomRegion } from '../../model/make.js'
-import { eraseFile, filesOf, layoutOf, zonesOf, type ModelOptions } from '../../model/region.js'
+import { eraseFile, layoutOf, readRegion, zonesOf, type ModelOptions } from '../../model/region.js'
 import { folder } from '../../program.js'
 import type { Random } from '../../random.js'
 
@@ -53,9 +53,7 @@ t.test(`${rounds} regions look the same to both`, async t => {
       options,
       bytes,
       model: region =>
-        zonesOf(layout) && layout.mem_size <= region.length
-          ? { files: filesOf(region, layout) }
-          : null,
+        zonesOf(layout) && layout.mem_size <= region.length ? readRegion(region, layout) : null,
       erased: (region, name) => eraseFile(region, layout, name),
     })
   })
