@@ -124,7 +124,7 @@ const drivers: { readonly [driver: string]: Driver } = {
   },
   zone: {
     backend: 'pstore_blk',
-    parameters: [...anywhere, ...zoneParameters, 'max_reason', 'kallsyms'],
+    parameters: [...anywhere, ...zoneParameters, 'max_reason', 'endian', 'kallsyms'],
     attach: (path, options) => attachZone(path, options),
     format: (path, options, force) => {
       requireLayout(path, options, zoneParameters)

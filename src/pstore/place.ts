@@ -59,7 +59,7 @@ export interface Place {
   readonly record: string | null
   /** Null where the store keeps none. */
   readonly parity: Parity | null
-  /** Null for anything but a dump. */
+  /** Null for anything but a dump, or what is compressed as one. */
   readonly dump: Dump | null
 }
 

@@ -73,6 +73,17 @@ t.test('big-endian regions', async t => {
   t.ok(fs.readFileSync(region).includes('CGBD\0\0\0\x03\0\0\0\x03big'))
 })
 
+t.test('big-endian disks', async t => {
+  const disk = `${folder(t)}/disk.img`
+  const options = ['--pmsg-size', '4K', '--kmsg-size', '4K', '--endian', 'big']
+  const rest = ['--console-size', '0', '--ftrace-size', '0']
+  succeed(t, ['format', `zone:${disk}`, '--mem-size', '16K', ...options, ...rest])
+  succeed(t, ['write', 'pmsg', `zone:${disk}`, ...options, ...rest], Buffer.from('big'))
+  t.equal(succeed(t, ['cat', `zone:${disk}`, 'pmsg-pstore_blk-0', ...options, ...rest]) + '', 'big')
+  // "DBGC" xor pmsg's number, datalen, start.
+  t.ok(fs.readFileSync(disk).includes('CGBC\0\0\0\x03\0\0\0\x03big'))
+})
+
 t.test('dumps', async t => {
   const region = make(t)
   const write = (args: string[], text: string | Buffer): void => {

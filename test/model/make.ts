@@ -4,9 +4,12 @@ import type { Random } from '../random.js'
 import {
   addParity,
   dataLength,
+  layoutOf,
+  presetNames,
   zonesOf,
   type Kind,
   type ModelLayout,
+  type ModelOptions,
   type ModelZone,
 } from './region.js'
 
@@ -17,32 +20,81 @@ const orders: Kind[][] = [
   ['ftrace', 'tty', 'pmsg', 'console', 'dmesg'],
 ]
 
-/** A layout that Linux takes. */
-export const randomLayout = (random: Random): ModelLayout => {
-  for (;;) {
-    const size = (): number =>
-      random.pick([0, 64, 512, 1024, 4096, random.between(100, 9000), random.between(20, 400)])
-    const layout: ModelLayout = {
-      mem_size: random.between(2000, 48000),
-      record_size: size(),
-      console_size: size(),
-      ftrace_size: size(),
-      pmsg_size: size(),
-      tty_size: size(),
-      ecc: random.pick([0, 0, 0, 2, 3, 4, 7, 8, 16, 16, 32, 64, 127]),
-      flags: random.below(2),
-      cpus: random.pick([1, 1, 2, 3, 4, 7]),
-      order: random.pick(orders),
-      endian: random.pick(['little', 'little', 'big']),
-    }
-    const zones = zonesOf(layout)
-    if (zones && zones.length < 200) return layout
+const parities = [0, 0, 0, 2, 3, 4, 7, 8, 16, 16, 32, 64, 127]
+
+/** A layout of no kernel's in particular. */
+const anyLayout = (random: Random): ModelLayout => {
+  const size = (): number =>
+    random.pick([0, 64, 512, 1024, 4096, random.between(100, 9000), random.between(20, 400)])
+  return {
+    mem_size: random.between(2000, 48000),
+    record_size: size(),
+    console_size: size(),
+    ftrace_size: size(),
+    pmsg_size: size(),
+    tty_size: size(),
+    ecc: random.pick(parities),
+    flags: random.below(2),
+    cpus: random.pick([1, 1, 2, 3, 4, 7]),
+    order: random.pick(orders),
+    endian: random.pick(['little', 'little', 'big']),
   }
 }
 
-const text = (random: Random, length: number): Buffer => {
+/** A preset, and little else said. */
+const presetLayout = (random: Random): ModelOptions => {
+  const options: ModelOptions = {
+    mem_size: random.between(20000, 60000),
+    preset: random.pick(presetNames),
+    tty_size: random.pick([0, 512, 4096]),
+    ecc: random.pick([0, 0, 1, 4]),
+  }
+  if (random.below(2)) options.cpus = random.pick([1, 2, 4])
+  if (random.below(4) === 0) options.record_size = random.pick([0, 1024, 4096, 9000])
+  if (random.below(4) === 0) options.console_size = random.pick([0, 1024, 9000])
+  return options
+}
+
+/** One that Linux takes, and with not too many zones. */
+const taken = <O extends ModelOptions>(random: Random, any: (random: Random) => O): O => {
+  for (;;) {
+    const options = any(random)
+    const zones = zonesOf(layoutOf(options, 0))
+    if (zones && zones.length < 200) return options
+  }
+}
+
+/** A layout that Linux takes. */
+export const randomLayout = (random: Random): ModelLayout => taken(random, anyLayout)
+
+/** A layout that Linux takes, as a user says it. */
+export const randomOptions = (random: Random): ModelOptions =>
+  random.below(4) ? taken(random, anyLayout) : taken(random, presetLayout)
+
+/** Text as a kernel prints it, so long. */
+export const lines = (random: Random, length: number): Buffer => {
   const line = `[${random.below(1e5)}.${random.below(1e6)}] something happened at ${random.below(1e9)}\n`
   return Buffer.from(line.repeat(Math.ceil(length / line.length) + 1).slice(0, length))
+}
+
+/** An ftrace ring's content: records, and in front what does not divide. */
+export const calls = (random: Random, length: number, endian: 'little' | 'big'): Buffer => {
+  const calls = Buffer.alloc(length)
+  let time = BigInt(random.below(1000))
+  for (let at = length % 24; at < length; at += 24) {
+    time += BigInt(random.below(3))
+    const words = [
+      0xffffffff81000000n + BigInt(random.below(100)),
+      BigInt(random.below(2 ** 31)),
+      BigInt.asUintN(64, (time << 8n) | BigInt(random.below(4))),
+    ]
+    words.forEach((word, i) =>
+      endian === 'big'
+        ? calls.writeBigUInt64BE(word, at + 8 * i)
+        : calls.writeBigUInt64LE(word, at + 8 * i),
+    )
+  }
+  return calls
 }
 
 const dumpStarts = [
@@ -66,27 +118,11 @@ const contentFor = (random: Random, kind: Kind, room: number, { endian }: ModelL
   if (kind === 'dmesg') {
     const start = Buffer.from(random.pick(dumpStarts))
     const room = Math.max(0, length - start.length)
-    const many = text(random, random.pick([room, 2 * room, 4 * room]))
+    const many = lines(random, random.pick([room, 2 * room, 4 * room]))
     const body = random.below(3) ? zlib.deflateRawSync(many) : many
     return Buffer.concat([start, body]).subarray(0, length)
   }
-  if (kind !== 'ftrace') return text(random, length)
-  const calls = Buffer.alloc(length)
-  let time = BigInt(random.below(1000))
-  for (let at = length % 24; at < length; at += 24) {
-    time += BigInt(random.below(3))
-    const words = [
-      0xffffffff81000000n + BigInt(random.below(100)),
-      BigInt(random.below(2 ** 31)),
-      BigInt.asUintN(64, (time << 8n) | BigInt(random.below(4))),
-    ]
-    words.forEach((word, i) =>
-      endian === 'big'
-        ? calls.writeBigUInt64BE(word, at + 8 * i)
-        : calls.writeBigUInt64LE(word, at + 8 * i),
-    )
-  }
-  return calls
+  return kind === 'ftrace' ? calls(random, length, endian) : lines(random, length)
 }
 
 const numbers = [0, 1, 12, 0x7fffffff, 0x80000000, 0xffffffff]

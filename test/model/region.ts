@@ -2,7 +2,16 @@
  * What Linux shows of a ramoops region, the slow way: FORMATS.md 1 and 2, read a second time for
  * tests, one sentence after the other. It shares nothing with the reading in src/ but zlib.
  */
-import zlib from 'node:zlib'
+import {
+  dumpFile,
+  expand,
+  stemOf,
+  unrolled,
+  type Model,
+  type ModelFile,
+  type ModelPlace,
+} from './file.js'
+import { ftraceText } from './ftrace.js'
 import { correct, parityOf } from './parity.js'
 
 export type Kind = 'dmesg' | 'console' | 'pmsg' | 'tty' | 'ftrace'
@@ -19,6 +28,15 @@ export interface ModelLayout {
   cpus: number
   order: Kind[]
   endian: 'little' | 'big'
+  /** What the kernel that wrote it calls the tty zone. Default: that. */
+  tty?: string
+}
+
+export const presetNames = ['linux-6.2', 'linux-pre-6.2', 'anolis', 'crosvm'] as const
+
+/** What a user may say of a region. */
+export type ModelOptions = Partial<Omit<ModelLayout, 'tty'>> & {
+  preset?: (typeof presetNames)[number]
 }
 
 export interface ModelZone {
@@ -28,11 +46,33 @@ export interface ModelZone {
   size: number
 }
 
-export interface ModelFile {
-  name: string
-  size: number
-  time: { sec: bigint; nsec: number } | null
-  bytes: Buffer
+/** 1.1 and 1.2: a preset's order and sizes, and Linux's defaults for what nobody said. */
+export const layoutOf = (options: ModelOptions, length: number): ModelLayout => {
+  const { preset = 'linux-6.2' } = options
+  const mem_size = options.mem_size ?? length
+  const quarter = Math.floor(mem_size / 4)
+  const { record_size, console_size } =
+    preset === 'crosvm'
+      ? { record_size: quarter, console_size: quarter }
+      : { record_size: 4096, console_size: 4096 }
+  return {
+    mem_size,
+    record_size: options.record_size ?? record_size,
+    console_size: options.console_size ?? console_size,
+    ftrace_size: options.ftrace_size ?? 4096,
+    pmsg_size: options.pmsg_size ?? 4096,
+    tty_size: options.tty_size ?? 0,
+    ecc: options.ecc === 1 ? 16 : (options.ecc ?? 0),
+    flags: options.flags ?? 1,
+    cpus: options.cpus ?? 1,
+    order:
+      options.order ??
+      (preset === 'anolis' || preset === 'linux-pre-6.2'
+        ? ['dmesg', 'console', 'ftrace', 'pmsg', 'tty']
+        : ['dmesg', 'console', 'pmsg', 'tty', 'ftrace']),
+    endian: options.endian ?? 'little',
+    tty: preset === 'anolis' ? 'ttyprobe' : 'tty',
+  }
 }
 
 const roundDown = (size: number): number => {
@@ -51,7 +91,8 @@ export const zonesOf = (layout: ModelLayout): ModelZone[] | null => {
     ftrace: roundDown(layout.ftrace_size),
   }
   const dumps = layout.mem_size - sizes.console - sizes.pmsg - sizes.tty - sizes.ftrace
-  if (dumps < 0 || layout.mem_size === 0) return null
+  // 1.6: a block and its parity must fit into 255 symbols.
+  if (dumps < 0 || layout.mem_size === 0 || layout.ecc > 127) return null
   const zones: ModelZone[] = []
   let offset = 0
   for (const kind of layout.order) {
@@ -80,9 +121,6 @@ export const dataLength = (size: number, ecc: number): number =>
 
 const u32 = (bytes: Buffer, at: number, { endian }: ModelLayout): number =>
   endian === 'big' ? bytes.readUInt32BE(at) : bytes.readUInt32LE(at)
-const u64 = (bytes: Buffer, at: number, { endian }: ModelLayout): bigint =>
-  endian === 'big' ? bytes.readBigUInt64BE(at) : bytes.readBigUInt64LE(at)
-
 /** Parity on the media, block by block and the header's last. */
 export const addParity = (zone: Buffer, ecc: number): void => {
   const length = dataLength(zone.length, ecc)
@@ -95,41 +133,62 @@ export const addParity = (zone: Buffer, ecc: number): void => {
 }
 
 interface Content {
+  state: ModelPlace['state']
   bytes: Buffer
   corrected: number
   bad: number
 }
 
+/** 1.6: some bytes of a zone, corrected by the parity at a place of it. */
+const mended = (
+  zone: Buffer,
+  at: number,
+  length: number,
+  parityAt: number,
+  ecc: number,
+): { data: Buffer; errors: number } => {
+  const data = zone.subarray(at, at + length)
+  if (ecc === 0) return { data, errors: 0 }
+  const { data: right, errors } = correct(data, zone.subarray(parityAt, parityAt + ecc))
+  return { data: Buffer.from(right), errors }
+}
+
+/** 1.3: is this how a zone of that kind is signed? */
+const isSigned = (header: Buffer, kind: Kind, layout: ModelLayout): boolean => {
+  const signature = (u32(header, 0, layout) ^ 0x43474244) >>> 0
+  // A version's code is its three numbers, a byte each; there was no pstore before Linux 2.
+  return kind === 'ftrace' ? signature >= 0x020000 && signature <= 0xffffff : signature === 0
+}
+
+/** 1.6: the header is corrected before it is believed. */
+const headerOf = (zone: Buffer, { ecc }: ModelLayout): { data: Buffer; errors: number } =>
+  mended(zone, 0, 12, zone.length - ecc, ecc)
+
 /** 1.3 and 1.6: a zone's content, oldest byte first; empty where there is none. */
 const contentOf = (zone: Buffer, kind: Kind, layout: ModelLayout): Content => {
   const { ecc } = layout
   const length = dataLength(zone.length, ecc)
-  const blocks = blockCount(zone.length, ecc)
-  const count = { corrected: 0, bad: 0 }
-  const mended = (at: number, n: number, parityAt: number): Buffer => {
-    const data = zone.subarray(at, at + n)
-    if (ecc === 0) return data
-    const result = correct(data, zone.subarray(parityAt, parityAt + ecc))
-    if (result.errors < 0) count.bad++
-    else count.corrected += result.errors
-    return Buffer.from(result.data)
-  }
-  const header = mended(0, 12, 12 + length + blocks * ecc)
-  const signature = (u32(header, 0, layout) ^ 0x43474244) >>> 0
-  const start = u32(header, 4, layout)
-  const size = u32(header, 8, layout)
-  // A version's code is its three numbers, a byte each; there was no pstore before Linux 2.
-  const signed =
-    kind === 'ftrace' ? signature >= 0x020000 && signature <= 0xffffff : signature === 0
-  const none = { bytes: Buffer.alloc(0), ...count }
-  if (!signed || size > length || start > size) return none
-  const data: Buffer[] = []
+  const header = headerOf(zone, layout)
+  const start = u32(header.data, 4, layout)
+  const size = u32(header.data, 8, layout)
+  const pieces = [header]
+  const content = (state: Content['state']): Content => ({
+    // A header that cannot be corrected may have been any zone's.
+    state: pieces.some(({ errors }) => errors < 0) ? 'damaged' : state,
+    bytes: unrolled(
+      Buffer.concat(pieces.slice(1).map(({ data }) => data)).subarray(0, size),
+      start,
+    ),
+    corrected: pieces.reduce((sum, { errors }) => sum + Math.max(0, errors), 0),
+    bad: pieces.filter(({ errors }) => errors < 0).length,
+  })
+  if (!isSigned(header.data, kind, layout)) return content('unsigned')
+  if (size > length || start > size) return content('damaged')
   for (let block = 0; block * 128 < size; block++) {
     const n = Math.min(128, length - block * 128)
-    data.push(mended(12 + block * 128, n, 12 + length + block * ecc))
+    pieces.push(mended(zone, 12 + block * 128, n, 12 + length + block * ecc, ecc))
   }
-  const ring = Buffer.concat(data).subarray(0, size)
-  return { bytes: Buffer.concat([ring.subarray(start), ring.subarray(0, start)]), ...count }
+  return content(size ? 'sound' : 'empty')
 }
 
 /** 1.6: the line after each text. */
@@ -145,112 +204,68 @@ const noticeOf = (contents: Content[], { ecc }: ModelLayout): string => {
 /** 1.7: `====%lld.%lu-%c\n`, or without `-%c`; `\n` is any white space, also none. */
 const dumpLine = /^====[\s]*(-?\d+)\.[\s]*(\d+)(?:-([^\0]))?[\s]*/
 
-/** A dump's file; null where there is none. */
-const dumpFile = (
+/** A dump's file, null where there is none; and whether all of it is there. */
+const dumpOf = (
   content: Content,
   id: number,
   limit: number,
   layout: ModelLayout,
-): ModelFile | null => {
+): { file: ModelFile | null; state: Content['state'] } => {
+  const { state } = content
+  if (content.bytes.length === 0) return { file: null, state }
   const found = dumpLine.exec(content.bytes.toString('latin1'))
-  if (!found) return null
+  if (!found) return { file: null, state: 'damaged' }
   const [line, seconds, fraction, type] = found
   const body = content.bytes.subarray(line.length)
-  if (body.length === 0) return null
-  let text: Buffer | null = body
-  if (type === 'C')
-    try {
-      text = zlib.inflateRawSync(body, { maxOutputLength: limit })
-    } catch {
-      text = null
-    }
-  const bytes = Buffer.concat([text ?? body, Buffer.from(noticeOf([content], layout))])
-  const sec = BigInt.asIntN(64, BigInt(seconds))
-  const nsec = Number(BigInt.asUintN(32, BigInt(fraction) * 1000n))
-  return {
-    name: `dmesg-ramoops-${id}${text ? '' : '.enc.z'}`,
-    size: bytes.length,
-    time: sec === 0n ? null : { sec, nsec },
-    bytes,
+  const time = {
+    sec: BigInt.asIntN(64, BigInt(seconds)),
+    nsec: Number(BigInt.asUintN(32, BigInt(fraction) * 1000n)),
   }
+  const text = type === 'C' ? expand(body, limit) : body
+  const file = dumpFile(`dmesg-ramoops-${id}`, time, body, text, noticeOf([content], layout))
+  return { file: body.length ? file : null, state: text ? state : 'damaged' }
 }
-
-interface Call {
-  cpu: number
-  time: bigint
-  ip: bigint
-  parent: bigint
-}
-
-/** 1.9: 24 bytes each; what does not divide is lost in front. */
-const callsOf = ({ bytes }: Content, layout: ModelLayout): Call[] => {
-  const calls: Call[] = []
-  for (let at = bytes.length % 24; at < bytes.length; at += 24) {
-    const stamp = u64(bytes, at + 16, layout)
-    const cpu = Number(stamp & 0xffn)
-    calls.push({
-      cpu,
-      time: stamp >> 8n,
-      ip: u64(bytes, at, layout),
-      parent: u64(bytes, at + 8, layout),
-    })
-  }
-  return calls
-}
-
-/** As Linux merges: all that came before with the next CPU's, the next one first where equally old. */
-const merge = (before: Call[], next: Call[]): Call[] => {
-  const merged: Call[] = []
-  let i = 0
-  let j = 0
-  while (i < before.length && j < next.length)
-    merged.push(before[i].time < next[j].time ? before[i++] : next[j++])
-  return [...merged, ...before.slice(i), ...next.slice(j)]
-}
-
-const hex = (n: bigint): string => n.toString(16)
 
 const ftraceFile = (contents: Content[], layout: ModelLayout): ModelFile | null => {
   const filled = contents.filter(({ bytes }) => bytes.length > 0)
   if (filled.length === 0) return null
-  const calls = filled.map(content => callsOf(content, layout)).reduce(merge, [])
-  // One zone for all CPUs is not merged, and counts as it is.
-  const size = layout.flags & 1 ? 24 * calls.length : filled[0].bytes.length
-  if (size === 0) return null
-  const lines = calls.map(
-    ({ cpu, time, ip, parent }) =>
-      `CPU:${cpu} ts:${time} ${hex(ip).padStart(8, '0')}  ${hex(parent).padStart(8, '0')}  0x${hex(ip)} <- 0x${hex(parent)}\n`,
+  const { count, text } = ftraceText(
+    filled.map(({ bytes }) => bytes),
+    layout.endian,
   )
+  // One zone for all CPUs is not merged, and counts as it is.
+  const size = layout.flags & 1 ? 24 * count : filled[0].bytes.length
+  if (size === 0) return null
   const notice = noticeOf(filled, layout)
   return {
     name: 'ftrace-ramoops-0',
     size: size + notice.length,
     time: null,
-    bytes: Buffer.from(lines.join('') + notice),
+    bytes: Buffer.from(text + notice),
   }
 }
 
-/** 2: the files, in the order in which Linux enumerates them. */
-export const filesOf = (region: Buffer, layout: ModelLayout): ModelFile[] => {
-  const contents = zonesOf(layout)!.map(zone => ({
-    ...zone,
-    content: contentOf(
-      Buffer.from(region.subarray(zone.offset, zone.offset + zone.size)),
-      zone.kind,
-      layout,
-    ),
-  }))
-  const of = (kind: Kind): typeof contents => contents.filter(zone => zone.kind === kind)
+/** 2: the files, in the order in which Linux enumerates them, and the zones as they lie there. */
+export const readRegion = (region: Buffer, layout: ModelLayout): Model => {
+  const labelOf = (kind: Kind): string => (kind === 'tty' ? (layout.tty ?? kind) : kind)
+  const all = zonesOf(layout)!
+  const first = all.find(({ kind }) => kind === 'dmesg')
+  const limit = first ? 3 * dataLength(first.size, layout.ecc) : 0
+  const zones = all.map(({ kind, index, offset, size }) => {
+    const bytes = Buffer.from(region.subarray(offset, offset + size))
+    const content = contentOf(bytes, kind, layout)
+    const dump = kind === 'dmesg' ? dumpOf(content, index, limit, layout) : null
+    return { kind, index, content, dump }
+  })
+  const of = (kind: Kind): typeof zones => zones.filter(zone => zone.kind === kind)
   const ringFile = (kind: Kind): (ModelFile | null)[] =>
     of(kind).map(({ content }) => {
       if (content.bytes.length === 0) return null
       const bytes = Buffer.concat([content.bytes, Buffer.from(noticeOf([content], layout))])
-      return { name: `${kind}-ramoops-0`, size: bytes.length, time: null, bytes }
+      return { name: `${labelOf(kind)}-ramoops-0`, size: bytes.length, time: null, bytes }
     })
-  const dumps = of('dmesg')
-  const limit = dumps.length ? 3 * dataLength(dumps[0].size, layout.ecc) : 0
-  return [
-    ...dumps.map(({ index, content }) => dumpFile(content, index, limit, layout)),
+  const files = [
+    ...of('dmesg').map(({ dump }) => dump!.file),
     ...ringFile('console'),
     ...ringFile('pmsg'),
     ...ringFile('tty'),
@@ -259,4 +274,29 @@ export const filesOf = (region: Buffer, layout: ModelLayout): ModelFile[] => {
       layout,
     ),
   ].filter(file => file !== null)
+  const places = zones.map(({ kind, index, content, dump }) => {
+    const name = `${labelOf(kind)}-ramoops-${kind === 'dmesg' ? index : 0}`
+    const shown = content.bytes.length ? files.find(file => stemOf(file.name) === name) : null
+    return { name, state: dump?.state ?? content.state, record: shown?.name ?? null }
+  })
+  return { files, places }
+}
+
+/**
+ * 1.5: the region once the zones of a file are erased; ftrace's all, where Linux erases the first.
+ * Linux has corrected the headers by then; what is no zone stays as it is.
+ */
+export const eraseFile = (region: Buffer, layout: ModelLayout, name: string): Buffer => {
+  const after = Buffer.from(region)
+  const [, label, id] = /^(\w+)-ramoops-(\d+)/.exec(name)!
+  const kind = label === (layout.tty ?? 'tty') ? 'tty' : label
+  for (const { offset, size, ...zone } of zonesOf(layout)!) {
+    if (zone.kind !== kind || (kind === 'dmesg' && zone.index !== Number(id))) continue
+    const bytes = after.subarray(offset, offset + size)
+    const header = Buffer.from(headerOf(bytes, layout).data)
+    if (!isSigned(header, zone.kind, layout)) continue
+    header.fill(0, 4).copy(bytes)
+    if (layout.ecc) parityOf(header, layout.ecc).copy(bytes, size - layout.ecc)
+  }
+  return after
 }

@@ -160,7 +160,9 @@ export class EfiBackend implements Backend {
     for (const [stem, variable] of this.#variables()) {
       const { says, size } = variable
       const findings: string[] = []
-      const dump = says.type === 'dmesg' ? this.#lookIntoDump(variable, findings) : null
+      // Whatever its type, what is compressed may be broken.
+      const isDump = says.type === 'dmesg' || says.compressed
+      const dump = isDump ? this.#lookIntoDump(variable, findings) : null
       yield {
         state: dump && dump.text === null ? 'damaged' : 'sound',
         findings,
@@ -335,7 +337,10 @@ export class EfiBackend implements Backend {
     return fileName(dump.type, this.name, recordId(dump), false)
   }
 
-  /** The variables that are shown now: of those with one file name the first, as in Linux. */
+  /**
+   * The variables that are shown now: of those with one file name the first, as in Linux. A dump of the
+   * year 1970 can have a ring's: the ring is shown.
+   */
   #variables(): Map<string, DumpVariable> {
     const all = this.source.variables().dumps
     if (all !== this.#shown.of) {
@@ -343,7 +348,7 @@ export class EfiBackend implements Backend {
       const records = new Map<string, Record>()
       for (const variable of all) {
         const stem = this.#stem(variable.says)
-        if (byStem.has(stem)) continue
+        if (byStem.has(stem) || this.#ring(stem)) continue
         byStem.set(stem, variable)
         const seen = this.#records.get(variable.name)
         if (seen) records.set(variable.name, seen)

@@ -31,8 +31,8 @@ import type { Region } from '../../region/region.js'
 import {
   cperHeaderSize,
   formatCper,
-  isCper,
   isCperType,
+  isForeign,
   isRingType,
   parseCper,
   ringTypes,
@@ -157,45 +157,55 @@ export class ErstBackend implements Backend {
     const map = this.#map()
     if (!map) return
     const { first, end } = map.slots
-    for (let slot = first; slot < end; slot++) yield this.#place(map, slot)
+    const ids = new Set<bigint>()
+    for (let slot = first; slot < end; slot++) yield this.#place(map, slot, ids)
   }
 
-  #place(map: SlotMap, slot: number): Place {
+  /** @param ids of the records in earlier slots; this one's is added */
+  #place(map: SlotMap, slot: number, ids: Set<bigint>): Place {
     const { recordSize } = map.slots
     const offset = slot * recordSize
     // The source's end may cut the last one short.
     const length = Math.min(recordSize, this.region.length - offset)
+    const room = Math.max(0, length - cperHeaderSize)
+    const site = { index: slot, offset, length, room, start: 0, parity: null, dump: null }
     const id = map.id(slot)
     const content = map.isFree(slot) ? null : this.#loadAny(map.slots, slot, id)
     const type = content?.header.type ?? 'dmesg'
-    const findings: string[] = []
-    const isFree = map.isFree(slot)
-    // Others keep records there too.
-    const isForeign =
-      !isFree && !content && isCper(this.region.load(offset, Math.min(cperHeaderSize, length)))
-    if (isForeign) findings.push("a record, but none of Linux's pstore")
-    else if (!isFree && !content) findings.push('no record, though the map says so')
-    const dump = content && type === 'dmesg' ? lookIntoDump(content, findings) : null
     const name = fileName(type, this.name, isRingType(type) ? 0n : id, false)
+    if (!content) {
+      const nothing = { ...site, type, name, used: 0, record: null }
+      if (map.isFree(slot)) return { ...nothing, state: 'empty', findings: [] }
+      // Others keep records there too.
+      return isForeign(this.region.load(offset, Math.min(cperHeaderSize, length)))
+        ? { ...nothing, state: 'unsigned', findings: ["a record, but none of Linux's pstore"] }
+        : { ...nothing, state: 'damaged', findings: ['no record, though the map says so'] }
+    }
+    const used = content.data.length
+    if (isRingType(type)) {
+      const piece = { ...site, type, name, used }
+      return pieceIn(content.header, content.data)
+        ? { ...piece, record: name, state: 'sound', findings: [] }
+        : {
+            ...piece,
+            record: null,
+            state: 'damaged',
+            findings: ['no piece of a ring, though its header says so'],
+          }
+    }
+    const findings: string[] = []
+    const dump = type === 'dmesg' ? lookIntoDump(content, findings) : null
+    const isHidden = ids.has(id)
+    if (isHidden) findings.push('the record in an earlier slot has the same id')
+    ids.add(id)
     return {
+      ...site,
       type,
       name,
-      index: slot,
-      offset,
-      length,
-      room: Math.max(0, length - cperHeaderSize),
-      used: content?.data.length ?? 0,
-      start: 0,
-      state: isFree
-        ? 'empty'
-        : isForeign
-          ? 'unsigned'
-          : content && !dump?.broken
-            ? 'sound'
-            : 'damaged',
+      used,
+      state: dump?.broken ? 'damaged' : 'sound',
       findings,
-      record: content ? `${name}${dump?.broken ? compressedSuffix : ''}` : null,
-      parity: null,
+      record: isHidden ? null : fileName(type, this.name, id, (dump?.broken ?? null) !== null),
       dump,
     }
   }
@@ -393,10 +403,8 @@ export class ErstBackend implements Backend {
       if (map.isFree(slot) || room <= least) continue
       const bytes = this.region.load(start, least)
       const header = parseCper(bytes, room)
-      if (header?.type !== type || header.length <= least) continue
-      const position = bytes.readBigUInt64LE(cperHeaderSize)
-      if (position > lastPosition) continue
-      yield { slot, id: map.id(slot), position, length: header.length - least }
+      const piece = header?.type === type ? pieceIn(header, bytes.subarray(cperHeaderSize)) : null
+      if (piece) yield { slot, id: map.id(slot), ...piece }
     }
   }
 
@@ -517,6 +525,14 @@ export class ErstBackend implements Backend {
       version: content.version,
     }
   }
+}
+
+/** The piece in a ring's record, whose data are given, or their first bytes; null where it is none. */
+const pieceIn = (header: CperHeader, data: Buffer): Piece | null => {
+  const length = header.length - cperHeaderSize - positionSize
+  if (length <= 0) return null
+  const position = data.readBigUInt64LE()
+  return position > lastPosition ? null : { position, length }
 }
 
 /** What is in a dump's record. Adds to what was found. */

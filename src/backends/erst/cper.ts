@@ -110,8 +110,16 @@ export interface CperHeader {
   readonly length: number
 }
 
-/** Does a record of anybody's begin here? */
-export const isCper = (bytes: Buffer): boolean => bytes.toString('latin1', 0, 4) === 'CPER'
+/** Is this GUID there? */
+const hasGuid = (bytes: Buffer, offset: number, guid: Buffer): boolean =>
+  bytes.subarray(offset, offset + 16).equals(guid)
+
+/** Does a record begin here whose creator is somebody else? The bytes may be fewer than a header's. */
+export const isForeign = (bytes: Buffer): boolean =>
+  bytes.length >= at.creator + 16 &&
+  bytes.toString('latin1', 0, 4) === 'CPER' &&
+  !hasGuid(bytes, at.creator, linux) &&
+  !hasGuid(bytes, at.creator, ours)
 
 /**
  * Parse a record's header.
@@ -122,10 +130,9 @@ export const isCper = (bytes: Buffer): boolean => bytes.toString('latin1', 0, 4)
  *   or without data (which Linux takes for the end of all records)
  */
 export const parseCper = (bytes: Buffer, room: number): CperHeader | null => {
-  const isAt = (guid: Buffer, offset: number): boolean =>
-    bytes.compare(guid, 0, 16, offset, offset + 16) === 0
   const section = sections.find(
-    ({ creator, guid }) => isAt(creator, at.creator) && isAt(guid, at.sectionType),
+    ({ creator, guid }) =>
+      hasGuid(bytes, at.creator, creator) && hasGuid(bytes, at.sectionType, guid),
   )
   const length = bytes.readUInt32LE(at.recordLength)
   if (!section || length <= cperHeaderSize || length > room) return null

@@ -357,14 +357,14 @@ export class Zone {
     const { header, errors } = this.#correctedHeader()
     const { state, start, size } = this.#parse(header)
     this.#mended = -1
+    // The header is about to get a new parity, which would make an error in its signature good.
+    if (errors > 0 && state !== 'unsigned') this.region.store(this.place.offset, header)
     if (state === 'unsigned' || state === 'invalid') {
       // The numbers first: garbage must not become valid by being signed.
       this.#start = this.#size = 0
       this.#putHeader()
-      this.#sign()
-    } else if (errors > 0) {
-      // The header is about to get a new parity, which would make an error in its signature good.
-      this.region.store(this.place.offset, header)
+      // Only what is unsigned: an ftrace zone's signature says which kernel wrote it.
+      if (state === 'unsigned') this.#sign()
     }
     this.#start = start === this.dataLength ? 0 : start
     this.#size = size

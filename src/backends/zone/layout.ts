@@ -1,10 +1,9 @@
 /**
  * Where the zones of a pstore/zone store lie: from the kernel's parameters to offsets and sizes.
  *
- * Source: FORMATS.md 3; fs/pstore/zone.c (register_pstore_zone, psz_alloc_zones), fs/pstore/blk.c
- * (check_size), fs/pstore/Kconfig for the defaults. A layout that Linux refuses, or crashes on, is
- * refused here, with the kernel's reason where it gives one. mtdpstore has the same layout, with kmsg
- * zones only: its other sizes are 0.
+ * Source: FORMATS.md 3; fs/pstore/zone.c (register_pstore_zone, psz_alloc_zones), fs/pstore/Kconfig for
+ * the defaults. A layout that Linux refuses, or crashes on, is refused here, with the kernel's reason
+ * where it gives one. mtdpstore has the same layout, with kmsg zones only: its other sizes are 0.
  */
 import { StoreError } from '../../pstore/errors.js'
 import { kmsgHeaderSize, zoneHeaderSize, type Endian, type ZoneKind } from './header.js'
@@ -53,8 +52,13 @@ export interface ZoneLayout {
 /** Linux's default for every size but tty's. */
 const defaultSize = 64 << 10
 const largestStore = 128 << 20
-/** What the store's and each parameter's size is a multiple of. */
+/** What the store's size is a multiple of. */
 const alignment = 4096
+/**
+ * What each zone's size is a multiple of. pstore_blk's own parameters allow no less than 4096, but it is
+ * not the only one that can register a store.
+ */
+const sectorSize = 512
 /** What NR_CPUS can be at most on any Linux. */
 const maxCpus = 8192
 
@@ -84,11 +88,10 @@ export const makeZoneLayout = (given: ZoneParameters, memSize: number): ZoneLayo
     throw new StoreError('at least one record size must be non-zero')
   if (total % alignment)
     throw new StoreError(`total_size must be a multiple of ${alignment} (it is ${total})`)
-  // pstore_blk takes ALIGN(kmsg_size, 4096) of the KiB for bytes then: not what anybody meant.
   for (const [name, size] of Object.entries(sizes))
-    if (size % alignment)
+    if (size % sectorSize)
       throw new StoreError(
-        `${name} ${size}: must align to ${alignment} (bytes: the kernel's own parameter is in KiB)`,
+        `${name} ${size}: must align to ${sectorSize} (bytes: the kernel's own parameter is in KiB)`,
       )
   if (cpus < 1 || cpus > maxCpus) throw new StoreError(`cpus ${cpus}: must be 1 … ${maxCpus}`)
 

@@ -2,6 +2,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import t from 'tap'
+import { ringGuid } from '#src/backends/efi/names.js'
 import { deflate } from '#src/pstore/deflate.js'
 import { run } from '../../program.js'
 import { attached, errnoOf, makeFolder, shown, varFile, withAttributes } from './stores.js'
@@ -188,6 +189,31 @@ t.test('a machine check has a place of its own, and is no dump', async t => {
     [...backend.places()],
     [{ type: 'mce', record: name, used: 3, state: 'sound', dump: null }],
   )
+})
+
+t.test('a broken stream is damage, whatever its type', async t => {
+  const backend = attached(t, makeFolder(t, { [varFile('dump-type1-1-1-1700000000-C')]: '\xff' }))
+  const record = 'mce-efi_pstore-170000000001001.enc.z'
+  t.match([...backend.places()], [{ record, state: 'damaged', findings: [/deflate stream/] }])
+})
+
+t.test("a dump of 1970 that has a ring's name waits until the ring is erased", async t => {
+  const tty = 'tty-efi_pstore-0'
+  const files = { [varFile('dump-type9-0-0-0-D')]: 'dump', [`tty-0-4-${ringGuid}`]: 'ring' }
+  const backend = attached(t, makeFolder(t, files))
+  t.same(
+    Array.from(backend.records(), ({ name }) => name),
+    [tty],
+  )
+  t.same(
+    Array.from(backend.places(), ({ record }) => record),
+    [tty],
+  )
+  t.same(shown(backend), { [tty]: 'ring' })
+  backend.erase(backend.record(tty)!)
+  t.same(shown(backend), { [tty]: 'dump' })
+  backend.erase(backend.record(tty)!)
+  t.same(shown(backend), {})
 })
 
 t.test('writing a part of a dump', async t => {

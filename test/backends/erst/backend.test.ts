@@ -3,6 +3,7 @@ import fs from 'node:fs'
 import zlib from 'node:zlib'
 import t, { type Test } from 'tap'
 import { ErstBackend } from '#src/backends/erst/backend.js'
+import { formatCper, type CperType } from '#src/backends/erst/cper.js'
 import { formatErst } from '#src/backends/erst/format.js'
 import { formatHeader } from '#src/backends/erst/store.js'
 import type { NewRecord, Record } from '#src/pstore/backend.js'
@@ -512,6 +513,45 @@ t.test('a last slot that the end of the file cuts short', async t => {
     t.match(place, { offset: 4 * 4096, length: left, room: 0, used: 0, record: null })
     t.equal(place?.state, isForeign ? 'unsigned' : 'damaged')
   }
+})
+
+t.test("another's record is told from one that is lost", async t => {
+  const position = Buffer.alloc(8)
+  position.writeBigUInt64LE(2n ** 62n + 1n)
+  const piece = Buffer.concat([position, Buffer.from('text')])
+  const cper = (type: CperType, data: Buffer): Buffer =>
+    formatCper({ id: 7n, type, compressed: false, sec: 1n, data }, 4096)
+  const dump = cper('dmesg', Buffer.from('Panic#1 Part1\n'))
+  const changed = (at: number, n: number): Buffer => {
+    const bytes = Buffer.from(dump)
+    bytes.writeUInt32LE(n, at)
+    return bytes
+  }
+  for (const [what, slot, state, finding] of [
+    ["another creator's", changed(64, 1), 'unsigned', /none of Linux's pstore/],
+    ["Linux's, longer than its slot", changed(20, 4097), 'damaged', /no record/],
+    ["Linux's, of no known type", changed(144, 1), 'damaged', /no record/],
+    ['a piece of no stream', cper('tty', piece), 'damaged', /no piece of a ring/],
+    ['a piece of nothing', cper('tty', position), 'damaged', /no piece of a ring/],
+  ] as const) {
+    const path = make(t)
+    const store = fs.readFileSync(path)
+    store.writeUInt32LE(1, 20)
+    store.writeBigUInt64LE(7n, 24 + 8)
+    slot.copy(store, 4096)
+    fs.writeFileSync(path, store)
+    const backend = attach(t, path)
+    t.same(names(backend), [], what)
+    t.match([...backend.places()][0], { state, findings: [finding], record: null }, what)
+  }
+})
+
+t.test('a record whose id an earlier slot has is shown by no file', async t => {
+  const backend = hostile(t, image => void image.copy(image, entry(4), entry(1), entry(2)))
+  const [first, second, third, hidden] = backend.places()
+  t.match(first, { record: one, findings: [] })
+  t.match([second, third], [{ record: two }, { record: three }])
+  t.match(hidden, { state: 'sound', record: null, findings: [/earlier slot has the same id/] })
 })
 
 /** Change a store as nobody should: bytes anywhere, but more often where numbers are. */

@@ -1,10 +1,11 @@
 /** The writer: what is appended is read back, and a kill after any store leaves something sound. */
 import fs from 'node:fs'
 import t, { type Test } from 'tap'
-import { makeLayout, type RamoopsParameters } from '#src/backends/ramoops/layout.js'
+import { makeLayout, type RamoopsParameters, type ZoneKind } from '#src/backends/ramoops/layout.js'
 import { formatRegion } from '#src/backends/ramoops/format.js'
 import { Zone } from '#src/backends/ramoops/zone.js'
 import { Region } from '#src/region/region.js'
+import { parityOf } from '../../model/parity.js'
 import { folder } from '../../program.js'
 import { randomFor } from '../../random.js'
 import { NotingRegion } from '../../region/noting.js'
@@ -17,8 +18,8 @@ const layouts: [name: string, parameters: RamoopsParameters][] = [
   ['big-endian, ecc 16', { ecc: 16, endian: 'big' }],
 ]
 
-/** A small region with a console between two neighbours. */
-const make = (t: Test, parameters: RamoopsParameters) => {
+/** A small region with a console between two neighbours; or another ring. */
+const make = (t: Test, parameters: RamoopsParameters, ring: ZoneKind = 'console') => {
   const path = `${folder(t)}/region.img`
   const layout = makeLayout(
     { record_size: 1024, console_size: 1024, pmsg_size: 1024, ftrace_size: 0, ...parameters },
@@ -27,7 +28,7 @@ const make = (t: Test, parameters: RamoopsParameters) => {
   formatRegion(path, layout, false)
   const region = new NotingRegion(path, { map: true })
   t.teardown(() => region.close())
-  const place = layout.zones.find(({ kind }) => kind === 'console')!
+  const place = layout.zones.find(({ kind }) => kind === ring)!
   return { path, region, layout, place, zone: new Zone(region, place, layout.ecc, layout.endian) }
 }
 
@@ -177,6 +178,25 @@ t.test('erasing what is no zone leaves it as it is', async t => {
   zone.erase(++epoch)
   t.same(fs.readFileSync(path), before)
 })
+
+for (const ecc of [0, 16])
+  t.test(
+    `ecc ${ecc}: an ftrace zone with impossible numbers keeps its kernel's signature`,
+    async t => {
+      const { region, zone } = make(t, { console_size: 0, ftrace_size: 1024, ecc }, 'ftrace')
+      zone.append(Buffer.alloc(24, 1), ++epoch)
+      const { offset } = zone.place
+      // 5.10 wrote it, and its numbers are impossible: it counts as new.
+      const header = Buffer.alloc(12, 0xff)
+      header.writeUInt32LE((0x43474244 ^ 0x050a00) >>> 0)
+      region.store(offset, header)
+      if (ecc) region.store(offset + zone.place.size - ecc, parityOf(header, ecc))
+      t.equal(zone.read().state, 'invalid')
+      zone.erase(++epoch)
+      t.match(zone.read(), { state: 'empty', ...(ecc && { ecc: { corrected: 0, bad: 0 } }) })
+      t.same(region.load(offset, 4), header.subarray(0, 4))
+    },
+  )
 
 t.test('what is written beside an error does not make it good', async t => {
   const { region, zone, place } = make(t, { ecc: 1 })

@@ -60,6 +60,16 @@ t.test('what ftrace leaves of its size shifts the dumps', async t => {
   ])
 })
 
+t.test('zones are whole sectors, not whole pages', async t => {
+  const sizes = { pmsg_size: 512, console_size: 1536, ftrace_size: 0, kmsg_size: 2560 }
+  t.same(brief(sizes, 8192), [
+    'pmsg 0 0+512',
+    'console 0 512+1536',
+    'dmesg 0 2048+2560',
+    'dmesg 1 4608+2560',
+  ])
+})
+
 t.test('no more than 128 MiB is used', async t => {
   const layout = makeZoneLayout({}, 200 * KiB * KiB + 5)
   t.equal(layout.memSize, 128 * KiB * KiB)
@@ -75,9 +85,9 @@ t.test('what Linux refuses, or crashes on', async t => {
     [{}, 4095, /^total_size must be >= 4096$/],
     [{}, 524288 + 512, /^total_size must be a multiple of 4096/],
     [none, 524288, /^at least one record size must be non-zero$/],
-    [{ ...none, kmsg_size: 64 }, 524288, /^kmsg_size 64: must align to 4096 \(.* KiB\)$/],
-    [{ ...none, pmsg_size: 6144 }, 524288, /^pmsg_size 6144: must align to 4096/],
-    [{ ...none, tty_size: 1 }, 524288, /^tty_size 1: must align to 4096/],
+    [{ ...none, kmsg_size: 64 }, 524288, /^kmsg_size 64: must align to 512 \(.* KiB\)$/],
+    [{ ...none, pmsg_size: 6100 }, 524288, /^pmsg_size 6100: must align to 512/],
+    [{ ...none, tty_size: 1 }, 524288, /^tty_size 1: must align to 512/],
     [{ ...none, pmsg_size: 8192 }, 4096, /^no room for pmsg \(0x2000@0x0 over 0x1000\)/],
     [
       { ...none, pmsg_size: 4096, console_size: 8192 },

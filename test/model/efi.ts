@@ -1,0 +1,203 @@
+/**
+ * What Linux shows of EFI variables, the slow way: FORMATS.md 2 and 4, read a second time for tests, one
+ * sentence after the other. The store is EDK II's (MdeModulePkg/Include/Guid/VariableFormat.h). It shares
+ * nothing with the reading in src/ but zlib.
+ */
+import { dumpFile, expand, stemOf, typeNames, type Model, type ModelFile } from './file.js'
+import { guidBytes } from './guid.js'
+import { isPiece, ringFiles, type ModelPiece, type PieceType } from './pieces.js'
+
+/** Linux's dumps. */
+export const dumpVendor = 'cfc8fc79-be2e-4ddc-97f0-9f98bfe298a0'
+/** This project's own: pieces of rings. */
+export const ringVendor = '6f2c8d0e-7a51-4b39-9c84-2e0d5b7f1a63'
+
+/** Variables of a vendor under their names, in the order in which they are listed. */
+export interface ModelVariable {
+  vendor: string
+  name: string
+  data: Buffer
+}
+
+/** sscanf(3) as the kernel has it: blanks may precede a number, and what follows the last is left. */
+const scan = (text: string, format: string): (bigint | string)[] => {
+  const found: (bigint | string)[] = []
+  let at = 0
+  for (const part of format.match(/%llu|%u|%d|%c|./g)!) {
+    if (part === '%c') {
+      if (at < text.length) found.push(text[at++])
+    } else if (part.startsWith('%')) {
+      while (text[at] === ' ') at++
+      const [digits] = (part === '%d' ? /^-?\d+/ : /^\d+/).exec(text.slice(at)) ?? []
+      if (digits === undefined) return found
+      found.push(BigInt(digits))
+      at += digits.length
+    } else if (text[at++] !== part) return found
+  }
+  return found
+}
+
+interface DumpName {
+  type: string
+  part: bigint
+  count: bigint
+  sec: bigint
+  compressed: boolean
+}
+
+/** 4: what a name says; null where it is no record's. */
+const dumpNameOf = (name: string): DumpName | null => {
+  // Longer than the kernel's buffer, or with what no writer puts there.
+  if (name.length > 65 || !/^[ -~]*$/.test(name) || name.includes('/')) return null
+  let fields = scan(name, 'dump-type%u-%u-%d-%llu-%c')
+  if (fields.length < 4) {
+    fields = scan(name, 'dump-type%u-%u-%llu')
+    if (fields.length < 3) return null
+    fields.splice(2, 0, 0n)
+  }
+  const [number, part, count, sec] = fields as bigint[]
+  // Each is kept in so many bits.
+  const type = typeNames[Number(BigInt.asUintN(32, number))]
+  if (type === undefined) return null
+  return {
+    type,
+    part: BigInt.asUintN(32, part),
+    count: BigInt.asIntN(32, count),
+    sec: BigInt.asUintN(64, sec),
+    compressed: fields[4] === 'C',
+  }
+}
+
+const pieceOf = ({ vendor, name, data }: ModelVariable): ModelPiece | null => {
+  const [, type, position, length] = /^(tty|console|pmsg)-(\d+)-(\d+)$/.exec(name) ?? []
+  if (vendor !== ringVendor || type === undefined) return null
+  if (`${BigInt(position)}-${data.length}` !== `${position}-${length}`) return null
+  const piece = { type: type as PieceType, position: BigInt(position), bytes: data }
+  return isPiece(piece) ? piece : null
+}
+
+interface DumpVariable extends DumpName {
+  variable: ModelVariable
+  file: ModelFile
+}
+
+/** The dumps with the files that show them: of those with one ID the first. */
+const dumpsOf = (variables: ModelVariable[], inOrder: boolean): DumpVariable[] => {
+  const dumps = variables.flatMap(variable => {
+    const says = variable.vendor === dumpVendor ? dumpNameOf(variable.name) : null
+    if (!says) return []
+    const { data } = variable
+    const id = BigInt.asUintN(64, (says.sec * 100n + says.part) * 1000n + says.count)
+    // 1024 bytes are what Linux gives a variable; where it was told another size, what it wrote.
+    const text = says.compressed ? expand(data, 3 * Math.max(1024, data.length)) : data
+    const time = { sec: BigInt.asIntN(64, says.sec), nsec: 0 }
+    const file = dumpFile(`${says.type}-efi_pstore-${id}`, time, data, text)
+    return [{ ...says, variable, file }]
+  })
+  if (!inOrder)
+    dumps.sort(
+      (a, b) =>
+        Number(a.sec - b.sec) ||
+        Number(a.count - b.count) ||
+        Number(a.part - b.part) ||
+        (a.variable.name < b.variable.name ? -1 : 1),
+    )
+  const stems = dumps.map(({ file }) => stemOf(file.name))
+  return dumps.filter((_, i) => stems.indexOf(stems[i]) === i)
+}
+
+/**
+ * What variables show.
+ *
+ * @param inOrder whether they are listed in the firmware's order; a folder has none, and they go by time,
+ *   count and part
+ */
+export const readVariables = (variables: ModelVariable[], inOrder: boolean): Model => {
+  const rings = ringFiles(
+    'efi_pstore',
+    variables.flatMap(variable => pieceOf(variable) ?? []),
+  )
+  // Where a dump's ID is 0, a ring may have its name.
+  const dumps = dumpsOf(variables, inOrder).filter(
+    ({ file }) => !rings.some(({ name }) => name === stemOf(file.name)),
+  )
+  return {
+    files: [...dumps.map(({ file }) => file), ...rings],
+    places: [...dumps.map(({ file }) => file), ...rings].map(({ name }) => ({
+      name: stemOf(name),
+      state: name === stemOf(name) ? 'sound' : 'damaged',
+      record: name,
+    })),
+  }
+}
+
+/** The variables of a folder that a file is made of: erasing it deletes them. */
+export const variablesFor = (variables: ModelVariable[], name: string): ModelVariable[] => {
+  const pieces = variables.filter(one => `${pieceOf(one)?.type}-efi_pstore-0` === name)
+  if (pieces.length) return pieces
+  return dumpsOf(variables, false).flatMap(({ file, variable }) =>
+    file.name === name ? variable : [],
+  )
+}
+
+/** No firmware takes more data; the program shows none of such a variable. */
+const mostData = 65536
+
+/** 4: efivarfs's files: attributes, then the data. */
+export const folderVariables = (files: ReadonlyMap<string, Buffer>): ModelVariable[] =>
+  [...files].flatMap(([file, bytes]) => {
+    const vendor = [dumpVendor, ringVendor].find(guid => file.endsWith(`-${guid}`))
+    const data = bytes.subarray(4)
+    if (!vendor || data.length === 0 || data.length > mostData) return []
+    return [{ vendor, name: file.slice(0, -vendor.length - 1), data }]
+  })
+
+const authenticated = guidBytes('aaf32c78-947b-439a-a180-2e144ec37792')
+const plain = guidBytes('ddcf3616-3275-4164-98b6-fe85707ffe7d')
+const vendors = [dumpVendor, ringVendor].map(guid => ({ guid, bytes: guidBytes(guid) }))
+
+/**
+ * The variables in a store, as its firmware finds them: one after the other, each by its state there, gone
+ * or about to be. Null where there is no store.
+ */
+export const storeVariables = (bytes: Buffer): ModelVariable[] | null => {
+  if (bytes.length < 56 || bytes.toString('latin1', 40, 44) !== '_FVH') return null
+  const volumeLength = bytes.readBigUInt64LE(32)
+  const header = bytes.readUInt16LE(48)
+  if (header < 56 || header + 28 > bytes.length) return null
+  const format = bytes.subarray(header, header + 16)
+  const hasTime = format.equals(authenticated)
+  if (!hasTime && !format.equals(plain)) return null
+  const storeLength = Math.min(bytes.readUInt32LE(header + 16), 2 << 20)
+  const end = Math.min(Number(volumeLength), bytes.length, header + storeLength)
+  const sizesAt = hasTime ? 36 : 8
+  const headerLength = sizesAt + 24
+
+  const found: (ModelVariable & { state: number })[] = []
+  const aligned = (offset: number): number => offset + ((4 - (offset % 4)) % 4)
+  for (let at = aligned(header + 28); at + headerLength <= end;) {
+    if (bytes.readUInt16LE(at) !== 0x55aa) break
+    const state = bytes[at + 2]
+    const sizes = [bytes.readUInt32LE(at + sizesAt), bytes.readUInt32LE(at + sizesAt + 4)]
+    const isFinished =
+      state !== 0xff && ![...sizes, bytes.readUInt32LE(at + 4)].includes(0xffffffff)
+    const [nameSize, dataSize] = isFinished ? sizes : [0, 0]
+    const dataAt = at + headerLength + nameSize
+    if (dataAt + dataSize > end) break
+    const vendor = vendors.find(({ bytes: guid }) =>
+      bytes.subarray(at + sizesAt + 8, at + headerLength).equals(guid),
+    )?.guid
+    // Names of records are far shorter than 512 bytes. UTF-16, up to a NUL.
+    if (isFinished && vendor && nameSize <= 512 && dataSize > 0 && dataSize <= mostData) {
+      const text = bytes.toString('utf16le', at + headerLength, dataAt - (nameSize % 2))
+      const [name] = text.split('\0')
+      found.push({ vendor, name, data: bytes.subarray(dataAt, dataAt + dataSize), state })
+    }
+    at = aligned(dataAt + dataSize)
+  }
+  // 0x3f: added. 0x3e: added, and about to be deleted once the next copy is complete; it counts where none
+  // is, and of several the last.
+  const copies = (state: number, { vendor, name }: ModelVariable): ModelVariable[] =>
+    found.filter(one => one.state === state && one.vendor === vendor && one.name === name)
+  return found.filter(one => one === (copies(0x3f, one)[0] ?? copies(0x3e, one).at(-1)))
+}
