@@ -7,7 +7,7 @@ import { count } from './pstore/place.js'
 import { attachEfi } from './backends/efi/backend.js'
 import { ErstBackend } from './backends/erst/backend.js'
 import { formatErst } from './backends/erst/format.js'
-import { RamoopsBackend, type FtraceText } from './backends/ramoops/backend.js'
+import { RamoopsBackend } from './backends/ramoops/backend.js'
 import { formatRegion } from './backends/ramoops/format.js'
 import { makeLayout, type RamoopsParameters } from './backends/ramoops/layout.js'
 import { describedBy } from './backends/ramoops/probe/described.js'
@@ -20,6 +20,7 @@ import { makeZoneLayout } from './backends/zone/layout.js'
 import { mergeFtrace, recordSize, renderFtrace } from './frontends/ftrace.js'
 import { loadSymbols } from './frontends/kallsyms.js'
 import { Region } from './region/region.js'
+import type { FtraceText } from './pstore/ftrace.js'
 
 export interface AttachOptions extends RamoopsParameters, PieceParameters {
   /** The backend's name in file names and as a folder. Default: Linux's own for the driver. */

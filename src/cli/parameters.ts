@@ -1,8 +1,9 @@
 /** The options that say what a source is: the kernel's own names, on the command line and after -o. */
 import type { Argv } from 'yargs'
 import type { AttachOptions } from '../attach.js'
-import { presets, zoneKinds, type Endian, type ZoneKind } from '../backends/ramoops/layout.js'
+import { presets } from '../backends/ramoops/layout.js'
 import { StoreError } from '../pstore/errors.js'
+import { zoneKinds, type Endian, type ZoneKind } from '../pstore/types.js'
 
 const units: { [unit: string]: number } = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 }
 

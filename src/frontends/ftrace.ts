@@ -7,8 +7,7 @@
  */
 import { piecesOf, type Content } from '../pstore/content.js'
 import type { Symbols } from './kallsyms.js'
-
-export type Endian = 'little' | 'big'
+import type { Endian } from '../pstore/types.js'
 
 /** Bytes of a record: ip, parent_ip, and the time with the CPU in its low 8 bits. */
 export const recordSize = 24

@@ -28,6 +28,19 @@ export type RingType = (typeof ringTypes)[number]
 export const isRingType = (type: RecordType): type is RingType =>
   ringTypes.some(ring => ring === type)
 
+/** The kinds of zones that a ramoops region or a pstore_blk store can hold. */
+export const zoneKinds = [
+  'dmesg',
+  'console',
+  'pmsg',
+  'tty',
+  'ftrace',
+] as const satisfies RecordType[]
+export type ZoneKind = (typeof zoneKinds)[number]
+
+/** The byte order of the machine that wrote a store. */
+export type Endian = 'little' | 'big'
+
 /** What a compressed record's name ends in, where its bytes could not be inflated. */
 export const compressedSuffix = '.enc.z'
 

@@ -36,6 +36,11 @@ export type GuestOptions = {
   disk?: string
   /** Parameters of pstore_blk besides `blkdev` and `best_effort`; its sizes are KiB. Null: not its. */
   blk?: Parameters | null
+  /**
+   * The firmware's variable store, a copy of {@link EMPTY_VARIABLES}: the guest starts by UEFI, and has
+   * efivarfs mounted. Its pstore has no backend before the script runs `modprobe efi_pstore`.
+   */
+  efi?: string
   /** A folder whose files the guest's initramfs has, besides its own. */
   initramfs?: string
   /** Shell commands, run with `sh -eu` once pstore is mounted and before it is listed. */
@@ -101,6 +106,12 @@ const MAILBOX_OUTPUT = MIB
 /** Where the guest has the region; `mem_address`. */
 export const REGION_ADDRESS = 0x1_4000_0000
 
+/** UEFI for QEMU, in flash of two parts: its code, and its variables as they are in a new machine. */
+const FIRMWARE = '/usr/share/OVMF/OVMF_CODE_4M.fd'
+export const EMPTY_VARIABLES = '/usr/share/OVMF/OVMF_VARS_4M.fd'
+/** Where Linux shows them. */
+export const EFIVARS = '/sys/firmware/efi/efivars'
+
 const maker = fileURLToPath(new URL('../../scripts/kernel', import.meta.url))
 
 /** The folder with kernel, initramfs and release that the present scripts/kernel makes. */
@@ -138,6 +149,8 @@ const guestScript = (opts: GuestOptions, regionBytes: number) => {
     const all = { blkdev: '/dev/vda', best_effort: 1, ...opts.blk }
     lines.push(`modprobe pstore_blk ${parameters(all).join(' ')}`)
   }
+  if (opts.efi !== undefined)
+    lines.push('modprobe efivarfs', `mount -t efivarfs efivarfs ${EFIVARS}`)
   lines.push('mount -t pstore pstore /sys/fs/pstore')
   if (opts.script !== undefined) lines.push(`sh -euc ${quote(opts.script)}`)
   lines.push(['mailbox put /sys/fs/pstore', ...(opts.unlink ?? []).map(quote)].join(' '))
@@ -310,7 +323,15 @@ export const bootGuest = async (opts: GuestOptions): Promise<GuestResult> => {
       await writeAt(file, 0, both)
       initramfs = inherit(file)
     }
-    args.push('-kernel', join(folder, 'kernel'), '-initrd', initramfs)
+    // Firmware starts what it knows, which the expanded kernel is not.
+    const kernel = opts.efi === undefined ? 'kernel' : 'vmlinuz'
+    args.push('-kernel', join(folder, kernel), '-initrd', initramfs)
+    if (opts.efi !== undefined) {
+      const store = inherit(await keep(open(opts.efi, 'r+')))
+      const flash = 'if=pflash,format=raw'
+      args.push('-drive', `${flash},unit=0,readonly=on,file=${FIRMWARE}`)
+      args.push('-drive', `${flash},unit=1,file=${store}`)
+    }
     args.push(
       '-append',
       [

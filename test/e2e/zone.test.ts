@@ -1,7 +1,7 @@
 /** pstore_blk: a real kernel shows what was written here, and here it is seen what that kernel erases. */
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { ZoneBackend, type FtraceText } from '#src/backends/zone/backend.js'
+import { ZoneBackend } from '#src/backends/zone/backend.js'
 import { formatZones } from '#src/backends/zone/format.js'
 import { makeZoneLayout } from '#src/backends/zone/layout.js'
 import { mergeFtrace, recordSize, renderFtrace } from '#src/frontends/ftrace.js'
@@ -10,6 +10,7 @@ import type { Record } from '#src/pstore/backend.js'
 import { Region } from '#src/region/region.js'
 import { randomFor } from '../random.js'
 import { bootGuest, skipWithoutGuest, type GuestFile } from './guest.js'
+import type { FtraceText } from '#src/pstore/ftrace.js'
 
 const skip = skipWithoutGuest()
 

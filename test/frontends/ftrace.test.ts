@@ -1,13 +1,9 @@
 /** ftrace's records: merged as Linux merges them, printed as it prints them. */
 import t from 'tap'
-import {
-  mergeFtrace,
-  recordSize,
-  renderFtrace as render,
-  type Endian,
-} from '#src/frontends/ftrace.js'
+import { mergeFtrace, recordSize, renderFtrace as render } from '#src/frontends/ftrace.js'
 import { loadSymbols } from '#src/frontends/kallsyms.js'
 import { randomFor, type Random } from '../random.js'
+import type { Endian } from '#src/pstore/types.js'
 
 const renderFtrace = (...args: Parameters<typeof render>): Buffer => render(...args).all()
 

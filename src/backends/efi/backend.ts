@@ -370,14 +370,15 @@ export class EfiBackend implements Backend {
     return null
   }
 
-  /** A variable's record; null where there is none. Only what is compressed is read for it. */
+  /**
+   * A variable's record; null where there is none. It is read once: what Linux's pstore deleted, efivarfs
+   * goes on listing.
+   */
   #look(stem: string): Record | null {
     const variable = this.#variables().get(stem)
     if (!variable) return null
     const seen = this.#records.get(variable.name)
     if (seen?.version === variable.version) return seen
-    if (!variable.says.compressed)
-      return this.#keep(variable, { size: variable.size, compressed: false })
     try {
       const found = this.#fetch(stem)
       return (
@@ -387,7 +388,8 @@ export class EfiBackend implements Backend {
     } catch (error) {
       assertStoreError(error)
       // It is there, and that is shown; opening it says what is wrong.
-      return this.#record(variable, { size: variable.size, compressed: true })
+      const { size, says } = variable
+      return this.#record(variable, { size, compressed: says.compressed })
     }
   }
 

@@ -18,6 +18,7 @@ import { nextInTurn } from '../../pstore/turn.js'
 import type { Region } from '../../region/region.js'
 import { SourceLock } from '../../region/lock.js'
 import { StoreError } from '../../pstore/errors.js'
+import type { FtraceText } from '../../pstore/ftrace.js'
 import { inflate, salvage } from '../../pstore/deflate.js'
 import {
   count,
@@ -29,19 +30,16 @@ import {
   type Place,
   type Site,
 } from '../../pstore/place.js'
-import { compressedSuffix, fileName, type RecordType, type RingType } from '../../pstore/types.js'
+import {
+  compressedSuffix,
+  fileName,
+  type RecordType,
+  type RingType,
+  type ZoneKind,
+} from '../../pstore/types.js'
 import { formatDmesgHeader, parseDmesgHeader } from './header.js'
 import { Zone, type ZoneContent } from './zone.js'
-import type { Endian, RamoopsLayout, ZoneKind, ZonePlace } from './layout.js'
-
-/** What turns merged ftrace records into the text that a file shows, and how zones are merged. */
-export interface FtraceText {
-  /** Bytes of one binary record. */
-  recordSize: number
-  merge(zones: Buffer[], endian: Endian): Buffer
-  /** @param tail what comes after the last line */
-  render(records: Buffer, endian: Endian, tail: Buffer): Content
-}
+import type { RamoopsLayout, ZonePlace } from './layout.js'
 
 /** What one file can show: a zone, or the ftrace zones of all CPUs. */
 interface Slot {

@@ -4,20 +4,9 @@
  * Source: FORMATS.md 1.1, 1.2; fs/pstore/ram.c (ramoops_probe, ramoops_init_przs). A layout that
  * Linux refuses is refused here, with the kernel's reason.
  */
-import type { RecordType } from '../../pstore/types.js'
+import type { Endian, ZoneKind } from '../../pstore/types.js'
 import { StoreError } from '../../pstore/errors.js'
 import { blockSize, maxEccSize } from './ecc.js'
-
-/** The kinds of zones that a region can hold. */
-export const zoneKinds = [
-  'dmesg',
-  'console',
-  'pmsg',
-  'tty',
-  'ftrace',
-] as const satisfies RecordType[]
-export type ZoneKind = (typeof zoneKinds)[number]
-export type Endian = 'little' | 'big'
 
 /** A layout's parameters, under the kernel's own names; sizes in bytes. */
 export interface RamoopsParameters {

@@ -10,7 +10,8 @@ import type { Region } from '../../region/region.js'
 import os from 'node:os'
 import zlib from 'node:zlib'
 import { blockSize, codec, maxEccSize, type Codec } from './ecc.js'
-import { divideZone, zoneHeaderSize, type Endian, type ZonePlace } from './layout.js'
+import { divideZone, zoneHeaderSize, type ZonePlace } from './layout.js'
+import type { Endian } from '../../pstore/types.js'
 
 /** `DBGC`: dmesg, console, pmsg and tty zones carry it as it is. */
 export const signature = 0x43474244

@@ -10,6 +10,7 @@ import { contentOf, LastContent, type Content, type SizedContent } from '../../p
 import { inflate, salvage } from '../../pstore/deflate.js'
 import { parseTitle } from '../../pstore/dump.js'
 import { StoreError } from '../../pstore/errors.js'
+import type { FtraceText } from '../../pstore/ftrace.js'
 import {
   describeBroken,
   foundAt,
@@ -32,19 +33,9 @@ import {
   parseKmsgHeader,
   reasonNumber,
   totalLine,
-  type Endian,
 } from './header.js'
 import { dumpRoom, type ZoneLayout } from './layout.js'
 import { Zone } from './zone.js'
-
-/** What turns merged ftrace records into the text that a file shows, and how zones are merged. */
-export interface FtraceText {
-  /** Bytes of one binary record. */
-  recordSize: number
-  merge(zones: Buffer[], endian: Endian): Buffer
-  /** @param tail what comes after the last line */
-  render(records: Buffer, endian: Endian, tail: Buffer): Content
-}
 
 /** What one file can show: a zone, or the ftrace zones of all CPUs. */
 interface Slot {

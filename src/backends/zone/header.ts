@@ -4,18 +4,7 @@
  * Source: FORMATS.md 3; fs/pstore/zone.c (struct psz_buffer, struct psz_kmsg_header).
  */
 import type { Timespec } from '../../pstore/time.js'
-import { recordTypes, type RecordType } from '../../pstore/types.js'
-
-/** The kinds of zones that a store can hold. */
-export const zoneKinds = [
-  'dmesg',
-  'console',
-  'pmsg',
-  'tty',
-  'ftrace',
-] as const satisfies RecordType[]
-export type ZoneKind = (typeof zoneKinds)[number]
-export type Endian = 'little' | 'big'
+import { recordTypes, type Endian, type ZoneKind } from '../../pstore/types.js'
 
 /** sig, datalen, start. */
 export const zoneHeaderSize = 12

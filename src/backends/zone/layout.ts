@@ -6,7 +6,8 @@
  * where it gives one. mtdpstore has the same layout, with kmsg zones only: its other sizes are 0.
  */
 import { StoreError } from '../../pstore/errors.js'
-import { kmsgHeaderSize, zoneHeaderSize, type Endian, type ZoneKind } from './header.js'
+import { kmsgHeaderSize, zoneHeaderSize } from './header.js'
+import type { Endian, ZoneKind } from '../../pstore/types.js'
 
 /**
  * A layout's parameters, under the kernel's own names. Sizes are bytes, where the module's parameters

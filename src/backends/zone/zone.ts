@@ -16,10 +16,10 @@ import {
   parseZoneHeader,
   signatureOf,
   zoneHeaderSize,
-  type Endian,
   type KmsgHeader,
 } from './header.js'
 import type { ZonePlace } from './layout.js'
+import type { Endian } from '../../pstore/types.js'
 
 /**
  * What a zone's header says of it:

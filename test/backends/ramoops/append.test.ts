@@ -1,7 +1,7 @@
 /** The writer: what is appended is read back, and a kill after any store leaves something sound. */
 import fs from 'node:fs'
 import t, { type Test } from 'tap'
-import { makeLayout, type RamoopsParameters, type ZoneKind } from '#src/backends/ramoops/layout.js'
+import { makeLayout, type RamoopsParameters } from '#src/backends/ramoops/layout.js'
 import { formatRegion } from '#src/backends/ramoops/format.js'
 import { Zone } from '#src/backends/ramoops/zone.js'
 import { Region } from '#src/region/region.js'
@@ -9,6 +9,7 @@ import { parityOf } from '../../model/parity.js'
 import { folder } from '../../program.js'
 import { randomFor } from '../../random.js'
 import { NotingRegion } from '../../region/noting.js'
+import type { ZoneKind } from '#src/pstore/types.js'
 
 const layouts: [name: string, parameters: RamoopsParameters][] = [
   ['plain', {}],

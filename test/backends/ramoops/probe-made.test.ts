@@ -1,6 +1,6 @@
 /** Regions made by hand, each with something in which a layout could be missed, or wrongly believed. */
 import t, { type Test } from 'tap'
-import { makeLayout, type Endian, type RamoopsParameters } from '#src/backends/ramoops/layout.js'
+import { makeLayout, type RamoopsParameters } from '#src/backends/ramoops/layout.js'
 import { shapesAt } from '#src/backends/ramoops/probe/layouts.js'
 import { View, Work } from '#src/backends/ramoops/probe/view.js'
 import { probeSource, type FoundRegion } from '#src/index.js'
@@ -8,6 +8,7 @@ import { Region } from '#src/region/region.js'
 import { addParity } from '../../model/region.js'
 import { parityOf } from '../../model/parity.js'
 import { file } from '../../program.js'
+import type { Endian } from '#src/pstore/types.js'
 
 const numbers = (endian: Endian, ...values: number[]): Buffer => {
   const bytes = Buffer.alloc(4 * values.length)

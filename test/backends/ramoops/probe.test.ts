@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import t from 'tap'
 import { probeSource } from '#src/index.js'
 import type { FoundRegion } from '#src/backends/ramoops/probe/probe.js'
-import { makeLayout, type Endian, type RamoopsParameters } from '#src/backends/ramoops/layout.js'
+import { makeLayout, type RamoopsParameters } from '#src/backends/ramoops/layout.js'
 import { fixtures, type Fixture } from '../../fixtures.js'
 import { file, folder } from '../../program.js'
 import {
@@ -14,6 +14,7 @@ import {
   type ModelLayout,
 } from '../../model/region.js'
 import { Random, randomFor } from '../../random.js'
+import type { Endian } from '#src/pstore/types.js'
 
 const M = 2 ** 20
 

@@ -12,12 +12,11 @@ import {
   signatureOf,
   totalLine,
   zoneHeaderSize,
-  zoneKinds,
-  type Endian,
 } from '#src/backends/zone/header.js'
 import { loadFixture } from '../../fixtures.js'
 import { randomFor } from '../../random.js'
 import { layoutOf } from './stores.js'
+import { zoneKinds, type Endian } from '#src/pstore/types.js'
 
 t.test("Linux's own headers", async t => {
   for (const name of ['blk-all', 'blk-two-boots', 'blk-two-boots-text']) {

@@ -1,7 +1,7 @@
 /** Stores for the tests of pstore/zone, and how the tests look at them. */
 import path from 'node:path'
 import type { Test } from 'tap'
-import { ZoneBackend, type FtraceText } from '#src/backends/zone/backend.js'
+import { ZoneBackend } from '#src/backends/zone/backend.js'
 import { formatZones } from '#src/backends/zone/format.js'
 import { makeZoneLayout, type ZoneLayout, type ZoneParameters } from '#src/backends/zone/layout.js'
 import { mergeFtrace, recordSize, renderFtrace } from '#src/frontends/ftrace.js'
@@ -11,6 +11,7 @@ import { StoreError, type Errno } from '#src/pstore/errors.js'
 import { Region } from '#src/region/region.js'
 import { fixtureFolder, type Fixture } from '../../fixtures.js'
 import { folder } from '../../program.js'
+import type { FtraceText } from '#src/pstore/ftrace.js'
 
 const symbols = loadSymbols(path.join(fixtureFolder, 'kallsyms.gz'))
 

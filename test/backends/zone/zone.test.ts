@@ -1,18 +1,14 @@
 /** The writer: what is stored is read back, and a kill after any store leaves something sound. */
 import fs from 'node:fs'
 import t, { type Test } from 'tap'
-import {
-  formatZoneHeader,
-  signatureOf,
-  zoneHeaderSize,
-  type Endian,
-} from '#src/backends/zone/header.js'
+import { formatZoneHeader, signatureOf, zoneHeaderSize } from '#src/backends/zone/header.js'
 import type { ZonePlace } from '#src/backends/zone/layout.js'
 import { Zone } from '#src/backends/zone/zone.js'
 import { Region } from '#src/region/region.js'
 import { randomFor } from '../../random.js'
 import { NotingRegion } from '../../region/noting.js'
 import { make, small } from './stores.js'
+import type { Endian } from '#src/pstore/types.js'
 
 interface Bench {
   path: string

@@ -5,13 +5,13 @@ import {
   divideZone,
   makeLayout,
   zoneHeaderSize,
-  zoneKinds,
   type RamoopsLayout,
 } from '#src/backends/ramoops/layout.js'
 import { fixtures } from '../../fixtures.js'
 import { randomLayout, randomRegion } from '../../model/make.js'
 import { Random } from '../../random.js'
 import { checkBackend, Scratch, type Target } from '../target.js'
+import { zoneKinds } from '#src/pstore/types.js'
 
 const headSize = 10
 const orders = [

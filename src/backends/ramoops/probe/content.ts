@@ -1,6 +1,6 @@
 /** What a zone's bytes are: a dump, console text, Android's log, what a terminal printed. */
 import { parseDmesgHeader } from '../header.js'
-import type { ZoneKind } from '../layout.js'
+import type { ZoneKind } from '../../../pstore/types.js'
 
 /**
  * - `empty`: nothing

@@ -1,6 +1,6 @@
 /** From judged shapes to a region that is reported: its length, what is open, and why it is so. */
 import { count } from '../../../pstore/place.js'
-import { presets, zoneKinds, type RamoopsParameters, type ZoneKind } from '../layout.js'
+import { presets, type RamoopsParameters } from '../layout.js'
 import type { Content } from './content.js'
 import { tellingZones, type Judged } from './judge.js'
 import { dumpAreas, isMadeBy, parametersOf, zonesOf } from './layouts.js'
@@ -8,6 +8,7 @@ import { findHugeEcc, mayHaveParity } from './parity.js'
 import { pageSize, type Piece } from './marks.js'
 import type { FoundRegion } from './probe.js'
 import type { View } from './view.js'
+import { zoneKinds, type ZoneKind } from '../../../pstore/types.js'
 
 /** A shape with a length of the region that makes it. */
 export interface Possible extends Judged {

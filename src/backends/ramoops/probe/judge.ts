@@ -1,10 +1,11 @@
 /** How well a shape explains the bytes: its parity, and what speaks against it. */
-import { divideZone, type ZoneKind, type ZonePlace } from '../layout.js'
+import { divideZone, type ZonePlace } from '../layout.js'
 import { against, isUnusual, type Content } from './content.js'
 import { shapesAt, zonesOf, type Shape } from './layouts.js'
 import { isSound } from './marks.js'
 import { findEcc, fittingBlocks, type Fit, type TriedZone } from './parity.js'
 import type { View } from './view.js'
+import type { ZoneKind } from '../../../pstore/types.js'
 
 export interface Judged {
   shape: Shape

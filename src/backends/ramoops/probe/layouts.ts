@@ -6,10 +6,11 @@
  * kernel has.
  */
 import { makeLayout, presets, zoneHeaderSize, type RamoopsParameters } from '../layout.js'
-import type { ZoneKind, ZonePlace } from '../layout.js'
+import type { ZonePlace } from '../layout.js'
 import { isSound, largestZone } from './marks.js'
 import { findEcc, fittingBlocks } from './parity.js'
 import type { View } from './view.js'
+import type { ZoneKind } from '../../../pstore/types.js'
 
 /** Zones in a row that explain what was found, before it is known how long the region is. */
 export interface Shape {

@@ -6,8 +6,9 @@
  * a layout says that one must be, and here at the start of pages, where a region of ftrace zones begins.
  */
 import type { Region } from '../../../region/region.js'
-import { zoneHeaderSize, type Endian } from '../layout.js'
+import { zoneHeaderSize } from '../layout.js'
 import { isVersionCode, signature } from '../zone.js'
+import type { Endian } from '../../../pstore/types.js'
 
 /** A part of the source that is contiguous memory. */
 export interface Piece {

@@ -6,12 +6,13 @@
  * explains the bytes has the same zones.
  */
 import type { Region } from '../../../region/region.js'
-import { zoneHeaderSize, type Endian, type RamoopsParameters, type ZoneKind } from '../layout.js'
+import { zoneHeaderSize, type RamoopsParameters } from '../layout.js'
 import { judge } from './judge.js'
 import { describe, memSizes } from './evidence.js'
 import { shareOf, zonesOf } from './layouts.js'
 import { findMarks, isSound, pageSize, type Piece } from './marks.js'
 import { View, Work } from './view.js'
+import type { Endian, ZoneKind } from '../../../pstore/types.js'
 
 /** A region that was found; sizes in bytes. */
 export interface FoundRegion {

@@ -1,10 +1,11 @@
 /** A source as the search for layouts sees it: signatures, headers and contents, looked at once each. */
 import type { Region } from '../../../region/region.js'
-import { divideZone, zoneHeaderSize, type Endian } from '../layout.js'
+import { divideZone, zoneHeaderSize } from '../layout.js'
 import { Zone } from '../zone.js'
 import { codec, maxEccSize } from '../ecc.js'
 import { contentOf, cpusOf, isFtrace, sampleSize, type Content } from './content.js'
 import { isSound, parseHeader, type RawHeader } from './marks.js'
+import type { Endian } from '../../../pstore/types.js'
 
 /** Bytes that are looked at in an empty zone. */
 const residueSize = 1024
