@@ -1,5 +1,5 @@
 /** What libfuse leaves to fusermount(1), and does not get from it. */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 
 /** mount(8) leaves no PATH. */
 const env = { PATH: process.env.PATH ?? '/usr/bin:/bin' }
@@ -35,8 +35,8 @@ export const refusal = (mountpoint: string, options: readonly string[]): Promise
  * @returns what calls it off
  */
 export const unmountWhenKilled = (mountpoint: string): (() => void) => {
-  // Nobody writes: what it reads is the end.
-  const script = 'read -r line; exec fusermount -u -z -- "$1"'
+  // Nobody writes: what it reads is the end. By then another mount may have taken the dead one's place.
+  const script = 'read -r line; [ -e "$1" ] || exec fusermount -u -z -- "$1"'
   const watcher = spawn('sh', ['-c', script, 'sh', mountpoint], {
     env,
     cwd: '/',
@@ -48,4 +48,9 @@ export const unmountWhenKilled = (mountpoint: string): (() => void) => {
   return () => {
     watcher.kill()
   }
+}
+
+/** Unmount what nobody serves any more; nothing where that is not allowed. */
+export const unmountDead = (mountpoint: string): void => {
+  spawnSync('fusermount', ['-u', '-z', '--', mountpoint], { env, stdio: 'ignore' })
 }
