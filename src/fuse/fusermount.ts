@@ -4,6 +4,13 @@ import { spawn, spawnSync } from 'node:child_process'
 /** mount(8) leaves no PATH. */
 const env = { PATH: process.env.PATH ?? '/usr/bin:/bin' }
 
+/** mount(2)'s word for whoever is not root, and for root without CAP_SYS_ADMIN. */
+const notPermitted = 'mount failed: Operation not permitted'
+const hint = (): string =>
+  process.getuid!() === 0
+    ? ': a container needs --cap-add SYS_ADMIN for it'
+    : ': is fusermount set-uid root?'
+
 /**
  * Why a mount was refused. fusermount says so, but libfuse closes its stderr; so it is asked once more.
  *
@@ -24,7 +31,8 @@ export const refusal = (mountpoint: string, options: readonly string[]): Promise
     asked.on('close', code => {
       // This time it did mount: what stood in the way is gone.
       if (code === 0) spawn('fusermount', ['-u', '-z', '--', mountpoint], { env, stdio: 'ignore' })
-      resolve(/^fusermount3?: (.+)$/m.exec(said)?.[1] ?? null)
+      const why = /^fusermount3?: (.+)$/m.exec(said)?.[1] ?? null
+      resolve(why?.endsWith(notPermitted) ? `${why}${hint()}` : why)
     })
   })
 

@@ -14,6 +14,7 @@ import {
   mount,
   processesOf,
   program,
+  pstorefsRefused,
   run,
   succeed,
   until,
@@ -452,19 +453,65 @@ t.test('100,000 times open, read and close', async t => {
 })
 
 t.test('no FUSE, no mount: said in a line', { skip: asRoot }, async t => {
-  const region = make(t)
-  const mountpoint = folder(t)
-  const without = (prepare: string): string => {
-    const command = `${process.execPath} ${program} mount ${region} ${mountpoint} ${layoutArgs.join(' ')}`
-    const { stdout } = inNamespace(`${prepare}; ${command} 2>&1 || echo "exit $?"`)
+  const home = folder(t)
+  fs.chmodSync(home, 0o755)
+  const region = `${home}/region.img`
+  fs.copyFileSync(make(t), region)
+  fs.mkdirSync(`${home}/mnt`)
+  fs.mkdirSync(`${home}/project`)
+  const user = 65534
+  for (const name of ['region.img', 'mnt']) fs.chownSync(`${home}/${name}`, user, user)
+  const mountpoint = `${home}/mnt`
+  const ordinary = `setpriv --reuid ${user} --regid ${user} --clear-groups`
+  /** @param how what the program is run by */
+  const without = (prepare: string, how = ''): string => {
+    const command = `${process.execPath} ${home}/project/dist/cli/main.js mount ${region} ${mountpoint}`
+    const { stdout } = inNamespace(
+      `mount --bind "$PROJECT" ${home}/project
+      ${prepare}
+      ${how} ${command} ${layoutArgs.join(' ')} 2>&1 || echo "exit $?"`,
+      { PROJECT: path.resolve(program, '../../..') },
+    )
     return stdout.toString()
   }
+  const newDev = 'mount -t tmpfs none /dev; mknod -m 666 /dev/null c 1 3'
+  const noFusermount = 'for f in /bin /usr/bin; do mount --bind /dev/null $f/fusermount; done'
+  for (const who of ['', ordinary]) {
+    t.equal(
+      without(newDev, who),
+      "pstorefs: /dev/fuse: not there: load the kernel's FUSE (modprobe fuse)\nexit 1\n",
+    )
+    t.match(
+      without(noFusermount, who),
+      /^pstorefs: fusermount: not found: install the package fuse3 [^\n]*\nexit 1\n$/,
+    )
+  }
   t.equal(
-    without('mount -t tmpfs none /dev; mknod -m 666 /dev/null c 1 3'),
-    "pstorefs: /dev/fuse: not there: load the kernel's FUSE (modprobe fuse)\nexit 1\n",
+    without(`${newDev}; mknod -m 600 /dev/fuse c 10 229`, ordinary),
+    'pstorefs: /dev/fuse: permission denied: only root may mount (or chmod 666 /dev/fuse)\nexit 1\n',
   )
+  // There, but nobody answers: a driver that is not loaded, a device that is refused or busy.
   t.match(
-    without('for f in /bin /usr/bin; do mount --bind /dev/null $f/fusermount; done'),
-    /^pstorefs: fusermount: not found: install the package fuse3 .*\nexit 1\n$/,
+    without(`${newDev}; mknod -m 666 /dev/fuse c 10 250`),
+    /^pstorefs: [^\n]*: fuse device not found, try 'modprobe fuse' first\nexit 1\n$/,
   )
+  for (const [error, words] of [
+    ['EBUSY', 'Device or resource busy'],
+    ['EPERM', 'Operation not permitted'],
+  ]) {
+    const { status, stderr } = pstorefsRefused(
+      '/dev/fuse',
+      [`openat:error=${error}`],
+      ['mount', region, mountpoint, ...layoutArgs],
+    )
+    t.equal(status, 1)
+    t.match(stderr, new RegExp(`^pstorefs: [^\\n]*: failed to open /dev/fuse: ${words}\\n$`))
+  }
+  const plainFusermount = `cp -L /usr/bin/fusermount ${home}/fusermount; chmod 755 ${home}/fusermount
+    for f in /bin /usr/bin; do mount --bind ${home}/fusermount $f/fusermount; done`
+  t.match(
+    without(plainFusermount, ordinary),
+    /^pstorefs: [^\n]*: mount failed: Operation not permitted: is fusermount set-uid root\?\nexit 1\n$/,
+  )
+  t.notOk(isMounted(mountpoint))
 })
