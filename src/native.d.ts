@@ -5,11 +5,11 @@
 
 declare module 'fs-ext' {
   export function flockSync(fd: number, mode: 'sh' | 'ex' | 'shnb' | 'exnb' | 'un'): void
-  /** A POSIX lock on the whole file: `type` is one of the constants below. */
-  export function fcntlSync(fd: number, command: 'setlk', type: number): void
+  /** Only for commands that take a number: a lock would be a struct, and EFAULT. */
+  export function fcntlSync(fd: number, command: 'setfd', flags: number): void
   /** lseek(2); `whence` 2: from the end. */
   export function seekSync(fd: number, offset: number, whence: 0 | 1 | 2): number
-  export const constants: { F_RDLCK: number; F_WRLCK: number; F_UNLCK: number }
+  export const constants: { FD_CLOEXEC: number }
 }
 
 declare module 'mmap-io' {

@@ -1,6 +1,10 @@
 /** What the appenders of the tests write: numbered lines that tell whether they are whole. */
 const whole = /^([A-Z])(\d{8}) (x*)\.$/
 
+/** A line that tells whether it is whole: its number, and as many x as the number says. */
+export const lineOf = (tag: string, n: number): Buffer =>
+  Buffer.from(`${tag}${String(n).padStart(8, '0')} ${'x'.repeat(n % 97)}.\n`)
+
 export interface Line {
   tag: string
   n: number

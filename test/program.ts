@@ -78,17 +78,30 @@ export const file = (t: Test, bytes: Uint8Array, name = 'region.img'): string =>
 export const isMounted = (mountpoint: string): boolean =>
   fs.readFileSync('/proc/mounts', 'utf8').includes(` ${mountpoint} fuse.pstorefs `)
 
+/** The processes that have a word among their arguments; of a mountpoint what serves it, and what watches over it. */
+export const processesOf = (word: string): { pid: number; args: string[] }[] =>
+  fs
+    .readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name))
+    .flatMap(pid => {
+      try {
+        const args = fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
+        return args.includes(word) ? [{ pid: Number(pid), args }] : []
+      } catch {
+        // It has ended.
+        return []
+      }
+    })
+
 /** The process that serves a mount; 0 where there is none. */
-export const daemonOf = (mountpoint: string): number => {
-  for (const pid of fs.readdirSync('/proc').filter(name => /^\d+$/.test(name))) {
-    try {
-      const args = fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
-      if (args[1] === program && args.includes(mountpoint)) return Number(pid)
-    } catch {
-      // It has ended.
-    }
-  }
-  return 0
+export const daemonOf = (mountpoint: string): number =>
+  processesOf(mountpoint).find(({ args }) => args[1] === program)?.pid ?? 0
+
+/** Kill what serves a mount, and before that what would unmount it then. */
+export const killWithWatcher = (mountpoint: string): void => {
+  const daemon = daemonOf(mountpoint)
+  for (const { pid } of processesOf(mountpoint)) if (pid !== daemon) process.kill(pid, 'SIGKILL')
+  process.kill(daemon, 'SIGKILL')
 }
 
 /** The processes that a process started and that still run, and those that they started. */

@@ -90,6 +90,9 @@ const build = (argv: Argv): Argv<Args> =>
       describe: "backends' folders: visible, hidden (opened by name only) or off",
     })
 
+/** Those that are not the region's. */
+const ownOptions = 'config backend options foreground debug read-only attach subdirs'.split(' ')
+
 /** Mount; resolves when the mount answers (background) or is gone (foreground). */
 const run = async (args: Args): Promise<void> => {
   if (!args.foreground && !args.debug && !isDaemon()) {
@@ -184,8 +187,19 @@ export const mount: CommandModule<object, Args> = {
 /** What mount.fuse(8) runs for `mount -t fuse.pstorefs SOURCE DIR -o …`. */
 export const mount8: CommandModule<object, Args> = {
   command: '$0 <source> <mountpoint>',
-  describe: 'the same, as mount(8) calls it: SOURCE MOUNTPOINT -o OPT,…',
+  describe: 'mount, as mount(8) calls it: SOURCE MOUNTPOINT -o OPT,…',
   // Its help is the program's, where the commands are what is looked for.
-  builder: argv => hideParameters(build(argv)),
-  handler: run,
+  builder: argv => hideParameters(build(argv)).group(ownOptions, 'Options of mount:'),
+  handler: async args => {
+    // What was meant as a command, and has one argument, looks the same.
+    const config = args.config ?? parseMountOptions(splitOptions(args.options)).config
+    const { source } = args
+    if (
+      /^[a-z]+$/.test(source) &&
+      !fs.existsSync(source) &&
+      !fs.existsSync(config ?? defaultConfig)
+    )
+      throw new StoreError(`${source}: no such file, backend or command (see \`pstorefs --help\`)`)
+    await run(args)
+  },
 }

@@ -1,5 +1,7 @@
 /** Least privilege: what was opened as root is served as somebody else. */
 import { execFileSync } from 'node:child_process'
+import { createRequire } from 'node:module'
+import type Koffi from 'koffi'
 import { StoreError } from '../pstore/errors.js'
 import { openLocks } from '../region/lock.js'
 
@@ -33,12 +35,52 @@ export const findAccount = (name: string): Account => {
 
 /**
  * Become an ordinary user for good. Sources and their locks stay open; the kernel takes all capabilities
- * away with the user id.
+ * away with the user id, and no program that is started from now on gives any back.
  */
-export const becomeUser = ({ uid, gid }: Account): void => {
+export const becomeUser = ({ name, uid, gid }: Account): void => {
   if (process.getuid!() === uid) return
   openLocks()
+  if (!gainNothing()) throw new StoreError(`user ${name}: the kernel has no seccomp filters`)
   process.setgroups!([gid])
   process.setgid!(gid)
   process.setuid!(uid)
+}
+
+const PR_SET_NO_NEW_PRIVS = 38
+const SECCOMP_SET_MODE_FILTER = 1
+const SECCOMP_FILTER_FLAG_TSYNC = 1
+const SECCOMP_FILTER_FLAG_SPEC_ALLOW = 4
+/** A filter of one instruction: BPF_RET, SECCOMP_RET_ALLOW. */
+const allowAll = { code: 0x06, jt: 0, jf: 0, k: 0x7fff0000 }
+/** seccomp(2) by its number, as libc has no function for it; newer architectures share one list. */
+const seccomp: { [arch: string]: number } = {
+  x64: 317,
+  ia32: 354,
+  arm: 383,
+  ppc64: 358,
+  s390x: 348,
+}
+
+/**
+ * Have no thread of this process gain anything from a set-uid program or a file's capabilities. The kernel
+ * has that for each thread by itself (PR_SET_NO_NEW_PRIVS), and Node's own threads run already; but one
+ * that gives all threads its filter gives them that as well.
+ */
+const gainNothing = (): boolean => {
+  const koffi = createRequire(import.meta.url)('koffi') as typeof Koffi
+  const libc = koffi.load(null)
+  const prctl = libc.func(
+    'int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)',
+  )
+  const instruction = koffi.struct({ code: 'uint16', jt: 'uint8', jf: 'uint8', k: 'uint32' })
+  const program = koffi.struct({ len: 'uint16', filter: koffi.pointer(instruction) })
+  const syscall = libc.func('syscall', 'long', ['long', 'long', 'long', koffi.pointer(program)])
+  const flags = SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_SPEC_ALLOW
+  return (
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) === 0 &&
+    syscall(seccomp[process.arch] ?? 277, SECCOMP_SET_MODE_FILTER, flags, {
+      len: 1,
+      filter: [allowAll],
+    }) === 0
+  )
 }

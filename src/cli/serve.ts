@@ -2,6 +2,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { unmountDead } from '../fuse/fusermount.js'
 import { mount as mountTree, type Mount } from '../fuse/mount.js'
 import type { Backend, Record } from '../pstore/backend.js'
 import { StoreError } from '../pstore/errors.js'
@@ -43,6 +44,7 @@ export const serve = async (
   if (account?.uid && first.mode === 'boot')
     throw new StoreError(`user ${account.name}: attach=boot keeps its copies as root`)
   const attached = new Attached()
+  clearDeadMount(mountpoint)
   // First: attach=boot changes a source.
   const cover = checkMountpoint(mountpoint, first.passed.includes('nonempty'))
   const { backends } = attached.attach(first)
@@ -194,6 +196,23 @@ const mounts = (): Map<string, string> =>
         return [folder, line.split(' - ')[1].split(' ')[0]]
       }),
   )
+
+/**
+ * Make room where a daemon of ours was killed together with what watches over its mount (as the kernel does
+ * that is out of memory): what it left is of no use to anybody.
+ */
+const clearDeadMount = (mountpoint: string): void => {
+  try {
+    fs.statSync(mountpoint)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'ENOTCONN' && code !== 'ECONNABORTED') return
+    // The mount itself has no real path: only the folder that it is in.
+    const { dir, base } = path.parse(mountpoint)
+    if (mounts().get(path.join(fs.realpathSync(dir), base)) === 'fuse.pstorefs')
+      unmountDead(mountpoint)
+  }
+}
 
 /**
  * Can the mount be put there?

@@ -1,8 +1,15 @@
 /** What libfuse leaves to fusermount(1), and does not get from it. */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 
 /** mount(8) leaves no PATH. */
 const env = { PATH: process.env.PATH ?? '/usr/bin:/bin' }
+
+/** mount(2)'s word for whoever is not root, and for root without CAP_SYS_ADMIN. */
+const notPermitted = 'mount failed: Operation not permitted'
+const hint = (): string =>
+  process.getuid!() === 0
+    ? ': a container needs --cap-add SYS_ADMIN for it'
+    : ': is fusermount set-uid root?'
 
 /**
  * Why a mount was refused. fusermount says so, but libfuse closes its stderr; so it is asked once more.
@@ -24,7 +31,8 @@ export const refusal = (mountpoint: string, options: readonly string[]): Promise
     asked.on('close', code => {
       // This time it did mount: what stood in the way is gone.
       if (code === 0) spawn('fusermount', ['-u', '-z', '--', mountpoint], { env, stdio: 'ignore' })
-      resolve(/^fusermount3?: (.+)$/m.exec(said)?.[1] ?? null)
+      const why = /^fusermount3?: (.+)$/m.exec(said)?.[1] ?? null
+      resolve(why?.endsWith(notPermitted) ? `${why}${hint()}` : why)
     })
   })
 
@@ -35,8 +43,8 @@ export const refusal = (mountpoint: string, options: readonly string[]): Promise
  * @returns what calls it off
  */
 export const unmountWhenKilled = (mountpoint: string): (() => void) => {
-  // Nobody writes: what it reads is the end.
-  const script = 'read -r line; exec fusermount -u -z -- "$1"'
+  // Nobody writes: what it reads is the end. By then another mount may have taken the dead one's place.
+  const script = 'read -r line; [ -e "$1" ] || exec fusermount -u -z -- "$1"'
   const watcher = spawn('sh', ['-c', script, 'sh', mountpoint], {
     env,
     cwd: '/',
@@ -48,4 +56,9 @@ export const unmountWhenKilled = (mountpoint: string): (() => void) => {
   return () => {
     watcher.kill()
   }
+}
+
+/** Unmount what nobody serves any more; nothing where that is not allowed. */
+export const unmountDead = (mountpoint: string): void => {
+  spawnSync('fusermount', ['-u', '-z', '--', mountpoint], { env, stdio: 'ignore' })
 }

@@ -8,6 +8,7 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
+import { constants, fcntlSync } from 'fs-ext'
 import Fuse, { type Operations, type Reply, type ReplyWith, type Stats } from 'fuse-native'
 import type { Attributes, OpenFile, Tree } from '../tree/tree.js'
 import { piecesOf, type Content, type SizedContent } from '../pstore/content.js'
@@ -277,9 +278,15 @@ class TreeOperations implements Operations {
 /** In libfuse's option list a comma or backslash inside a value is escaped. */
 const escape = (value: string): string => value.replace(/[\\,]/g, '\\$&')
 
-/** The file descriptors of /dev/fuse that this process has open. */
-const fuseDescriptors = (): string[] =>
-  fs.readdirSync('/proc/self/fd').filter(fd => linkOf(fd) === '/dev/fuse')
+/** This process's file descriptors, and what each is. */
+const descriptors = (): Map<string, string> =>
+  new Map(
+    fs.readdirSync('/proc/self/fd').flatMap(fd => {
+      const link = linkOf(fd)
+      // The folder's own is closed by now.
+      return link === null ? [] : [[fd, link]]
+    }),
+  )
 const linkOf = (fd: string): string | null => {
   try {
     return fs.readlinkSync(`/proc/self/fd/${fd}`)
@@ -331,7 +338,7 @@ export const mount = async (
     entryTimeout: '0.0',
     debug,
   })
-  const before = new Set(fuseDescriptors())
+  const before = descriptors()
   try {
     await new Promise<void>((resolve, reject) =>
       session.mount(error => (error ? reject(error) : resolve())),
@@ -342,9 +349,12 @@ export const mount = async (
     const why = (await refusal(mountpoint, options)) ?? (error as Error).message
     throw new StoreError(`${mountpoint}: cannot be mounted: ${why}`, 'EIO')
   }
+  const opened = [...descriptors()].filter(([fd]) => !before.has(fd))
+  // A child that had them, too, would keep the mount, which nobody serves, when this process is killed.
+  for (const [fd] of opened) fcntlSync(Number(fd), 'setfd', constants.FD_CLOEXEC)
   const stopWatch = process.getuid!() === 0 ? () => {} : unmountWhenKilled(mountpoint)
   // libfuse closes its end when the file system is gone, and that is all it tells of it.
-  const device = fuseDescriptors().find(fd => !before.has(fd))
+  const device = opened.find(([, link]) => link === '/dev/fuse')?.[0]
   const ended = new Promise<void>(resolve => {
     const timer = setInterval(() => {
       if (device !== undefined && linkOf(device) === '/dev/fuse') return

@@ -6,7 +6,7 @@
  * processes, so two of our own would wait for each other for ever.
  */
 import fs from 'node:fs'
-import { constants as fcntl, fcntlSync, flockSync } from 'fs-ext'
+import { flockSync } from 'fs-ext'
 import { StoreError } from '../pstore/errors.js'
 
 /** How long a writer waits for another, in ms, before it gives up with EBUSY. */
@@ -78,7 +78,7 @@ export class SourceLock {
     this.#source = fd
     this.#writable = writable
     if (this.#fd < 0) return
-    // One that cannot be written takes no POSIX lock for writing.
+    // On NFS one that cannot be written takes no exclusive lock.
     fs.closeSync(this.#fd)
     this.#fd = -1
     this.open()
@@ -129,38 +129,17 @@ export class SourceLock {
   /**
    * Take the lock, or give up after `patience` ms.
    *
-   * Whoever wants it first takes its place in front of it: a gate (a POSIX lock on the source, which
-   * flock knows nothing of), passed on when the lock is had. A writer that lets go of the lock and wants
-   * it back at once finds the gate taken by whoever waited, so nobody is starved.
+   * There is no queue: whoever asks again and again finds a moment, as nobody keeps it for longer than
+   * {@link longestHold}, and writers that go on pause then.
    */
   #acquire(mode: 'shnb' | 'exnb', patience: number): boolean {
     this.open()
     const end = performance.now() + patience
-    const tryFor = (attempt: () => boolean): boolean => {
-      while (!attempt()) {
-        if (performance.now() > end) return false
-        Atomics.wait(sleeper, 0, 0, pollInterval)
-      }
-      return true
+    while (!this.#tryLock(mode)) {
+      if (performance.now() > end) return false
+      Atomics.wait(sleeper, 0, 0, pollInterval)
     }
-    const gate = mode === 'exnb' ? fcntl.F_WRLCK : fcntl.F_RDLCK
-    if (!tryFor(() => this.#tryGate(gate))) return false
-    try {
-      return tryFor(() => this.#tryLock(mode))
-    } finally {
-      this.#tryGate(fcntl.F_UNLCK)
-    }
-  }
-
-  #tryGate(type: number): boolean {
-    try {
-      fcntlSync(this.#fd, 'setlk', type)
-      return true
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      // Where there are no such locks there is no queue, and the lock itself still works.
-      return code !== 'EAGAIN' && code !== 'EACCES'
-    }
+    return true
   }
 
   #unlock(): void {

@@ -168,6 +168,8 @@ export class Region {
       try {
         n = fs.readSync(this.fd, bytes, done, length - done, this.#offset + offset + done)
       } catch (error) {
+        // A signal came first: the one call of these that libuv does not make again by itself.
+        if ((error as NodeJS.ErrnoException).code === 'EINTR') continue
         throw explain(this.path, error)
       }
       if (n === 0) throw this.#shrunk()

@@ -215,20 +215,38 @@ t.test('a full disk: nothing is erased, and nothing half written stays', async t
   const region = makeRegion(t)
   const text = (n: number): string =>
     Array.from({ length: 3000 }, (_, i) => String.fromCharCode(33 + ((i * i * n) % 90))).join('')
-  fill(
-    region,
-    Array.from({ length: 13 }, (_, n) => text(n + 2)),
-  )
-  const { status, stderr } = pstorefs(['archive', region, `${disk}/crashes`, ...flags])
-  t.equal(status, 1)
-  t.equal(stderr, `pstorefs: ${disk}/crashes: no space left on device\n`)
-  const moved = list(t, `${disk}/crashes`)
+  const texts = Array.from({ length: 13 }, (_, n) => text(n + 2))
+  fill(region, texts)
+  const before = fs.readFileSync(region)
+  const archive = `${disk}/crashes`
+  const noSpace = (): void => {
+    const { status, stderr } = pstorefs(['archive', region, archive, ...flags])
+    t.equal(status, 1)
+    t.equal(stderr, `pstorefs: ${archive}: no space left on device\n`)
+    t.same(
+      fs.readdirSync(archive).filter(name => name.startsWith('.')),
+      [],
+    )
+  }
+  // No room for any of them.
+  fs.writeFileSync(`${disk}/full`, Buffer.alloc(62 * 1024))
+  noSpace()
+  t.same(fs.readdirSync(archive), [])
+  t.ok(fs.readFileSync(region).equals(before), 'the region is as it was')
+  // Room for some.
+  fs.unlinkSync(`${disk}/full`)
+  noSpace()
+  const moved = list(t, archive)
   t.equal(moved.length + namesIn(region).length, 13)
   t.ok(moved.length > 0 && namesIn(region).length > 0)
-  t.same(
-    fs.readdirSync(`${disk}/crashes`).filter(name => name.startsWith('.')),
-    [],
+  const copies = moved.flatMap(({ folder, records }) =>
+    records.map(({ name }) => fs.readFileSync(path.join(archive, folder, name), 'latin1')),
   )
+  const left = namesIn(region).map(name =>
+    succeed(t, ['cat', region, name, ...flags]).toString('latin1'),
+  )
+  for (const text of texts)
+    t.equal([...copies, ...left].filter(one => one.includes(text)).length, 1, 'each is whole, once')
   // With room again it goes on.
   run('mount', ['-o', 'remount,size=4m', disk])
   succeed(t, ['archive', region, `${disk}/crashes`, ...flags])

@@ -128,7 +128,7 @@ t.test('--android', async t => {
 
 t.test('a writer that is faster', async t => {
   const region = make(t)
-  const done = fs.openSync(`${path.dirname(region)}/done`, 'w')
+  const done = fs.openSync(`${path.dirname(region)}/done`, 'w+')
   const writer = spawn(
     process.execPath,
     [

@@ -102,6 +102,8 @@ t.test('wrong usage is exit 2', async t => {
   refuse(t, [], /no command is given .*`pstorefs --help`/, 2)
   refuse(t, ['nonsense'], /nonsense: no such command/, 2)
   refuse(t, ['moun', 'x', 'y', 'z'], /moun: no such command/, 2)
+  // With one argument it could be mount(8)'s SOURCE.
+  refuse(t, ['umount', folder(t)], /umount: no such file, backend or command .*`pstorefs --help`/)
   refuse(t, ['ls'], /too few arguments: .*`pstorefs ls --help`/, 2)
   refuse(t, ['ls', 'x', '--bogus'], /Unknown argument: bogus/, 2)
   refuse(t, ['ls', 'x', '--record-size'], /--help/, 2)

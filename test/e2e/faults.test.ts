@@ -11,6 +11,7 @@ import {
   mount,
   program,
   pstorefs,
+  pstorefsRefused,
   run,
   succeed,
   until,
@@ -112,8 +113,35 @@ t.test('a full disk: an append is refused in a line', { skip: asRoot }, async t 
   const { status, stderr } = pstorefs(['write', 'console', region, ...flags], Buffer.from('more\n'))
   t.equal(status, 1)
   t.match(stderr, /^pstorefs: .*ENOSPC.*\n$/)
+  const mountpoint = mount(t, region, flags)
+  t.throws(() => fs.unlinkSync(`${mountpoint}/console-ramoops-0`), { code: 'EIO' })
+  t.equal(reading(`${mountpoint}/console-ramoops-0`), 'console\n', 'what is not erased is there')
   fail('')
   t.equal(succeed(t, ['cat', region, 'console-ramoops-0', ...flags]).toString(), 'console\n')
+  fs.unlinkSync(`${mountpoint}/console-ramoops-0`)
+  t.same(fs.readdirSync(mountpoint), [
+    'dmesg-ramoops-0',
+    'dmesg-ramoops-1',
+    'pmsg-ramoops-0',
+    'ramoops',
+  ])
+})
+
+t.test('what a signal interrupts is done again', async t => {
+  const region = `${folder(t)}/region.img`
+  makeRegion(region)
+  const interrupted = ['pread64:error=EINTR:when=1+2', 'pwrite64:error=EINTR:when=1+2']
+  // The first one is for the lock; nothing interrupts its release.
+  interrupted.push('flock:error=EINTR:when=1')
+  const cat = ['cat', region, 'console-ramoops-0', ...flags]
+  const { status, stdout, stderr } = pstorefsRefused(region, interrupted, cat)
+  t.equal(`${stdout.toString()}${stderr}`, 'console\n')
+  t.equal(status, 0)
+  const erase = ['erase', region, 'console-ramoops-0', ...flags]
+  const { status: erased, stderr: why } = pstorefsRefused(region, interrupted, erase)
+  t.equal(erased, 0, why)
+  t.notMatch(succeed(t, ['ls', region, ...flags]).toString(), /console/)
+  t.equal(succeed(t, ['cat', region, 'pmsg-ramoops-0', ...flags]).toString(), 'pmsg\n')
 })
 
 t.test('a sparse region on a full disk kills no writer', { skip: asRoot }, async t => {
@@ -158,10 +186,14 @@ t.test('a source that is removed, or another in its place', async t => {
 })
 
 /** A process that does something with the mount or the region until it is told to stop. */
-const loop = (t: Test, code: string): { done: Promise<number>; stop: () => void } => {
+const loop = (
+  t: Test,
+  code: string,
+  env: { [name: string]: string } = {},
+): { done: Promise<number>; stop: () => void } => {
   const child = spawn(process.execPath, ['--input-type=module', '-e', code], {
     stdio: ['pipe', 'pipe', 'inherit'],
-    env: { ...process.env, NODE_OPTIONS: '' },
+    env: { ...process.env, NODE_OPTIONS: '', ...env },
   })
   t.teardown(() => child.kill('SIGKILL'))
   let said = ''
@@ -170,7 +202,7 @@ const loop = (t: Test, code: string): { done: Promise<number>; stop: () => void 
   return { done, stop: () => child.stdin.end() }
 }
 
-const seconds = 30
+const seconds = 60
 
 t.test(`500 readers, an eraser and a writer, for ${seconds} s`, async t => {
   const region = `${folder(t)}/region.img`
@@ -198,6 +230,8 @@ t.test(`500 readers, an eraser and a writer, for ${seconds} s`, async t => {
     }
     await Promise.all(Array.from({ length: 500 }, read))
     console.log(reads)`,
+    // Else four of them would read, and the others wait for these.
+    { UV_THREADPOOL_SIZE: '500' },
   )
   const writer = loop(
     t,

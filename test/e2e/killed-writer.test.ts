@@ -1,71 +1,100 @@
-/** A writer that is killed at any instant leaves a readable region (DESIGN.md 5). */
+/**
+ * A writer that is killed at any instant leaves in the ring what it was given, in that order, up to some
+ * byte, and nobody else's (DESIGN.md 5).
+ */
 import { spawn } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import t from 'tap'
+import { divideZone } from '#src/backends/ramoops/layout.js'
 import { attach, format, type AttachOptions } from '#src/index.js'
 import { folder } from '../program.js'
-import { linesOf, parseLine } from '../lines.js'
+import { lineOf } from '../lines.js'
 import { randomFor } from '../random.js'
 
 const appender = path.join(import.meta.dirname, 'appender.js')
 const layout: AttachOptions = {
   record_size: 4096,
-  console_size: 4096,
+  console_size: 65536,
   pmsg_size: 4096,
   ftrace_size: 0,
 }
 const kills = 100
+/** As many lines as fill the ring more than once. */
+const lines = 2000
 
 for (const ecc of [0, 16])
   t.test(`${kills} kills, ecc ${ecc}`, async t => {
     const random = randomFor(t)
     const home = folder(t)
     const region = `${home}/region.img`
+    const doneFile = `${home}/done`
     const options = { ...layout, ecc }
-    format(region, { ...options, mem_size: 16384 })
-    // Neighbours that must not change.
+    const ring = divideZone(layout.console_size!, ecc)!.data
+    format(region, { ...options, mem_size: 131072 })
+    // A neighbour that must not change.
     const before = attach(region, options)
     before.write({ type: 'pmsg', bytes: Buffer.from('a neighbour') })
+    const pmsg = before.read(before.record('pmsg-ramoops-0')!)
     before.close()
 
-    let finished = 0
-    let mixed = 0
+    const finished = (): number => {
+      const note = fs.readFileSync(doneFile)
+      return note.length ? Number(note.readBigUInt64LE()) : 0
+    }
+    /** What the ring holds when n lines were appended to what it held. */
+    const ringWith = (held: Buffer, tag: string, n: number): Buffer => {
+      const pieces: Buffer[] = []
+      for (let length = 0; n > 0 && length < ring; n--) {
+        pieces.unshift(lineOf(tag, n))
+        length += pieces[0].length
+      }
+      return Buffer.concat([held, ...pieces]).subarray(-ring)
+    }
+
+    let held: Buffer = Buffer.alloc(0)
+    const seen = { appends: 0, partly: 0, between: 0, cut: 0 }
     for (let round = 0; round < kills; round++) {
-      const doneFile = `${home}/done`
-      const done = fs.openSync(doneFile, 'w')
-      const env = { ...process.env, NODE_OPTIONS: '' }
-      const child = spawn(process.execPath, [appender, region, JSON.stringify(options), 'K'], {
+      // Another's lines look otherwise.
+      const tag = String.fromCharCode(65 + (round % 26))
+      const done = fs.openSync(doneFile, 'w+')
+      const child = spawn(process.execPath, [appender, region, JSON.stringify(options), tag], {
         stdio: ['ignore', done, 'inherit'],
-        env,
+        env: { ...process.env, NODE_OPTIONS: '' },
       })
       fs.closeSync(done)
       const gone = new Promise(resolve => child.on('exit', resolve))
-      while (fs.statSync(doneFile).size < 8 && child.exitCode === null)
-        await new Promise(resolve => setTimeout(resolve, 5))
-      await new Promise(resolve => setTimeout(resolve, random.below(12)))
+      const enough = random.below(lines)
+      while (finished() <= enough && child.exitCode === null)
+        await new Promise(resolve => setTimeout(resolve, 1))
       child.kill('SIGKILL')
       await gone
 
       const backend = attach(region, options)
-      const record = backend.record('console-ramoops-0')
-      const last = Number(fs.readFileSync(doneFile).readBigUInt64LE())
-      const text = record ? backend.read(record) : Buffer.alloc(0)
-      const content = ecc ? text.subarray(0, text.lastIndexOf('\nECC: ')) : text
-      const lines = linesOf(content)
-      // In a full ring the oldest bytes give way before the header moves: what was killed there has
-      // a line in pieces at the front. Behind it all lines are whole, and the last one finished is there.
-      const front = lines.slice(0, 2).filter(line => line === null).length
-      if (front) mixed++
-      if (lines.slice(2).includes(null)) t.fail(`round ${round}: a broken line in the middle`)
-      const lastLine = parseLine(content.toString('latin1').trimEnd().split('\n').at(-1)!)
-      if (!lastLine || lastLine.n < last || lastLine.n > last + 1)
-        t.fail(`round ${round}: finished ${last}, found ${lastLine?.n}`)
-      if (ecc && !/No errors detected/.test(text.toString('latin1'))) mixed++
-      const pmsg = backend.record('pmsg-ramoops-0')!
-      if (backend.read(pmsg).subarray(0, 11).toString() !== 'a neighbour') t.fail('neighbour')
+      const record = backend.record('console-ramoops-0')!
+      const text = backend.read(record)
+      const found = ecc ? text.subarray(0, text.lastIndexOf('\nECC: ')) : text
+      const last = finished()
+      const whole = ringWith(held, tag, last)
+      const next = lineOf(tag, last + 1)
+      // In a full ring the oldest bytes give way before the header moves: there, and there only, stand
+      // bytes of the line that was being written.
+      const ahead = ring - whole.length
+      const isCut = (): boolean =>
+        found.length === whole.length &&
+        found.every((byte, i) => byte === whole[i] || byte === next[i + ahead])
+      if (found.equals(whole)) seen.between++
+      else if (isCut()) seen.cut++
+      else if (found.equals(ringWith(held, tag, last + 1))) seen.between++
+      else t.fail(`round ${round}: not what was written up to line ${last}`)
+      if (!backend.read(backend.record('pmsg-ramoops-0')!).equals(pmsg)) t.fail('a neighbour')
+      if (whole.length < ring) seen.partly++
+      seen.appends += last
+      // Every other round begins with an empty ring.
+      if (round % 2) backend.erase(record)
+      held = round % 2 ? Buffer.alloc(0) : found
       backend.close()
-      finished += last
     }
-    t.ok(finished > kills, `${finished} appends, ${mixed} of ${kills} kills in the middle of one`)
+    t.ok(seen.appends > kills && seen.partly && seen.partly < kills, JSON.stringify(seen))
+    t.comment(JSON.stringify(seen))
   })

@@ -179,6 +179,29 @@ t.test('a daemon that is stopped goes on where it was', async t => {
   }
 })
 
+t.test('who waits for a stopped daemon is let go by a signal', async t => {
+  const { mountpoint, daemon } = make(t, config('', 'a'))
+  const name = `${mountpoint}/console-a-0`
+  process.kill(daemon, 'SIGSTOP')
+  t.teardown(() => {
+    if (daemonOf(mountpoint)) process.kill(daemon, 'SIGCONT')
+  })
+  t.equal(run('timeout', ['--signal=INT', '1', 'cat', name]).status, 124, 'cat ends')
+  // One that handles signals waits on: a file gives no EINTR.
+  const script = '$SIG{INT} = sub { print "interrupted\\n" }; open F, $ARGV[0] or die $!; print <F>'
+  const reader = spawn('perl', ['-e', script, name], { stdio: ['ignore', 'pipe', 'inherit'] })
+  let said = ''
+  reader.stdout.on('data', (bytes: Buffer) => (said += bytes.toString()))
+  const ended = new Promise<number | null>(resolve => reader.on('close', resolve))
+  t.ok(await until(() => waits(reader.pid!)), 'it waits')
+  reader.kill('SIGINT')
+  process.kill(daemon, 'SIGCONT')
+  t.equal(await ended, 0)
+  t.equal(said, 'interrupted\nof a\n')
+  t.equal(fs.readFileSync(name, 'latin1'), 'of a\n')
+  t.equal(daemonOf(mountpoint), daemon, 'the daemon lives on')
+})
+
 /** Does a process wait in the kernel's FUSE? */
 const waits = (pid: number): boolean =>
   /fuse|request_wait/.test(fs.readFileSync(`/proc/${pid}/wchan`, 'latin1'))

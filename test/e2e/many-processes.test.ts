@@ -43,7 +43,7 @@ for (const ecc of [0, 16])
       return note.length ? note.readBigUInt64LE() : 0n
     }
     for (const tag of tags) {
-      const done = fs.openSync(`${home}/${tag}`, 'w')
+      const done = fs.openSync(`${home}/${tag}`, 'w+')
       writers.push(
         spawn(process.execPath, [appender, region, JSON.stringify(layout), tag], {
           stdio: ['ignore', done, 'inherit'],

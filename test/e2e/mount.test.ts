@@ -10,8 +10,11 @@ import {
   file,
   folder,
   isMounted,
+  killWithWatcher,
   mount,
+  processesOf,
   program,
+  pstorefsRefused,
   run,
   succeed,
   until,
@@ -271,6 +274,17 @@ t.test('it ends cleanly however it is ended', async t => {
     ['SIGTERM', mountpoint => process.kill(daemonOf(mountpoint), 'SIGTERM')],
     ['SIGINT', mountpoint => process.kill(daemonOf(mountpoint), 'SIGINT')],
     ['kill -9', mountpoint => process.kill(daemonOf(mountpoint), 'SIGKILL')],
+    [
+      'kill -9 while a child of it hangs',
+      mountpoint => {
+        const daemon = daemonOf(mountpoint)
+        for (const { pid } of processesOf(`--id=${daemon}`)) {
+          process.kill(pid, 'SIGSTOP')
+          t.teardown(() => process.kill(pid, 'SIGKILL'))
+        }
+        process.kill(daemon, 'SIGKILL')
+      },
+    ],
     ['fusermount3 -u', mountpoint => run('fusermount3', ['-u', mountpoint])],
   ]
   if (!asRoot) endings.push(['umount', mountpoint => run('umount', [mountpoint])])
@@ -283,6 +297,41 @@ t.test('it ends cleanly however it is ended', async t => {
     t.same(fs.readdirSync(mountpoint), [], `${how}: the folder is a plain one again`)
   }
 })
+
+t.test("what is dead stands in nobody's way", async t => {
+  const region = make(t)
+  const mountpoint = mount(t, region, layoutArgs)
+  killWithWatcher(mountpoint)
+  t.ok(
+    await until(() => errnoOf(() => fs.readdirSync(mountpoint)) === 'ENOTCONN'),
+    'nobody unmounts it',
+  )
+  t.ok(isMounted(mountpoint))
+  succeed(t, ['mount', region, mountpoint, ...layoutArgs])
+  t.equal(fs.readFileSync(`${mountpoint}/console-ramoops-0`, 'latin1'), 'console\n')
+  t.equal(mountsIn(mountpoint), 1, 'and nothing lies below it')
+
+  // Both unmount it: the next one, and what watches over it.
+  for (let i = 0; i < 5; i++) {
+    process.kill(daemonOf(mountpoint), 'SIGKILL')
+    succeed(t, ['mount', region, mountpoint, ...layoutArgs])
+    t.equal(fs.readFileSync(`${mountpoint}/console-ramoops-0`, 'latin1'), 'console\n')
+    t.equal(mountsIn(mountpoint), 1)
+  }
+})
+
+/** How many mounts lie there, one on the other. */
+const mountsIn = (mountpoint: string): number =>
+  fs.readFileSync('/proc/mounts', 'utf8').split(` ${mountpoint} `).length - 1
+
+const errnoOf = (work: () => unknown): string => {
+  try {
+    work()
+    return ''
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? ''
+  }
+}
 
 t.test('in the foreground it stays, and Ctrl-C unmounts', async t => {
   const mountpoint = folder(t)
@@ -387,29 +436,82 @@ t.test('100,000 times open, read and close', async t => {
   const pid = daemonOf(mountpoint)
   const memory = (): number =>
     Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))![1])
-  let before = 0
+  const descriptors = (): number => fs.readdirSync(`/proc/${pid}/fd`).length
+  const samples: number[] = []
+  let open = 0
   for (let i = 0; i < 100_000; i++) {
     if (fs.readFileSync(`${mountpoint}/console-ramoops-0`, 'latin1') !== 'console\n')
       t.fail(`at ${i}`)
-    if (i === 20_000) before = memory()
+    if (i === 20_000) open = descriptors()
+    if (i >= 20_000 && i % 5000 === 0) samples.push(memory())
   }
-  t.ok(memory() < before + 40 * 1024, `${before} kB, then ${memory()} kB`)
+  // What is garbage comes and goes.
+  const [early, late] = [samples.slice(0, 8), samples.slice(8)].map(half => Math.min(...half))
+  // Some bytes for each would be megabytes.
+  t.ok(late < early + 4 * 1024, `${early} kB, then ${late} kB`)
+  t.equal(descriptors(), open)
 })
 
 t.test('no FUSE, no mount: said in a line', { skip: asRoot }, async t => {
-  const region = make(t)
-  const mountpoint = folder(t)
-  const without = (prepare: string): string => {
-    const command = `${process.execPath} ${program} mount ${region} ${mountpoint} ${layoutArgs.join(' ')}`
-    const { stdout } = inNamespace(`${prepare}; ${command} 2>&1 || echo "exit $?"`)
+  const home = folder(t)
+  fs.chmodSync(home, 0o755)
+  const region = `${home}/region.img`
+  fs.copyFileSync(make(t), region)
+  fs.mkdirSync(`${home}/mnt`)
+  fs.mkdirSync(`${home}/project`)
+  const user = 65534
+  for (const name of ['region.img', 'mnt']) fs.chownSync(`${home}/${name}`, user, user)
+  const mountpoint = `${home}/mnt`
+  const ordinary = `setpriv --reuid ${user} --regid ${user} --clear-groups`
+  /** @param how what the program is run by */
+  const without = (prepare: string, how = ''): string => {
+    const command = `${process.execPath} ${home}/project/dist/cli/main.js mount ${region} ${mountpoint}`
+    const { stdout } = inNamespace(
+      `mount --bind "$PROJECT" ${home}/project
+      ${prepare}
+      ${how} ${command} ${layoutArgs.join(' ')} 2>&1 || echo "exit $?"`,
+      { PROJECT: path.resolve(program, '../../..') },
+    )
     return stdout.toString()
   }
+  const newDev = 'mount -t tmpfs none /dev; mknod -m 666 /dev/null c 1 3'
+  const noFusermount = 'for f in /bin /usr/bin; do mount --bind /dev/null $f/fusermount; done'
+  for (const who of ['', ordinary]) {
+    t.equal(
+      without(newDev, who),
+      "pstorefs: /dev/fuse: not there: load the kernel's FUSE (modprobe fuse)\nexit 1\n",
+    )
+    t.match(
+      without(noFusermount, who),
+      /^pstorefs: fusermount: not found: install the package fuse3 [^\n]*\nexit 1\n$/,
+    )
+  }
   t.equal(
-    without('mount -t tmpfs none /dev; mknod -m 666 /dev/null c 1 3'),
-    "pstorefs: /dev/fuse: not there: load the kernel's FUSE (modprobe fuse)\nexit 1\n",
+    without(`${newDev}; mknod -m 600 /dev/fuse c 10 229`, ordinary),
+    'pstorefs: /dev/fuse: permission denied: only root may mount (or chmod 666 /dev/fuse)\nexit 1\n',
   )
+  // There, but nobody answers: a driver that is not loaded, a device that is refused or busy.
   t.match(
-    without('for f in /bin /usr/bin; do mount --bind /dev/null $f/fusermount; done'),
-    /^pstorefs: fusermount: not found: install the package fuse3 .*\nexit 1\n$/,
+    without(`${newDev}; mknod -m 666 /dev/fuse c 10 250`),
+    /^pstorefs: [^\n]*: fuse device not found, try 'modprobe fuse' first\nexit 1\n$/,
   )
+  for (const [error, words] of [
+    ['EBUSY', 'Device or resource busy'],
+    ['EPERM', 'Operation not permitted'],
+  ]) {
+    const { status, stderr } = pstorefsRefused(
+      '/dev/fuse',
+      [`openat:error=${error}`],
+      ['mount', region, mountpoint, ...layoutArgs],
+    )
+    t.equal(status, 1)
+    t.match(stderr, new RegExp(`^pstorefs: [^\\n]*: failed to open /dev/fuse: ${words}\\n$`))
+  }
+  const plainFusermount = `cp -L /usr/bin/fusermount ${home}/fusermount; chmod 755 ${home}/fusermount
+    for f in /bin /usr/bin; do mount --bind ${home}/fusermount $f/fusermount; done`
+  t.match(
+    without(plainFusermount, ordinary),
+    /^pstorefs: [^\n]*: mount failed: Operation not permitted: is fusermount set-uid root\?\nexit 1\n$/,
+  )
+  t.notOk(isMounted(mountpoint))
 })

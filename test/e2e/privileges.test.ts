@@ -2,7 +2,7 @@
 import fs from 'node:fs'
 import t, { type Test } from 'tap'
 import { attach, format, type AttachOptions } from '#src/index.js'
-import { daemonOf, folder, isMounted, mount, pstorefs, run, until } from '../program.js'
+import { daemonOf, folder, isMounted, mount, program, pstorefs, run, until } from '../program.js'
 
 const options: AttachOptions = { record_size: 4096, console_size: 4096, ftrace_size: 0 }
 const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])
@@ -20,18 +20,38 @@ const makeRegion = (t: Test): string => {
   return region
 }
 
+/** What a process or thread is and may do, as the kernel says it. */
+const privilegesOf = (of: string): { [field: string]: string } => {
+  const fields = /^(Uid|Gid|Groups|Cap(?:Inh|Prm|Eff|Amb)|NoNewPrivs):(.*)$/gm
+  const status = fs.readFileSync(`/proc/${of}/status`, 'utf8')
+  return Object.fromEntries(
+    [...status.matchAll(fields)].map(([, name, value]) => [
+      name,
+      value.trim().replace(/\s+/g, ' '),
+    ]),
+  )
+}
+
 t.test('the daemon has no capability and no root', { skip: asRoot }, async t => {
   const region = makeRegion(t)
+  const [uid, gid] = ['-u', '-g'].map(what => run('id', [what, 'nobody']).stdout.toString().trim())
+  const none = '0'.repeat(16)
   for (const ending of ['SIGTERM', 'SIGKILL', 'umount']) {
     const mountpoint = mount(t, region, [...flags, '-o', 'user=nobody'])
     const pid = daemonOf(mountpoint)
-    const status = fs.readFileSync(`/proc/${pid}/status`, 'utf8')
-    const { uid, gid } = fs.statSync(`/proc/${pid}`)
-    t.match(status, /^CapEff:\s+0+$/m)
-    t.match(status, /^CapPrm:\s+0+$/m)
-    t.match(status, new RegExp(`^Uid:\\s+${uid}\\s+${uid}\\s+${uid}\\s+${uid}$`, 'm'))
-    t.match(status, new RegExp(`^Groups:\\s+${gid} ?$`, 'm'))
-    t.equal(Number(run('id', ['-u', 'nobody']).stdout), uid)
+    const threads = fs.readdirSync(`/proc/${pid}/task`)
+    t.ok(threads.length > 2, "Node's own threads, and libfuse's")
+    for (const of of [`${pid}`, ...threads.map(thread => `${pid}/task/${thread}`)])
+      t.same(privilegesOf(of), {
+        Uid: `${uid} ${uid} ${uid} ${uid}`,
+        Gid: `${gid} ${gid} ${gid} ${gid}`,
+        Groups: gid,
+        CapInh: none,
+        CapPrm: none,
+        CapEff: none,
+        CapAmb: none,
+        NoNewPrivs: '1',
+      })
     // And it does its work all the same.
     t.equal(fs.readFileSync(`${mountpoint}/console-ramoops-0`, 'latin1'), 'console\n')
     t.equal(fs.statSync(`${mountpoint}/console-ramoops-0`).uid, 0)
@@ -56,4 +76,15 @@ t.test('what is refused', { skip: asRoot }, async t => {
     refusal('-o', 'user=nobody,attach=boot'),
     /^pstorefs: user nobody: attach=boot keeps .*\n$/,
   )
+  // Without privileges for good, or not at all.
+  const mountpoint = folder(t)
+  const { stderr } = run(
+    'strace',
+    [
+      ['-f', '-qq', '-o', '/dev/null', '-e', 'trace=seccomp', '-e', 'inject=seccomp:error=EINVAL'],
+      [process.execPath, program, 'mount', region, mountpoint, ...flags, '-o', 'user=nobody'],
+    ].flat(),
+  )
+  t.equal(stderr, 'pstorefs: user nobody: the kernel has no seccomp filters\n')
+  t.ok(await until(() => !isMounted(mountpoint)))
 })
