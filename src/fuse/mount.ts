@@ -349,7 +349,9 @@ export const mount = async (
     const why = (await refusal(mountpoint, options)) ?? (error as Error).message
     throw new StoreError(`${mountpoint}: cannot be mounted: ${why}`, 'EIO')
   }
-  const opened = [...descriptors()].filter(([fd]) => !before.has(fd))
+  const opened = [...descriptors()].filter(
+    ([fd, link]) => !before.has(fd) && /^(\/dev\/fuse$|socket:)/.test(link),
+  )
   // A child that had them, too, would keep the mount, which nobody serves, when this process is killed.
   for (const [fd] of opened) fcntlSync(Number(fd), 'setfd', constants.FD_CLOEXEC)
   const stopWatch = process.getuid!() === 0 ? () => {} : unmountWhenKilled(mountpoint)

@@ -4,9 +4,9 @@
  *
  * Source: fs/efivarfs, Documentation/filesystems/efivarfs.rst.
  */
-import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import { StoreError, type Errno } from '../../pstore/errors.js'
+import { setImmutable } from '../../region/immutable.js'
 import { SourceLock } from '../../region/lock.js'
 import { Kept } from './kept.js'
 import type { DumpName, PieceName } from './names.js'
@@ -223,8 +223,8 @@ const readOnce = (fd: number, bytes: Buffer, tries = patience): number => {
 
 /**
  * efivarfs marks variables immutable, as a guard against `rm -rf` (firmware has been seen not to start
- * without some). Linux's dumps are not among them, but an administrator, or another kernel, may have
- * marked them. Clearing the flag takes an ioctl (FS_IOC_SETFLAGS), which Node cannot do; chattr(1) can.
+ * without some). Linux's dumps are not among them, but pieces of our rings are, and whatever an
+ * administrator, or another kernel, has marked.
  */
 const unlink = (file: string): void => {
   try {
@@ -233,33 +233,13 @@ const unlink = (file: string): void => {
   } catch (error) {
     const code = codeOf(error)
     if (code === 'ENOENT') return
-    if (code !== 'EPERM' || !isImmutable(file)) throw error
+    if (code !== 'EPERM' || !setImmutable(file, false)) throw error
   }
-  run('chattr', '-i', file)
   try {
     fs.unlinkSync(file)
   } catch (error) {
-    run('chattr', '+i', file)
+    setImmutable(file, true)
     throw error
-  }
-}
-
-/** Whether the immutable flag is set, as far as lsattr(1) can tell. */
-const isImmutable = (file: string): boolean => {
-  const [flags = ''] = run('lsattr', '-d', file).split(' ')
-  return flags.includes('i')
-}
-
-/** Run one of e2fsprogs's commands; what it printed, or nothing where it failed or is not installed. */
-const run = (command: 'chattr' | 'lsattr', option: '-i' | '+i' | '-d', file: string): string => {
-  try {
-    return execFileSync(command, [option, '--', file], {
-      encoding: 'latin1',
-      stdio: ['ignore', 'pipe', 'ignore'],
-      timeout: 10_000,
-    })
-  } catch {
-    return ''
   }
 }
 

@@ -68,11 +68,17 @@ t.test('one that cannot be read is shown, and says so when it is', async t => {
 t.test('one that goes while it is read is none', async t => {
   const made = make(t)
   for (const rule of ['openat:error=ENOENT', 'pread64:error=ENOENT', 'pread64:retval=3']) {
-    const { status, error } = refused(made, plain, [rule], ['cat', `efi:${made}`, plainName])
-    t.same([status, error], [1, `pstorefs: ${plainName}: no such record\n`], rule)
-    const listed = refused(made, packed, [rule], ['ls', `efi:${made}`])
-    t.match(listed.out, plainName)
-    t.notMatch(listed.out, packedName)
+    for (const [file, gone, other] of [
+      [plain, plainName, packedName],
+      [packed, packedName, plainName],
+    ]) {
+      const { status, error } = refused(made, file, [rule], ['cat', `efi:${made}`, gone])
+      t.equal(status, 1)
+      t.match(error, `has no record ${gone}\n`, rule)
+      const listed = refused(made, file, [rule], ['ls', `efi:${made}`])
+      t.match(listed.out, other)
+      t.notMatch(listed.out, gone)
+    }
     t.match(refused(made, packed, [rule], ['check', `efi:${made}`]), { status: 1 })
   }
 })
