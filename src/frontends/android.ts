@@ -18,6 +18,7 @@
  * liblog/logprint.cpp (android_log_processLogBuffer, android_log_processBinaryLogBuffer,
  * android_log_formatLogLine) and of logcat.cpp (PrintDividers).
  */
+import { Lines } from './lines.js'
 
 const magic = 0x6c // LOGGER_MAGIC, 'l'
 const headerSize = 18
@@ -29,13 +30,14 @@ const mostLength = headerSize + 1 + mostPayload
 /** What fits into android_log_formatLogLine's buffer: a long tag before each of many lines would be much. */
 const mostPrefix = 127
 const nsecPerSec = 1_000_000_000
+const nsecPerMsec = 1_000_000
 
 /** log_id_t's names (android_log_id_to_name). */
 const buffers = ['main', 'radio', 'events', 'system', 'crash', 'stats', 'security', 'kernel']
 const binary = new Set([2, 5, 6])
 const security = 6
 /** android_LogPriority's letters (filterPriToChar): unknown, default, verbose … fatal, silent. */
-const letters = '??VDIWEFS'
+const letters = Buffer.from('??VDIWEFS')
 const info = 4
 const warn = 5
 /** ANDROID_LOG_VERBOSE and ANDROID_LOG_FATAL: what a text's priority can be. */
@@ -87,30 +89,6 @@ const findSound = (bytes: Buffer, from: number, limit: number): number | null =>
   return null
 }
 
-const two = (n: number): string => String(n).padStart(2, '0')
-
-/** `MM-DD HH:MM:SS.mmm` in the local time zone, as logcat has it. */
-const formatTime = (sec: number, nsec: number): string => {
-  const date = new Date(sec * 1000)
-  return (
-    `${two(date.getMonth() + 1)}-${two(date.getDate())} ` +
-    `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}` +
-    `.${String(Math.floor(nsec / 1_000_000)).padStart(3, '0')}`
-  )
-}
-
-/** A text payload's tag and message. One that was cut has no NUL at its end. */
-const parseText = (payload: Buffer): { tag: string; message: string } => {
-  const text = payload.toString('latin1', 1)
-  const tagEnd = text.indexOf('\0')
-  if (tagEnd < 0) return { tag: text, message: '' }
-  const end = text.indexOf('\0', tagEnd + 1)
-  return {
-    tag: text.slice(0, tagEnd),
-    message: text.slice(tagEnd + 1, end < 0 ? text.length : end),
-  }
-}
-
 /** Typed values as text; what breaks off ends with `!`, as in logcat. */
 class Values {
   #at = 0
@@ -158,28 +136,24 @@ const parseEvent = (payload: Buffer): { tag: string; message: string } => {
   return { tag: `[${payload.readUInt32LE(0)}]`, message: values.text + (whole ? '' : '!') }
 }
 
-/** A record's lines, each with the whole prefix. */
-const formatEntry = (entry: Buffer): string => {
-  const pid = entry.readUInt16LE(5)
-  const id = entry[7]
-  const tid = entry.readUInt16LE(8)
-  const payload = entry.subarray(headerSize)
-  const isBinary = binary.has(id)
-  const priority = isBinary ? (id === security ? warn : info) : payload[0]
-  const { tag, message } = isBinary ? parseEvent(payload) : parseText(payload)
-  const pad = (n: number): string => String(n).padStart(5)
-  const time = formatTime(entry.readUInt32LE(10), entry.readUInt32LE(14))
-  const prefix = `${time} ${pad(pid)} ${pad(tid)} ${letters[priority]} ${tag.padEnd(8)}: `.slice(
-    0,
-    mostPrefix,
-  )
-  // A line feed at the end makes no line of its own.
-  const lines = message.replace(/\n$/, '').split('\n')
-  return lines.map(line => `${prefix}${line}\n`).join('')
+const nul = 0
+const newline = 0x0a
+const [blank, point, dash, colon, dots] = [' ', '.', '-', ':', ': '].map(text => Buffer.from(text))
+/** Columns of a tag, and of a process's and a thread's number. */
+const tagWidth = 8
+const idWidth = 5
+
+const putId = (lines: Lines, id: number): void => {
+  lines.blanks(idWidth - String(id).length)
+  lines.decimal(id)
 }
 
-/** Characters of text that are made into bytes at once: no string is as long as a text may be. */
-const chunkLength = 1 << 16
+/** The first place of a byte in a range; the range's end where it is nowhere. */
+const placeOf = (byte: number, bytes: Buffer, from: number, end: number): number => {
+  let at = from
+  while (at < end && bytes[at] !== byte) at++
+  return at
+}
 
 /** Makes lines of a pmsg ring's bytes as they come. Its memory is that of a record or two. */
 export class AndroidLog {
@@ -188,6 +162,8 @@ export class AndroidLog {
   /** There was a record, and nothing is missing since: what follows should be one. */
   #synchronous = false
   readonly #begun = new Set<number>()
+  readonly #lines = new Lines()
+  readonly #date = new Date(0)
   /** Bytes that were no records, so far; not those after a gap, or at a ring's front, which cut one. */
   skipped = 0
   /** Records so far. */
@@ -200,19 +176,15 @@ export class AndroidLog {
    */
   decode(bytes: Buffer): Buffer {
     const all = this.#rest.length ? Buffer.concat([this.#rest, bytes]) : bytes
-    const chunks: Buffer[] = []
-    let text = ''
     let at = 0
+    this.#lines.cut(0)
     for (;;) {
-      if (text.length >= chunkLength) {
-        chunks.push(Buffer.from(text, 'latin1'))
-        text = ''
-      }
       const next = this.#next(all, at)
       if (next === null) break
       if (next > at) this.#skip(next - at)
       const end = endOf(all, next)!
-      text += this.#divider(all[next + 7]) + formatEntry(all.subarray(next, end))
+      this.#divide(all[next + 7])
+      this.#print(all, next, end)
       this.#synchronous = true
       this.count++
       at = end
@@ -220,8 +192,92 @@ export class AndroidLog {
     const keep = this.#unfinished(all, at)
     if (keep > at) this.#skip(keep - at)
     this.#rest = Buffer.from(all.subarray(keep))
-    chunks.push(Buffer.from(text, 'latin1'))
-    return Buffer.concat(chunks)
+    return Buffer.from(this.#lines.bytes)
+  }
+
+  /** A record's lines, each with the whole prefix. */
+  #print(bytes: Buffer, at: number, end: number): void {
+    const id = bytes[at + 7]
+    const payload = at + headerSize
+    if (binary.has(id)) {
+      const { tag, message } = parseEvent(bytes.subarray(payload, end))
+      const both = Buffer.from(tag + message, 'latin1')
+      const prefix = this.#prefix(bytes, at, id === security ? warn : info, both, 0, tag.length)
+      this.#message(prefix, both, tag.length, both.length)
+      return
+    }
+    // One that was cut has no NUL at its end.
+    const tag = payload + 1
+    const tagEnd = placeOf(nul, bytes, tag, end)
+    const message = Math.min(tagEnd + 1, end)
+    const prefix = this.#prefix(bytes, at, bytes[payload], bytes, tag, tagEnd)
+    this.#message(prefix, bytes, message, placeOf(nul, bytes, message, end))
+  }
+
+  /**
+   * What comes before each of a record's lines: time, pid, tid, priority, tag.
+   *
+   * @returns how long it is
+   */
+  #prefix(
+    entry: Buffer,
+    at: number,
+    priority: number,
+    tag: Buffer,
+    from: number,
+    end: number,
+  ): number {
+    const lines = this.#lines
+    const start = lines.length
+    const tagEnd = Math.min(end, from + mostPrefix)
+    lines.reserve(2 * mostPrefix)
+    this.#time(entry.readUInt32LE(at + 10), entry.readUInt32LE(at + 14))
+    lines.text(blank)
+    putId(lines, entry.readUInt16LE(at + 5))
+    lines.text(blank)
+    putId(lines, entry.readUInt16LE(at + 8))
+    lines.text(blank)
+    lines.text(letters, priority, priority + 1)
+    lines.text(blank)
+    lines.text(tag, from, tagEnd)
+    lines.blanks(tagWidth - (tagEnd - from))
+    lines.text(dots)
+    lines.cut(start + mostPrefix)
+    return lines.length - start
+  }
+
+  /** The message's lines, the first of which has its prefix. */
+  #message(prefix: number, bytes: Buffer, from: number, end: number): void {
+    const lines = this.#lines
+    const start = lines.length - prefix
+    // A line feed at the end makes no line of its own.
+    const last = from < end && bytes[end - 1] === newline ? end - 1 : end
+    for (let at = from; ;) {
+      const lineEnd = placeOf(newline, bytes, at, last)
+      lines.reserve(lineEnd - at + 1 + prefix)
+      lines.text(bytes, at, lineEnd)
+      lines.end()
+      if (lineEnd === last) return
+      lines.again(start, prefix)
+      at = lineEnd + 1
+    }
+  }
+
+  /** `MM-DD HH:MM:SS.mmm` in the local time zone, as logcat has it. */
+  #time(sec: number, nsec: number): void {
+    const lines = this.#lines
+    this.#date.setTime(sec * 1000)
+    lines.decimal(this.#date.getMonth() + 1, 2)
+    lines.text(dash)
+    lines.decimal(this.#date.getDate(), 2)
+    lines.text(blank)
+    lines.decimal(this.#date.getHours(), 2)
+    lines.text(colon)
+    lines.decimal(this.#date.getMinutes(), 2)
+    lines.text(colon)
+    lines.decimal(this.#date.getSeconds(), 2)
+    lines.text(point)
+    lines.decimal(Math.floor(nsec / nsecPerMsec), 3)
   }
 
   /** Bytes are missing before those that come next. */
@@ -253,9 +309,11 @@ export class AndroidLog {
   }
 
   /** What logcat prints before the first record of each buffer. */
-  #divider(id: number): string {
-    if (this.#begun.has(id)) return ''
+  #divide(id: number): void {
+    if (this.#begun.has(id)) return
     this.#begun.add(id)
-    return `--------- beginning of ${buffers[id]}\n`
+    const divider = Buffer.from(`--------- beginning of ${buffers[id]}\n`)
+    this.#lines.reserve(divider.length)
+    this.#lines.text(divider)
   }
 }

@@ -8,6 +8,7 @@
 import { piecesOf, type Content } from '../pstore/content.js'
 import type { Symbols } from './kallsyms.js'
 import type { Endian } from '../pstore/types.js'
+import { Lines } from './lines.js'
 
 /** Bytes of a record: ip, parent_ip, and the time with the CPU in its low 8 bits. */
 export const recordSize = 24
@@ -127,9 +128,6 @@ class NameCache {
   }
 }
 
-const hexDigits = Buffer.from('0123456789abcdef')
-const decimals = new Uint8Array(10)
-const [zero, newline] = Buffer.from('0\n')
 const [cpuLabel, timeLabel, blank, blanks, from, prefix] = [
   'CPU:',
   ' ts:',
@@ -142,67 +140,22 @@ const [cpuLabel, timeLabel, blank, blanks, from, prefix] = [
 /** More than a line takes beside its two names. */
 const lineRoom = 128
 
-/** Lines of text as bytes: numbers are written digit by digit, without a string for each. */
-class Lines {
-  #bytes = Buffer.allocUnsafe(1 << 16)
-  #length = 0
+/** `%llu` of the upper 56 bits of a time. In limbs of 20 bits, as a double holds only 53. */
+const putTime = (lines: Lines, hi: number, lo: number): void => {
+  const middle = ((hi & 0xffff) << 4) | (lo >>> 28)
+  const upper = (hi >>> 16) * 2 ** 20 + middle
+  const carried = (upper % 1e9) * 2 ** 20 + ((lo >>> 8) & 0xfffff)
+  const billions = Math.floor(upper / 1e9) * 2 ** 20 + Math.floor(carried / 1e9)
+  if (billions > 0) lines.decimal(billions)
+  lines.decimal(carried % 1e9, billions > 0 ? 9 : 1)
+}
 
-  /** What was written; it is written over after the next {@link clear}. */
-  get bytes(): Buffer {
-    return this.#bytes.subarray(0, this.#length)
-  }
-
-  clear(): void {
-    this.#length = 0
-  }
-
-  /** Make sure of room for a line, and so many bytes of names. */
-  reserve(names: number): void {
-    if (this.#bytes.length - this.#length >= names + lineRoom) return
-    this.#bytes = Buffer.concat([this.bytes], 2 * this.#bytes.length + names)
-  }
-
-  text(bytes: Uint8Array): void {
-    for (let i = 0; i < bytes.length; i++) this.#bytes[this.#length++] = bytes[i]
-  }
-
-  end(): void {
-    this.#bytes[this.#length++] = newline
-  }
-
-  /** `%d` of a number below 2^31, with zeros in front up to so many digits. */
-  decimal(n: number, digits = 1): void {
-    let count = 0
-    for (; n > 0 || count < digits; n = (n / 10) | 0) decimals[count++] = n % 10
-    while (count > 0) this.#bytes[this.#length++] = zero + decimals[--count]
-  }
-
-  /** `%llu` of the upper 56 bits of a time. In limbs of 20 bits, as a double holds only 53. */
-  time(hi: number, lo: number): void {
-    const [top, middle, low] = [hi >>> 16, ((hi & 0xffff) << 4) | (lo >>> 28), (lo >>> 8) & 0xfffff]
-    const upper = top * 2 ** 20 + middle
-    const carried = (upper % 1e9) * 2 ** 20 + low
-    const billions = Math.floor(upper / 1e9) * 2 ** 20 + Math.floor(carried / 1e9)
-    if (billions > 0) this.decimal(billions)
-    this.decimal(carried % 1e9, billions > 0 ? 9 : 1)
-  }
-
-  /** `%0*lx`: at least so many digits. */
-  hex(hi: number, lo: number, digits: number): void {
-    const used = hi ? 16 - (Math.clz32(hi) >> 2) : 8 - (Math.clz32(lo) >> 2)
-    for (let i = Math.max(used, digits); i > 0; i--) {
-      const half = i > 8 ? hi : lo
-      this.#bytes[this.#length++] = hexDigits[(half >>> (((i - 1) & 7) * 4)) & 15]
-    }
-  }
-
-  /** A name, or the address where it has none. */
-  name(name: Buffer, hi: number, lo: number): void {
-    if (name.length > 0) this.text(name)
-    else {
-      this.text(prefix)
-      this.hex(hi, lo, 1)
-    }
+/** A name, or the address where it has none. */
+const putName = (lines: Lines, name: Buffer, hi: number, lo: number): void => {
+  if (name.length > 0) lines.text(name)
+  else {
+    lines.text(prefix)
+    lines.hex(hi, lo, 1)
   }
 }
 
@@ -276,7 +229,7 @@ class FtraceContent implements Content {
     const high = little ? 4 : 0
     const low = 4 - high
     const end = Math.min(start + chunkRecords * recordSize, this.#records.length)
-    lines.clear()
+    lines.cut(0)
     for (let at = start; at < end; at += recordSize) {
       const ipHi = view.getUint32(at + high, little)
       const ipLo = view.getUint32(at + low, little)
@@ -286,19 +239,19 @@ class FtraceContent implements Content {
       const timeLo = view.getUint32(at + timeOffset + low, little)
       const callee = this.#callees?.find(ipHi, ipLo) ?? none
       const caller = this.#callers?.find(callerHi, callerLo) ?? none
-      lines.reserve(callee.length + caller.length)
+      lines.reserve(lineRoom + callee.length + caller.length)
       lines.text(cpuLabel)
       lines.decimal(timeLo & 0xff)
       lines.text(timeLabel)
-      lines.time(timeHi, timeLo)
+      putTime(lines, timeHi, timeLo)
       lines.text(blank)
       lines.hex(ipHi, ipLo, 8)
       lines.text(blanks)
       lines.hex(callerHi, callerLo, 8)
       lines.text(blanks)
-      lines.name(callee, ipHi, ipLo)
+      putName(lines, callee, ipHi, ipLo)
       lines.text(from)
-      lines.name(caller, callerHi, callerLo)
+      putName(lines, caller, callerHi, callerLo)
       lines.end()
     }
   }

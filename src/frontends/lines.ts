@@ -1,0 +1,64 @@
+/** Lines of text as bytes: numbers are written digit by digit, without a string for each. */
+
+const hexDigits = Buffer.from('0123456789abcdef')
+const decimals = new Uint8Array(10)
+const [zero, blank, newline] = Buffer.from('0 \n')
+
+export class Lines {
+  #bytes = Buffer.allocUnsafe(1 << 16)
+  #length = 0
+
+  /** What was written; it is written over after the next {@link cut}. */
+  get bytes(): Buffer {
+    return this.#bytes.subarray(0, this.#length)
+  }
+
+  get length(): number {
+    return this.#length
+  }
+
+  /** Forget what was written beyond a length. */
+  cut(length: number): void {
+    this.#length = Math.min(this.#length, length)
+  }
+
+  /** Make sure of room for so many bytes; nothing else does. */
+  reserve(room: number): void {
+    if (this.#bytes.length - this.#length < room)
+      this.#bytes = Buffer.concat([this.bytes], 2 * this.#bytes.length + room)
+  }
+
+  text(bytes: Uint8Array, from = 0, to = bytes.length): void {
+    for (let i = from; i < to; i++) this.#bytes[this.#length++] = bytes[i]
+  }
+
+  /** Once more what was written from an offset on. */
+  again(from: number, length: number): void {
+    this.#bytes.copyWithin(this.#length, from, from + length)
+    this.#length += length
+  }
+
+  end(): void {
+    this.#bytes[this.#length++] = newline
+  }
+
+  blanks(count: number): void {
+    for (let i = 0; i < count; i++) this.#bytes[this.#length++] = blank
+  }
+
+  /** `%d` of a number below 2^31, with zeros in front up to so many digits. */
+  decimal(n: number, digits = 1): void {
+    let count = 0
+    for (; n > 0 || count < digits; n = (n / 10) | 0) decimals[count++] = n % 10
+    while (count > 0) this.#bytes[this.#length++] = zero + decimals[--count]
+  }
+
+  /** `%0*lx` of a number in halves of 32 bits: at least so many digits. */
+  hex(hi: number, lo: number, digits: number): void {
+    const used = hi ? 16 - (Math.clz32(hi) >> 2) : 8 - (Math.clz32(lo) >> 2)
+    for (let i = Math.max(used, digits); i > 0; i--) {
+      const half = i > 8 ? hi : lo
+      this.#bytes[this.#length++] = hexDigits[(half >>> (((i - 1) & 7) * 4)) & 15]
+    }
+  }
+}
