@@ -1,8 +1,7 @@
 /** Least privilege: what was opened as root is served as somebody else. */
 import { execFileSync } from 'node:child_process'
-import { createRequire } from 'node:module'
-import type Koffi from 'koffi'
 import { StoreError } from '../pstore/errors.js'
+import { errnoName, loadLibc } from '../region/libc.js'
 import { openLocks } from '../region/lock.js'
 
 export interface Account {
@@ -40,7 +39,11 @@ export const findAccount = (name: string): Account => {
 export const becomeUser = ({ name, uid, gid }: Account): void => {
   if (process.getuid!() === uid) return
   openLocks()
-  if (!gainNothing()) throw new StoreError(`user ${name}: the kernel has no seccomp filters`)
+  const errno = gainNothing()
+  if (errno)
+    throw new StoreError(
+      `user ${name}: privileges cannot be given up for good (seccomp: ${errnoName(errno)})`,
+    )
   process.setgroups!([gid])
   process.setgid!(gid)
   process.setuid!(uid)
@@ -65,10 +68,11 @@ const seccomp: { [arch: string]: number } = {
  * Have no thread of this process gain anything from a set-uid program or a file's capabilities. The kernel
  * has that for each thread by itself (PR_SET_NO_NEW_PRIVS), and Node's own threads run already; but one
  * that gives all threads its filter gives them that as well.
+ *
+ * @returns 0, or an errno: the kernel has no seccomp filters, most likely
  */
-const gainNothing = (): boolean => {
-  const koffi = createRequire(import.meta.url)('koffi') as typeof Koffi
-  const libc = koffi.load(null)
+const gainNothing = (): number => {
+  const { koffi, libc } = loadLibc()
   const prctl = libc.func(
     'int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)',
   )
@@ -76,11 +80,11 @@ const gainNothing = (): boolean => {
   const program = koffi.struct({ len: 'uint16', filter: koffi.pointer(instruction) })
   const syscall = libc.func('syscall', 'long', ['long', 'long', 'long', koffi.pointer(program)])
   const flags = SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_SPEC_ALLOW
-  return (
+  const isDone =
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) === 0 &&
     syscall(seccomp[process.arch] ?? 277, SECCOMP_SET_MODE_FILTER, flags, {
       len: 1,
       filter: [allowAll],
     }) === 0
-  )
+  return isDone ? 0 : koffi.errno()
 }

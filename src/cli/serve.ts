@@ -209,8 +209,17 @@ const clearDeadMount = (mountpoint: string): void => {
     if (code !== 'ENOTCONN' && code !== 'ECONNABORTED') return
     // The mount itself has no real path: only the folder that it is in.
     const { dir, base } = path.parse(mountpoint)
-    if (mounts().get(path.join(fs.realpathSync(dir), base)) === 'fuse.pstorefs')
-      unmountDead(mountpoint)
+    const folder = realPathOf(dir)
+    if (folder && mounts().get(path.join(folder, base)) === 'fuse.pstorefs') unmountDead(mountpoint)
+  }
+}
+
+/** Null where there is none, or what it lies in is dead. */
+const realPathOf = (file: string): string | null => {
+  try {
+    return fs.realpathSync(file)
+  } catch {
+    return null
   }
 }
 
@@ -233,11 +242,13 @@ const checkMountpoint = (mountpoint: string, nonempty: boolean): boolean => {
   } catch (error) {
     if (error instanceof StoreError) throw error
     const { code, message } = error as NodeJS.ErrnoException
+    const dead = 'busy: a dead mount is there (fusermount -u it first)'
     const why: { [code: string]: string } = {
       ENOENT: 'no such folder: mkdir it first',
       ENOTDIR: 'is not a folder',
       EACCES: 'permission denied',
-      ENOTCONN: 'busy: a dead mount is there (fusermount -u it first)',
+      ENOTCONN: dead,
+      ECONNABORTED: dead,
     }
     throw new StoreError(`${mountpoint}: ${(code && why[code]) ?? message}`)
   }

@@ -41,8 +41,8 @@ const rect = (x: number, y: number, w: number, h: number, attributes: string): s
 const text = (x: number, y: number, content: string, attributes = ''): string =>
   `<text x="${x.toFixed(2)}" y="${y}" ${attributes}>${escape(content)}</text>`
 
-/** Runs of blocks in one state, as parts of the whole: a thousand neighbours are one rectangle. */
-const runs = (blocks: Uint8Array, state: number): [from: number, to: number][] => {
+/** Stretches of blocks in one state, as parts of the whole: a thousand neighbours are one rectangle. */
+const stretches = (blocks: Uint8Array, state: number): [from: number, to: number][] => {
   const found: [number, number][] = []
   for (let at = blocks.indexOf(state); at >= 0; at = blocks.indexOf(state, at)) {
     const from = at
@@ -52,8 +52,8 @@ const runs = (blocks: Uint8Array, state: number): [from: number, to: number][] =
   return found
 }
 
-/** How many runs a place draws: more are no picture. */
-const mostRuns = 500
+/** How many stretches a place draws: more are no picture. */
+const mostStretches = 500
 
 /** What is drawn of a place, or of a run of empty ones; parts of it as fractions of its width. */
 interface Drawn extends Omit<ReturnType<typeof cellsOf>, 'words'> {
@@ -81,8 +81,8 @@ const drawnOf = (run: Run): Drawn => {
     words: wrap(words, stateWidth),
     filled: used / room,
     wrapped: start > 0 && start < used ? start / room : null,
-    corrected: runs(blocks, correctedBlock).slice(0, mostRuns),
-    bad: runs(blocks, badBlock).slice(0, mostRuns),
+    corrected: stretches(blocks, correctedBlock).slice(0, mostStretches),
+    bad: stretches(blocks, badBlock).slice(0, mostStretches),
   }
 }
 

@@ -5,7 +5,7 @@ import { withoutControls } from './terminal.js'
 import { when } from './time.js'
 
 /** A number of bytes for people. */
-export const humanSize = (bytes: number): string => {
+const humanSize = (bytes: number): string => {
   const units = ['B', 'KiB', 'MiB', 'GiB']
   const unit = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10))
   const value = bytes / 2 ** (10 * unit)
@@ -22,7 +22,7 @@ export const headline = (source: string, { name, facts }: Backend): string =>
   `${withoutControls(source)}: ${name}, ${Object.entries(facts).map(humanFact).join(', ')}`
 
 /** What is in a place. */
-export const describePlace = ({ state, findings, dump, start, used, room }: Place): string => {
+const describePlace = ({ state, findings, dump, start, used, room }: Place): string => {
   const facts: string[] = []
   if (dump?.time) facts.push(when(dump.time))
   if (dump?.compressed && dump.text !== null) facts.push(`deflated from ${humanSize(dump.text)}`)
@@ -69,7 +69,7 @@ export const cellsOf = ({ first, last, length, count }: Run) => ({
   indexes: count > 1 ? `${first.index}-${last}` : `${first.index}`,
   offset: first.offset === null ? '' : `0x${first.offset.toString(16)}`,
   size: humanSize(length),
-  used: count > 1 ? '' : `${Math.ceil((first.used / first.room) * 100)} %`,
+  used: count > 1 ? '' : `${Math.ceil((first.used / Math.max(1, first.room)) * 100)} %`,
   words: describePlace(first),
 })
 

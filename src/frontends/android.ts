@@ -18,7 +18,7 @@
  * liblog/logprint.cpp (android_log_processLogBuffer, android_log_processBinaryLogBuffer,
  * android_log_formatLogLine) and of logcat.cpp (PrintDividers).
  */
-import { Lines } from './lines.js'
+import { TextBuffer } from './text-buffer.js'
 
 const magic = 0x6c // LOGGER_MAGIC, 'l'
 const headerSize = 18
@@ -143,7 +143,7 @@ const [blank, point, dash, colon, dots] = [' ', '.', '-', ':', ': '].map(text =>
 const tagWidth = 8
 const idWidth = 5
 
-const putId = (lines: Lines, id: number): void => {
+const putId = (lines: TextBuffer, id: number): void => {
   lines.blanks(idWidth - String(id).length)
   lines.decimal(id)
 }
@@ -155,14 +155,14 @@ const placeOf = (byte: number, bytes: Buffer, from: number, end: number): number
   return at
 }
 
-/** Makes lines of a pmsg ring's bytes as they come. Its memory is that of a record or two. */
+/** Makes lines of a pmsg ring's bytes as they come. Its memory is that of their text. */
 export class AndroidLog {
   /** What may become a record once there is more. */
   #rest: Buffer = Buffer.alloc(0)
   /** There was a record, and nothing is missing since: what follows should be one. */
   #synchronous = false
   readonly #begun = new Set<number>()
-  readonly #lines = new Lines()
+  readonly #lines = new TextBuffer()
   readonly #date = new Date(0)
   /** Bytes that were no records, so far; not those after a gap, or at a ring's front, which cut one. */
   skipped = 0

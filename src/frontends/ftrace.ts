@@ -8,7 +8,7 @@
 import { piecesOf, type Content } from '../pstore/content.js'
 import type { Symbols } from './kallsyms.js'
 import type { Endian } from '../pstore/types.js'
-import { Lines } from './lines.js'
+import { TextBuffer } from './text-buffer.js'
 
 /** Bytes of a record: ip, parent_ip, and the time with the CPU in its low 8 bits. */
 export const recordSize = 24
@@ -141,7 +141,7 @@ const [cpuLabel, timeLabel, blank, blanks, from, prefix] = [
 const lineRoom = 128
 
 /** `%llu` of the upper 56 bits of a time. In limbs of 20 bits, as a double holds only 53. */
-const putTime = (lines: Lines, hi: number, lo: number): void => {
+const putTime = (lines: TextBuffer, hi: number, lo: number): void => {
   const middle = ((hi & 0xffff) << 4) | (lo >>> 28)
   const upper = (hi >>> 16) * 2 ** 20 + middle
   const carried = (upper % 1e9) * 2 ** 20 + ((lo >>> 8) & 0xfffff)
@@ -151,7 +151,7 @@ const putTime = (lines: Lines, hi: number, lo: number): void => {
 }
 
 /** A name, or the address where it has none. */
-const putName = (lines: Lines, name: Buffer, hi: number, lo: number): void => {
+const putName = (lines: TextBuffer, name: Buffer, hi: number, lo: number): void => {
   if (name.length > 0) lines.text(name)
   else {
     lines.text(prefix)
@@ -170,7 +170,7 @@ class FtraceContent implements Content {
   readonly #chunks: number
   readonly #callees: NameCache | null
   readonly #callers: NameCache | null
-  readonly #lines = new Lines()
+  readonly #lines = new TextBuffer()
   /** Where in the text each chunk starts, as far as is known. */
   readonly #starts = [0]
   #rendered = { chunk: -1, bytes: none }

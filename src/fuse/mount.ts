@@ -339,24 +339,25 @@ export const mount = async (
     debug,
   })
   const before = descriptors()
+  let device: string | undefined
   try {
     await new Promise<void>((resolve, reject) =>
       session.mount(error => (error ? reject(error) : resolve())),
     )
+    const opened = [...descriptors()].filter(
+      ([fd, link]) => before.get(fd) !== link && /^(\/dev\/fuse$|socket:)/.test(link),
+    )
+    // A child that had them, too, would keep the mount, which nobody serves, when this process is killed.
+    for (const [fd] of opened) fcntlSync(Number(fd), 'setfd', constants.FD_CLOEXEC)
+    device = opened.find(([, link]) => link === '/dev/fuse')?.[0]
     // libfuse says so before it has answered the kernel's first request.
     await askFor(mountpoint)
   } catch (error) {
     const why = (await refusal(mountpoint, options)) ?? (error as Error).message
     throw new StoreError(`${mountpoint}: cannot be mounted: ${why}`, 'EIO')
   }
-  const opened = [...descriptors()].filter(
-    ([fd, link]) => !before.has(fd) && /^(\/dev\/fuse$|socket:)/.test(link),
-  )
-  // A child that had them, too, would keep the mount, which nobody serves, when this process is killed.
-  for (const [fd] of opened) fcntlSync(Number(fd), 'setfd', constants.FD_CLOEXEC)
   const stopWatch = process.getuid!() === 0 ? () => {} : unmountWhenKilled(mountpoint)
   // libfuse closes its end when the file system is gone, and that is all it tells of it.
-  const device = opened.find(([, link]) => link === '/dev/fuse')?.[0]
   const ended = new Promise<void>(resolve => {
     const timer = setInterval(() => {
       if (device !== undefined && linkOf(device) === '/dev/fuse') return

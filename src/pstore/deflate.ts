@@ -90,7 +90,7 @@ class Inflated implements SizedContent {
         this.#inflation.begin(this.stream)
       }
       this.#start += this.#text.length
-      const text = Buffer.allocUnsafeSlow(Math.min(pieceSize, this.length - this.#start))
+      const text = Buffer.alloc(Math.min(pieceSize, this.length - this.#start))
       this.#inflation.fill(text)
       this.#text = text
     }
@@ -112,8 +112,9 @@ const spare = new Uint8Array(1)
  * does.
  *
  * @param limit the most bytes that may come out; a stream that makes more is taken for broken there
- * @returns the text, and where the stream breaks: the offset of the byte that is wrong, or the stream's
- *   length where it is only cut short; null where it is sound
+ * @returns the text, and where the stream breaks: the offset of the byte that is wrong (or of the
+ *   one before it, where the text is too long), or the stream's length where it is only cut short; null where it
+ *   is sound
  */
 export const salvage = (
   stream: Buffer,

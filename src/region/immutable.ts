@@ -1,7 +1,6 @@
 /** The flag that keeps root, too, from deleting a file: what chattr(1) calls `i`. */
 import fs from 'node:fs'
-import { createRequire } from 'node:module'
-import type Koffi from 'koffi'
+import { loadLibc } from './libc.js'
 
 /** `_IOR('f', 1, long)` and `_IOW('f', 2, long)` of linux/fs.h; the data are an int all the same. */
 const hasOwnNumbers = ['ppc64', 'mips', 'mipsel'].includes(process.arch)
@@ -18,8 +17,7 @@ const FS_IMMUTABLE_FL = 0x10
  *   or it is not allowed
  */
 export const setImmutable = (file: string, immutable: boolean): boolean => {
-  const koffi = createRequire(import.meta.url)('koffi') as typeof Koffi
-  const call = koffi.load(null).func('int ioctl(int, unsigned long, ...)')
+  const call = loadLibc().libc.func('int ioctl(int, unsigned long, ...)')
   const ioctl = (request: number, flags: Int32Array): boolean =>
     call(fd, request, 'void *', flags) === 0
   const { O_RDONLY, O_NONBLOCK, O_NOFOLLOW } = fs.constants

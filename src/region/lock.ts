@@ -179,7 +179,8 @@ export class SourceLock {
       if (++this.#turns % turnsOf || performance.now() - this.#heldSince < longestHold)
         return this.epoch
       this.release()
-      Atomics.wait(sleeper, 0, 0, 0.05)
+      // As long as who waits may sleep: none of them misses it.
+      Atomics.wait(sleeper, 0, 0, pollInterval)
     }
     if (!this.#acquire('exnb', writerPatience))
       throw new StoreError(`${this.path}: another process holds it exclusively`, 'EBUSY')

@@ -1,8 +1,7 @@
 /** Mappings: a source's bytes as memory. */
 import { createRequire } from 'node:module'
-import os from 'node:os'
-import type Koffi from 'koffi'
 import type Mmap from 'mmap-io'
+import { errnoName, loadLibc } from './libc.js'
 
 const require = createRequire(import.meta.url)
 
@@ -46,8 +45,7 @@ const mapNear: Map = (size, protection, fd, start) => {
 
 /** By libc's own mmap: a machine's region may lie anywhere in its memory. */
 const mapFar: Map = (size, protection, fd, start) => {
-  const koffi = require('koffi') as typeof Koffi
-  const libc = koffi.load(null)
+  const { koffi, libc } = loadLibc()
   const mmap = libc.func('void *mmap(void *, size_t, int, int, int, long)')
   const munmap = libc.func('int munmap(void *, size_t)')
   const address = mmap(null, size, protection, mmapIo().MAP_SHARED, fd, start) as bigint
@@ -56,6 +54,3 @@ const mapFar: Map = (size, protection, fd, start) => {
   unmappings.register(view, () => munmap(address, size))
   return Buffer.from(view)
 }
-
-const errnoName = (errno: number): string =>
-  Object.entries(os.constants.errno).find(([, n]) => n === errno)?.[0] ?? `error ${errno}`

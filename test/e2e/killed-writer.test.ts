@@ -96,5 +96,7 @@ for (const ecc of [0, 16])
       backend.close()
     }
     t.ok(seen.appends > kills && seen.partly && seen.partly < kills, JSON.stringify(seen))
+    // With parity an append takes long enough to be cut by some.
+    if (ecc) t.ok(seen.cut > 0, JSON.stringify(seen))
     t.comment(JSON.stringify(seen))
   })

@@ -278,7 +278,9 @@ t.test('it ends cleanly however it is ended', async t => {
       'kill -9 while a child of it hangs',
       mountpoint => {
         const daemon = daemonOf(mountpoint)
-        for (const { pid } of processesOf(`--id=${daemon}`)) {
+        const children = processesOf(`--id=${daemon}`)
+        t.ok(children.length > 0, 'it has one')
+        for (const { pid } of children) {
           process.kill(pid, 'SIGSTOP')
           t.teardown(() => process.kill(pid, 'SIGKILL'))
         }
@@ -313,7 +315,9 @@ t.test("what is dead stands in nobody's way", async t => {
 
   // Both unmount it: the next one, and what watches over it.
   for (let i = 0; i < 5; i++) {
-    process.kill(daemonOf(mountpoint), 'SIGKILL')
+    const daemon = daemonOf(mountpoint)
+    process.kill(daemon, 'SIGKILL')
+    await until(() => daemonOf(mountpoint) !== daemon)
     succeed(t, ['mount', region, mountpoint, ...layoutArgs])
     t.equal(fs.readFileSync(`${mountpoint}/console-ramoops-0`, 'latin1'), 'console\n')
     t.equal(mountsIn(mountpoint), 1)
@@ -447,8 +451,8 @@ t.test('100,000 times open, read and close', async t => {
   }
   // What is garbage comes and goes.
   const [early, late] = [samples.slice(0, 8), samples.slice(8)].map(half => Math.min(...half))
-  // Some bytes for each would be megabytes.
-  t.ok(late < early + 4 * 1024, `${early} kB, then ${late} kB`)
+  // A hundred bytes for each would be four megabytes in half of them; the heap grows by steps of some.
+  t.ok(late < early + 12 * 1024, `${early} kB, then ${late} kB`)
   t.equal(descriptors(), open)
 })
 

@@ -160,28 +160,29 @@ export class EfiBackend implements Backend {
     for (const [stem, variable] of this.#variables()) {
       const { says, size } = variable
       const findings: string[] = []
+      const record = this.#look(stem)
+      // It has gone since it was listed.
+      if (!record) continue
       // Whatever its type, what is compressed may be broken.
       const isDump = says.type === 'dmesg' || says.compressed
       const dump = isDump ? this.#lookIntoDump(variable, findings) : null
-      yield {
-        state: dump && dump.text === null ? 'damaged' : 'sound',
+      yield Object.assign(placeOf(says.type, stem, size), {
+        state: dump && dump.text === null ? ('damaged' as const) : ('sound' as const),
         findings,
-        record: this.#look(stem)?.name ?? null,
+        record: record.name,
         dump,
-        ...placeOf(says.type, stem, size),
-      }
+      })
     }
     for (const { type, name, store } of this.#rings) {
       const pieces = store.pieces()
       const size = sizeOfPieces(pieces)
       if (size > 0)
-        yield {
-          state: 'sound',
+        yield Object.assign(placeOf(type, name, size), {
+          state: 'sound' as const,
           findings: [],
           record: name,
           dump: null,
-          ...placeOf(type, name, size),
-        }
+        })
     }
   }
 
@@ -361,9 +362,12 @@ export class EfiBackend implements Backend {
 
   /** A variable's content at this moment; null where there is none. */
   #fetch(stem: string): (Fetched & { variable: DumpVariable }) | null {
+    let last: DumpVariable | undefined
     for (let tries = 0; tries < patience; tries++) {
       const variable = this.#variables().get(stem)
-      if (!variable) return null
+      // One that is listed as it was is gone, though the source goes on listing it.
+      if (!variable || variable === last) return null
+      last = variable
       const data = this.source.read(variable)
       if (data) return { variable, ...content(variable, data) }
     }

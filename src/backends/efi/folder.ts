@@ -5,6 +5,7 @@
  * Source: fs/efivarfs, Documentation/filesystems/efivarfs.rst.
  */
 import fs from 'node:fs'
+import path from 'node:path'
 import { StoreError, type Errno } from '../../pstore/errors.js'
 import { setImmutable } from '../../region/immutable.js'
 import { SourceLock } from '../../region/lock.js'
@@ -52,6 +53,8 @@ const explain = (file: string, doing: string, error: unknown): StoreError => {
 export class VariableFolder implements VariableSource {
   readonly readOnly: boolean
   readonly #kept = new Kept<Variables>()
+  /** Versions of files that are there and cannot be read: what Linux's pstore deletes, efivarfs goes on listing. */
+  #gone = new Map<string, string>()
   /** Made when it is first needed. */
   #lock: SourceLock | null = null
   #fd = -1
@@ -78,6 +81,8 @@ export class VariableFolder implements VariableSource {
 
   #list(): Variables {
     const found: Variable<DumpName | PieceName>[] = []
+    const gone = this.#gone
+    this.#gone = new Map()
     for (const file of fs.readdirSync(this.path)) {
       const vendor = vendors.find(guid => file.endsWith(`-${guid}`))
       if (!vendor) continue
@@ -85,7 +90,9 @@ export class VariableFolder implements VariableSource {
       const says = parseName(vendor, name)
       if (!says) continue
       const seen = this.#look({ name, vendor })
-      if (seen) found.push({ vendor, name, says, ...seen })
+      if (!seen) continue
+      if (gone.get(file) === seen.version) this.#gone.set(file, seen.version)
+      else found.push({ vendor, name, says, ...seen })
     }
     const { dumps, pieces } = byVendor(found)
     return { dumps: dumps.toSorted(inOrder), pieces }
@@ -113,14 +120,13 @@ export class VariableFolder implements VariableSource {
       const fd = fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
       try {
         const stat = fs.fstatSync(fd, { bigint: true })
+        if (!stat.isFile() || versionOf(stat) !== variable.version) {
+          this.#kept.forget()
+          return null
+        }
         const bytes = Buffer.alloc(attributesLength + variable.size)
         // In one call: efivarfs fetches the variable anew for each.
-        if (
-          stat.isFile() &&
-          versionOf(stat) === variable.version &&
-          readOnce(fd, bytes) === bytes.length
-        )
-          return bytes.subarray(attributesLength)
+        if (readOnce(fd, bytes) === bytes.length) return bytes.subarray(attributesLength)
       } finally {
         fs.closeSync(fd)
       }
@@ -129,7 +135,7 @@ export class VariableFolder implements VariableSource {
       if (codeOf(error) !== 'ENOENT' && codeOf(error) !== 'ELOOP')
         throw explain(file, 'read', error)
     }
-    this.#kept.forget()
+    this.#gone.set(path.basename(file), variable.version)
     return null
   }
 

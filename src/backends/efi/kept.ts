@@ -19,8 +19,6 @@ export class Kept<T> {
   get(fingerprint: string, find: () => T): T {
     const start = performance.now()
     if (this.#last?.fingerprint === fingerprint && start < this.#last.until) return this.#last.value
-    // Before another one is made: a list can be long.
-    this.#last = null
     const value = find()
     const end = performance.now()
     this.#last = { value, fingerprint, until: end + (end - start) * keptFor }

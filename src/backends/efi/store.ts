@@ -129,7 +129,7 @@ export class VariableStore implements VariableSource {
     )
   }
 
-  /** The copy of each variable that the firmware would use, in the order in which they lie there. */
+  /** The copy of each variable that the firmware would use; each vendor's in the order in which they lie there. */
   #present(): Stored[] {
     const found = vendors.map(() => new Map<string, Stored>())
     for (const copy of this.#walk()) {

@@ -62,7 +62,7 @@ interface Shown {
 
 /** The order in which Linux enumerates, after dmesg; readdir shows it backwards. */
 const rings = ['console', 'pmsg', 'tty', 'ftrace'] as const
-/** Of how many dumps' zones is kept what was found in them; a region that Linux made has a hundred. */
+/** Of the first so many dumps' zones is kept what was found in them; a region that Linux made has a hundred. */
 const mostKept = 4096
 /** Linux inflates up to this many times the data length of the first dmesg zone. */
 const expansion = 3

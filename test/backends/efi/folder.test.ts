@@ -37,6 +37,42 @@ t.test('only regular files of Linux with something in them', async t => {
   })
 })
 
+/**
+ * Put a file of sysfs in a variable's place, which claims a page and has a few bytes: efivarfs lists what
+ * Linux's own pstore has deleted, and its file is empty then.
+ *
+ * @returns false where that cannot be (no root)
+ */
+const withShortFile = (file: string, work: () => void): boolean => {
+  if (run('mount', ['--bind', '/sys/kernel/uevent_seqnum', file]).status !== 0) return false
+  try {
+    work()
+  } finally {
+    run('umount', [file])
+  }
+  return true
+}
+
+t.test('what is listed and has gone is not shown, nor looked for again', async t => {
+  const made = makeFolder(t, { [one]: 'text', [two]: 'gone' })
+  const backend = attached(t, made)
+  const tried = withShortFile(path.join(made, two), () => {
+    for (let listed = 0; listed < 3; listed++) {
+      t.same(shown(backend), { [nameOne]: 'text' })
+      t.same([...backend.places()].length, 1)
+      // Have it listed anew.
+      fs.utimesSync(made, listed, listed)
+    }
+    t.same(
+      backend.source.variables().dumps.map(({ name }) => name),
+      ['dump-type0-1-1-1700000000-D'],
+    )
+  })
+  if (!tried) t.comment('nothing can be mounted here')
+  fs.utimesSync(made, 9, 9)
+  t.equal(Object.keys(shown(backend)).length, 2, 'it is back')
+})
+
 t.test('what is replaced by a link or a FIFO is not followed', async t => {
   const made = makeFolder(t, { [one]: 'text' })
   const secret = path.join(makeFolder(t, { secret: 'text' }), 'secret')

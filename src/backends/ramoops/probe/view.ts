@@ -37,21 +37,21 @@ const bytesPerZone = 2 ** 14
 const mendingCost = 4
 
 /** What is known of zones, by where they are; for each size and parity. */
-class Zones<T> {
-  readonly #known = new Map<number, Map<number, T>>()
+class Known<T> {
+  readonly #of = new Map<number, Map<number, T>>()
 
   with(size: number, ecc: number): Map<number, T> {
     const key = size * (maxEccSize + 1) + ecc
-    let known = this.#known.get(key)
-    if (!known) this.#known.set(key, (known = new Map<number, T>()))
+    let known = this.#of.get(key)
+    if (!known) this.#of.set(key, (known = new Map<number, T>()))
     return known
   }
 }
 
 export class View {
   readonly #headers = new Map<number, RawHeader | null>()
-  readonly #mended = new Zones<RawHeader | null>()
-  readonly #contents = new Zones<Content>()
+  readonly #mended = new Known<RawHeader | null>()
+  readonly #contents = new Known<Content>()
   /** Where ftrace zones' headers were met. */
   readonly #ftrace = new Set<number>()
   readonly #spacings = new Map<number, number[]>()

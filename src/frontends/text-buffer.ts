@@ -1,15 +1,16 @@
-/** Lines of text as bytes: numbers are written digit by digit, without a string for each. */
+/** Text as bytes, line by line: numbers are written digit by digit, without a string for each. */
 
 const hexDigits = Buffer.from('0123456789abcdef')
 const decimals = new Uint8Array(10)
 const [zero, blank, newline] = Buffer.from('0 \n')
 
-export class Lines {
+export class TextBuffer {
   #bytes = Buffer.allocUnsafe(1 << 16)
   #length = 0
 
   /** What was written; it is written over after the next {@link cut}. */
   get bytes(): Buffer {
+    if (this.#length > this.#bytes.length) throw new RangeError('a line is longer than its room')
     return this.#bytes.subarray(0, this.#length)
   }
 
