@@ -1,5 +1,7 @@
 /** What its writer, who takes no lock, changes while it is read: what is shown is of one moment. */
 import t, { type Test } from 'tap'
+import { EfiBackend } from '#src/backends/efi/backend.js'
+import { VariableStore } from '#src/backends/efi/store.js'
 import { ErstBackend } from '#src/backends/erst/backend.js'
 import { formatErst } from '#src/backends/erst/format.js'
 import { formatRegion } from '#src/backends/ramoops/format.js'
@@ -10,7 +12,8 @@ import { makeZoneLayout } from '#src/backends/zone/layout.js'
 import { Zone as DiskZone } from '#src/backends/zone/zone.js'
 import { StoreError } from '#src/pstore/errors.js'
 import { Region } from '#src/region/region.js'
-import { folder } from '../program.js'
+import { file, folder } from '../program.js'
+import { makeStore } from './efi/stores.js'
 
 /** A region in which something happens after each load of so many bytes, some times. */
 class MovingRegion extends Region {
@@ -136,4 +139,22 @@ t.test('ERST: what its guest erases meanwhile is not shown', async t => {
     if (loaded < tty.length && ++lists === 2) guest.region.store(0, Buffer.alloc(8))
   })
   t.equal(wiped, '', 'nor what was in a store that is none any more')
+})
+
+t.test('an EFI variable that changes whenever it is looked at is none, and later is', async t => {
+  const { bytes } = makeStore([{ name: 'dump-type0-1-1-1700000000-D', data: 'x'.repeat(500) }])
+  const path = file(t, bytes)
+  const region = new MovingRegion(path, { readOnly: true })
+  const backend = new EfiBackend(new VariableStore(region), {})
+  const guest = new Region(path)
+  t.teardown(() => (backend.close(), guest.close()))
+  const at = bytes.indexOf('xxx')
+  let letter = 97
+  region.moves = 100
+  region.move = () => guest.store(at, Buffer.of(letter++))
+  t.same([...backend.records()], [])
+  t.ok(region.moves > 50, 'not for ever')
+  region.moves = 0
+  const [record] = backend.records()
+  t.equal(backend.read(record).toString(), `${String.fromCharCode(letter - 1)}${'x'.repeat(499)}`)
 })
