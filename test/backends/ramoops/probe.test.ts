@@ -1,7 +1,7 @@
 /** Layouts found out from the bytes: right wherever they decide, and never wrong where said to be certain. */
 import fs from 'node:fs'
 import t from 'tap'
-import { probeSource } from '#src/index.js'
+import { format, probeSource } from '#src/index.js'
 import type { FoundRegion } from '#src/backends/ramoops/probe/probe.js'
 import { makeLayout, type RamoopsParameters } from '#src/backends/ramoops/layout.js'
 import { fixtures, type Fixture } from '../../fixtures.js'
@@ -331,6 +331,15 @@ t.test(`${rounds} random layouts: found, and never certain of another`, async t 
     counts.certain >= Math.floor(rounds / 10),
     `${counts.certain} certain, ${counts.right} right of ${counts.all}`,
   )
+})
+
+t.test('parity that one block fits may be chance', async t => {
+  const path = `${folder(t)}/region.img`
+  const rings = { record_size: 0, console_size: 8192, pmsg_size: 0, ftrace_size: 0 }
+  format(path, { ...rings, mem_size: 8192, ecc: 2 })
+  const [region] = probeSource(path).regions
+  t.match(region.evidence.join('\n'), 'so few bytes that it may be chance')
+  t.ok(region.open.includes('ecc') && !region.certain)
 })
 
 t.test('hostile sources are searched to an end, in bounded memory', async t => {
