@@ -194,11 +194,10 @@ export const mount8: CommandModule<object, Args> = {
     // What was meant as a command, and has one argument, looks the same.
     const config = args.config ?? parseMountOptions(splitOptions(args.options)).config
     const { source } = args
-    if (
-      /^[a-z]+$/.test(source) &&
-      !fs.existsSync(source) &&
-      !fs.existsSync(config ?? defaultConfig)
-    )
+    const isKnown = (): boolean =>
+      fs.existsSync(source) ||
+      (findConfig(config)?.backends.some(({ name }) => name === source) ?? false)
+    if (/^[a-z]+$/.test(source) && !isKnown())
       throw new StoreError(`${source}: no such file, backend or command (see \`pstorefs --help\`)`)
     await run(args)
   },

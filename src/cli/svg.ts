@@ -28,7 +28,7 @@ const colours: { readonly [type in RecordType]?: string } = {
 const escape = (text: string): string =>
   text
     // What XML has no way to say.
-    // oxlint-disable-next-line no-control-regex
+    // oxlint-disable-next-line no-control-regex -- controls are what is looked for
     .replaceAll(/[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/g, '\ufffd')
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')

@@ -1,7 +1,7 @@
 /** What a terminal is given of bytes that somebody else wrote: their text, and nothing that drives it. */
 
 /** Controls of ASCII and of Latin-1, but for tabs and line ends. */
-// oxlint-disable-next-line no-control-regex
+// oxlint-disable-next-line no-control-regex -- controls are what is looked for
 const controls = /\r(?!\n)|[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]/g
 
 /** `^[` as `cat -v` has it, and `\x9b`. */

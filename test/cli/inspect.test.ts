@@ -253,7 +253,7 @@ const onTerminal = (args: string[], columns: number, env = 'LANG=C.UTF-8'): stri
   return stdout.toString().replaceAll('\r\n', '\n')
 }
 
-// oxlint-disable-next-line no-control-regex
+// oxlint-disable-next-line no-control-regex -- a terminal's sequences are what is looked for
 const colours = /\x1b\[\d+m/g
 
 t.test('info on terminals of any kind', async t => {
@@ -266,7 +266,7 @@ t.test('info on terminals of any kind', async t => {
     const fixture = loadFixture(name)
     const args = ['info', file(t, fixture.region()), ...layoutOptions(fixture)]
     const piped = succeed(t, args).toString()
-    // oxlint-disable-next-line no-control-regex
+    // oxlint-disable-next-line no-control-regex -- a terminal's sequences are what is looked for
     t.notMatch(piped, /\x1b/, 'no colour in a pipe')
     for (const columns of [80, 110, 160]) {
       const text = onTerminal(args, columns)

@@ -103,7 +103,7 @@ t.test('what the zone gets can be timed and stripped', async t => {
   const stamped = keep(t, sh(script), none, ['--timestamps'])
   t.match(
     stamped.zone.toString(),
-    // oxlint-disable-next-line no-control-regex
+    // oxlint-disable-next-line no-control-regex -- a terminal's sequences are what is looked for
     /^\[ *\d+\.\d{6}\] \x1b\[1mone\x1b\[0m\r\n\[ *\d+\.\d{6}\] two$/,
   )
   t.equal(stamped.stdout.toString(), screen)

@@ -15,7 +15,8 @@ import {
   until,
 } from '../program.js'
 
-const asRoot = process.getuid!() === 0 ? false : 'only root can'
+const asRoot =
+  process.getuid!() !== 0 && 'only root can mount over what a boot leaves in /sys/fs/pstore'
 
 const layout: AttachOptions = {
   record_size: 4096,

@@ -5,7 +5,7 @@ import { attach, format, type AttachOptions } from '#src/index.js'
 import { loadFixture } from '../fixtures.js'
 import { file, folder, isMounted, program, pstorefs, run, succeed } from '../program.js'
 
-const asRoot = process.getuid!() === 0 ? false : 'only root can'
+const asRoot = process.getuid!() !== 0 && 'only root can mount(8), and run systemd-pstore'
 
 const layout: AttachOptions = {
   record_size: 4096,

@@ -10,7 +10,8 @@ import { attach, format, type AttachOptions } from '#src/index.js'
 import { fixtureFolder, layoutOptions, loadFixture, type Fixture } from '../fixtures.js'
 import { file, folder, mount, program, run, succeed } from '../program.js'
 
-const asRoot = process.getuid!() === 0 ? false : 'only root can'
+const asRoot =
+  process.getuid!() !== 0 && 'only root can mount over /sys/fs/pstore, where consumers look'
 const systemdPstore = '/lib/systemd/systemd-pstore'
 
 const layout: AttachOptions = {

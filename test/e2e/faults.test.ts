@@ -19,7 +19,7 @@ import {
 
 const options: AttachOptions = { record_size: 4096, console_size: 4096, ftrace_size: 0 }
 const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])
-const asRoot = process.getuid?.() !== 0 && 'only root may do this'
+const asRoot = process.getuid?.() !== 0 && 'only root can mount a full disk, and FUSE for others'
 /** Two dumps, a console, a pmsg. */
 const size = 16384
 

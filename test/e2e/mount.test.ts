@@ -22,7 +22,7 @@ import {
 
 const fixture = loadFixture('all-noecc')
 const options = layoutOptions(fixture)
-const asRoot = process.getuid!() === 0 ? false : 'only root can'
+const asRoot = process.getuid!() !== 0 && 'only root can mount(8), chown, and become another user'
 
 /** A small region of our own, with something in each ring and one dump. */
 const layout: AttachOptions = {

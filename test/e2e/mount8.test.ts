@@ -6,7 +6,7 @@ import t, { type Test } from 'tap'
 import { attach, format, type AttachOptions } from '#src/index.js'
 import { folder, program, run } from '../program.js'
 
-const skip = process.getuid!() === 0 ? false : 'only root can'
+const skip = process.getuid!() !== 0 && 'only root can mount(8)'
 const layout: AttachOptions = {
   record_size: 4096,
   console_size: 4096,

@@ -8,10 +8,10 @@ import { boot, systemd } from '../systemd.js'
 
 const skip =
   process.getuid!() !== 0
-    ? 'only root can'
+    ? 'only root can start a systemd in a namespace of its own'
     : fs.existsSync(systemd) && fs.existsSync('/sys/fs/pstore')
       ? false
-      : 'no systemd, or no pstore'
+      : 'systemd is not installed, or the kernel has no pstore'
 
 const layout: AttachOptions = {
   record_size: 4096,
