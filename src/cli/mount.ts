@@ -192,12 +192,15 @@ export const mount8: CommandModule<object, Args> = {
   builder: argv => hideParameters(build(argv)).group(ownOptions, 'Options of mount:'),
   handler: async args => {
     // What was meant as a command, and has one argument, looks the same.
-    const config = args.config ?? parseMountOptions(splitOptions(args.options)).config
     const { source } = args
-    const isKnown = (): boolean =>
+    const given = parseMountOptions(splitOptions(args.options))
+    const isSource = (): boolean =>
+      labels.includes(source) ||
+      (args.backend ?? given.backend) !== undefined ||
       fs.existsSync(source) ||
-      (findConfig(config)?.backends.some(({ name }) => name === source) ?? false)
-    if (/^[a-z]+$/.test(source) && !isKnown())
+      (findConfig(args.config ?? given.config)?.backends.some(({ name }) => name === source) ??
+        false)
+    if (/^[a-z]+$/.test(source) && !isSource())
       throw new StoreError(`${source}: no such file, backend or command (see \`pstorefs --help\`)`)
     await run(args)
   },
