@@ -7,6 +7,7 @@ import fs from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
 import type { Test } from 'tap'
 import { attach, StoreError, type AttachOptions, type Backend } from '#src/index.js'
+import type { Place } from '#src/pstore/place.js'
 import type { Model, ModelFile } from './model/file.js'
 import { randomFor, Random } from './random.js'
 
@@ -72,6 +73,10 @@ const printed = ({ name, size, time, bytes }: ModelFile): string => {
   return `${name} ${size} ${time ? `${time.sec}.${time.nsec}` : '-'} ${bytes.length} ${hash} ${start}`
 }
 
+/** What no file shows, in full: of all places, or only of those that a look at the files leaves over. */
+const dropped = (backend: Backend, shown: boolean): Place[] =>
+  [...backend.places(shown)].filter(({ record }) => record === null)
+
 /** Two things that should be the same, and what they are. */
 type Differ = [what: string, found: unknown, wanted: unknown]
 
@@ -113,6 +118,8 @@ const readTwice = <Source>(
     for (const { state } of wanted.places) count(state)
     const first = differ('at first', seen(backend), wanted)
     if (first) return first
+    const [all, left] = [dropped(backend, true), dropped(backend, false)]
+    if (!isDeepStrictEqual(left, all)) return ['dropped', left, all]
     if (!isDeepStrictEqual(store.source(), source)) return ['reading changed it', true, false]
     if (wanted.files.length === 0 || random.below(3) === 0) return null
     return eraseOne(store, backend, random.pick(wanted.files), wanted)

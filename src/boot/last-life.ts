@@ -281,8 +281,8 @@ class LastLife implements Backend {
     return contentOf(Buffer.from(shown))
   }
 
-  places(): Generator<Place, void, void> {
-    return this.backend.places()
+  places(shown?: boolean): Generator<Place, void, void> {
+    return this.backend.places(shown)
   }
 
   /** Of a kept ring that was damaged its bytes; else those of the places of this life. */

@@ -88,8 +88,12 @@ export interface Backend {
   open(record: Record): Content
   /** What is known of the store as a whole, under the names of the options that say it. */
   readonly facts: { readonly [name: string]: string | number }
-  /** Every place for a record, in the order in which they lie there. */
-  places(): Generator<Place, void, void>
+  /**
+   * Every place for a record, in the order in which they lie there.
+   *
+   * @param shown false: those that a file shows may be left out, where to look into them takes time
+   */
+  places(shown?: boolean): Generator<Place, void, void>
   /**
    * The data of the places with a {@link Place.name}, as they lie there: corrected, rings oldest byte
    * first, and nothing inflated, rendered or added. Null where there is no such place.

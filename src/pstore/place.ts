@@ -100,6 +100,16 @@ export function* foundAt<P, F>(
   if (failure) throw failure
 }
 
+/** Does a look find anything? What cannot be read is not found. */
+export const isThere = (look: () => unknown): boolean => {
+  try {
+    return look() !== null
+  } catch (error) {
+    assertStoreError(error)
+    return false
+  }
+}
+
 /** Look into a dump's stream, as {@link salvage} does. */
 export const lookIntoStream = (stream: Buffer, limit: number): Pick<Dump, 'text' | 'broken'> => {
   const { text, breaks } = salvage(stream, limit)

@@ -24,6 +24,7 @@ import {
   count,
   describeBroken,
   foundAt,
+  isThere,
   lookIntoStream,
   placeAt,
   type Dump,
@@ -171,7 +172,7 @@ export class RamoopsBackend implements Backend {
     return { mem_address: memAddress, mem_size: memSize, ecc, endian }
   }
 
-  *places(): Generator<Place, void, void> {
+  *places(shown = true): Generator<Place, void, void> {
     this.#last.drop()
     // All CPUs have one file, and to find it takes a look at each of their zones.
     let ftrace: string | null | undefined
@@ -181,6 +182,7 @@ export class RamoopsBackend implements Backend {
     }
     for (const { kind, index, offset, size } of this.layout.zones) {
       const slot = kind === 'dmesg' ? this.#dump(index) : this.#rings.get(kind)!
+      if (!shown && slot.zones.length === 1 && isThere(() => this.#look(slot))) continue
       const zone = slot.zones[kind === 'ftrace' ? index : 0]
       const name = fileName(slot.label, this.name, slot.id, false)
       const site = { type: slot.type, name, index, offset, length: size, room: zone.dataLength }

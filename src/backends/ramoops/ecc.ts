@@ -14,10 +14,12 @@ export const maxEccSize = 255 - blockSize
 const fieldPolynomial = 0x11d
 /** Nonzero elements of the field: its generator's powers repeat after so many. */
 const order = 255
-/** The generator's powers, twice, so that a sum of two logarithms needs no modulo. */
-const exp = new Uint8Array(2 * order)
-/** The power of each nonzero element. */
-const log = new Uint8Array(256)
+/** The logarithm of 0, which no sum with another is less than. */
+const logZero = 2 * order
+/** The generator's powers, twice, so that a sum of two logarithms needs no modulo; then zeros. */
+const exp = new Uint8Array(2 * logZero + 1)
+/** The power that each element is. */
+const log = new Uint16Array(256).fill(logZero, 0, 1)
 for (let power = 0, x = 1; power < order; power++) {
   exp[power] = exp[power + order] = x
   log[x] = power
@@ -25,9 +27,7 @@ for (let power = 0, x = 1; power < order; power++) {
   if (x > 255) x ^= fieldPolynomial
 }
 
-const multiply = (a: number, b: number): number => (a && b ? exp[log[a] + log[b]] : 0)
-/** Of nonzero elements. */
-const divide = (a: number, b: number): number => exp[log[a] + order - log[b]]
+const multiply = (a: number, b: number): number => exp[log[a] + log[b]]
 
 /** The generator polynomial, (x − 1)(x − α)(x − α²)…, highest power first, without its leading 1. */
 const generator = (roots: number): Uint8Array => {
@@ -107,15 +107,15 @@ const fillRows = (eccSize: number): void => {
 const state = new Int32Array(wordsOf(maxEccSize) + 1)
 /** The difference between a block's remainder and its parity, highest power first. */
 const rest = new Uint8Array(maxEccSize)
-const syndromes = new Uint8Array(maxEccSize)
-/** The error locator, and other polynomials that it takes to find it; lowest power first. */
-const locator = new Uint8Array(maxEccSize + 1)
-const before = new Uint8Array(maxEccSize + 1)
-const previous = new Uint8Array(maxEccSize + 1)
-const evaluator = new Uint8Array(maxEccSize)
-const derivative = new Uint8Array(maxEccSize)
-/** The locator's value for each place in a word. */
-const sums = new Uint8Array(order)
+/** Polynomials, by the logarithms of their coefficients; lowest power first. */
+const syndromes = new Uint16Array(maxEccSize)
+const locator = new Uint16Array(maxEccSize + 1)
+const before = new Uint16Array(maxEccSize + 1)
+const previous = new Uint16Array(maxEccSize + 1)
+const evaluator = new Uint16Array(maxEccSize)
+const derivative = new Uint16Array(maxEccSize)
+/** A polynomial's values at many places: four in a word, the first in its lowest byte. */
+const sums = new Int32Array(2 * Math.ceil(order / 8))
 /** The powers of x where errors are, and what is wrong there. */
 const powers = new Uint8Array(maxEccSize)
 const values = new Uint8Array(maxEccSize)
@@ -197,26 +197,75 @@ const divideWide = (
 const remainderByte = (i: number): number => (state[i >> 2] >>> (24 - 8 * (i & 3))) & 255
 
 /**
- * Add coefficient · α^(step · n) to the sum of each n, step being 0 … 254: one term of a polynomial,
- * at many places at once, because sums that do not wait for one another are made faster.
+ * Four elements in a word, each α^step times the one before, for every step and for every power that
+ * the first may be. Made when the first wrong block is met.
  */
-const addTerm = (sums: Uint8Array, count: number, coefficient: number, step: number): void => {
-  if (coefficient === 0) return
-  let power = log[coefficient]
-  for (let n = 0; n < count; n++) {
-    sums[n] ^= exp[power]
-    power += step
-    if (power >= order) power -= order
+const strides = new Int32Array(order * order)
+
+const fillStrides = (): void => {
+  for (let step = 0, at = 0; step < order; step++)
+    for (let power = 0; power < order; power++, at++)
+      strides[at] =
+        exp[power] |
+        (exp[(power + step) % order] << 8) |
+        (exp[(power + 2 * step) % order] << 16) |
+        (exp[(power + 3 * step) % order] << 24)
+}
+
+/**
+ * Add α^(power + step · n) to the sum of each n, both being 0 … 254: one term of a polynomial, at many
+ * places at once, because sums that do not wait for one another are made faster.
+ */
+const addTerm = (words: number, power: number, step: number): void => {
+  const row = step * order
+  const turn = (8 * step) % order
+  let even = power
+  let odd = (power + 4 * step) % order
+  for (let w = 0; w < words; w += 2) {
+    sums[w] ^= strides[row + even]
+    sums[w + 1] ^= strides[row + odd]
+    // Modulo, without a branch that nothing could foretell.
+    even += turn
+    even -= order & ((order - 1 - even) >> 31)
+    odd += turn
+    odd -= order & ((order - 1 - odd) >> 31)
   }
 }
+
+/** Make the sums those of 1/α^n in a polynomial, for each n below `places`. */
+const evaluate = (polynomial: Uint16Array, terms: number, places: number): void => {
+  const words = (places + 3) >> 2
+  sums.fill(0, 0, words + 1)
+  for (let i = 0; i < terms; i++)
+    if (polynomial[i] !== logZero) addTerm(words, polynomial[i], (order - i) % order)
+}
+
+/** The sum of place n. */
+const sumAt = (n: number): number => (sums[n >> 2] >>> (8 * (n & 3))) & 255
 
 /**
  * The received word at each of the generator's roots. The generator is 0 there, so the word's
  * remainder has the same values as the word.
  */
 const findSyndromes = (eccSize: number): void => {
-  syndromes.fill(0)
-  for (let i = 0; i < eccSize; i++) addTerm(syndromes, eccSize, rest[i], eccSize - 1 - i)
+  const words = (eccSize + 3) >> 2
+  sums.fill(0, 0, words + 1)
+  for (let i = 0; i < eccSize; i++) if (rest[i] !== 0) addTerm(words, log[rest[i]], eccSize - 1 - i)
+  for (let i = 0; i < eccSize; i++) syndromes[i] = log[sumAt(i)]
+}
+
+/** By what a recurrence of this length fails to make the syndrome of a step. */
+const missOf = (length: number, step: number): number => {
+  let miss = 0
+  for (let i = 0, j = step | 0; i <= length; i++, j--) miss ^= exp[locator[i] + syndromes[j]]
+  return miss
+}
+
+/** Add the previous locator, times x^age and a factor. */
+const amend = (length: number, age: number, factor: number): void => {
+  const f = factor | 0
+  for (let i = 0, j = age | 0; i <= length; i++, j++)
+    locator[j] = log[exp[locator[j]] ^ exp[f + previous[i]]]
 }
 
 /**
@@ -228,26 +277,24 @@ const findSyndromes = (eccSize: number): void => {
  * @returns the recurrence's length: how many errors there are, if errors are the reason
  */
 const findLocator = (eccSize: number): number => {
-  locator.fill(0)
-  locator[0] = previous[0] = 1
+  locator.fill(logZero)
+  locator[0] = previous[0] = 0
   let length = 0
   // The recurrence before the last one that grew: its length, by what it failed, and when.
   let previousLength = 0
-  let previousMiss = 1
+  let previousMiss = 0
   let age = 1
   for (let step = 0; step < eccSize; step++, age++) {
-    let miss = 0
-    for (let i = 0; i <= length; i++) miss ^= multiply(locator[i], syndromes[step - i])
+    const miss = missOf(length, step)
     if (miss === 0) continue
     const grows = 2 * length <= step
     if (grows) for (let i = 0; i <= length; i++) before[i] = locator[i]
-    const factor = divide(miss, previousMiss)
     // previousLength + age + length is step + 1: this stays within the locator.
-    for (let i = 0; i <= previousLength; i++) locator[i + age] ^= multiply(factor, previous[i])
+    amend(previousLength, age, (log[miss] + order - previousMiss) % order)
     if (!grows) continue
     for (let i = 0; i <= length; i++) previous[i] = before[i]
     previousLength = length
-    previousMiss = miss
+    previousMiss = log[miss]
     age = 0
     length = step + 1 - length
   }
@@ -265,36 +312,26 @@ const findLocator = (eccSize: number): number => {
  *   bytes, is none.
  */
 const findPowers = (errors: number, symbols: number): boolean => {
-  sums.fill(locator[0])
-  for (let i = 1; i <= errors; i++) addTerm(sums, symbols, locator[i], order - i)
+  evaluate(locator, errors + 1, symbols)
   let found = 0
-  for (let power = 0; power < symbols; power++) if (sums[power] === 0) powers[found++] = power
+  for (let power = 0; power < symbols; power++) if (sumAt(power) === 0) powers[found++] = power
   return found === errors
 }
 
-/** A polynomial, lowest power first, at 1/α^power. */
-const evaluate = (polynomial: Uint8Array, degree: number, power: number): number => {
-  const inverse = order - power
-  let sum = 0
-  for (let i = degree; i >= 0; i--) sum = (sum ? exp[log[sum] + inverse] : 0) ^ polynomial[i]
-  return sum
-}
-
 /** What is wrong at each of these places X (Forney): X · evaluator(1/X) / locator′(1/X). */
-const findValues = (errors: number): void => {
+const findValues = (errors: number, symbols: number): void => {
   for (let i = 0; i < errors; i++) {
     let sum = 0
-    for (let j = 0; j <= i; j++) sum ^= multiply(syndromes[i - j], locator[j])
-    evaluator[i] = sum
+    for (let j = 0; j <= i; j++) sum ^= exp[syndromes[i - j] + locator[j]]
+    evaluator[i] = log[sum]
     // In this field only the odd powers have a derivative.
-    derivative[i] = i & 1 ? 0 : locator[i + 1]
+    derivative[i] = i & 1 ? logZero : locator[i + 1]
   }
-  for (let i = 0; i < errors; i++) {
-    const power = powers[i]
-    const above = multiply(exp[power], evaluate(evaluator, errors - 1, power))
-    // Neither is 0: there are as many roots as the degree, so none is double, and no error is 0.
-    values[i] = divide(above, evaluate(derivative, errors - 1, power))
-  }
+  evaluate(evaluator, errors, symbols)
+  for (let i = 0; i < errors; i++) values[i] = multiply(exp[powers[i]], sumAt(powers[i]))
+  evaluate(derivative, errors, symbols)
+  // Neither is 0: there are as many roots as the degree, so none is double, and no error is 0.
+  for (let i = 0; i < errors; i++) values[i] = exp[log[values[i]] + order - log[sumAt(powers[i])]]
 }
 
 /**
@@ -366,10 +403,11 @@ export class Codec {
     // looked at twice.
     const { eccSize } = this
     const symbols = length + eccSize
+    if (strides[0] === 0) fillStrides()
     findSyndromes(eccSize)
     const errors = findLocator(eccSize)
     if (!findPowers(errors, symbols)) return -1
-    findValues(errors)
+    findValues(errors, symbols)
     for (let i = 0; i < errors; i++) {
       const at = symbols - 1 - powers[i]
       if (at < length) data[offset + at] ^= values[i]

@@ -14,6 +14,7 @@ import type { FtraceText } from '../../pstore/ftrace.js'
 import {
   describeBroken,
   foundAt,
+  isThere,
   lookIntoStream,
   placeAt,
   type Dump,
@@ -141,7 +142,7 @@ export class ZoneBackend implements Backend {
     return { mem_size: this.layout.memSize, endian: this.layout.endian }
   }
 
-  *places(): Generator<Place, void, void> {
+  *places(shown = true): Generator<Place, void, void> {
     this.#last.drop()
     // All CPUs have one file, and to find it takes a look at each of their zones.
     let ftrace: string | null | undefined
@@ -153,6 +154,7 @@ export class ZoneBackend implements Backend {
       .flatMap(slot => slot.zones.map(zone => ({ slot, zone })))
       .toSorted((a, b) => a.zone.place.offset - b.zone.place.offset)
     for (const { slot, zone } of inOrder) {
+      if (!shown && slot.zones.length === 1 && isThere(() => this.#look(slot))) continue
       const { index, offset, size } = zone.place
       const name = fileName(slot.type, this.name, slot.id, false)
       const site = { type: slot.type, name, index, offset, length: size, room: zone.dataLength }
