@@ -1,4 +1,5 @@
 /** What holds of every driver alike. */
+import fs from 'node:fs'
 import t, { type Test } from 'tap'
 import { attach, format, StoreError, type AttachOptions, type Backend } from '#src/index.js'
 import { folder } from '../program.js'
@@ -114,3 +115,15 @@ for (const [driver, options, size] of drivers)
     const [{ time }] = backend.records()
     t.ok(time && time.sec >= before, 'who gives no time means now')
   })
+
+t.test('places that can no longer be read', async t => {
+  for (const [driver, options, size] of drivers.slice(0, 2)) {
+    const backend = make(t, driver, options, size)()
+    backend.write({ type: 'console', bytes: Buffer.from('one') })
+    fs.truncateSync(backend.path, 0)
+    const all = [...backend.places()]
+    t.equal(all.length > 3, true, driver)
+    t.ok(all.every(({ state, findings }) => state === 'damaged' && /shorter/.test(findings[0])))
+    t.same([...backend.places(false)], all, 'no file shows them')
+  }
+})

@@ -20,6 +20,7 @@ for (const ecc of [0, 16])
     t.match([...backend.places()], [{ state: 'sound', used: 23, record: null }])
     t.throws(() => backend.read(whole), { message: /no such record/, errno: 'ENOENT' })
     t.equal(backend.raw(whole.name)?.length, 23)
+    t.equal(backend.room('dmesg'), 0)
   })
 
 t.test('the bytes of a zone that nobody has signed', async t => {

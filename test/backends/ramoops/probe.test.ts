@@ -342,6 +342,34 @@ t.test('parity that one block fits may be chance', async t => {
   t.ok(region.open.includes('ecc') && !region.certain)
 })
 
+t.test('of two sizes of parity the one that more zones fit', async t => {
+  const dumps = { record_size: 4096, console_size: 0, pmsg_size: 0, ftrace_size: 0 }
+  const regions = [4, 16].map(ecc => {
+    const path = `${folder(t)}/region.img`
+    format(path, { ...dumps, mem_size: 16384, ecc })
+    return { ecc, bytes: fs.readFileSync(path) }
+  })
+  for (const [most, other] of [regions, regions.toReversed()]) {
+    const mixed = Buffer.concat([other.bytes.subarray(0, 4096), most.bytes.subarray(4096)])
+    t.match(regionsIn(file(t, mixed)), [{ ecc: most.ecc, record_size: 4096 }])
+  }
+})
+
+t.test('empty ftrace zones that nothing lies before', async t => {
+  const rings = { record_size: 0, console_size: 0, pmsg_size: 0, tty_size: 0, ftrace_size: 8192 }
+  for (const [cpus, at, found] of [
+    [2, 0, true],
+    [1, 0, false],
+    [2, 4096, false],
+  ] as const) {
+    const path = `${folder(t)}/region.img`
+    format(path, { ...rings, cpus, mem_size: 8192 })
+    const region = fs.readFileSync(path)
+    const source = file(t, Buffer.concat([Buffer.alloc(at), region]))
+    t.equal(regionsIn(source).length, found ? 1 : 0, `${cpus} at ${at}`)
+  }
+})
+
 t.test('hostile sources are searched to an end, in bounded memory', async t => {
   const random = randomFor(t)
   const source = `${folder(t)}/ram.img`
