@@ -115,6 +115,29 @@ t.test('one dump, and ftrace behind it, of any machine', async t => {
     }
 })
 
+t.test('a tty zone, which two kernels that have one order call different names', async t => {
+  for (const preset of ['linux-6.2', 'linux-pre-6.2']) {
+    const layout = {
+      mem_size: 32768,
+      record_size: 4096,
+      tty_size: 4096,
+      preset,
+    }
+    const region = makeRegion(layout, {
+      dmesg0: dump(0),
+      console0: '[    0.000000] Linux version 6.1.0\n'.repeat(113),
+      ftrace0: calls(20, 1),
+      pmsg0: 'a message\n',
+      tty0: '\x1b[1mlogin:\x1b[m \n'.repeat(200),
+    })
+    const [found] = regionsIn(t, region)
+    t.match(found, { tty_size: 4096, ftrace_size: 4096, console_size: 4096 }, preset)
+    const isOld = preset === 'linux-pre-6.2'
+    t.equal(found.open.includes('preset'), isOld, found.open.join())
+    t.equal(found.options.includes('--preset anolis'), isOld, found.options)
+  }
+})
+
 t.test('an ftrace zone that says that it holds more than there is', async t => {
   const source = Buffer.alloc(8192)
   header(100_000, version).copy(source)
