@@ -4,17 +4,25 @@ import fs from 'node:fs'
 /** How much text is gathered for one write, in characters. */
 const batch = 65536
 
+/** How long a full pipe is left alone, in ms: a quick reader loses no time, a slow one costs none. */
+const shortestWait = 0.05
+const longestWait = 10
+const nobody = new Int32Array(new SharedArrayBuffer(4))
+
 /** Write to stdout and wait for it: a pipe that is full makes write(2) say EAGAIN. */
 export const writeAll = (bytes: Uint8Array): void => {
+  let wait = shortestWait
   for (let done = 0; done < bytes.length;) {
     try {
       done += fs.writeSync(1, bytes, done)
+      wait = shortestWait
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
       // Who reads no further has seen enough.
       if (code === 'EPIPE') process.exit(0)
       if (code !== 'EAGAIN') throw error
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
+      Atomics.wait(nobody, 0, 0, wait)
+      wait = Math.min(2 * wait, longestWait)
     }
   }
 }

@@ -14,9 +14,9 @@ export const maxEccSize = 255 - blockSize
 const fieldPolynomial = 0x11d
 /** Nonzero elements of the field: its generator's powers repeat after so many. */
 const order = 255
-/** The logarithm of 0, which no sum with another is less than. */
+/** The logarithm of 0: with any other it makes a sum beyond those of two powers. */
 const logZero = 2 * order
-/** The generator's powers, twice, so that a sum of two logarithms needs no modulo; then zeros. */
+/** The generator's powers, twice, so that a sum of two logarithms needs no modulo; beyond that, zeros. */
 const exp = new Uint8Array(2 * logZero + 1)
 /** The power that each element is. */
 const log = new Uint16Array(256).fill(logZero, 0, 1)
