@@ -101,6 +101,8 @@ class Outlet {
 
 export class Appender {
   #outlets: Outlet[]
+  /** Bytes that no {@link settle} may exceed, or a zone keeps only their end. */
+  readonly room: number
 
   /**
    * @param backends the places of one type among them are appended to
@@ -121,6 +123,8 @@ export class Appender {
       .map(backend => new Outlet(backend, type, failed))
     if (this.#outlets.length === 0)
       throw new StoreError(`no backend has a place for ${type}`, 'ENOSPC')
+    const settled = this.#outlets.filter(({ backend }) => !backend.pace)
+    this.room = Math.min(...settled.map(({ backend }) => backend.room(type)))
   }
 
   /** Take the stream's next bytes; they are copied. */

@@ -45,11 +45,17 @@ export class Keeper {
       const bytes = this.#waiting.length === 1 ? this.#waiting[0] : Buffer.concat(this.#waiting)
       this.#waiting = []
       this.#length = 0
-      this.appender.append(this.transforms.reduce((kept, transform) => transform(kept), bytes))
-      this.appender.settle()
-      this.show(bytes)
+      // No more at a time than the zone holds: of what is shown in part before a kill, all is in there.
+      const { room } = this.appender
+      for (let at = 0; at < bytes.length; at += room) this.#pass(bytes.subarray(at, at + room))
     }
     // After the work: where it takes long, what came meanwhile is gathered all the same.
     this.#last = performance.now()
+  }
+
+  #pass(bytes: Buffer): void {
+    this.appender.append(this.transforms.reduce((kept, transform) => transform(kept), bytes))
+    this.appender.settle()
+    this.show(bytes)
   }
 }

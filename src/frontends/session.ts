@@ -128,7 +128,13 @@ export const runSession = async (
   })
   const ended = endOf(child)
   const printed = new tty.ReadStream(master)
-  printed.on('data', (bytes: Buffer) => output.take(bytes))
+  printed.on('data', (bytes: Buffer) => {
+    output.take(bytes)
+    // As a slow terminal slows whoever prints to it: what waits for a reader would fill the memory.
+    if (!process.stdout.writableNeedDrain || printed.isPaused()) return
+    printed.pause()
+    process.stdout.once('drain', () => printed.resume())
+  })
   printed.on('error', () => {})
   const removeHandlers = handleSignals(child, outer, slave, output)
   outer.enter()
@@ -136,6 +142,8 @@ export const runSession = async (
   try {
     const status = await Promise.race([ended, broken.then(statusOf)])
     printed.pause()
+    // What it has read while it was paused is given to its listener.
+    while (printed.read() !== null);
     drain(master, output)
     return status
   } finally {

@@ -202,6 +202,37 @@ t.test('full-screen programs look as they do without', async t => {
   await both('vim: quit', /^\$/m, ':q!', 'Enter')
 })
 
+t.test('who does not read slows the command, and fills no memory', async t => {
+  const region = make(t)
+  const child = spawn(
+    process.execPath,
+    [program, 'tty', region, ...layout, '--', 'sh', '-c', 'yes | head -c 20000000; echo; echo end'],
+    { stdio: ['pipe', 'pipe', 'inherit'], detached: true },
+  )
+  const closed = new Promise(resolve => child.on('close', resolve))
+  t.teardown(() => child.exitCode ?? killAll(child.pid!))
+  child.stdout.pause()
+  await until(() => fs.readFileSync(region).includes('y\r\n'))
+  const kept = (): string => fs.readFileSync(region).subarray(0, 65536).toString('latin1')
+  // It comes to a halt, long before its end, and goes on from there.
+  let last = ''
+  await until(() => last === (last = kept()))
+  t.notMatch(last, 'end')
+  await new Promise(resolve => setTimeout(resolve, 1000))
+  t.ok(kept() === last, 'it stands still')
+  let length = 0
+  let tail = ''
+  child.stdout.on('data', (bytes: Buffer) => {
+    length += bytes.length
+    tail = (tail + bytes.toString('latin1', Math.max(0, bytes.length - 10))).slice(-10)
+  })
+  child.stdout.resume()
+  await closed
+  t.equal(length, 30_000_000 + '\r\nend\r\n'.length, 'nothing is missing')
+  t.match(tail, /\r\nend\r\n$/)
+  t.match(kept(), /end\r\n/)
+})
+
 t.test('a last line that was seen is kept when everything is killed', async t => {
   for (const ecc of ['0', '16'])
     for (let round = 0; round < 2; round++) {
