@@ -44,7 +44,7 @@ export const keepLines = async (
     if (console) closers.push(takeConsole(appender, transforms()))
     // The last: who finds the link knows that all is kept.
     if (link !== null)
-      closers.push(makeLink(new Line(new Keeper(appender, transforms(), () => {})), link))
+      closers.push(makeLink(new Line(new Keeper(appender, transforms(), () => true)), link))
     notifyReady(`keeping ${[console ? 'the console' : [], link ?? []].flat().join(' and ')}`)
     const signal = await Promise.race([ended, failed])
     for (const close of closers.splice(0)) await close()
@@ -84,6 +84,7 @@ const takeConsole = (
 ): (() => Promise<void>) => {
   const device = consoleDevice()
   let screen: fs.WriteStream | null = null
+  const keeper = new Keeper(appender, transforms, bytes => screen?.write(bytes) ?? true)
   if (device === null)
     tell('/dev/console: /sys does not say where it is: it is kept, and shown to nobody')
   else {
@@ -96,18 +97,14 @@ const takeConsole = (
       screen = fs.createWriteStream(device, { fd })
       screen.on('error', error => {
         failed(error)
-        line.resume()
+        keeper.release()
       })
-      screen.on('drain', () => line.resume())
+      screen.on('drain', () => keeper.release())
     } catch (error) {
       failed(error as Error)
     }
   }
-  const line = new Line(
-    new Keeper(appender, transforms, bytes => {
-      if (screen && !screen.write(bytes)) line.pause()
-    }),
-  )
+  const line = new Line(keeper)
   try {
     line.takeConsole()
   } catch (error) {

@@ -112,7 +112,9 @@ const keepCommand = async (
     outer.aside(() => tell(`${name}: what is printed is kept no longer: ${error.message}`)),
   )
   const screen = new Screen()
-  const keeper = new Keeper(appender, transforms, screen.show)
+  const keeper = new Keeper(appender, transforms, bytes =>
+    screen.show(bytes, () => keeper.release()),
+  )
   try {
     return await runSession(command, outer, keeper, screen.broken)
   } finally {
@@ -158,8 +160,14 @@ class Screen {
     })
   }
 
-  readonly show = (bytes: Buffer): void => {
-    if (!this.#isBroken) process.stdout.write(bytes)
+  /** False where some of it waits for a reader; once that has taken it, `seen` is called. */
+  show(bytes: Buffer, seen: () => void): boolean {
+    if (this.#isBroken) return true
+    const { stdout } = process
+    const isTaken = (): boolean => stdout.writableLength === 0
+    // Called for what was written before, too.
+    stdout.write(bytes, () => isTaken() && seen())
+    return isTaken()
   }
 
   /** Wait until all is written. */

@@ -101,7 +101,7 @@ class Outlet {
 
 export class Appender {
   #outlets: Outlet[]
-  /** Bytes that no {@link settle} may exceed, or a zone keeps only their end. */
+  /** The length of the shortest ring among those in which all that is settled is stored at once. */
   readonly room: number
 
   /**

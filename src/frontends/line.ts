@@ -1,7 +1,7 @@
 /** Terminals for others to write to: what they print is taken, and nothing is typed there. */
 import fs from 'node:fs'
 import tty from 'node:tty'
-import { drain, type Output } from './drain.js'
+import { drain, feed, type Output } from './drain.js'
 import { modesOf, openTerminal, rawModes, setModes, giveConsoleBack, takeConsole } from './libc.js'
 
 export class Line {
@@ -22,7 +22,8 @@ export class Line {
     // Bytes come as they were written: what a line end is, is up to the terminal that shows them.
     setModes(this.#slave, rawModes(modesOf(this.#slave)!))
     this.#printed = new tty.ReadStream(master)
-    this.#printed.on('data', (bytes: Buffer) => output.take(bytes)).on('error', () => {})
+    feed(this.#printed, output)
+    this.#printed.on('error', () => {})
   }
 
   /**
@@ -36,20 +37,10 @@ export class Line {
     this.#hasConsole = true
   }
 
-  /** Take no more for now: who writes waits, as for any slow terminal. */
-  pause(): void {
-    this.#printed.pause()
-  }
-
-  resume(): void {
-    this.#printed.resume()
-  }
-
   /** Take what was written until now, and go. */
   close(): void {
     if (this.#hasConsole) giveConsoleBack()
-    this.#printed.pause()
-    drain(this.#master, this.output)
+    drain(this.#printed, this.#master, this.output)
     this.output.flush()
     fs.closeSync(this.#slave)
     this.#printed.destroy()

@@ -6,7 +6,7 @@ import os from 'node:os'
 import { createInterface } from 'node:readline'
 import tty from 'node:tty'
 import { StoreError } from '../pstore/errors.js'
-import { drain, type Output } from './drain.js'
+import { drain, feed, type Output } from './drain.js'
 import {
   copySize,
   hasInput,
@@ -128,23 +128,14 @@ export const runSession = async (
   })
   const ended = endOf(child)
   const printed = new tty.ReadStream(master)
-  printed.on('data', (bytes: Buffer) => {
-    output.take(bytes)
-    // As a slow terminal slows whoever prints to it: what waits for a reader would fill the memory.
-    if (!process.stdout.writableNeedDrain || printed.isPaused()) return
-    printed.pause()
-    process.stdout.once('drain', () => printed.resume())
-  })
+  feed(printed, output)
   printed.on('error', () => {})
   const removeHandlers = handleSignals(child, outer, slave, output)
   outer.enter()
   const input = new Input(master, slave, outer.modes === null)
   try {
     const status = await Promise.race([ended, broken.then(statusOf)])
-    printed.pause()
-    // What it has read while it was paused is given to its listener.
-    while (printed.read() !== null);
-    drain(master, output)
+    drain(printed, master, output)
     return status
   } finally {
     output.flush()

@@ -18,7 +18,7 @@ backend.write = record => {
 const appender = new Appender([backend], 'tty', (_, error) => {
   throw error
 })
-const keeper = new Keeper(appender, [], () => {})
+const keeper = new Keeper(appender, [], () => true)
 await runSession(command, new OuterTerminal(), keeper, new Promise(() => {}))
 appender.flush()
 process.stdout.write(`${appends}\n`)

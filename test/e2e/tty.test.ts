@@ -233,6 +233,37 @@ t.test('who does not read slows the command, and fills no memory', async t => {
   t.match(kept(), /end\r\n/)
 })
 
+t.test('the last line that a slow reader saw is kept, too', async t => {
+  for (const size of ['64K', '1K']) {
+    const region = `${folder(t)}/region.img`
+    const own = [...layout.slice(0, -1), size]
+    succeed(t, ['format', region, '--mem-size', '64K', ...own])
+    const child = spawn(
+      process.execPath,
+      [program, 'tty', region, ...own, '--', 'seq', '1', '10000000'],
+      { stdio: ['pipe', 'pipe', 'inherit'], detached: true },
+    )
+    const closed = new Promise(resolve => child.on('close', resolve))
+    child.stdout.pause()
+    const zone = (): Buffer => fs.readFileSync(region)
+    await until(() => zone().includes('99\r\n'))
+    // Until it stands still.
+    let before: Buffer
+    do {
+      before = zone()
+      await new Promise(resolve => setTimeout(resolve, 500))
+    } while (!zone().equals(before))
+    killAll(child.pid!)
+    let seen = ''
+    child.stdout.on('data', (bytes: Buffer) => (seen += bytes.toString())).resume()
+    await closed
+    const last = seen.split('\r\n').at(-2)!
+    const mountpoint = mount(t, region, own)
+    const kept = fs.readFileSync(`${mountpoint}/tty-ramoops-0`, 'latin1')
+    t.ok(kept.includes(`${last}\r\n`), `${size}: ${last} of ${seen.length} bytes`)
+  }
+})
+
 t.test('a last line that was seen is kept when everything is killed', async t => {
   for (const ecc of ['0', '16'])
     for (let round = 0; round < 2; round++) {
