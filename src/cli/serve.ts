@@ -108,7 +108,7 @@ export const serve = async (
   introduce(backends, attached)
   await mounted.ended
   attached.closeAllBut([])
-  // libuv still counts on libfuse's threads.
+  // libuv still counts on libfuse's thread.
   process.exit(0)
 }
 

@@ -44,6 +44,8 @@ const watchInterval = 100
 const longestOptions = 800
 /** What of it a source's name may take; of a longer path the last part stands for it. */
 const longestSource = 400
+/** How many files that were closed may wait to be so here; the most that the kernel can be asked for. */
+const mostClosed = 65535
 /** What libfuse renames an open file to when it is unlinked; the tree's business is the unlinking. */
 const hiddenName = /^\/(?:[^/]+\/)?\.fuse_hidden[0-9a-f]+$/
 /** A number that is 0 in 32 bits, for fields where fuse-native takes 0 as not given. */
@@ -323,6 +325,9 @@ export const mount = async (
     'use_ino',
     // Each open serves the bytes it found, also past st_size (ftrace's text is longer than that).
     'direct_io',
+    // Closing is asked for in the background, where the kernel lets 12 requests wait for an answer, and keeps
+    // the rest: with a crowd of readers more and more closed files would stay open here.
+    `max_background=${mostClosed}`,
     ...options,
   ]
   if (Buffer.byteLength(list.join()) > longestOptions)
