@@ -38,7 +38,8 @@ export const refusal = (mountpoint: string, options: readonly string[]): Promise
 
 /**
  * Have a process unmount when this one is killed. libfuse's auto_unmount is such a one, but fusermount 3
- * looks into the mount first, as root, whom a mount of somebody else's does not let in.
+ * looks into the mount first, as root, whom a mount of somebody else's does not let in; and where it looks
+ * before the kernel is done with our end (ECONNABORTED), it takes the mount for a live one.
  *
  * @returns what calls it off
  */

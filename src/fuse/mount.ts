@@ -361,7 +361,7 @@ export const mount = async (
     const why = (await refusal(mountpoint, options)) ?? (error as Error).message
     throw new StoreError(`${mountpoint}: cannot be mounted: ${why}`, 'EIO')
   }
-  const stopWatch = process.getuid!() === 0 ? () => {} : unmountWhenKilled(mountpoint)
+  const stopWatch = unmountWhenKilled(mountpoint)
   // libfuse closes its end when the file system is gone, and that is all it tells of it.
   const ended = new Promise<void>(resolve => {
     const timer = setInterval(() => {

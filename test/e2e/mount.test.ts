@@ -287,6 +287,17 @@ t.test('it ends cleanly however it is ended', async t => {
         process.kill(daemon, 'SIGKILL')
       },
     ],
+    [
+      'kill -9 after what libfuse has watch over it',
+      mountpoint => {
+        const watching = processesOf(mountpoint).filter(({ args }) =>
+          args[0].startsWith('fusermount'),
+        )
+        t.equal(watching.length, 1, 'one fusermount')
+        process.kill(watching[0].pid, 'SIGKILL')
+        process.kill(daemonOf(mountpoint), 'SIGKILL')
+      },
+    ],
     ['fusermount3 -u', mountpoint => run('fusermount3', ['-u', mountpoint])],
   ]
   if (!asRoot) endings.push(['umount', mountpoint => run('umount', [mountpoint])])
