@@ -204,11 +204,24 @@ const loop = (
 
 const seconds = 60
 
+/** What says how many requests to a mount wait for an answer; 0 for who may not know. */
+const requestsTo = (t: Test, mountpoint: string): (() => number) => {
+  if (asRoot) return () => 0
+  const control = folder(t)
+  run('mount', ['-t', 'fusectl', 'fusectl', control])
+  t.teardown(() => run('umount', [control]))
+  // A connection is called by its device's minor number.
+  const { dev } = fs.statSync(mountpoint)
+  const file = `${control}/${(dev & 0xff) | ((dev >>> 12) & 0xfff00)}/waiting`
+  return () => Number(fs.readFileSync(file, 'latin1'))
+}
+
 t.test(`500 readers, an eraser and a writer, for ${seconds} s`, async t => {
   const region = `${folder(t)}/region.img`
   makeRegion(region)
   const mountpoint = mount(t, region, flags)
   const pid = daemonOf(mountpoint)
+  const waiting = requestsTo(t, mountpoint)
   const memory = (): number =>
     Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024
   // Each reader's file is whole: the same line over and over, whichever was there.
@@ -263,16 +276,21 @@ t.test(`500 readers, an eraser and a writer, for ${seconds} s`, async t => {
   await new Promise(resolve => setTimeout(resolve, (seconds * 1000) / 3))
   const early = memory()
   const tasks = fs.readdirSync(`/proc/${pid}/task`).length
-  await new Promise(resolve => setTimeout(resolve, (seconds * 2000) / 3))
+  let most = 0
+  for (let second = seconds / 3; second < seconds; second++) {
+    await new Promise(resolve => setTimeout(resolve, 1000))
+    most = Math.max(most, waiting())
+  }
   // Each goes on until it has done enough; the writer last, as the others need what it writes.
   for (const process of [readers, eraser]) process.stop()
   const [reads, erased] = await Promise.all([readers.done, eraser.done])
   writer.stop()
   const lines = await writer.done
   t.ok(reads > 500 && lines > 100 && erased > 3, `${reads} reads, ${lines} lines, ${erased} erased`)
-  // What is kept for a thread of libfuse's is never freed: a crowd must not make more of them. Nor may files
-  // that were closed pile up.
+  // What is kept for a thread of libfuse's is never freed: a crowd must not make more of them.
   t.ok(tasks < 30, `${tasks} threads`)
+  // Nor may files that were closed pile up: each reader waits for one answer, and has perhaps closed one more.
+  t.ok(most <= 2 * 500 + 10, `${most} requests waiting at most`)
   t.ok(memory() < early + 60, `${early.toFixed()} MB, then ${memory().toFixed()} MB`)
   t.match(reading(`${mountpoint}/dmesg-ramoops-0`), /one\n$/, 'the neighbours are as they were')
   t.match(succeed(t, ['check', region, ...flags]).toString(), /4 sound|3 sound/)

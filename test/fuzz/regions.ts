@@ -25,7 +25,7 @@ export const checkRegions = (path: string): FoundRegion[] => {
   for (const region of regions) {
     for (const size of sizes) assert.ok(region[size] >= 0 && Number.isFinite(region[size]), size)
     // What is said is printed: nothing of the source may reach a terminal as it is.
-    // eslint-disable-next-line no-control-regex
+    // oxlint-disable-next-line no-control-regex -- controls are what is looked for
     for (const line of region.evidence) assert.doesNotMatch(line, /[\0-\x1f\x7f-\x9f]/)
     assert.match(region.options, /^[A-Za-z0-9 ._-]+$/)
   }

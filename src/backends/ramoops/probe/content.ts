@@ -17,7 +17,7 @@ export type Content = 'empty' | 'dump' | 'stamped' | 'android' | 'binary' | 'ter
 export const sampleSize = 8192
 
 const stamp = /^(<\d+>)?\[ *\d+\.\d{6}\]/
-// eslint-disable-next-line no-control-regex
+// oxlint-disable-next-line no-control-regex -- what drives a terminal is looked for
 const forTerminals = /\x1b[[\]()]|\r|\x08/
 
 /** Android's pmsg entry: 'l', its length, who wrote it, and an id of one of its eight logs. */
