@@ -23,9 +23,9 @@ export {
 export type { Backend, EccState, NewRecord, Record } from './pstore/backend.js'
 export type { Findings, FoundRegion } from './backends/ramoops/probe/probe.js'
 export type { Timespec } from './pstore/time.js'
-export { crashesOf, diagnose, type Crash, type Diagnosis } from './frontends/crash.js'
-export { AndroidLog } from './frontends/android.js'
-export { Follower, type News } from './frontends/follow.js'
+export { crashesOf, diagnose, type Crash, type Diagnosis } from './crash/crash.js'
+export { AndroidLog } from './decoders/android.js'
+export { Follower, type News } from './pstore/follower.js'
 export type { Ring, RingPosition } from './pstore/ring.js'
 export { writeDump, type DumpOptions } from './frontends/dmesg.js'
 export { reasons, type Reason } from './pstore/dump.js'
@@ -35,7 +35,7 @@ export {
   type Candidate,
   type Failure,
   type Selection,
-} from './pstore/registry.js'
+} from './pstore/select.js'
 export { StoreError, type Errno } from './pstore/errors.js'
 export { fileName, recordTypes, type RecordType } from './pstore/types.js'
 export {

@@ -7,7 +7,7 @@ import fs from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
 import type { Test } from 'tap'
 import { attach, StoreError, type AttachOptions, type Backend } from '#src/index.js'
-import type { Place } from '#src/pstore/place.js'
+import type { Place } from '#src/pstore/condition.js'
 import type { Model, ModelFile } from './model/file.js'
 import { randomFor, Random } from './random.js'
 

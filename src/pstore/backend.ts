@@ -3,7 +3,7 @@
  * as Linux's `struct pstore_info` is.
  */
 import type { Content, SizedContent } from './content.js'
-import type { Place } from './place.js'
+import type { Place } from './condition.js'
 import type { Ring } from './ring.js'
 import type { Timespec } from './time.js'
 import type { RecordType, RingType } from './types.js'

@@ -1,7 +1,7 @@
 /** Mappings: a source's bytes as memory. */
 import { createRequire } from 'node:module'
 import type Mmap from 'mmap-io'
-import { errnoName, loadLibc } from './libc.js'
+import { errnoName, loadLibc } from '../native/libc.js'
 
 const require = createRequire(import.meta.url)
 

@@ -4,8 +4,8 @@
  */
 import { attach, type AttachOptions } from '#src/index.js'
 import { Appender } from '#src/frontends/appender.js'
-import { Keeper } from '#src/frontends/keeper.js'
-import { OuterTerminal, runSession } from '#src/frontends/session.js'
+import { Keeper } from '#src/frontends/tty/tee.js'
+import { OuterTerminal, runSession } from '#src/frontends/tty/session.js'
 
 const [path, options, ...command] = process.argv.slice(2)
 const backend = attach(path, { ...(JSON.parse(options) as AttachOptions), map: true })

@@ -2,7 +2,7 @@
 import fs from 'node:fs'
 import t, { type Test } from 'tap'
 import { format } from '#src/index.js'
-import { parseConfig } from '#src/cli/config.js'
+import { parseConfig } from '#src/cli/options/config.js'
 import { file, folder, isMounted, pstorefs, succeed } from '../program.js'
 
 const good = `

@@ -2,8 +2,8 @@
 import { join } from 'node:path'
 import zlib from 'node:zlib'
 import t, { type Test } from 'tap'
-import { ErstBackend } from '#src/backends/erst/backend.js'
-import { formatErst } from '#src/backends/erst/format.js'
+import { ErstBackend } from '#src/backends/erst/driver.js'
+import { formatErst } from '#src/backends/erst/mkfs.js'
 import { Region } from '#src/region/region.js'
 import { bootGuest, skipWithoutGuest, type GuestFile, type GuestResult } from './guest.js'
 

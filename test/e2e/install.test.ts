@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import t from 'tap'
-import { valued } from '#src/cli/mount-options.js'
+import { valued } from '#src/cli/options/mount-options.js'
 import { loadFixture, layoutOptions } from '../fixtures.js'
 import { file, folder, run } from '../program.js'
 

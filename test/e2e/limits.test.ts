@@ -15,7 +15,7 @@ import {
   encodeStoreHeader,
   encodeVariable,
   encodeVolumeHeader,
-} from '#src/backends/efi/format.js'
+} from '#src/backends/efi/variable-store-format.js'
 import { vendorGuid } from '#src/backends/efi/names.js'
 import { attach, format, type AttachOptions } from '#src/index.js'
 import { fixtureFolder } from '../fixtures.js'

@@ -1,10 +1,10 @@
 /** pstore_blk: a real kernel shows what was written here, and here it is seen what that kernel erases. */
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { ZoneBackend } from '#src/backends/zone/backend.js'
-import { formatZones } from '#src/backends/zone/format.js'
+import { ZoneBackend } from '#src/backends/zone/driver.js'
+import { formatZones } from '#src/backends/zone/mkfs.js'
 import { makeZoneLayout } from '#src/backends/zone/layout.js'
-import { mergeFtrace, recordSize, renderFtrace } from '#src/frontends/ftrace.js'
+import { mergeFtrace, recordSize, renderFtrace } from '#src/decoders/ftrace.js'
 import { writeDump } from '#src/frontends/dmesg.js'
 import type { Record } from '#src/pstore/backend.js'
 import { Region } from '#src/region/region.js'

@@ -5,7 +5,7 @@
  * Source: FORMATS.md 4; drivers/firmware/efi/efi-pstore.c (efi_pstore_read_func, efi_pstore_write,
  * generic_id), which reads them with sscanf. Odd names mean what sscanf makes of them.
  */
-import { lastPosition } from '../../pstore/pieces.js'
+import { lastPosition } from '../../pstore/split-ring.js'
 import { recordTypes, type RecordType } from '../../pstore/types.js'
 
 /** Linux's vendor GUID for crash dumps, as efivarfs prints it. */

@@ -4,7 +4,7 @@
  * Source: FORMATS.md 1.3–1.6; fs/pstore/ram_core.c. Reading corrects in a copy and changes nothing.
  */
 import type { EccState } from '../../pstore/backend.js'
-import { badBlock, cleanBlock, correctedBlock } from '../../pstore/place.js'
+import { badBlock, cleanBlock, correctedBlock } from '../../pstore/condition.js'
 import type { RingPosition } from '../../pstore/ring.js'
 import type { Region } from '../../region/region.js'
 import os from 'node:os'

@@ -2,13 +2,13 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import type { Test } from 'tap'
-import { attachEfi, type EfiBackend, type EfiOptions } from '#src/backends/efi/backend.js'
+import { attachEfi, type EfiBackend, type EfiOptions } from '#src/backends/efi/driver.js'
 import {
   alignVariable,
   encodeStoreHeader,
   encodeVariable,
   encodeVolumeHeader,
-} from '#src/backends/efi/format.js'
+} from '#src/backends/efi/variable-store-format.js'
 import { vendorGuid } from '#src/backends/efi/names.js'
 import { StoreError, type Errno } from '#src/pstore/errors.js'
 import { file, folder } from '../../program.js'

@@ -2,7 +2,7 @@
 import fs from 'node:fs'
 import t, { type Test } from 'tap'
 import { makeLayout, type RamoopsParameters } from '#src/backends/ramoops/layout.js'
-import { formatRegion } from '#src/backends/ramoops/format.js'
+import { formatRegion } from '#src/backends/ramoops/mkfs.js'
 import { Zone } from '#src/backends/ramoops/zone.js'
 import { Region } from '#src/region/region.js'
 import { parityOf } from '../../model/parity.js'

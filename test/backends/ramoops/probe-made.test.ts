@@ -1,7 +1,7 @@
 /** Regions made by hand, each with something in which a layout could be missed, or wrongly believed. */
 import t, { type Test } from 'tap'
 import { makeLayout, type RamoopsParameters } from '#src/backends/ramoops/layout.js'
-import { shapesAt } from '#src/backends/ramoops/probe/layouts.js'
+import { shapesAt } from '#src/backends/ramoops/probe/shapes.js'
 import { View, Work } from '#src/backends/ramoops/probe/view.js'
 import { probeSource, type FoundRegion } from '#src/index.js'
 import { Region } from '#src/region/region.js'

@@ -1,6 +1,6 @@
 /** Android's log in pmsg, at once and in pieces. The first byte says how long these are. */
 import assert from 'node:assert/strict'
-import { AndroidLog } from '#src/frontends/android.js'
+import { AndroidLog } from '#src/decoders/android.js'
 import type { Target } from '../target.js'
 
 /** A record; a text's payload begins with its priority, an event's with its tag. */

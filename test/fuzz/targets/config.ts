@@ -1,6 +1,6 @@
 /** The config file. */
 import assert from 'node:assert/strict'
-import { parseConfig } from '#src/cli/config.js'
+import { parseConfig } from '#src/cli/options/config.js'
 import type { Target } from '../target.js'
 
 export const target: Target = {

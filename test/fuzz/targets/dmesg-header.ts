@@ -1,6 +1,6 @@
 /** The line before a dump, as sscanf reads it. */
 import assert from 'node:assert/strict'
-import { formatDmesgHeader, parseDmesgHeader } from '#src/backends/ramoops/header.js'
+import { formatDmesgHeader, parseDmesgHeader } from '#src/backends/ramoops/dmesg-header.js'
 import type { Target } from '../target.js'
 
 export const target: Target = {

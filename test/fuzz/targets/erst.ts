@@ -1,7 +1,7 @@
 /** A store that QEMU keeps for ACPI ERST. */
 import { attach } from '#src/index.js'
 import { formatCper } from '#src/backends/erst/cper.js'
-import { formatHeader } from '#src/backends/erst/store.js'
+import { formatHeader } from '#src/backends/erst/slot-map.js'
 import { deflate } from '#src/pstore/deflate.js'
 import { fixtures } from '../../fixtures.js'
 import { checkBackend, Scratch, type Target } from '../target.js'

@@ -1,7 +1,7 @@
 /** A file of symbols, plain or gzipped. */
 import assert from 'node:assert/strict'
 import zlib from 'node:zlib'
-import { loadSymbols } from '#src/frontends/kallsyms.js'
+import { loadSymbols } from '#src/decoders/kallsyms.js'
 import { Scratch, type Target } from '../target.js'
 
 const lines = `\

@@ -5,7 +5,7 @@
  */
 import { StoreError } from '../../../pstore/errors.js'
 import type { Region } from '../../../region/region.js'
-import type { Piece } from './marks.js'
+import type { Piece } from './signatures.js'
 
 /** Where the numbers stand that differ between 32 and 64 bits. */
 interface Class {

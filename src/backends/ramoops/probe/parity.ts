@@ -7,7 +7,7 @@
 import type { Region } from '../../../region/region.js'
 import { blockSize, codec, maxEccSize, parityMaker } from '../ecc.js'
 import { divideZone, zoneHeaderSize } from '../layout.js'
-import { isSound, type RawHeader } from './marks.js'
+import { isSound, type RawHeader } from './signatures.js'
 
 /** A place where a zone may be, and what stands there for a header. */
 export interface TriedZone {

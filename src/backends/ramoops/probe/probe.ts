@@ -7,10 +7,10 @@
  */
 import type { Region } from '../../../region/region.js'
 import { zoneHeaderSize, type RamoopsParameters } from '../layout.js'
-import { judge } from './judge.js'
+import { judge } from './rank.js'
 import { describe, memSizes } from './evidence.js'
-import { shareOf, zonesOf } from './layouts.js'
-import { findMarks, isSound, pageSize, type Piece } from './marks.js'
+import { shareOf, zonesOf } from './shapes.js'
+import { findMarks, isSound, pageSize, type Piece } from './signatures.js'
 import { View, Work } from './view.js'
 import type { Endian, ZoneKind } from '../../../pstore/types.js'
 

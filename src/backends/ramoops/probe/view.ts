@@ -3,8 +3,8 @@ import type { Region } from '../../../region/region.js'
 import { divideZone, zoneHeaderSize } from '../layout.js'
 import { Zone } from '../zone.js'
 import { codec, maxEccSize } from '../ecc.js'
-import { contentOf, cpusOf, isFtrace, sampleSize, type Content } from './content.js'
-import { isSound, parseHeader, type RawHeader } from './marks.js'
+import { contentOf, cpusOf, isFtrace, sampleSize, type Content } from './classify.js'
+import { isSound, parseHeader, type RawHeader } from './signatures.js'
 import type { Endian } from '../../../pstore/types.js'
 
 /** Bytes that are looked at in an empty zone. */

@@ -1,0 +1,316 @@
+/**
+ * An archive: a folder with one folder for each crash, and how records get there and out of their
+ * store so that a kill at any instant leaves each in one of the two, to be told which by the next run.
+ *
+ * A crash's folder is written as `.partial-NAME`, its files and itself brought to the disk, then named
+ * `.pending-NAME`: from here on the archive holds it. Its records are erased, and it becomes `NAME`. The
+ * next run removes what is partial, and finishes what is pending: of its records, those that the store
+ * still holds with the same bytes are erased.
+ */
+import crypto from 'node:crypto'
+import fs from 'node:fs'
+import path from 'node:path'
+import type { Backend, EccState, Record } from '../pstore/backend.js'
+import { contentOf, piecesOf, type Content } from '../pstore/content.js'
+import { StoreError } from '../pstore/errors.js'
+import { SourceLock } from '../region/lock.js'
+import { formatTime } from '../cli/show/time.js'
+
+/** One of a crash's records, as `records.json` has it. */
+export interface ArchivedRecord {
+  name: string
+  type: string
+  id: string
+  size: number
+  mtime: string | null
+  compressed: boolean
+  ecc: EccState | null
+  sha256: string
+}
+
+/** What `records.json` says of a crash. */
+export interface Manifest {
+  archived: string
+  reason: string | null
+  /** The crash's time in seconds, as `ls --json` has times. */
+  time: string | null
+  cause: string | null
+  source: string
+  /** Where in the source the region starts. */
+  offset: number
+  backend: string
+  /** True where the records were left in the source, too. */
+  kept: boolean
+  records: ArchivedRecord[]
+}
+
+/** A file of a crash's folder. */
+export interface ArchivedFile {
+  name: string
+  content: Content
+}
+
+/** A crash's folder, by its name, and what it holds. */
+export interface Entry {
+  folder: string
+  /** Its records are not yet all erased in their source. */
+  pending: boolean
+  manifest: Manifest
+}
+
+const partial = '.partial-'
+const pending = '.pending-'
+const manifestFile = 'records.json'
+
+/** Do something with files, and say what went wrong in one line. */
+const guarded = <T>(what: string, work: () => T): T => {
+  try {
+    return work()
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code === undefined || error instanceof StoreError) throw error
+    const why = /^[A-Z0-9]+: (.*?),/.exec(message)?.[1] ?? message
+    throw new StoreError(`${what}: ${why}`, code === 'ENOSPC' || code === 'EROFS' ? code : 'EIO')
+  }
+}
+
+/** A content's length, and its sum. */
+const measure = (content: Content): { size: number; sha256: string } => {
+  const hash = crypto.createHash('sha256')
+  let size = 0
+  for (const piece of piecesOf(content)) {
+    hash.update(piece)
+    size += piece.length
+  }
+  return { size, sha256: hash.digest('hex') }
+}
+
+/** What a manifest says of a record. */
+export const describeRecord = (
+  { name, type, id, time, compressed, ecc }: Record,
+  content: Content,
+): ArchivedRecord => ({
+  name,
+  type,
+  id: String(id),
+  mtime: time && formatTime(time),
+  compressed,
+  ecc,
+  ...measure(content),
+})
+
+/** Where a backend's records come from, as manifests have it. */
+export const originOf = ({
+  path: file,
+  name,
+  facts,
+}: Backend): Pick<Manifest, 'source' | 'offset' | 'backend'> => ({
+  source: fs.realpathSync(file),
+  offset: Number(facts.mem_address ?? 0),
+  backend: name,
+})
+
+/** Bring a folder's names to the disk. */
+const syncFolder = (folder: string): void => {
+  const fd = fs.openSync(folder, fs.constants.O_RDONLY)
+  try {
+    fs.fsyncSync(fd)
+  } finally {
+    fs.closeSync(fd)
+  }
+}
+
+const writeSynced = (file: string, content: Content): void => {
+  const fd = fs.openSync(file, 'wx', 0o600)
+  try {
+    for (const piece of piecesOf(content)) fs.writeFileSync(fd, piece)
+    fs.fsyncSync(fd)
+  } finally {
+    fs.closeSync(fd)
+  }
+}
+
+const format = (manifest: Manifest): Content =>
+  contentOf(Buffer.from(`${JSON.stringify(manifest, null, 1)}\n`))
+
+/** What a crash's folder says of itself; null where that is nothing of ours. */
+const readManifest = (folder: string): Manifest | null => {
+  try {
+    const manifest = JSON.parse(
+      fs.readFileSync(path.join(folder, manifestFile), 'utf8'),
+    ) as Manifest | null
+    return Array.isArray(manifest?.records) ? manifest : null
+  } catch {
+    return null
+  }
+}
+
+/** The crashes in an archive, in the order of their names; those that are not yet finished too. */
+export const entriesOf = (folder: string): Entry[] =>
+  guarded(folder, () => fs.readdirSync(folder))
+    .filter(name => !name.startsWith(partial))
+    .flatMap((name): Entry[] => {
+      const manifest = readManifest(path.join(folder, name))
+      return manifest ? [{ folder: name, pending: name.startsWith(pending), manifest }] : []
+    })
+    .toSorted((a, b) => (bare(a) < bare(b) ? -1 : 1))
+
+const bare = ({ folder, pending: isPending }: Entry): string =>
+  isPending ? folder.slice(pending.length) : folder
+
+/** An archive that nobody else writes to meanwhile. */
+export class ArchiveFolder {
+  readonly #lock: SourceLock
+  readonly #fd: number
+  /** The names of what is in it, and by what was wanted the next number that may be free. */
+  #taken: Set<string> | null = null
+  readonly #numbers = new Map<string, number>()
+
+  /**
+   * Open an archive, and make its folder where there is none.
+   *
+   * @throws StoreError where that cannot be written, or another process is at it
+   */
+  constructor(readonly folder: string) {
+    this.#fd = guarded(folder, () => {
+      // Not recursive: a name that was typed wrong should not grow a tree.
+      if (!fs.existsSync(folder)) {
+        fs.mkdirSync(folder, 0o700)
+        syncFolder(path.dirname(path.resolve(folder)))
+      }
+      const { O_RDONLY, O_DIRECTORY } = fs.constants
+      return fs.openSync(folder, O_RDONLY | O_DIRECTORY)
+    })
+    this.#lock = SourceLock.of(folder, this.#fd, false)
+    try {
+      // Everything here is done in one turn of the event loop, and so under this lock.
+      this.#lock.hold()
+      for (const name of fs.readdirSync(folder))
+        if (name.startsWith(partial)) this.#remove(path.join(folder, name))
+    } catch (error) {
+      this.close()
+      throw error
+    }
+  }
+
+  #remove(folder: string): void {
+    guarded(folder, () => fs.rmSync(folder, { recursive: true, force: true }))
+  }
+
+  /**
+   * Finish what a run before this one left pending of this backend, and what it had kept.
+   *
+   * @returns the folders that were finished
+   */
+  resume(backend: Backend): string[] {
+    const origin = originOf(backend)
+    const ours = entriesOf(this.folder).filter(
+      ({ manifest, pending: isPending }) =>
+        (isPending || manifest.kept) &&
+        manifest.source === origin.source &&
+        manifest.offset === origin.offset &&
+        manifest.backend === origin.backend,
+    )
+    return ours.map(entry => {
+      if (!entry.pending) this.#rename(entry.folder, `${pending}${entry.folder}`)
+      return this.#finish(bare(entry), entry.manifest, backend)
+    })
+  }
+
+  /** The records that an earlier run has copied and left in the source: name and sum. */
+  kept(backend: Backend): (record: ArchivedRecord) => boolean {
+    const { source, offset, backend: name } = originOf(backend)
+    const known = new Set(
+      entriesOf(this.folder)
+        .map(({ manifest }) => manifest)
+        .filter(of => of.source === source && of.offset === offset && of.backend === name)
+        .filter(({ kept }) => kept)
+        .flatMap(({ records }) => records.map(record => `${record.name} ${record.sha256}`)),
+    )
+    return record => known.has(`${record.name} ${record.sha256}`)
+  }
+
+  /**
+   * Put a crash into the archive, and take it out of the backend unless `manifest.kept` says that it stays.
+   *
+   * @param wanted the folder's name; where there is one of that name it gets a number
+   * @param files one at a time: a crash's records may be all of a large store
+   * @param describe is asked once they are written
+   * @returns the folder's name, and the names of records that changed meanwhile and so were left
+   * @throws StoreError where it cannot be stored; then nothing is erased
+   */
+  add(
+    wanted: string,
+    files: Iterable<ArchivedFile>,
+    describe: () => Manifest,
+    backend: Backend,
+  ): { folder: string; left: string[] } {
+    const name = this.#free(wanted)
+    const draft = path.join(this.folder, `${partial}${name}`)
+    let manifest: Manifest
+    try {
+      manifest = guarded(this.folder, () => {
+        fs.mkdirSync(draft, 0o700)
+        for (const { name, content } of files) writeSynced(path.join(draft, name), content)
+        const manifest = describe()
+        writeSynced(path.join(draft, manifestFile), format(manifest))
+        syncFolder(draft)
+        this.#rename(`${partial}${name}`, manifest.kept ? name : `${pending}${name}`)
+        return manifest
+      })
+    } catch (error) {
+      this.#remove(draft)
+      throw error
+    }
+    if (manifest.kept) return { folder: name, left: [] }
+    this.#finish(name, manifest, backend)
+    const left = manifest.records.map(record => record.name).filter(name => backend.record(name))
+    return { folder: name, left }
+  }
+
+  /** Erase what a pending crash's records have in the source, and give it its name. */
+  #finish(name: string, manifest: Manifest, backend: Backend): string {
+    for (const { name, sha256: sum } of manifest.records) {
+      const record = backend.record(name)
+      if (record && measure(backend.open(record)).sha256 === sum) backend.erase(record, true)
+    }
+    const folder = path.join(this.folder, `${pending}${name}`)
+    guarded(folder, () => {
+      if (manifest.kept) {
+        const draft = path.join(folder, `.${manifestFile}`)
+        fs.rmSync(draft, { force: true })
+        writeSynced(draft, format({ ...manifest, kept: false }))
+        fs.renameSync(draft, path.join(folder, manifestFile))
+        syncFolder(folder)
+      }
+      this.#rename(`${pending}${name}`, name)
+    })
+    return name
+  }
+
+  #rename(from: string, to: string): void {
+    fs.renameSync(path.join(this.folder, from), path.join(this.folder, to))
+    syncFolder(this.folder)
+  }
+
+  /** A name that nothing has, and that is given to nothing else from now on. */
+  #free(wanted: string): string {
+    this.#taken ??= new Set(
+      fs
+        .readdirSync(this.folder)
+        .map(name => (name.startsWith(pending) ? name.slice(pending.length) : name)),
+    )
+    for (let n = this.#numbers.get(wanted) ?? 1; ; n++) {
+      const name = n === 1 ? wanted : `${wanted}.${n}`
+      if (this.#taken.has(name)) continue
+      this.#taken.add(name)
+      this.#numbers.set(wanted, n + 1)
+      return name
+    }
+  }
+
+  close(): void {
+    this.#lock.close()
+    fs.closeSync(this.#fd)
+  }
+}

@@ -1,0 +1,263 @@
+/**
+ * A folder of variables, as efivarfs shows them (or a copy of one): a file `NAME-GUID` for each, the
+ * attributes (a u32, little-endian) before the data.
+ *
+ * Source: fs/efivarfs, Documentation/filesystems/efivarfs.rst.
+ */
+import fs from 'node:fs'
+import path from 'node:path'
+import { StoreError, type Errno } from '../../pstore/errors.js'
+import { setImmutable } from '../../native/immutable.js'
+import { SourceLock } from '../../region/lock.js'
+import { Kept } from './remembered.js'
+import type { DumpName, PieceName } from './names.js'
+import {
+  attributes,
+  byVendor,
+  largestData,
+  parseName,
+  vendors,
+  type DumpVariable,
+  type Variable,
+  type Variables,
+  type VariableSource,
+  type Vendor,
+} from './variables.js'
+
+const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = fs.constants
+
+const attributesLength = 4
+/** How often an interrupted read is tried again: efivarfs makes users other than root wait so. */
+const patience = 100
+
+const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code
+
+/** Errnos that keep their meaning for whoever asked; all others are the folder's trouble. */
+const passed: readonly (string | undefined)[] = [
+  'EACCES',
+  'EPERM',
+  'EROFS',
+  'ENOSPC',
+] satisfies Errno[]
+
+/** A failed system call, in words. */
+const explain = (file: string, doing: string, error: unknown): StoreError => {
+  const code = codeOf(error)
+  const why = code === 'ENOSPC' ? 'the firmware has no more room for variables' : code
+  return new StoreError(
+    `${file}: cannot be ${doing}: ${why}`,
+    passed.includes(code) ? (code as Errno) : 'EIO',
+  )
+}
+
+export class VariableFolder implements VariableSource {
+  readonly readOnly: boolean
+  readonly #kept = new Kept<Variables>()
+  /** Versions of files that are there and cannot be read: what Linux's pstore deletes, efivarfs goes on listing. */
+  #gone = new Map<string, string>()
+  /** Made when it is first needed. */
+  #lock: SourceLock | null = null
+  #fd = -1
+
+  constructor(
+    readonly path: string,
+    readOnly = false,
+  ) {
+    this.readOnly = readOnly || !isWritable(path)
+  }
+
+  #file({ name, vendor }: Pick<Variable, 'name' | 'vendor'>): string {
+    return `${this.path}/${name}-${vendor}`
+  }
+
+  variables(): Variables {
+    try {
+      const { dev, ino, mtimeNs, ctimeNs } = fs.statSync(this.path, { bigint: true })
+      return this.#kept.get([dev, ino, mtimeNs, ctimeNs].join(), () => this.#list())
+    } catch (error) {
+      throw explain(this.path, 'read', error)
+    }
+  }
+
+  #list(): Variables {
+    const found: Variable<DumpName | PieceName>[] = []
+    const gone = this.#gone
+    this.#gone = new Map()
+    for (const file of fs.readdirSync(this.path)) {
+      const vendor = vendors.find(guid => file.endsWith(`-${guid}`))
+      if (!vendor) continue
+      const name = file.slice(0, -vendor.length - 1)
+      const says = parseName(vendor, name)
+      if (!says) continue
+      const seen = this.#look({ name, vendor })
+      if (!seen) continue
+      if (gone.get(file) === seen.version) this.#gone.set(file, seen.version)
+      else found.push({ vendor, name, says, ...seen })
+    }
+    const { dumps, pieces } = byVendor(found)
+    return { dumps: dumps.toSorted(inOrder), pieces }
+  }
+
+  /** Size and version by lstat: efivarfs asks the firmware for each read, which takes long. */
+  #look(of: Pick<Variable, 'name' | 'vendor'>): Pick<Variable, 'size' | 'version'> | null {
+    let stat: fs.BigIntStats
+    try {
+      stat = fs.lstatSync(this.#file(of), { bigint: true })
+    } catch {
+      // It has gone meanwhile, or is not ours to see; the others are shown.
+      return null
+    }
+    const size = Number(stat.size) - attributesLength
+    // A file without data is one that is being made.
+    if (!stat.isFile() || size <= 0 || size > largestData) return null
+    return { size, version: versionOf(stat) }
+  }
+
+  read(variable: Variable): Buffer | null {
+    const file = this.#file(variable)
+    try {
+      // What lay there may have been replaced by anything since: no link, and no waiting for a FIFO.
+      const fd = fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+      try {
+        const stat = fs.fstatSync(fd, { bigint: true })
+        if (!stat.isFile() || versionOf(stat) !== variable.version) {
+          this.#kept.forget()
+          return null
+        }
+        const bytes = Buffer.alloc(attributesLength + variable.size)
+        // In one call: efivarfs fetches the variable anew for each.
+        if (readOnce(fd, bytes) === bytes.length) return bytes.subarray(attributesLength)
+      } finally {
+        fs.closeSync(fd)
+      }
+    } catch (error) {
+      // ELOOP: a link in its place. The firmware, too, says ENOENT of what it has no more.
+      if (codeOf(error) !== 'ENOENT' && codeOf(error) !== 'ELOOP')
+        throw explain(file, 'read', error)
+    }
+    this.#gone.set(path.basename(file), variable.version)
+    return null
+  }
+
+  create(vendor: Vendor, name: string, data: Uint8Array): boolean {
+    const file = this.#file({ name, vendor })
+    const bytes = Buffer.alloc(attributesLength + data.length)
+    bytes.writeUInt32LE(attributes)
+    bytes.set(data, attributesLength)
+    let fd: number
+    try {
+      fd = fs.openSync(file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o644)
+    } catch (error) {
+      if (codeOf(error) === 'EEXIST') return false
+      throw explain(file, 'made', error)
+    }
+    this.#kept.forget()
+    try {
+      // efivarfs sets the variable with each write(2): all of it in one.
+      const n = fs.writeSync(fd, bytes)
+      if (n !== bytes.length) throw new StoreError(`${file}: was cut short`, 'ENOSPC')
+    } catch (error) {
+      try {
+        fs.unlinkSync(file)
+      } catch {
+        // efivarfs may have no variable to delete; an empty file is no record.
+      }
+      throw error instanceof StoreError ? error : explain(file, 'written', error)
+    } finally {
+      fs.closeSync(fd)
+    }
+    return true
+  }
+
+  remove(variable: Variable): void {
+    const file = this.#file(variable)
+    this.#kept.forget()
+    try {
+      unlink(file)
+    } catch (error) {
+      throw explain(file, 'deleted', error)
+    }
+  }
+
+  exclusively<T>(work: () => T): T {
+    this.#lock ??= this.#makeLock()
+    return this.#lock.exclusively(() => {
+      // What others changed in the same tick of the clock is not missed.
+      this.#kept.forget()
+      return work()
+    })
+  }
+
+  #makeLock(): SourceLock {
+    try {
+      this.#fd = fs.openSync(this.path, O_RDONLY)
+    } catch (error) {
+      throw explain(this.path, 'locked', error)
+    }
+    return SourceLock.of(this.path, this.#fd, false)
+  }
+
+  close(): void {
+    this.#kept.forget()
+    this.#lock?.close()
+    if (this.#fd >= 0) fs.closeSync(this.#fd)
+  }
+}
+
+const isWritable = (path: string): boolean => {
+  try {
+    fs.accessSync(path, fs.constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+const versionOf = ({ dev, ino, size, mtimeNs, ctimeNs }: fs.BigIntStats): string =>
+  [dev, ino, size, mtimeNs, ctimeNs].join(':')
+
+/** One read(2) from the file's start; the number of bytes that came. */
+const readOnce = (fd: number, bytes: Buffer, tries = patience): number => {
+  try {
+    return fs.readSync(fd, bytes, 0, bytes.length, 0)
+  } catch (error) {
+    // Over 100 reads a second, efivarfs sleeps 50 ms and then answers EINTR.
+    if (codeOf(error) !== 'EINTR' || tries === 1) throw error
+    return readOnce(fd, bytes, tries - 1)
+  }
+}
+
+/**
+ * efivarfs marks variables immutable, as a guard against `rm -rf` (firmware has been seen not to start
+ * without some). Linux's dumps are not among them, but pieces of our rings are, and whatever an
+ * administrator, or another kernel, has marked.
+ */
+const unlink = (file: string): void => {
+  try {
+    fs.unlinkSync(file)
+    return
+  } catch (error) {
+    const code = codeOf(error)
+    if (code === 'ENOENT') return
+    if (code !== 'EPERM' || !setImmutable(file, false)) throw error
+  }
+  try {
+    fs.unlinkSync(file)
+  } catch (error) {
+    setImmutable(file, true)
+    throw error
+  }
+}
+
+/**
+ * Linux enumerates in the firmware's order, which is that of writing; a folder has no such order. By
+ * their names: dump by dump, and within one as Linux writes its parts. The names decide the rest.
+ */
+const inOrder = (a: DumpVariable, b: DumpVariable): number =>
+  compare(a.says, b.says, 'sec') ||
+  compare(a.says, b.says, 'count') ||
+  compare(a.says, b.says, 'part') ||
+  (a.name < b.name ? -1 : 1)
+
+const compare = (a: DumpName, b: DumpName, field: 'sec' | 'count' | 'part'): number =>
+  a[field] < b[field] ? -1 : a[field] > b[field] ? 1 : 0

@@ -1,0 +1,106 @@
+/** `pstorefs cat`: records' bytes on stdout, exactly as the mounted files have them, or as they lie there. */
+import type { CommandModule } from 'yargs'
+import { AndroidLog } from '../../decoders/android.js'
+import type { Backend } from '../../pstore/backend.js'
+import { contentOf, piecesOf, type Content } from '../../pstore/content.js'
+import { StoreError } from '../../pstore/errors.js'
+import { tell } from '../../service/tell.js'
+import { recordsNamed, requirePmsg, withSourceAndNames, type SourceAndNames } from '../options/named-records.js'
+import { writeAll } from '../show/output.js'
+import { attachSource } from '../options/source.js'
+import { terminalFilter } from '../../pstore/printable.js'
+
+interface Args extends SourceAndNames {
+  raw: boolean
+  salvage: boolean
+  android: boolean
+}
+
+export const cat: CommandModule<object, Args> = {
+  command: 'cat <source> <names..>',
+  describe: "print records' bytes",
+  builder: argv =>
+    withSourceAndNames(argv)
+      .option('raw', {
+        type: 'boolean',
+        default: false,
+        describe: "the zones' bytes as they lie there, also of what `ls --all` lists",
+      })
+      .option('salvage', {
+        type: 'boolean',
+        default: false,
+        describe: 'of a dump that cannot be inflated, the text before the damage',
+      })
+      .option('android', {
+        type: 'boolean',
+        default: false,
+        describe: "pmsg: Android's binary log as logcat prints it",
+      })
+      .check(
+        ({ raw, salvage, android }) =>
+          Number(raw) + Number(salvage) + Number(android) < 2 ||
+          '--raw, --salvage and --android: one of them',
+      )
+      .epilogue(
+        'On a terminal, control characters are shown as ^[ and the like; everything else, and --raw, gets ' +
+          'the bytes as they are.',
+      )
+      .example('$0 cat dump.bin dmesg-ramoops-0 --record-size 64K', '')
+      .example('$0 cat dump.bin dmesg-ramoops-0.enc.z --salvage', '')
+      .example('$0 cat dump.bin pmsg-ramoops-0 --android --preset crosvm', ''),
+  handler: args => {
+    const backend = attachSource(args, { readOnly: true })
+    try {
+      // All of them, or none: a name that is not there stops the command before it prints.
+      const contents = contentsOf(backend, args)
+      const filtered = process.stdout.isTTY && !args.raw
+      for (const pieces of contents)
+        for (const bytes of filtered ? forTerminal(pieces()) : pieces()) writeAll(bytes)
+    } finally {
+      backend.close()
+    }
+  },
+}
+
+function* forTerminal(pieces: Iterable<Buffer>): Generator<Buffer, void, void> {
+  const filter = terminalFilter()
+  for (const bytes of pieces) yield Buffer.from(filter(bytes))
+  yield Buffer.from(filter(Buffer.alloc(0), true))
+}
+
+/** What gives the bytes of each name in turn; throws where one of them is not there. */
+const contentsOf = (backend: Backend, args: Args): (() => Iterable<Buffer>)[] => {
+  const { source, names, raw, salvage, android } = args
+  if (android) {
+    const records = recordsNamed(backend, args)
+    requirePmsg(records)
+    return records.map(
+      ({ name }) =>
+        () =>
+          androidLines(name, backend.raw(name)!),
+    )
+  }
+  if (!raw && !salvage)
+    return recordsNamed(backend, args).map(record => () => piecesOf(backend.open(record)))
+  const rawContent = (name: string): Content | null => {
+    const bytes = backend.raw(name)
+    return bytes && contentOf(bytes)
+  }
+  const contents = names.map(name => {
+    const content = raw ? rawContent(name) : backend.salvage(name)
+    if (content) return content
+    throw new StoreError(
+      `${source}: ${raw ? `has no place called ${name}` : `${name} is no compressed dump`}`,
+      'ENOENT',
+    )
+  })
+  return contents.map(content => () => piecesOf(content))
+}
+
+function* androidLines(name: string, bytes: Buffer): Generator<Buffer, void, void> {
+  const log = new AndroidLog()
+  for (const piece of piecesOf(contentOf(bytes))) yield log.decode(piece)
+  if (log.count === 0)
+    throw new StoreError(`${name}: holds no Android log: print it without --android`)
+  if (log.skipped) tell(`${name}: ${log.skipped} bytes are no Android log`)
+}

@@ -1,0 +1,20 @@
+/** `pstorefs erase`: what unlink does in a mount. */
+import type { CommandModule } from 'yargs'
+import { recordsNamed, withSourceAndNames, type SourceAndNames } from '../options/named-records.js'
+import { attachSource } from '../options/source.js'
+
+export const erase: CommandModule<object, SourceAndNames> = {
+  command: 'erase <source> <names..>',
+  describe: 'take records out of a region for good',
+  builder: argv =>
+    withSourceAndNames(argv).example('$0 erase dump.bin dmesg-ramoops-0 --record-size 64K', ''),
+  handler: args => {
+    const backend = attachSource(args)
+    try {
+      // All of them, or none: a name that is not there stops the command before it starts.
+      for (const record of recordsNamed(backend, args)) backend.erase(record)
+    } finally {
+      backend.close()
+    }
+  },
+}

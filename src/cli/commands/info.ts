@@ -1,0 +1,106 @@
+/** `pstorefs info`: a store as a picture, with a table of its places. */
+import fs from 'node:fs'
+import type { CommandModule } from 'yargs'
+import type { Backend } from '../../pstore/backend.js'
+import { StoreError } from '../../pstore/errors.js'
+import type { Place } from '../../pstore/condition.js'
+import { placeToJson } from './check.js'
+import { json, jsonArray, jsonObject, print, printJson } from '../show/output.js'
+import { glyphsOf, paint, StoreMap, type Canvas } from '../show/map.js'
+import { PlacesTable } from '../show/zone-table.js'
+import { attachSource, withSource, type SourceArgs } from '../options/source.js'
+import { drawSvg } from '../show/svg.js'
+import { headline, runsOf } from '../show/describe.js'
+
+interface Args extends SourceArgs {
+  json: boolean
+  svg: string | undefined
+}
+
+/** What stdout can show. */
+const canvas = (): Canvas => {
+  const { env, stdout } = process
+  const dumb = env.TERM === 'dumb'
+  return {
+    width: Math.max(80, Math.min(200, stdout.isTTY ? stdout.columns : 80)),
+    colour: stdout.isTTY && !dumb && !env.NO_COLOR,
+    unicode: !dumb && /utf-?8/i.test(env.LC_ALL || env.LC_CTYPE || env.LANG || ''),
+  }
+}
+
+const legend = (canvas: Canvas): string => {
+  const { used, free, none, corrected, bad, wrap } = glyphsOf(canvas)
+  return (
+    `${used} data  ${free} free  ${none.trim() ? `${none} no zone  ` : ''}${wrap} oldest byte of a ring  ` +
+    `${corrected} corrected  ${bad} damaged`
+  )
+}
+
+const details =
+  'Draws the zones to scale, with their offsets, how full they are, where rings wrap, and what parity ' +
+  'says of each block; and lists what is in them.'
+
+export const info: CommandModule<object, Args> = {
+  command: 'info <source>',
+  describe: 'the layout as a picture: zones, offsets, fill, ECC state',
+  builder: argv =>
+    withSource(argv)
+      .usage(`$0 info SOURCE [options]\n\n${details}`)
+      .option('svg', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'draw it into FILE, for reports',
+      })
+      .option('json', { type: 'boolean', default: false, describe: 'an object, for programs' })
+      .example('$0 info dump.bin', '')
+      .example('$0 info dump.bin --svg report.svg', ''),
+  handler: args => {
+    const backend = attachSource(args, { readOnly: true })
+    try {
+      const title = headline(args.source, backend)
+      if (args.svg !== undefined) writeSvg(args.svg, drawSvg(title, backend.places()))
+      if (args.json) printJson(jsonObject(reportOf(backend)))
+      else if (args.svg === undefined) print(picture(canvas(), title, backend.places()))
+    } finally {
+      backend.close()
+    }
+  },
+}
+
+/** What `--json` prints. */
+function* reportOf(backend: Backend): Generator<[string, Iterable<string>], void, void> {
+  for (const [fact, value] of Object.entries({ backend: backend.name, ...backend.facts }))
+    yield [fact, [json(value)]]
+  yield ['places', jsonArray(backend.places(), placeToJson)]
+}
+
+function* picture(
+  here: Canvas,
+  title: string,
+  places: Iterable<Place>,
+): Generator<string, void, void> {
+  const map = new StoreMap(here)
+  const table = new PlacesTable(here)
+  for (const run of runsOf(map.adding(places))) table.add(run)
+  yield `${paint(here, 'bold', title)}\n\n`
+  if (map.isEmpty) {
+    yield 'empty\n'
+    return
+  }
+  if (map.hasOffsets) yield `${map.draw()}\n\n`
+  yield* table.lines()
+  yield `\n${paint(here, 'dim', legend(here))}\n`
+}
+
+const writeSvg = (file: string, svg: Iterable<string>): void => {
+  try {
+    const fd = fs.openSync(file, 'w')
+    try {
+      print(svg, bytes => fs.writeFileSync(fd, bytes))
+    } finally {
+      fs.closeSync(fd)
+    }
+  } catch (error) {
+    throw new StoreError(`${file}: cannot be written: ${(error as NodeJS.ErrnoException).code}`)
+  }
+}

@@ -1,0 +1,126 @@
+/** `pstorefs ls`: the records, without FUSE. */
+import type { CommandModule } from 'yargs'
+import type { Backend, Record } from '../../pstore/backend.js'
+import type { Place } from '../../pstore/condition.js'
+import { jsonArray, print, printJson } from '../show/output.js'
+import { attachSource, withSource, type SourceArgs } from '../options/source.js'
+import { table } from '../show/table.js'
+import { formatTime, when } from '../show/time.js'
+
+interface Args extends SourceArgs {
+  json: boolean
+  all: boolean
+}
+
+/** A record as `--json` shows it (DESIGN.md 4.1). */
+const toJson = (backend: string, { type, id, name, size, time, compressed, ecc }: Record) => ({
+  backend,
+  type,
+  id: String(id),
+  name,
+  size,
+  mtime: time && formatTime(time),
+  compressed,
+  ecc,
+})
+
+/** What a person wants to know of a record's state. */
+const state = ({ compressed, ecc }: Record): string =>
+  [
+    compressed ? 'cannot be inflated' : '',
+    ecc?.corrected ? `${ecc.corrected} bytes corrected` : '',
+    ecc?.bad ? `${ecc.bad} blocks damaged` : '',
+  ]
+    .filter(Boolean)
+    .join(', ') || 'ok'
+
+/** A place with something that no file shows. */
+const isDropped = ({ record, used, state }: Place): boolean =>
+  record === null && (used > 0 || state === 'damaged')
+
+const droppedToJson = (backend: string, place: Place) => ({
+  backend,
+  type: place.type,
+  id: /\d+$/.exec(place.name)?.[0] ?? '0',
+  name: place.name,
+  size: place.used,
+  mtime: place.dump?.time ? formatTime(place.dump.time) : null,
+  compressed: place.dump?.compressed ?? false,
+  ecc: place.parity && { corrected: place.parity.corrected, bad: place.parity.bad },
+  state: 'dropped',
+  why: place.findings.join('; '),
+})
+
+const rowOf = (r: Record): string[] => [r.name, String(r.size), when(r.time), state(r)]
+
+const droppedRow = ({ name, used, dump, findings }: Place): string[] => [
+  name,
+  String(used),
+  when(dump?.time ?? null),
+  `dropped: ${findings.join('; ')}`,
+]
+
+export const ls: CommandModule<object, Args> = {
+  command: 'ls <source>',
+  describe: 'list the records in a region: name, size, time, state',
+  builder: argv =>
+    withSource(argv)
+      .option('all', {
+        alias: 'a',
+        type: 'boolean',
+        default: false,
+        describe: 'what no file shows, too: broken headers, dumps without text (see cat --raw)',
+      })
+      .option('json', { type: 'boolean', default: false, describe: 'an array, for programs' })
+      .example('$0 ls dump.bin --record-size 64K --console-size 256K', '')
+      .example('$0 ls ram.img --mem-address 0x8000000 --mem-size 1M --record-size 32K --ecc 1', ''),
+  handler: args => {
+    const backend = attachSource(args, { readOnly: true })
+    const { name } = backend
+    const shown = args.all ? { state: 'shown', why: '' } : {}
+    let failure: unknown = null
+    const entries = <T>(ofRecord: (record: Record) => T, ofDropped: (place: Place) => T) =>
+      entriesOf(backend, args.all, ofRecord, ofDropped, error => (failure = error))
+    try {
+      if (args.json)
+        printJson(
+          jsonArray(
+            entries<object>(
+              record => ({ ...toJson(name, record), ...shown }),
+              place => droppedToJson(name, place),
+            ),
+          ),
+        )
+      else print(table(entries(rowOf, droppedRow), [1]))
+      // What can be read has been shown.
+      if (failure !== null) throw failure
+    } finally {
+      backend.close()
+    }
+  },
+}
+
+/**
+ * What is made of each record, and with `all` of what no file shows.
+ *
+ * @param failed is told why some cannot be read; where that is so of all, it is thrown
+ */
+function* entriesOf<T>(
+  backend: Backend,
+  all: boolean,
+  ofRecord: (record: Record) => T,
+  ofDropped: (place: Place) => T,
+  failed: (error: unknown) => void,
+): Generator<T, void, void> {
+  let any = false
+  try {
+    for (const record of backend.records()) {
+      yield ofRecord(record)
+      any = true
+    }
+  } catch (error) {
+    if (!any) throw error
+    failed(error)
+  }
+  if (all) for (const place of backend.places(false)) if (isDropped(place)) yield ofDropped(place)
+}

@@ -1,0 +1,207 @@
+/**
+ * `pstorefs mount`, and the form that mount(8) calls: `pstorefs SOURCE MOUNTPOINT -o OPT,…`.
+ *
+ * Both serve the mount in a process of its own, which goes to the background once the mount answers.
+ */
+import fs from 'node:fs'
+import type { Argv, CommandModule } from 'yargs'
+import { isDaemon, startDaemon } from '../../service/daemon.js'
+import { StoreError } from '../../pstore/errors.js'
+import { defaultConfig, type Config, type SourceCandidate } from '../options/config.js'
+import {
+  parseMode,
+  parseMountOptions,
+  parseSubdirs,
+  splitOptions,
+  type MountRequest,
+} from '../options/mount-options.js'
+import { hideParameters, parametersOf } from '../options/parameters.js'
+import type { MountPlan } from '../../service/serve.js'
+import {
+  findConfig,
+  findSource,
+  maybeName,
+  withBackend,
+  withOptions,
+  withSource,
+} from '../options/source.js'
+
+interface Args {
+  source: string
+  /** Without one, `source` is it, and the config file says what is mounted. */
+  mountpoint: string | undefined
+  config: string | undefined
+  backend: string[] | undefined
+  options: string[]
+  foreground: boolean
+  debug: boolean
+  'read-only': boolean | undefined
+  subdirs: string | undefined
+  attach: string | undefined
+}
+
+const build = (argv: Argv): Argv<Args> =>
+  withBackend(withSource(argv))
+    .positional('mountpoint', { type: 'string', describe: 'an empty folder' })
+    .option('options', {
+      alias: 'o',
+      type: 'string',
+      array: true,
+      nargs: 1,
+      default: [] as string[],
+      defaultDescription: 'none',
+      describe:
+        'options as in fstab: ro, backend=…, subdirs=…, allow_other, the layout (record_size=64K)',
+    })
+    .option('foreground', {
+      alias: 'f',
+      type: 'boolean',
+      default: false,
+      describe: 'stay in the foreground; Ctrl-C unmounts',
+    })
+    .option('single-threaded', {
+      alias: 's',
+      type: 'boolean',
+      default: false,
+      hidden: true,
+      describe: 'accepted for mount(8)',
+    })
+    .option('debug', {
+      alias: 'd',
+      type: 'boolean',
+      default: false,
+      describe: 'foreground, and print what FUSE asks',
+    })
+    .option('read-only', {
+      alias: 'r',
+      type: 'boolean',
+      describe: 'never change the source (-o ro)',
+    })
+    .option('attach', {
+      type: 'string',
+      requiresArg: true,
+      describe:
+        "boot: this machine's own region: show what its last life left, start with empty rings; " +
+        'view: change nothing [view]',
+    })
+    .option('subdirs', {
+      type: 'string',
+      requiresArg: true,
+      describe: "backends' folders: visible, hidden (opened by name only) or off",
+    })
+
+/** Those that are not the region's. */
+const ownOptions = 'config backend options foreground debug read-only attach subdirs'.split(' ')
+
+/** Mount; resolves when the mount answers (background) or is gone (foreground). */
+const run = async (args: Args): Promise<void> => {
+  if (!args.foreground && !args.debug && !isDaemon()) {
+    await startDaemon()
+    return
+  }
+  // Only now: the process that waits for the daemon has no need of it.
+  const { serve } = await import('../../service/serve.js')
+  const mountpoint = args.mountpoint ?? args.source
+  await serve(() => makePlan(args), mountpoint, args.debug)
+}
+
+/** What the command line and the config file ask for at this moment. */
+const makePlan = (args: Args): MountPlan => {
+  const given = parseMountOptions(splitOptions(args.options))
+  const config = args.config ?? given.config
+  Object.assign(given.attach, parametersOf({ ...args }))
+  if (args.backend) given.backend = args.backend.join()
+  const { config: from, ...chosen } = whatToMount(args, config, given)
+  const request = parseMountOptions(splitOptions(args.options), from?.mount)
+  if (args['read-only'] !== undefined) request.readOnly = args['read-only']
+  if (args.attach !== undefined) request.mode = parseMode(args.attach)
+  if (args.subdirs !== undefined) request.subdirs = parseSubdirs(args.subdirs)
+  return { ...request, ...chosen }
+}
+
+interface Chosen {
+  /** What `backend=` selects from. */
+  candidates: SourceCandidate[]
+  /** As it was asked for. The file's own chooses among all: whoever names one source has chosen. */
+  backend: string | undefined
+  label: string
+  /** The config file whose mount options hold. */
+  config: Config | null
+}
+
+/** What fstab has as a source where there is none to name. */
+const labels = ['none', 'pstore', 'pstorefs']
+
+/** From SOURCE, `--config` and `backend=` to the backends that there are to choose from. */
+const whatToMount = (
+  { source, mountpoint }: Args,
+  file: string | undefined,
+  { backend, attach }: MountRequest,
+): Chosen => {
+  // A path needs no config file, and should not fail for a broken one that nobody named.
+  const needed = file !== undefined || mountpoint === undefined || maybeName(source)
+  const config = needed ? findConfig(file) : null
+  const all = (label: string): Chosen => {
+    if (!config) throw new StoreError(`${defaultConfig}: no such file: name another with --config`)
+    const candidates = config.backends.map(candidate => withOptions(candidate, attach))
+    return { candidates, backend: backend ?? config.mount.backend, label, config }
+  }
+  if (mountpoint === undefined) return all(file ?? defaultConfig)
+  if (config && maybeName(source)) {
+    const configured = config.backends.some(({ name }) => name === source)
+    // mount(8) wants a source: with `backend=` it may be any word, as the names are there.
+    const label = !configured && labels.includes(source)
+    if (label || (backend !== undefined && (configured || file !== undefined))) return all(source)
+  }
+  return { candidates: [findSource(source, file, attach)], backend, label: source, config }
+}
+
+const details =
+  'Shows each record in the region as a file. Without --foreground it returns as soon as the mount ' +
+  'answers. Unlinking a file erases its record in the region, unless mounted with -o ro. ' +
+  'Unmount with umount or fusermount -u. SIGHUP makes it read the config file again: backends that are ' +
+  'new there are attached, others are let go. From the background it logs to syslog, or the journal.'
+
+export const mount: CommandModule<object, Args> = {
+  command: 'mount <source> [mountpoint]',
+  describe: 'show the records as files in a folder',
+  builder: argv =>
+    build(argv)
+      .usage(
+        `$0 mount SOURCE MOUNTPOINT [options]\n$0 mount --config FILE MOUNTPOINT [options]\n\n${details}`,
+      )
+      .check(
+        ({ mountpoint, config, options }) =>
+          mountpoint !== undefined ||
+          config !== undefined ||
+          splitOptions(options).some(option => option.startsWith('config=')) ||
+          fs.existsSync(defaultConfig) ||
+          'Give SOURCE and MOUNTPOINT, or --config FILE and MOUNTPOINT',
+      )
+      .example('$0 mount dump.bin /mnt --record-size 64K --console-size 256K', '')
+      .example('$0 mount -r guest.img /mnt --preset crosvm', '')
+      .example('$0 mount --config guests.toml --backend all /mnt', ''),
+  handler: run,
+}
+
+/** What mount.fuse(8) runs for `mount -t fuse.pstorefs SOURCE DIR -o …`. */
+export const mount8: CommandModule<object, Args> = {
+  command: '$0 <source> <mountpoint>',
+  describe: 'mount, as mount(8) calls it: SOURCE MOUNTPOINT -o OPT,…',
+  // Its help is the program's, where the commands are what is looked for.
+  builder: argv => hideParameters(build(argv)).group(ownOptions, 'Options of mount:'),
+  handler: async args => {
+    // What was meant as a command, and has one argument, looks the same.
+    const { source } = args
+    const given = parseMountOptions(splitOptions(args.options))
+    const isSource = (): boolean =>
+      labels.includes(source) ||
+      (args.backend ?? given.backend) !== undefined ||
+      fs.existsSync(source) ||
+      (findConfig(args.config ?? given.config)?.backends.some(({ name }) => name === source) ??
+        false)
+    if (/^[a-z]+$/.test(source) && !isSource())
+      throw new StoreError(`${source}: no such file, backend or command (see \`pstorefs --help\`)`)
+    await run(args)
+  },
+}

@@ -1,0 +1,131 @@
+/** The config file: several backends under names of their own, and mount options (DESIGN.md 4.3). */
+import fs from 'node:fs'
+import path from 'node:path'
+import { parse, TomlError } from 'smol-toml'
+import { driverNames, parseSource, type AttachOptions } from '../../attach.js'
+import { assertStoreError, StoreError } from '../../pstore/errors.js'
+import { badName, type Candidate } from '../../pstore/select.js'
+import { isFlag, parseMountOptions, type MountRequest } from './mount-options.js'
+import { parameters, setParameter } from './parameters.js'
+
+/** A backend that can be attached. */
+export interface SourceCandidate extends Candidate {
+  /** `DRIVER:PATH`. */
+  source: string
+  options: AttachOptions
+}
+
+export interface Config {
+  file: string
+  /** In the file's order. */
+  backends: SourceCandidate[]
+  /** What the file says of the mount; the command line wins over it. */
+  mount: MountRequest
+}
+
+export const defaultConfig = '/etc/pstorefs.toml'
+
+/**
+ * Read a config file.
+ *
+ * @throws StoreError `FILE: WHAT: WHY`
+ */
+export const loadConfig = (file: string): Config => {
+  let text: string
+  try {
+    text = fs.readFileSync(file, 'utf8')
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    throw new StoreError(`${file}: ${code === 'ENOENT' ? 'no such file' : message}`, 'ENOENT')
+  }
+  try {
+    return { file, ...parseConfig(text, path.dirname(path.resolve(file))) }
+  } catch (error) {
+    assertStoreError(error)
+    throw new StoreError(`${file}: ${error.message}`)
+  }
+}
+
+/**
+ * Make sense of a config file's text.
+ *
+ * @param folder what relative paths start from
+ */
+export const parseConfig = (text: string, folder: string): Omit<Config, 'file'> => {
+  const { backends = {}, ...options } = parseToml(text)
+  if (!isTable(backends)) throw new StoreError('backends: must be tables: [backends.NAME]')
+  const mount = parseMountOptions(
+    Object.entries(options).flatMap(([name, value]) => mountOption(name, value)),
+  )
+  if (mount.state !== undefined) mount.state = path.resolve(folder, mount.state)
+  return {
+    backends: Object.entries(backends).map(([name, table]) => {
+      try {
+        return candidate(name, table, folder)
+      } catch (error) {
+        assertStoreError(error)
+        throw new StoreError(`backends.${JSON.stringify(name).slice(1, -1)}: ${error.message}`)
+      }
+    }),
+    mount,
+  }
+}
+
+const parseToml = (text: string): { [key: string]: unknown } => {
+  try {
+    return parse(text)
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error
+    const [why] = error.message.replace(/^Invalid TOML document: /, '').split('\n')
+    throw new StoreError(`line ${error.line}: ${why}`)
+  }
+}
+
+const isTable = (value: unknown): value is { [key: string]: unknown } =>
+  typeof value === 'object' &&
+  value !== null &&
+  !Array.isArray(value) &&
+  Object.getPrototypeOf(value) !== Date.prototype &&
+  !(value instanceof Date)
+
+/** A key of the top level, as it would stand after -o. */
+const mountOption = (name: string, value: unknown): string[] => {
+  if (Object.hasOwn(parameters, name) || name === 'driver' || name === 'source')
+    throw new StoreError(`${name}: says what a source is: it belongs below [backends.NAME]`)
+  if (name === 'config') throw new StoreError('config: one file is enough')
+  if (isFlag(name)) {
+    if (typeof value !== 'boolean') throw new StoreError(`${name}: must be true or false`)
+    if (value) return [name]
+    return name === 'ro' ? ['rw'] : []
+  }
+  if (typeof value !== 'string' && typeof value !== 'number')
+    throw new StoreError(`${name}: must be ${name === 'kmsg_bytes' ? 'a size' : 'a string'}`)
+  return [`${name}=${value}`]
+}
+
+/** What `[backends.NAME]` describes. */
+const candidate = (name: string, table: unknown, folder: string): SourceCandidate => {
+  const why = badName(name)
+  if (why) throw new StoreError(why)
+  // JavaScript moves such keys to the front, and the order decides which backend is the first.
+  if (/^\d+$/.test(name)) throw new StoreError('a name needs more than digits')
+  if (!isTable(table)) throw new StoreError(`must be a table: [backends.${name}]`)
+  const { driver, source, ...rest } = table
+  if (source === undefined) throw new StoreError('source: missing: say where the store is')
+  if (typeof source !== 'string' || source === '')
+    throw new StoreError('source: must be a path, as a string')
+  if (driver !== undefined && (typeof driver !== 'string' || !driverNames.includes(driver)))
+    throw new StoreError(`driver: must be one of ${driverNames.join(', ')}`)
+  const found = driver === undefined ? parseSource(source) : { driver, path: source }
+  const options: AttachOptions = {}
+  for (const [key, value] of Object.entries(rest)) takeParameter(options, key, value)
+  if (options.kallsyms !== undefined) options.kallsyms = path.resolve(folder, options.kallsyms)
+  return { name, source: `${found.driver}:${path.resolve(folder, found.path)}`, options }
+}
+
+const takeParameter = (options: AttachOptions, key: string, value: unknown): void => {
+  if (!Object.hasOwn(parameters, key)) throw new StoreError(`${key}: not known`)
+  if (typeof value !== 'string' && !Number.isInteger(value))
+    throw new StoreError(`${key}: must be a string or a whole number`)
+  setParameter(options, key, String(value))
+}

@@ -1,0 +1,48 @@
+/** What commands that take a source and names of records share. */
+import type { Argv } from 'yargs'
+import type { Backend, Record } from '../../pstore/backend.js'
+import { StoreError } from '../../pstore/errors.js'
+import type { Ring } from '../../pstore/ring.js'
+import type { RecordType } from '../../pstore/types.js'
+import { withSource, type SourceArgs } from './source.js'
+
+export interface SourceAndNames extends SourceArgs {
+  names: string[]
+}
+
+export const withSourceAndNames = (argv: Argv): Argv<SourceAndNames> =>
+  withSource(argv).positional('names', {
+    type: 'string',
+    array: true,
+    demandOption: true,
+    describe: 'as `pstorefs ls` prints them',
+  })
+
+/** The records that were named; throws where one of them is not there. */
+export const recordsNamed = (backend: Backend, { source, names }: SourceAndNames): Record[] =>
+  names.map(name => {
+    const record = backend.record(name)
+    if (!record) throw new StoreError(`${source}: has no record ${name}`, 'ENOENT')
+    return record
+  })
+
+/** The rings that were named, empty ones too; throws where one of them is not there. */
+export const ringsNamed = (backend: Backend, { source, names }: SourceAndNames): Ring[] => {
+  const rings = backend.liveRings()
+  const there = rings.map(({ name }) => name).join(', ') || 'none'
+  return names.map(name => {
+    const ring = rings.find(ring => ring.name === name)
+    if (ring) return ring
+    if (backend.record(name))
+      throw new StoreError(
+        `${name}: is no zone that can be followed: print it with \`pstorefs cat\``,
+      )
+    throw new StoreError(`${source}: has no ring ${name}: there is ${there}`, 'ENOENT')
+  })
+}
+
+/** Refuse `--android` where it means nothing. */
+export const requirePmsg = (chosen: readonly { name: string; type: RecordType }[]): void => {
+  for (const { name, type } of chosen)
+    if (type !== 'pmsg') throw new StoreError(`${name}: --android: only pmsg holds Android's log`)
+}

@@ -1,0 +1,151 @@
+/** What SOURCE means in a command: `[DRIVER:]PATH`, or the name of a backend in the config file. */
+import fs from 'node:fs'
+import type { Argv } from 'yargs'
+import { attach, backendName, parseSource, type AttachOptions } from '../../attach.js'
+import type { Backend } from '../../pstore/backend.js'
+import { StoreError } from '../../pstore/errors.js'
+import { select } from '../../pstore/select.js'
+import { defaultConfig, loadConfig, type Config, type SourceCandidate } from './config.js'
+import { tell } from '../../service/tell.js'
+import { parametersOf, withParameters } from './parameters.js'
+import { progressBar } from '../show/progress.js'
+
+export interface SourceArgs {
+  source: string
+  config: string | undefined
+}
+
+export const sourceHelp = '[DRIVER:]PATH, or the name of a backend in the config file'
+
+/** Offer `--config` on a command. */
+export const withConfig = <T>(argv: Argv<T>): Argv<T & { config: string | undefined }> =>
+  argv.option('config', {
+    type: 'string',
+    requiresArg: true,
+    describe: `the config file [${defaultConfig}]`,
+  })
+
+/** Offer SOURCE and what says what it is. */
+export const withSource = <T>(argv: Argv<T>): Argv<T & SourceArgs> =>
+  withConfig(withParameters(argv)).positional('source', {
+    type: 'string',
+    demandOption: true,
+    describe: sourceHelp,
+  })
+
+/** The config file that was named; else the usual one, where it is there. */
+export const findConfig = (file: string | undefined): Config | null =>
+  file !== undefined || fs.existsSync(defaultConfig) ? loadConfig(file ?? defaultConfig) : null
+
+/** Could it be a configured name? A path with a slash and one with a driver never are. */
+export const maybeName = (source: string): boolean =>
+  !source.includes('/') && parseSource(source).path === source
+
+/** Options that were given here win over the configured ones. */
+export const withOptions = (
+  candidate: SourceCandidate,
+  options: AttachOptions,
+): SourceCandidate => ({ ...candidate, options: { ...candidate.options, ...options } })
+
+/**
+ * The backend that a SOURCE means.
+ *
+ * @param config the config file that the command line names
+ * @throws StoreError where a file was named, and has no such backend, nor is there a file of that name
+ */
+export const findSource = (
+  source: string,
+  config: string | undefined,
+  options: AttachOptions,
+): SourceCandidate => {
+  if (maybeName(source)) {
+    const found = findConfig(config)
+    const configured = found?.backends.find(({ name }) => name === source)
+    if (configured) return withOptions(configured, options)
+    if (config !== undefined && !fs.existsSync(source))
+      throw new StoreError(`${source}: neither a file nor a backend of ${config}`, 'ENOENT')
+  }
+  return { name: backendName(parseSource(source).driver), source, options }
+}
+
+/** Offer `--backend` on a command that can do without SOURCE. */
+export const withBackend = <T>(argv: Argv<T>): Argv<T & { backend: string[] | undefined }> =>
+  argv.option('backend', {
+    type: 'string',
+    array: true,
+    nargs: 1,
+    describe: 'which of the configured backends: all, or names: a,b [the first that attaches]',
+  })
+
+export interface SourcesArgs extends Omit<SourceArgs, 'source'> {
+  source: string | undefined
+  backend: string[] | undefined
+}
+
+/** Offer SOURCE, or several of the config file's backends. The command checks that it is either. */
+export const maybeSources = <T>(argv: Argv<T>): Argv<T & SourcesArgs> =>
+  withBackend(withConfig(withParameters(argv))).positional('source', {
+    type: 'string',
+    describe: `${sourceHelp}; without, see --backend`,
+  })
+
+/** Offer what a command appends to: SOURCE, or several of the config file's backends. */
+export const withSources = <T>(argv: Argv<T>): Argv<T & SourcesArgs> =>
+  maybeSources(argv).check(({ source, backend }) => {
+    if (source !== undefined && backend !== undefined)
+      return '--backend chooses among the configured backends: leave SOURCE out'
+    return source !== undefined || backend !== undefined || 'Give SOURCE, or --backend'
+  })
+
+/**
+ * Attach what SOURCE means, or what `--backend` chooses of the config file's.
+ *
+ * @param how by default as those attach that append a lot
+ * @throws StoreError as `backend=` of a mount does; nothing stays open
+ */
+export const attachSources = (
+  args: SourcesArgs,
+  how: Pick<AttachOptions, 'readOnly' | 'map'> = { map: true },
+): Backend[] => {
+  const parameters = parametersOf({ ...args })
+  const attachOne = (candidate: SourceCandidate): Backend => attachCandidate(candidate, how)
+  if (args.source !== undefined)
+    return [attachOne(findSource(args.source, args.config, parameters))]
+  const config = findConfig(args.config)
+  if (!config) throw new StoreError(`${defaultConfig}: no such file: name another with --config`)
+  const candidates = config.backends.map(candidate => withOptions(candidate, parameters))
+  return attachSelected(candidates, args.backend?.join(), attachOne)
+}
+
+/** Attach what `backend=` asks for, and tell of what is not attached. */
+export const attachSelected = (
+  candidates: SourceCandidate[],
+  backend: string | undefined,
+  attachOne: (candidate: SourceCandidate) => Backend,
+  release?: (backend: Backend) => void,
+): Backend[] => {
+  const { attached, failures } = select(candidates, backend, attachOne, release)
+  for (const { name, error } of failures) tell(`backend ${name}: not attached: ${error.message}`)
+  return attached
+}
+
+/** Attach what a command's SOURCE means, with the parameters among its arguments. */
+export const attachSource = (
+  args: SourceArgs,
+  how: Pick<AttachOptions, 'readOnly' | 'map'> = {},
+): Backend => {
+  return attachCandidate(findSource(args.source, args.config, parametersOf({ ...args })), how)
+}
+
+/** Attach, and show how the search for a region goes on. */
+const attachCandidate = (
+  { name, source, options }: SourceCandidate,
+  how: Pick<AttachOptions, 'readOnly' | 'map'>,
+): Backend => {
+  const bar = progressBar('searching for a region')
+  try {
+    return attach(source, { ...options, name, ...how, report: tell, progress: bar.show })
+  } finally {
+    bar.clear()
+  }
+}

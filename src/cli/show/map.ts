@@ -1,0 +1,242 @@
+/** A store as a picture of text: its places to scale, and how full each is. */
+import { styleText } from 'node:util'
+import { badBlock, correctedBlock, type Place, type PlaceState } from '../../pstore/condition.js'
+import type { RecordType } from '../../pstore/types.js'
+
+/** What the terminal can show. */
+export interface Canvas {
+  /** Columns. */
+  width: number
+  colour: boolean
+  /** Else ASCII. */
+  unicode: boolean
+}
+
+type Style = Parameters<typeof styleText>[0]
+
+interface Glyphs {
+  used: string
+  free: string
+  /** Nobody has made a zone of it. */
+  none: string
+  corrected: string
+  bad: string
+  /** Where a ring's oldest byte follows its newest. */
+  wrap: string
+  border: string
+}
+
+const blocks: Glyphs = {
+  used: '█',
+  free: '░',
+  none: '·',
+  corrected: '▓',
+  bad: '╳',
+  wrap: '┃',
+  border: '│',
+}
+const ascii: Glyphs = {
+  used: '#',
+  free: '-',
+  none: ' ',
+  corrected: '+',
+  bad: 'X',
+  wrap: ':',
+  border: '|',
+}
+
+export const glyphsOf = ({ unicode }: Canvas): Glyphs => (unicode ? blocks : ascii)
+
+const colours: { readonly [type in RecordType]?: Style } = {
+  dmesg: 'cyan',
+  console: 'green',
+  pmsg: 'magenta',
+  tty: 'blue',
+  ftrace: 'yellow',
+}
+
+const colourOf = ({ type }: Place): Style => colours[type] ?? 'reset'
+
+export const paint = (canvas: Canvas, style: Style, text: string): string =>
+  canvas.colour ? styleText(style, text, { validateStream: false }) : text
+
+/** A place, or a run of a kind whose places are too narrow to be drawn each. */
+interface Segment {
+  readonly first: Place
+  /** The last one's index. */
+  last: number
+  /** Of each place. */
+  readonly states: PlaceState[]
+  length: number
+}
+
+/** What each segment is called; one of a kind needs no number. */
+const labelsOf = (segments: readonly Segment[]): string[] => {
+  const kinds = new Map<RecordType, number>()
+  for (const { first } of segments) kinds.set(first.type, (kinds.get(first.type) ?? 0) + 1)
+  return segments.map(({ first: { type, index }, last, states }) => {
+    if (states.length > 1) return `${type} ${index}-${last}`
+    return kinds.get(type)! > 1 ? `${type} ${index}` : type
+  })
+}
+
+/** Cells for each segment, to scale, one at least; `width` in all where there is room for that. */
+const scale = (segments: readonly Segment[], width: number): number[] => {
+  const total = segments.reduce((sum, { length }) => sum + length, 0)
+  const ideal = segments.map(({ length }) => (length / total) * width)
+  const cells = ideal.map(n => Math.max(1, Math.floor(n)))
+  let left = width - cells.reduce((sum, n) => sum + n, 0)
+  // What rounding left goes to, or comes from, whoever is farthest from its share.
+  while (left !== 0) {
+    const step = Math.sign(left)
+    let best = -1
+    for (const [i, n] of cells.entries()) {
+      if (n + step < 1) continue
+      if (best < 0 || (ideal[i] - n) * step > (ideal[best] - cells[best]) * step) best = i
+    }
+    if (best < 0) break
+    cells[best] += step
+    left -= step
+  }
+  return cells
+}
+
+/** What a cell of a place's bar shows: bytes `from … to` of its data. */
+const cell = (place: Place, from: number, to: number, glyphs: Glyphs): Cell => {
+  const { parity, used, start, state } = place
+  if (state === 'unsigned') return [glyphs.none, 'dim']
+  if (parity) {
+    const first = Math.floor((from / place.room) * parity.blocks.length)
+    const last = Math.max(first + 1, Math.ceil((to / place.room) * parity.blocks.length))
+    const here = parity.blocks.subarray(first, last)
+    if (here.includes(badBlock)) return [glyphs.bad, 'red']
+    if (here.includes(correctedBlock)) return [glyphs.corrected, colourOf(place)]
+  }
+  // Where not even the header makes sense, all of it is lost.
+  if (state === 'damaged' && !parity && (used === 0 || from < used)) return [glyphs.bad, 'red']
+  if (start > 0 && start < used && start >= from && start < to) return [glyphs.wrap, 'bold']
+  // Rounded up: a byte is something.
+  return from < used ? [glyphs.used, colourOf(place)] : [glyphs.free, 'dim']
+}
+
+type Cell = [glyph: string, style: Style]
+
+/** Draw cells, neighbours of one style in one go. */
+const draw = (canvas: Canvas, cells: readonly Cell[]): string => {
+  let text = ''
+  for (let i = 0; i < cells.length;) {
+    const [, style] = cells[i]
+    let run = ''
+    while (i < cells.length && cells[i][1] === style) run += cells[i++][0]
+    text += paint(canvas, style, run)
+  }
+  return text
+}
+
+/** A place's data as a bar. */
+export const bar = (canvas: Canvas, place: Place, width: number): string => {
+  const glyphs = glyphsOf(canvas)
+  const at = (n: number): number => Math.floor((n / width) * place.room)
+  return draw(
+    canvas,
+    Array.from({ length: width }, (_, i) =>
+      cell(place, at(i), Math.max(at(i) + 1, at(i + 1)), glyphs),
+    ),
+  )
+}
+
+/** Several places as one bar: a cell shows the worst of those in it. */
+const barOf = (canvas: Canvas, { first, states }: Segment, width: number): string => {
+  if (states.length === 1) return bar(canvas, first, width)
+  const glyphs = glyphsOf(canvas)
+  return draw(
+    canvas,
+    Array.from({ length: width }, (_, i): Cell => {
+      const from = Math.floor((i / width) * states.length)
+      const to = Math.max(from + 1, Math.floor(((i + 1) / width) * states.length))
+      const here = states.slice(from, to)
+      if (here.includes('damaged')) return [glyphs.bad, 'red']
+      if (here.includes('sound')) return [glyphs.used, colourOf(first)]
+      return [here[0] === 'empty' ? glyphs.free : glyphs.none, 'dim']
+    }),
+  )
+}
+
+/** Put texts at columns, each where it does not touch the one before it. */
+const place = (items: readonly { at: number; text: string }[], width: number): string => {
+  let line = ''
+  for (const { at, text } of items)
+    if (at + text.length <= width && (line === '' || at > line.length))
+      line = line.padEnd(at) + text
+  return line
+}
+
+const segmentOf = (place: Place): Segment => ({
+  first: place,
+  last: place.index,
+  states: [place.state],
+  length: place.length,
+})
+
+/** The whole store to scale: one segment a place, or one for each run of a kind where that is too many. */
+export class StoreMap {
+  readonly #most: number
+  /** The first places, one more than fit at most; and the runs. */
+  readonly #each: Segment[] = []
+  readonly #runs: Segment[] = []
+
+  constructor(readonly canvas: Canvas) {
+    this.#most = Math.floor(canvas.width / 4)
+  }
+
+  /** Draw places as they pass by. */
+  *adding(places: Iterable<Place>): Generator<Place, void, void> {
+    for (const place of places) {
+      if (this.#each.length <= this.#most) this.#each.push(segmentOf(place))
+      const run = this.#runs.at(-1)
+      if (run?.first.type === place.type) {
+        run.last = place.index
+        run.states.push(place.state)
+        run.length += place.length
+      } else this.#runs.push(segmentOf(place))
+      yield place
+    }
+  }
+
+  get isEmpty(): boolean {
+    return this.#each.length === 0
+  }
+
+  /** Whether its places have any: variables have not. */
+  get hasOffsets(): boolean {
+    return !this.isEmpty && this.#each[0].first.offset !== null
+  }
+
+  /** Three lines: names, bars, offsets. */
+  draw(): string {
+    const { canvas } = this
+    const { border } = glyphsOf(canvas)
+    const segments = this.#each.length > this.#most ? this.#runs : this.#each
+    const cells = scale(segments, Math.max(segments.length, canvas.width - segments.length - 1))
+    const starts: number[] = []
+    let column = 0
+    for (const n of cells) {
+      starts.push(column + 1)
+      column += n + 1
+    }
+    const names = labelsOf(segments).map((label, i) => ({
+      at: starts[i],
+      text: label.length <= cells[i] ? label : segments[i].first.type.slice(0, 1),
+    }))
+    const offsets = segments.map(({ first }, i) => ({
+      at: starts[i] - 1,
+      text: `0x${(first.offset ?? 0).toString(16)}`,
+    }))
+    const bars = segments.map((segment, i) => barOf(canvas, segment, cells[i]))
+    return [
+      place(names, column + 1),
+      border + bars.map(text => text + border).join(''),
+      place(offsets, column + 1),
+    ].join('\n')
+  }
+}

@@ -1,0 +1,182 @@
+/** A store as an SVG picture, for reports: the map to scale, and the table as text. */
+import { badBlock, correctedBlock, type Place, type PlaceState } from '../../pstore/condition.js'
+import type { RecordType } from '../../pstore/types.js'
+import { Packed } from './packed-rows.js'
+import { cellsOf, runsOf, wrap, type Run } from './describe.js'
+
+const width = 1000
+const margin = 20
+const inner = width - 2 * margin
+const mapTop = 70
+const mapHeight = 60
+const rowHeight = 22
+const lineHeight = 16
+/** Where the table's columns begin. */
+const columns = { zone: 18, offset: 140, size: 240, used: 330, state: 390 }
+/** Characters of the last column, which is as wide as is left: 7.3 pixels each. */
+const stateWidth = Math.floor((inner - columns.state) / 7.3)
+
+/** Readable on white and on black. */
+const colours: { readonly [type in RecordType]?: string } = {
+  dmesg: '#3b8ea5',
+  console: '#4c9a52',
+  pmsg: '#a05195',
+  tty: '#4f6fc4',
+  ftrace: '#b8860b',
+}
+
+const escape = (text: string): string =>
+  text
+    // What XML has no way to say.
+    // oxlint-disable-next-line no-control-regex -- controls are what is looked for
+    .replaceAll(/[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/g, '\ufffd')
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;')
+
+const rect = (x: number, y: number, w: number, h: number, attributes: string): string =>
+  `<rect x="${x.toFixed(2)}" y="${y}" width="${Math.max(0.5, w).toFixed(2)}" height="${h}" ${attributes}/>`
+
+const text = (x: number, y: number, content: string, attributes = ''): string =>
+  `<text x="${x.toFixed(2)}" y="${y}" ${attributes}>${escape(content)}</text>`
+
+/** Stretches of blocks in one state, as parts of the whole: a thousand neighbours are one rectangle. */
+const stretches = (blocks: Uint8Array, state: number): [from: number, to: number][] => {
+  const found: [number, number][] = []
+  for (let at = blocks.indexOf(state); at >= 0; at = blocks.indexOf(state, at)) {
+    const from = at
+    while (blocks[at] === state) at++
+    found.push([from / blocks.length, at / blocks.length])
+  }
+  return found
+}
+
+/** How many stretches a place draws: more are no picture. */
+const mostStretches = 500
+
+/** What is drawn of a place, or of a run of empty ones; parts of it as fractions of its width. */
+interface Drawn extends Omit<ReturnType<typeof cellsOf>, 'words'> {
+  type: RecordType
+  length: number
+  state: PlaceState
+  /** What the last column says, line by line. */
+  words: string[]
+  filled: number
+  /** Where a ring that has wrapped goes on; null elsewhere. */
+  wrapped: number | null
+  corrected: [from: number, to: number][]
+  bad: [from: number, to: number][]
+}
+
+const drawnOf = (run: Run): Drawn => {
+  const { type, state, used, room, start, parity } = run.first
+  const { words, ...cells } = cellsOf(run)
+  const blocks = parity?.blocks ?? new Uint8Array()
+  return {
+    ...cells,
+    type,
+    length: run.length,
+    state,
+    words: wrap(words, stateWidth),
+    filled: used / room,
+    wrapped: start > 0 && start < used ? start / room : null,
+    corrected: stretches(blocks, correctedBlock).slice(0, mostStretches),
+    bad: stretches(blocks, badBlock).slice(0, mostStretches),
+  }
+}
+
+const colourOf = (type: RecordType): string => colours[type] ?? '#888888'
+const labelOf = ({ type, indexes }: Drawn): string => `${type} ${indexes}`
+
+const drawPlace = (drawn: Drawn, x: number, w: number): string => {
+  const { state, filled, wrapped, corrected, bad } = drawn
+  const colour = colourOf(drawn.type)
+  const dash = state === 'unsigned' ? 'stroke-dasharray="4 3"' : ''
+  const outline = `fill="${colour}" fill-opacity="0.15" stroke="${colour}" ${dash}`
+  const part = (from: number, to: number, attributes: string): string =>
+    rect(x + from * w, mapTop, (to - from) * w, mapHeight, attributes)
+  return [
+    `<g><title>${escape(`${labelOf(drawn)}: ${drawn.words.join(' ')}`)}</title>`,
+    part(0, 1, outline),
+    // What is narrower than a pixel's half is drawn as wide; nothing is not drawn.
+    ...(filled > 0 ? [part(0, filled, `fill="${colour}" fill-opacity="0.8"`)] : []),
+    ...corrected.map(([from, to]) => part(from, to, 'fill="#e0a800"')),
+    ...bad.map(([from, to]) => part(from, to, 'fill="#d62828"')),
+    ...(state === 'damaged' ? [rect(x, mapTop + mapHeight, w, 4, 'fill="#d62828"')] : []),
+    ...(wrapped === null
+      ? []
+      : [rect(x + wrapped * w, mapTop - 4, 1.5, mapHeight + 8, 'class="ink"')]),
+    '</g>\n',
+  ].join('\n')
+}
+
+/** The map: each place to scale, and its name and offset where there is room. */
+function* drawMap(places: Iterable<Drawn>, total: number): Generator<string, void, void> {
+  let x = margin
+  let labelled = 0
+  for (const place of places) {
+    const w = (place.length / total) * inner
+    yield drawPlace(place, x, w)
+    const label = labelOf(place)
+    if (x >= labelled && w > 4) {
+      yield text(x, mapTop - 8, w > label.length * 7.3 ? label : place.type[0])
+      yield text(x, mapTop + mapHeight + 20, place.offset, 'class="dim"')
+      labelled = x + 70
+    }
+    x += w
+  }
+}
+
+const heightOf = ({ words }: Drawn): number => rowHeight + (words.length - 1) * lineHeight
+
+const drawRow = (drawn: Drawn, y: number): string => {
+  const { type, offset, size, used, state, words } = drawn
+  const attributes = state === 'damaged' ? 'class="bad"' : ''
+  return [
+    rect(margin, y - 11, 10, 10, `fill="${colourOf(type)}"`),
+    text(margin + columns.zone, y, labelOf(drawn)),
+    text(margin + columns.offset, y, offset),
+    text(margin + columns.size, y, size),
+    text(margin + columns.used, y, used),
+    ...words.map((line, i) => text(margin + columns.state, y + i * lineHeight, line, attributes)),
+    '\n',
+  ].join('')
+}
+
+/**
+ * Draw a store.
+ *
+ * @param title says what it is
+ */
+export function* drawSvg(title: string, places: Iterable<Place>): Generator<string, void, void> {
+  const all = new Packed<Drawn>()
+  const top = mapTop + mapHeight + 60
+  let total = 0
+  let height = top + 2 * rowHeight
+  for (const run of runsOf(places)) {
+    const drawn = drawnOf(run)
+    all.add(drawn)
+    total += drawn.length
+    height += heightOf(drawn)
+  }
+  yield `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}">
+<style>
+text { font: 12px ui-monospace, monospace; fill: #222222 } .dim { fill: #777777 } .bad { fill: #c02020 }
+.ink { fill: #111111 } .paper { fill: #ffffff } .title { font-weight: bold }
+@media (prefers-color-scheme: dark) {
+text { fill: #dddddd } .dim { fill: #999999 } .bad { fill: #ff7070 } .ink { fill: #ffffff } .paper { fill: #16181c }
+}
+</style>
+<rect class="paper" width="${width}" height="${height}"/>
+${text(margin, 30, title, 'class="title"')}
+`
+  yield* drawMap(all, total)
+  for (const [name, x] of Object.entries(columns)) yield text(margin + x, top, name, 'class="dim"')
+  let y = top + rowHeight
+  for (const drawn of all) {
+    yield drawRow(drawn, y)
+    y += heightOf(drawn)
+  }
+  yield '</svg>\n'
+}

@@ -1,0 +1,97 @@
+/** The backends of a mount, which may become others when the config file is read again. */
+import fs from 'node:fs'
+import path from 'node:path'
+import {
+  attach,
+  parseSource,
+  UncertainLayout,
+  type AttachMode,
+  type AttachOptions,
+} from '../attach.js'
+import type { Backend } from '../pstore/backend.js'
+import type { SourceCandidate } from '../cli/options/config.js'
+import { tell } from './tell.js'
+import { log } from './log.js'
+import { attachSelected } from '../cli/options/source.js'
+
+export interface Wanted {
+  /** What `backend=` selects from. */
+  candidates: SourceCandidate[]
+  backend: string | undefined
+  readOnly: boolean
+  mode: AttachMode
+  /** Where what attach=boot keeps aside is kept; undefined: the usual place. */
+  state: string | undefined
+}
+
+/** Which file a path names, so that one in its place is known for another. */
+const fileOf = (file: string): string => {
+  const stat = fs.statSync(file, { throwIfNoEntry: false })
+  // A folder's size says nothing of what is in it.
+  return stat ? `${stat.dev}:${stat.ino}:${stat.isFile() ? stat.size : ''}` : ''
+}
+
+export class Attached {
+  /** What each was attached as. */
+  readonly #keys = new Map<Backend, string>()
+
+  /**
+   * Attach what is wanted, and tell of what is not as asked. What is attached already, as it is wanted and
+   * from the same file, is kept.
+   *
+   * @returns all that is wanted, the new ones also by themselves
+   * @throws StoreError as {@link attachSelected} does; then all is as it was
+   */
+  attach(wanted: Wanted): { backends: Backend[]; added: Backend[] } {
+    const { candidates, backend, readOnly, mode, state } = wanted
+    const how = { readOnly, attach: mode, ...(state === undefined ? {} : { state }) }
+    const made = new Map<Backend, string>()
+    const attachOne = (candidate: SourceCandidate): Backend => {
+      const { driver, path: file } = parseSource(candidate.source)
+      // Served from another folder than the one that it was named in.
+      const source = `${driver}:${path.resolve(file)}`
+      const key = JSON.stringify([{ ...candidate, source }, how, fileOf(file)])
+      for (const [attached, of] of this.#keys) if (of === key) return attached
+      const attached = attachAs({ ...candidate, source }, how)
+      made.set(attached, key)
+      return attached
+    }
+    const release = (attached: Backend): void => {
+      if (made.has(attached)) attached.close()
+    }
+    const backends = attachSelected(candidates, backend, attachOne, release)
+    for (const [attached, key] of made) this.#keys.set(attached, key)
+    return { backends, added: [...made.keys()] }
+  }
+
+  has(backend: Backend): boolean {
+    return this.#keys.has(backend)
+  }
+
+  /** Let go of all backends but these. */
+  closeAllBut(kept: readonly Backend[]): void {
+    for (const backend of this.#keys.keys())
+      if (!kept.includes(backend)) {
+        this.#keys.delete(backend)
+        backend.close()
+        if (kept.length) log('info', `${backend.name}: let go`)
+      }
+  }
+}
+
+const attachAs = (
+  { name, source, options }: SourceCandidate,
+  how: Pick<AttachOptions, 'attach' | 'state'> & { readOnly: boolean },
+): Backend => {
+  const as = (readOnly: boolean): Backend =>
+    attach(source, { ...options, name, ...how, readOnly, report: tell })
+  let attached: Backend
+  try {
+    attached = as(how.readOnly)
+  } catch (error) {
+    if (!(error instanceof UncertainLayout)) throw error
+    attached = as(true)
+  }
+  if (attached.readOnly && !how.readOnly) tell(`${source}: cannot be written: mounted read-only`)
+  return attached
+}

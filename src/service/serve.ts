@@ -1,0 +1,260 @@
+/** Serving a mount: everything between a checked command line and the file system's end. */
+import fs from 'node:fs'
+import path from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { unmountDead } from '../fuse/fusermount.js'
+import { mount as mountTree, type Mount } from '../fuse/mount.js'
+import type { Backend, Record } from '../pstore/backend.js'
+import { StoreError } from '../pstore/errors.js'
+import { count } from '../pstore/condition.js'
+import { Tree } from '../tree/tree.js'
+import { Attached } from './attached.js'
+import type { SourceCandidate } from '../cli/options/config.js'
+import { isDaemon, reportReady } from './daemon.js'
+import { tell } from './tell.js'
+import { log, logFromBackground, logOnce } from './log.js'
+import type { MountRequest } from '../cli/options/mount-options.js'
+import { notifyReady } from './notify.js'
+import { becomeUser, findAccount } from './privileges.js'
+
+export interface MountPlan extends MountRequest {
+  /** What `backend=` selects from. */
+  candidates: SourceCandidate[]
+  /** What /proc/mounts shows as the source. */
+  label: string
+}
+
+/**
+ * Attach, mount, and serve until somebody unmounts; the process ends with the mount.
+ *
+ * @param plan what is to be mounted; asked again on SIGHUP
+ * @param debug print what FUSE asks
+ * @throws StoreError where it cannot be mounted
+ */
+export const serve = async (
+  plan: () => MountPlan,
+  folder: string,
+  debug: boolean,
+): Promise<never> => {
+  const here = process.cwd()
+  const mountpoint = path.resolve(folder)
+  const first = plan()
+  checkFuse()
+  const account = first.user === undefined ? null : findAccount(first.user)
+  if (account?.uid && first.mode === 'boot')
+    throw new StoreError(`user ${account.name}: attach=boot keeps its copies as root`)
+  const attached = new Attached()
+  clearDeadMount(mountpoint)
+  // First: attach=boot changes a source.
+  const cover = checkMountpoint(mountpoint, first.passed.includes('nonempty'))
+  const { backends } = attached.attach(first)
+  const nothingWritable = backends.every(backend => backend.readOnly)
+
+  const tree = new Tree(backends, {
+    subdirs: first.subdirs,
+    uid: first.uid ?? process.getuid!(),
+    gid: first.gid ?? process.getgid!(),
+    umask: first.umask,
+    onOpen: tellDamage,
+    onErase: (_, record) => log('notice', `${record.name}: erased`),
+  })
+  let mounted: Mount | null = null
+  let ending = false
+  const end = (): void => {
+    ending = true
+    // Who may not unmount leaves that to the process that watches over the mount, and is still root.
+    if (mounted && account?.uid) process.exit(0)
+    mounted?.unmount().catch((error: Error) => tell(`${mountpoint}: ${error.message}`))
+  }
+  const reread = (): void => {
+    try {
+      // What is named relative to a folder is named relative to the one that we were started in.
+      process.chdir(here)
+      const next = plan()
+      const { backends, added } = attached.attach(next)
+      tree.replace(backends, next.subdirs)
+      attached.closeAllBut(backends)
+      if (String(next.passed) !== String(first.passed) || next.readOnly !== first.readOnly)
+        log('warning', `${mountpoint}: other options for the mount itself: they take a new mount`)
+      introduce(added, attached)
+      notifyReady(statusOf(backends))
+    } catch (error) {
+      if (!(error instanceof StoreError) && !(error as NodeJS.ErrnoException).syscall) throw error
+      tell(`${mountpoint}: stays as it is: ${(error as Error).message}`)
+    } finally {
+      process.chdir('/')
+    }
+  }
+  const onTerminal = process.stdin.isTTY
+  // Before it is mounted: what was mounted is unmounted, whenever the signal comes.
+  process
+    .on('SIGTERM', end)
+    .on('SIGINT', end)
+    .on('SIGHUP', () => (onTerminal && !hasTerminal() ? end() : mounted && reread()))
+  mounted = await mountTree(tree, mountpoint, {
+    source: first.label,
+    options: [...first.passed, ...(nothingWritable ? ['ro'] : [])],
+    cover,
+    debug,
+    report: problem => logOnce('error', problem),
+  })
+  if (account) becomeUser(account)
+  if (ending) end()
+  // Whoever works in the folder that we were started in can still unmount it.
+  process.chdir('/')
+  if (isDaemon()) logFromBackground()
+  reportReady()
+  notifyReady(statusOf(backends))
+  introduce(backends, attached)
+  await mounted.ended
+  attached.closeAllBut([])
+  // libuv still counts on libfuse's thread.
+  process.exit(0)
+}
+
+const statusOf = (backends: readonly Backend[]): string =>
+  `${count(backends.length, 'backend')}: ${backends.map(({ name }) => name).join(', ')}`
+
+/** Is the terminal that we were started on still there? SIGHUP is also what tells that it is gone. */
+const hasTerminal = (): boolean => {
+  try {
+    fs.closeSync(fs.openSync('/dev/tty', fs.constants.O_RDONLY | fs.constants.O_NOCTTY))
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** How many damaged zones of a backend are named. */
+const listed = 5
+
+/** Log that backends are attached, and what is damaged in them. */
+const introduce = (backends: readonly Backend[], attached: Attached): void => {
+  for (const backend of backends) {
+    log('info', `${backend.name}: attached${backend.readOnly ? ', to be read only' : ''}`)
+    lookForDamage(backend, attached).catch((error: Error) => logOnce('error', error.message))
+  }
+}
+
+/** A zone at a time: whoever reads does not wait for it. */
+const lookForDamage = async (backend: Backend, attached: Attached): Promise<void> => {
+  let damaged = 0
+  for (const { name, state, findings } of backend.places()) {
+    if (state === 'damaged' && ++damaged <= listed)
+      log('warning', `${name}: damaged: ${findings.join('; ')}`)
+    await nextTurn()
+    if (!attached.has(backend)) return
+  }
+  if (damaged > listed) log('warning', `${backend.name}: ${damaged} damaged zones in all`)
+}
+
+/** Log damage where it is met. */
+const tellDamage = (_: Backend, { name, ecc, compressed }: Record): void => {
+  if (ecc?.bad) logOnce('warning', `${name}: damaged: ${count(ecc.bad, 'block')} beyond correction`)
+  if (compressed) logOnce('warning', `${name}: damaged: cannot be inflated`)
+}
+
+/** Say what is missing before libfuse says it in its own words. */
+const checkFuse = (): void => {
+  const device = '/dev/fuse'
+  if (!fs.existsSync(device))
+    throw new StoreError(`${device}: not there: load the kernel's FUSE (modprobe fuse)`)
+  try {
+    fs.accessSync(device, fs.constants.R_OK | fs.constants.W_OK)
+  } catch {
+    throw new StoreError(
+      `${device}: permission denied: only root may mount (or chmod 666 ${device})`,
+    )
+  }
+  // mount(8) leaves no PATH; libfuse looks in the system's own folders anyway.
+  const folders = [...(process.env.PATH ?? '').split(':'), '/usr/bin', '/bin']
+  if (!folders.some(folder => isExecutable(path.join(folder, 'fusermount'))))
+    throw new StoreError('fusermount: not found: install the package fuse3 (or fuse)')
+}
+
+const isExecutable = (file: string): boolean => {
+  try {
+    fs.accessSync(file, fs.constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** What is mounted where: folders and file system types, from the kernel's own list. */
+const mounts = (): Map<string, string> =>
+  new Map(
+    fs
+      .readFileSync('/proc/self/mountinfo', 'utf8')
+      .split('\n')
+      .filter(line => line.includes(' - '))
+      .map(line => {
+        const folder = line
+          .split(' ')[4]
+          .replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)))
+        // Of several in one place the last is the one that is seen.
+        return [folder, line.split(' - ')[1].split(' ')[0]]
+      }),
+  )
+
+/**
+ * Make room where a daemon of ours was killed together with what watches over its mount (as the kernel does
+ * that is out of memory): what it left is of no use to anybody.
+ */
+const clearDeadMount = (mountpoint: string): void => {
+  try {
+    fs.statSync(mountpoint)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'ENOTCONN' && code !== 'ECONNABORTED') return
+    // The mount itself has no real path: only the folder that it is in.
+    const { dir, base } = path.parse(mountpoint)
+    const folder = realPathOf(dir)
+    if (folder && mounts().get(path.join(folder, base)) === 'fuse.pstorefs') unmountDead(mountpoint)
+  }
+}
+
+/** Null where there is none, or what it lies in is dead. */
+const realPathOf = (file: string): string | null => {
+  try {
+    return fs.realpathSync(file)
+  } catch {
+    return null
+  }
+}
+
+/**
+ * Can the mount be put there?
+ *
+ * @returns true where it covers the kernel's own pstore, which systemd mounts at every boot
+ */
+const checkMountpoint = (mountpoint: string, nonempty: boolean): boolean => {
+  let names: string[]
+  let covered: string | undefined
+  try {
+    // A path with a link in it is listed under its real name.
+    covered = mounts().get(fs.realpathSync(mountpoint))
+    if (covered !== undefined && covered !== 'pstore')
+      throw new StoreError(
+        `${mountpoint}: busy: something is mounted there already (umount it first)`,
+      )
+    names = fs.readdirSync(mountpoint)
+  } catch (error) {
+    if (error instanceof StoreError) throw error
+    const { code, message } = error as NodeJS.ErrnoException
+    const dead = 'busy: a dead mount is there (fusermount -u it first)'
+    const why: { [code: string]: string } = {
+      ENOENT: 'no such folder: mkdir it first',
+      ENOTDIR: 'is not a folder',
+      EACCES: 'permission denied',
+      ENOTCONN: dead,
+      ECONNABORTED: dead,
+    }
+    throw new StoreError(`${mountpoint}: ${(code && why[code]) ?? message}`)
+  }
+  if (names.length && !nonempty)
+    throw new StoreError(
+      `${mountpoint}: not empty: what is in it would be hidden (-o nonempty does it)`,
+    )
+  return covered !== undefined
+}
