@@ -1,28 +1,28 @@
 /** From a source and its options to an attached backend: where drivers and frontends meet. */
 import fs from 'node:fs'
 import type { Backend } from './pstore/backend.js'
-import type { PieceParameters } from './pstore/split-ring.js'
+import type { SplitRingParameters } from './pstore/split-ring.js'
 import { StoreError } from './pstore/errors.js'
 import { count } from './pstore/condition.js'
 import { attachEfi } from './backends/efi/driver.js'
 import { ErstBackend } from './backends/erst/driver.js'
-import { formatErst } from './backends/erst/mkfs.js'
+import { makeErst } from './backends/erst/mkfs.js'
 import { RamoopsBackend } from './backends/ramoops/driver.js'
-import { formatRegion } from './backends/ramoops/mkfs.js'
+import { makeRamoops } from './backends/ramoops/mkfs.js'
 import { makeLayout, type RamoopsParameters } from './backends/ramoops/layout.js'
 import { describedBy } from './backends/ramoops/probe/described.js'
-import { elfPieces, refuseCompressed } from './backends/ramoops/probe/elf.js'
+import { elfSegments, refuseCompressed } from './backends/ramoops/probe/elf.js'
 import { probe, type Findings, type FoundRegion } from './backends/ramoops/probe/probe.js'
 import { keepLastLife } from './boot/last-life.js'
 import { ZoneBackend } from './backends/zone/driver.js'
-import { formatZones } from './backends/zone/mkfs.js'
+import { makeZones } from './backends/zone/mkfs.js'
 import { makeZoneLayout } from './backends/zone/layout.js'
 import { mergeFtrace, recordSize, renderFtrace } from './decoders/ftrace.js'
 import { loadSymbols } from './decoders/kallsyms.js'
 import { Region } from './region/region.js'
 import type { FtraceText } from './pstore/ftrace.js'
 
-export interface AttachOptions extends RamoopsParameters, PieceParameters {
+export interface AttachOptions extends RamoopsParameters, SplitRingParameters {
   /** The backend's name in file names and as a folder. Default: Linux's own for the driver. */
   name?: string
   /** Never change the source. */
@@ -98,7 +98,7 @@ const pieceParameters = [
   'pmsg_size',
   'batch_seconds',
   'writes_per_hour',
-] as const satisfies (keyof PieceParameters)[]
+] as const satisfies (keyof SplitRingParameters)[]
 
 /** What says how a caller attaches, whatever it is. */
 const callers: readonly string[] = [
@@ -120,7 +120,7 @@ const drivers: { readonly [driver: string]: Driver } = {
     format: (path, options, force) => {
       requireLayout(path, options, ramoopsParameters)
       const length = lengthToFormat(path, options)
-      formatRegion(path, layoutOf(path, makeLayout, options, length), force)
+      makeRamoops(path, layoutOf(path, makeLayout, options, length), force)
     },
   },
   zone: {
@@ -130,7 +130,7 @@ const drivers: { readonly [driver: string]: Driver } = {
     format: (path, options, force) => {
       requireLayout(path, options, zoneParameters)
       const length = lengthToFormat(path, options)
-      formatZones(path, layoutOf(path, makeZoneLayout, options, length), force)
+      makeZones(path, layoutOf(path, makeZoneLayout, options, length), force)
     },
   },
   efi: {
@@ -143,7 +143,7 @@ const drivers: { readonly [driver: string]: Driver } = {
     parameters: [...anywhere, 'record_size', ...pieceParameters],
     attach: (path, options) => attachErst(path, options),
     format: (path, { mem_size, record_size }, force) =>
-      formatErst(path, mem_size, record_size, force),
+      makeErst(path, mem_size, record_size, force),
   },
 }
 
@@ -271,7 +271,7 @@ export const probeSource = (
   const region = openRegion(path, { ...options, readOnly: true, map: false })
   try {
     if (from === 0) refuseCompressed(region, path)
-    const pieces = (from === 0 && elfPieces(region)) || undefined
+    const pieces = (from === 0 && elfSegments(region)) || undefined
     const { regions, notes } = probe(region, pieces, done => progress?.(done, region.length))
     for (const found of regions) found.mem_address += from
     return { regions, notes }

@@ -20,7 +20,7 @@ export {
   type AttachOptions,
   type Progress,
 } from './attach.js'
-export type { Backend, EccState, NewRecord, Record } from './pstore/backend.js'
+export type { Backend, EccState, NewRecord, StoredRecord } from './pstore/backend.js'
 export type { Findings, FoundRegion } from './backends/ramoops/probe/probe.js'
 export type { Timespec } from './pstore/time.js'
 export { crashesOf, diagnose, type Crash, type Diagnosis } from './crash/crash.js'

@@ -7,7 +7,7 @@ import fs from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
 import type { Test } from 'tap'
 import { attach, StoreError, type AttachOptions, type Backend } from '#src/index.js'
-import type { Place } from '#src/pstore/condition.js'
+import type { Condition } from '#src/pstore/condition.js'
 import type { Model, ModelFile } from './model/file.js'
 import { randomFor, Random } from './random.js'
 
@@ -74,7 +74,7 @@ const printed = ({ name, size, time, bytes }: ModelFile): string => {
 }
 
 /** What no file shows, in full: of all places, or only of those that a look at the files leaves over. */
-const dropped = (backend: Backend, shown: boolean): Place[] =>
+const dropped = (backend: Backend, shown: boolean): Condition[] =>
   [...backend.places(shown)].filter(({ record }) => record === null)
 
 /** Two things that should be the same, and what they are. */

@@ -10,11 +10,11 @@
 import crypto from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
-import type { Backend, EccState, Record } from '../pstore/backend.js'
-import { contentOf, piecesOf, type Content } from '../pstore/content.js'
+import type { Backend, EccState, StoredRecord } from '../pstore/backend.js'
+import { contentOf, chunksOf, type Content } from '../pstore/content.js'
 import { StoreError } from '../pstore/errors.js'
 import { SourceLock } from '../region/lock.js'
-import { formatTime } from '../cli/show/time.js'
+import { printTime } from '../cli/show/time.js'
 
 /** One of a crash's records, as `records.json` has it. */
 export interface ArchivedRecord {
@@ -78,7 +78,7 @@ const guarded = <T>(what: string, work: () => T): T => {
 const measure = (content: Content): { size: number; sha256: string } => {
   const hash = crypto.createHash('sha256')
   let size = 0
-  for (const piece of piecesOf(content)) {
+  for (const piece of chunksOf(content)) {
     hash.update(piece)
     size += piece.length
   }
@@ -87,13 +87,13 @@ const measure = (content: Content): { size: number; sha256: string } => {
 
 /** What a manifest says of a record. */
 export const describeRecord = (
-  { name, type, id, time, compressed, ecc }: Record,
+  { name, type, id, time, compressed, ecc }: StoredRecord,
   content: Content,
 ): ArchivedRecord => ({
   name,
   type,
   id: String(id),
-  mtime: time && formatTime(time),
+  mtime: time && printTime(time),
   compressed,
   ecc,
   ...measure(content),
@@ -123,7 +123,7 @@ const syncFolder = (folder: string): void => {
 const writeSynced = (file: string, content: Content): void => {
   const fd = fs.openSync(file, 'wx', 0o600)
   try {
-    for (const piece of piecesOf(content)) fs.writeFileSync(fd, piece)
+    for (const piece of chunksOf(content)) fs.writeFileSync(fd, piece)
     fs.fsyncSync(fd)
   } finally {
     fs.closeSync(fd)

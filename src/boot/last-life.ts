@@ -9,10 +9,10 @@
 import { createHash, randomUUID } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
-import type { Backend, NewRecord, Pace, Record } from '../pstore/backend.js'
+import type { Backend, NewRecord, Pace, StoredRecord } from '../pstore/backend.js'
 import { contentOf, type Content, type SizedContent } from '../pstore/content.js'
 import { StoreError } from '../pstore/errors.js'
-import type { Place } from '../pstore/condition.js'
+import type { Condition } from '../pstore/condition.js'
 import type { Ring } from '../pstore/ring.js'
 import { isRingType, ringTypes, type RecordType, type RingType } from '../pstore/types.js'
 import { cut, markOf } from './cut.js'
@@ -73,7 +73,7 @@ interface Holding {
   type: RingType
   name: string
   /** Null where nothing can be shown of it. */
-  record: Record | null
+  record: StoredRecord | null
   raw: Buffer
   damaged: boolean
 }
@@ -84,7 +84,7 @@ const holdingsOf = (backend: Backend): Holding[] => {
   for (const { type, name, state } of backend.places())
     if (isRingType(type) && state === 'damaged') damaged.set(name, type)
   const holdings: Holding[] = []
-  const add = (type: RingType, name: string, record: Record | null): void => {
+  const add = (type: RingType, name: string, record: StoredRecord | null): void => {
     const raw = backend.raw(name) ?? none
     holdings.push({ type, name, record, raw, damaged: damaged.delete(name) })
   }
@@ -242,7 +242,7 @@ class LastLife implements Backend {
     return this.backend.facts
   }
 
-  *records(): Generator<Record, void, void> {
+  *records(): Generator<StoredRecord, void, void> {
     for (const record of this.backend.records()) if (!isRingType(record.type)) yield record
     for (const { name } of this.life.rings) {
       const record = this.#kept(name)
@@ -250,7 +250,7 @@ class LastLife implements Backend {
     }
   }
 
-  record(name: string): Record | null {
+  record(name: string): StoredRecord | null {
     const kept = this.#kept(name)
     if (kept) return kept
     const record = this.backend.record(name)
@@ -258,7 +258,7 @@ class LastLife implements Backend {
   }
 
   /** The record of a ring that is kept; null where it shows none. */
-  #kept(name: string): Record | null {
+  #kept(name: string): StoredRecord | null {
     const ring = this.#ring(name)
     if (!ring?.shown) return null
     const { type, size, ecc } = ring
@@ -270,18 +270,18 @@ class LastLife implements Backend {
     return this.life.rings.find(ring => ring.name === name)
   }
 
-  read(record: Record): Buffer {
+  read(record: StoredRecord): Buffer {
     return this.open(record).all()
   }
 
-  open(record: Record): Content {
+  open(record: StoredRecord): Content {
     if (!isRingType(record.type)) return this.backend.open(record)
     const shown = this.#ring(record.name)?.shown
     if (!shown) throw notThere(record.name)
     return contentOf(Buffer.from(shown))
   }
 
-  places(shown?: boolean): Generator<Place, void, void> {
+  places(shown?: boolean): Generator<Condition, void, void> {
     return this.backend.places(shown)
   }
 
@@ -300,7 +300,7 @@ class LastLife implements Backend {
   }
 
   /** A ring's kept copy goes, and this life's text stays. */
-  erase(record: Record, unchanged?: boolean): boolean {
+  erase(record: StoredRecord, unchanged?: boolean): boolean {
     if (!isRingType(record.type)) return this.backend.erase(record, unchanged)
     const { file, life } = this
     const ring = this.#ring(record.name)

@@ -1,6 +1,6 @@
 /** Crashes: which records belong to one, and what its text says of it. */
-import type { Record } from '../pstore/backend.js'
-import { parseTitle, reasons, type DumpTitle } from '../pstore/dump.js'
+import type { StoredRecord } from '../pstore/backend.js'
+import { decodeTitle, reasons, type DumpTitle } from '../pstore/dump.js'
 import type { Timespec } from '../pstore/time.js'
 
 /** What one crash left in a store. */
@@ -12,14 +12,14 @@ export interface Crash {
   /** Which dump of that machine's life it was, from 1. */
   readonly count: number
   /** Its dump's parts, the oldest text first. */
-  readonly dumps: Record[]
+  readonly dumps: StoredRecord[]
   /** The newest crash has the rings: what they hold was said last. */
-  readonly rings: Record[]
+  readonly rings: StoredRecord[]
 }
 
 /** The title of a dump as Linux makes it; of any other text it names, nothing is believed. */
 const titleOf = (text: Buffer): DumpTitle | null => {
-  const title = parseTitle(text)
+  const title = decodeTitle(text)
   if (!title) return null
   const reason = title.reason.toLowerCase()
   return { ...title, reason: (reasons as readonly string[]).includes(reason) ? reason : 'dump' }
@@ -37,7 +37,7 @@ interface Group {
   readonly time: Timespec | null
   last: Timespec | null
   readonly title: DumpTitle | null
-  readonly records: { record: Record; part: number }[]
+  readonly records: { record: StoredRecord; part: number }[]
   /** The parts that have been found. */
   readonly parts: Set<number>
 }
@@ -50,7 +50,7 @@ const mostOpen = 32
 /** The dump that a record is one more part of: of those with its title, and not yet that part, the latest. */
 const dumpOf = (
   groups: readonly Group[],
-  record: Record,
+  record: StoredRecord,
   title: DumpTitle | null,
 ): Group | null => {
   const { time } = record
@@ -76,9 +76,9 @@ const dumpOf = (
  * @param read gives a record's text, or as much as its title takes
  */
 export const crashesOf = (
-  records: Iterable<Record>,
+  records: Iterable<StoredRecord>,
   parts: boolean,
-  read: (record: Record) => Buffer,
+  read: (record: StoredRecord) => Buffer,
 ): Crash[] => {
   const all = [...records]
   const groups: Group[] = []

@@ -5,7 +5,7 @@
  * (pstore_ftrace_seq_show), include/linux/pstore.h (pstore_ftrace_read_timestamp). The records of
  * 64-bit machines: 32-bit ones have shorter ones, and may keep the CPU elsewhere.
  */
-import { piecesOf, type Content } from '../pstore/content.js'
+import { chunksOf, type Content } from '../pstore/content.js'
 import type { Symbols } from './kallsyms.js'
 import type { Endian } from '../pstore/types.js'
 import { TextBuffer } from './text-buffer.js'
@@ -207,7 +207,7 @@ class FtraceContent implements Content {
   }
 
   all(): Buffer {
-    return Buffer.concat([...piecesOf(this)])
+    return Buffer.concat([...chunksOf(this)])
   }
 
   #chunk(chunk: number): Buffer {

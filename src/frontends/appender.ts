@@ -15,7 +15,7 @@ const moment = 2
 const hour = 3_600_000
 
 /** What goes to one backend. */
-class Outlet {
+class BackendBuffer {
   readonly #buffer: Buffer
   #filled = 0
   #timer: NodeJS.Timeout | null = null
@@ -26,7 +26,7 @@ class Outlet {
   constructor(
     readonly backend: Backend,
     readonly type: RecordType,
-    readonly failed: (outlet: Outlet, error: Error) => void,
+    readonly failed: (outlet: BackendBuffer, error: Error) => void,
   ) {
     const { pace } = backend
     this.#buffer = Buffer.allocUnsafe(pace ? backend.room(type) : batch)
@@ -100,7 +100,7 @@ class Outlet {
 }
 
 export class Appender {
-  #outlets: Outlet[]
+  #outlets: BackendBuffer[]
   /** The length of the shortest ring among those in which all that is settled is stored at once. */
   readonly room: number
 
@@ -114,13 +114,13 @@ export class Appender {
     readonly type: RecordType,
     report: (backend: Backend, error: Error) => void,
   ) {
-    const failed = (outlet: Outlet, error: Error): void => {
+    const failed = (outlet: BackendBuffer, error: Error): void => {
       this.#outlets = this.#outlets.filter(other => other !== outlet)
       report(outlet.backend, error)
     }
     this.#outlets = backends
       .filter(backend => !backend.readOnly && backend.room(type) > 0)
-      .map(backend => new Outlet(backend, type, failed))
+      .map(backend => new BackendBuffer(backend, type, failed))
     if (this.#outlets.length === 0)
       throw new StoreError(`no backend has a place for ${type}`, 'ENOSPC')
     const settled = this.#outlets.filter(({ backend }) => !backend.pace)

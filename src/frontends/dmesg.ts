@@ -1,6 +1,6 @@
 /** The dmesg frontend: a dump as Linux makes one when it dies (fs/pstore/platform.c, pstore_dump). */
 import type { Backend } from '../pstore/backend.js'
-import { mostText, packDump, packParts, parseTitle, type Reason } from '../pstore/dump.js'
+import { mostText, packDump, packParts, decodeTitle, type Reason } from '../pstore/dump.js'
 import { StoreError } from '../pstore/errors.js'
 import { now } from '../pstore/time.js'
 
@@ -49,7 +49,7 @@ const newestCount = (backend: Backend): number => {
     if (type !== 'dmesg' || !time) continue
     if (time.sec < newest.sec || (time.sec === newest.sec && time.nsec < newest.nsec)) continue
     newest = time
-    count = parseTitle(backend.read(record))?.count ?? 0
+    count = decodeTitle(backend.read(record))?.count ?? 0
   }
   return count
 }

@@ -11,7 +11,7 @@ import { promisify } from 'node:util'
 import { constants, fcntlSync } from 'fs-ext'
 import Fuse, { type Operations, type Reply, type ReplyWith, type Stats } from 'fuse-native'
 import type { Attributes, OpenFile, Tree } from '../tree/tree.js'
-import { piecesOf, type Content, type SizedContent } from '../pstore/content.js'
+import { chunksOf, type Content, type SizedContent } from '../pstore/content.js'
 import { StoreError } from '../pstore/errors.js'
 import { fromMs, type Timespec } from '../pstore/time.js'
 import { refusal, unmountWhenKilled } from './fusermount.js'
@@ -104,7 +104,7 @@ const lengthOf = (content: Content): number | null =>
 
 const measure = (content: Content): number => {
   let length = 0
-  for (const piece of piecesOf(content)) length += piece.length
+  for (const piece of chunksOf(content)) length += piece.length
   return length
 }
 

@@ -3,7 +3,7 @@
  * as Linux's `struct pstore_info` is.
  */
 import type { Content, SizedContent } from './content.js'
-import type { Place } from './condition.js'
+import type { Condition } from './condition.js'
 import type { Ring } from './ring.js'
 import type { Timespec } from './time.js'
 import type { RecordType, RingType } from './types.js'
@@ -17,7 +17,7 @@ export interface EccState {
 }
 
 /** What one file shows, without its bytes. */
-export interface Record {
+export interface StoredRecord {
   readonly type: RecordType
   readonly id: bigint
   /** The file's name, `TYPE-BACKEND-ID[.enc.z]`. */
@@ -79,13 +79,13 @@ export interface Backend {
    *
    * @throws StoreError once all others have been given, where one cannot be read
    */
-  records(): Generator<Record, void, void>
+  records(): Generator<StoredRecord, void, void>
   /** The record that a file name stands for at this moment; null where there is none. */
-  record(name: string): Record | null
+  record(name: string): StoredRecord | null
   /** A record's bytes, exactly as its file shows them: a snapshot that no later write changes. */
-  read(record: Record): Buffer
+  read(record: StoredRecord): Buffer
   /** The same, for those who read it in pieces. */
-  open(record: Record): Content
+  open(record: StoredRecord): Content
   /** What is known of the store as a whole, under the names of the options that say it. */
   readonly facts: { readonly [name: string]: string | number }
   /**
@@ -93,9 +93,9 @@ export interface Backend {
    *
    * @param shown false: those that a file shows may be left out, where to look into them takes time
    */
-  places(shown?: boolean): Generator<Place, void, void>
+  places(shown?: boolean): Generator<Condition, void, void>
   /**
-   * The data of the places with a {@link Place.name}, as they lie there: corrected, rings oldest byte
+   * The data of the places with a {@link Condition.name}, as they lie there: corrected, rings oldest byte
    * first, and nothing inflated, rendered or added. Null where there is no such place.
    */
   raw(name: string): Buffer | null
@@ -106,11 +106,11 @@ export interface Backend {
   /**
    * Take a record out of the store for good, as unlink does.
    *
-   * @param unchanged only where its {@link Record.version} is still that
+   * @param unchanged only where its {@link StoredRecord.version} is still that
    * @returns false where another has taken its place, which stays
    * @throws StoreError (ENOENT) where there is none
    */
-  erase(record: Record, unchanged?: boolean): boolean
+  erase(record: StoredRecord, unchanged?: boolean): boolean
   /**
    * Do something that takes more than one call, while no other process of this program changes the store.
    *

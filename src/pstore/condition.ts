@@ -10,7 +10,7 @@ import type { RecordType } from './types.js'
  * - `unsigned`: nobody has made a zone of it, as after a cold boot
  * - `damaged`: it holds something that is lost, in whole or in part
  */
-export type PlaceState = 'sound' | 'empty' | 'unsigned' | 'damaged'
+export type ConditionState = 'sound' | 'empty' | 'unsigned' | 'damaged'
 
 /** What a place's parity says. */
 export interface Parity {
@@ -36,7 +36,7 @@ export interface Dump {
   readonly broken: { readonly at: number; readonly of: number; readonly salvaged: number } | null
 }
 
-export interface Place {
+export interface Condition {
   readonly type: RecordType
   /** Its record's name, without the suffix of those that cannot be inflated; CPUs share ftrace's. */
   readonly name: string
@@ -52,7 +52,7 @@ export interface Place {
   readonly used: number
   /** Where the next byte of a ring goes; 0 elsewhere. */
   readonly start: number
-  readonly state: PlaceState
+  readonly state: ConditionState
   /** What is wrong with it, or remarkable, in words. */
   readonly findings: readonly string[]
   /** The file that shows it; null where none does. */
@@ -64,10 +64,10 @@ export interface Place {
 }
 
 /** What is known of a place without looking into it. */
-export type Site = Pick<Place, 'type' | 'name' | 'index' | 'offset' | 'length' | 'room'>
+export type Site = Pick<Condition, 'type' | 'name' | 'index' | 'offset' | 'length' | 'room'>
 
 /** A place with what is in it; one that cannot be read is a damaged one. */
-export const placeAt = (site: Site, look: () => Omit<Place, keyof Site>): Place => {
+export const conditionAt = (site: Site, look: () => Omit<Condition, keyof Site>): Condition => {
   try {
     // What V8 makes of two spreads, or of one that more follows, outlives its use: twice the time for many.
     return Object.assign({}, site, look())

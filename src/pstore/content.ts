@@ -25,17 +25,17 @@ export const contentOf = (bytes: Buffer): SizedContent => ({
 })
 
 /** The most bytes of a piece: whatever is made of one must not be whole in memory for all. */
-const pieceLength = 1 << 16
+const chunkLength = 1 << 16
 
 /** A content in pieces, from a byte on. */
-export function* piecesFrom(content: Content, from: number): Generator<Buffer, void, void> {
+export function* chunksFrom(content: Content, from: number): Generator<Buffer, void, void> {
   let piece: Buffer
-  for (let at = from; (piece = content.slice(at, pieceLength)).length > 0; at += piece.length)
+  for (let at = from; (piece = content.slice(at, chunkLength)).length > 0; at += piece.length)
     yield piece
 }
 
 /** All of a content in pieces, the first byte first. */
-export const piecesOf = (content: Content): Generator<Buffer, void, void> => piecesFrom(content, 0)
+export const chunksOf = (content: Content): Generator<Buffer, void, void> => chunksFrom(content, 0)
 
 /** The end of a text that comes in pieces. */
 export class Tail {
@@ -61,7 +61,7 @@ export class Tail {
 export const joined = (content: SizedContent): Buffer => {
   const all = Buffer.allocUnsafe(content.length)
   let filled = 0
-  for (const piece of piecesOf(content)) filled += piece.copy(all, filled)
+  for (const piece of chunksOf(content)) filled += piece.copy(all, filled)
   return all
 }
 

@@ -27,11 +27,11 @@ export interface DumpTitle {
 }
 
 /** The first line, with its line feed. */
-export const formatTitle = ({ reason, count, part }: DumpTitle): string =>
+export const encodeTitle = ({ reason, count, part }: DumpTitle): string =>
   `${reason[0].toUpperCase()}${reason.slice(1)}#${count} Part${part}\n`
 
 /** What the first line of a record's text says; null where it says nothing of the kind. */
-export const parseTitle = (text: Buffer): DumpTitle | null => {
+export const decodeTitle = (text: Buffer): DumpTitle | null => {
   // pstore_blk shows a line of its own before a plain text's first.
   const [, reason, count, part] =
     /^(?:\w+: Total \d+ times\n)?([A-Za-z]+)#(\d{1,9}) Part(\d{1,9})\n/.exec(
@@ -59,7 +59,7 @@ export const packDump = (
   room: number,
   compress: boolean,
 ): { bytes: Buffer; compressed: boolean } | null => {
-  const line = Buffer.from(formatTitle(title))
+  const line = Buffer.from(encodeTitle(title))
   const fit = (size: number): Buffer =>
     Buffer.concat([line, text.subarray(Math.max(0, text.length - (size - line.length)))])
   if (room <= line.length) return null
@@ -94,7 +94,7 @@ export function* packParts(
 ): Generator<{ bytes: Buffer; compressed: boolean }, void, void> {
   let left = text
   for (let part = 1, stored = 0; left.length > 0 && stored < kmsgBytes; part++) {
-    const line = Buffer.from(formatTitle({ ...title, part }))
+    const line = Buffer.from(encodeTitle({ ...title, part }))
     if (room <= line.length) return
     /** The end of what is left that fits into so many bytes, from a line's start. */
     const endOf = (size: number): Buffer => {

@@ -2,7 +2,7 @@
 import type { Timespec } from './time.js'
 
 /** What is known of a dump's place. */
-export interface Turn {
+export interface DumpZone {
   /** When the dump here was made, an erased one too where that is still known; null: never one. */
   readonly time: Timespec | null
   /** Nothing is lost by writing here. */
@@ -20,7 +20,7 @@ const compare = (a: Timespec, b: Timespec): number =>
  *
  * @param last the index that was written last, −1 where that is not known
  */
-const newestOf = (turns: readonly Turn[], last: number): number => {
+const newestOf = (turns: readonly DumpZone[], last: number): number => {
   let latest: Timespec | null = null
   for (const { time } of turns)
     if (time && (latest === null || compare(time, latest) > 0)) latest = time
@@ -41,7 +41,7 @@ const newestOf = (turns: readonly Turn[], last: number): number => {
  * @param turns every place, in the order in which they are written; at least one
  * @param last the index that was written last by whoever asks, −1 where that is not known
  */
-export const nextInTurn = (turns: readonly Turn[], last: number): number => {
+export const nextDumpZone = (turns: readonly DumpZone[], last: number): number => {
   const first = (newestOf(turns, last) + 1) % turns.length
   for (let i = 0; i < turns.length; i++) {
     const next = (first + i) % turns.length

@@ -8,7 +8,7 @@
 import type { Pace } from './backend.js'
 
 /** How a store without rings keeps them; sizes in bytes. */
-export interface PieceParameters {
+export interface SplitRingParameters {
   /** 0, the default: none. */
   tty_size?: number
   console_size?: number
@@ -21,7 +21,7 @@ export interface PieceParameters {
 
 /** The pace of streams into a store whose pieces have so many bytes. */
 export const paceOf = (
-  { batch_seconds: seconds = 60, writes_per_hour: perHour = 12 }: PieceParameters,
+  { batch_seconds: seconds = 60, writes_per_hour: perHour = 12 }: SplitRingParameters,
   bytes: number,
 ): Pace => ({ bytes, seconds, perHour })
 

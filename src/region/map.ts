@@ -31,9 +31,9 @@ export const mapBytes = (fd: number, offset: number, length: number, readOnly: b
   return (far ? mapFar : mapNear)(size, protection, fd, offset - skew).subarray(skew)
 }
 
-type Map = (size: number, protection: number, fd: number, start: number) => Buffer
+type MapBytes = (size: number, protection: number, fd: number, start: number) => Buffer
 
-const mapNear: Map = (size, protection, fd, start) => {
+const mapNear: MapBytes = (size, protection, fd, start) => {
   const { map, MAP_SHARED } = mmapIo()
   try {
     return map(size, protection, MAP_SHARED, fd, start)
@@ -44,7 +44,7 @@ const mapNear: Map = (size, protection, fd, start) => {
 }
 
 /** By libc's own mmap: a machine's region may lie anywhere in its memory. */
-const mapFar: Map = (size, protection, fd, start) => {
+const mapFar: MapBytes = (size, protection, fd, start) => {
   const { koffi, libc } = loadLibc()
   const mmap = libc.func('void *mmap(void *, size_t, int, int, int, long)')
   const munmap = libc.func('int munmap(void *, size_t)')

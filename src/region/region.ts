@@ -43,7 +43,11 @@ const explain = (path: string, error: unknown): StoreError => {
 }
 
 /** @param more flags of open(2) */
-const open = (path: string, readOnly: boolean, more: number): { fd: number; readOnly: boolean } => {
+const openSource = (
+  path: string,
+  readOnly: boolean,
+  more: number,
+): { fd: number; readOnly: boolean } => {
   const { O_RDWR, O_RDONLY } = fs.constants
   if (!readOnly) {
     try {
@@ -103,7 +107,7 @@ export class Region {
       throw new StoreError(`${path}: is a pipe or socket, not a region`)
     // Memory behind a device (/dev/mem) is mapped past the CPU's caches, which a reset empties, as Linux's
     // ramoops does.
-    const source = open(path, readOnly, stat.isCharacterDevice() ? fs.constants.O_SYNC : 0)
+    const source = openSource(path, readOnly, stat.isCharacterDevice() ? fs.constants.O_SYNC : 0)
     this.fd = source.fd
     this.readOnly = source.readOnly
     this.#offset = offset

@@ -2,10 +2,10 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { Appender } from '../frontends/appender.js'
-import { Keeper } from '../frontends/tty/tee.js'
+import { Tee } from '../frontends/tty/tee.js'
 import { consoleDevice } from '../frontends/tty/pty.js'
-import { Line } from '../frontends/tty/listener.js'
-import type { Transform } from '../frontends/tty/filters.js'
+import { Listener } from '../frontends/tty/listener.js'
+import type { Filter } from '../frontends/tty/filters.js'
 import type { Backend } from '../pstore/backend.js'
 import { StoreError } from '../pstore/errors.js'
 import { tell } from './tell.js'
@@ -25,7 +25,7 @@ interface What {
  */
 export const keepLines = async (
   places: readonly Backend[],
-  transforms: () => Transform[],
+  transforms: () => Filter[],
   { console, link }: What,
 ): Promise<number> => {
   let kept = places.length
@@ -44,7 +44,7 @@ export const keepLines = async (
     if (console) closers.push(takeConsole(appender, transforms()))
     // The last: who finds the link knows that all is kept.
     if (link !== null)
-      closers.push(makeLink(new Line(new Keeper(appender, transforms(), () => true)), link))
+      closers.push(makeLink(new Listener(new Tee(appender, transforms(), () => true)), link))
     notifyReady(`keeping ${[console ? 'the console' : [], link ?? []].flat().join(' and ')}`)
     const signal = await Promise.race([ended, failed])
     for (const close of closers.splice(0)) await close()
@@ -57,7 +57,7 @@ export const keepLines = async (
 }
 
 /** Put a link to a terminal where journald looks for it; one that is there already is replaced. */
-const makeLink = (line: Line, link: string): (() => void) => {
+const makeLink = (line: Listener, link: string): (() => void) => {
   const temporary = `${link}.new`
   try {
     fs.mkdirSync(path.dirname(link), { recursive: true })
@@ -78,13 +78,10 @@ const makeLink = (line: Line, link: string): (() => void) => {
 }
 
 /** Take the console over, and pass on what is written to it. */
-const takeConsole = (
-  appender: Appender,
-  transforms: readonly Transform[],
-): (() => Promise<void>) => {
+const takeConsole = (appender: Appender, transforms: readonly Filter[]): (() => Promise<void>) => {
   const device = consoleDevice()
   let screen: fs.WriteStream | null = null
-  const keeper = new Keeper(appender, transforms, bytes => screen?.write(bytes) ?? true)
+  const keeper = new Tee(appender, transforms, bytes => screen?.write(bytes) ?? true)
   if (device === null)
     tell('/dev/console: /sys does not say where it is: it is kept, and shown to nobody')
   else {
@@ -104,7 +101,7 @@ const takeConsole = (
       failed(error as Error)
     }
   }
-  const line = new Line(keeper)
+  const line = new Listener(keeper)
   try {
     line.takeConsole()
   } catch (error) {

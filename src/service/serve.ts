@@ -4,7 +4,7 @@ import path from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { unmountDead } from '../fuse/fusermount.js'
 import { mount as mountTree, type Mount } from '../fuse/mount.js'
-import type { Backend, Record } from '../pstore/backend.js'
+import type { Backend, StoredRecord } from '../pstore/backend.js'
 import { StoreError } from '../pstore/errors.js'
 import { count } from '../pstore/condition.js'
 import { Tree } from '../tree/tree.js'
@@ -149,7 +149,7 @@ const lookForDamage = async (backend: Backend, attached: Attached): Promise<void
 }
 
 /** Log damage where it is met. */
-const tellDamage = (_: Backend, { name, ecc, compressed }: Record): void => {
+const tellDamage = (_: Backend, { name, ecc, compressed }: StoredRecord): void => {
   if (ecc?.bad) logOnce('warning', `${name}: damaged: ${count(ecc.bad, 'block')} beyond correction`)
   if (compressed) logOnce('warning', `${name}: damaged: cannot be inflated`)
 }

@@ -3,7 +3,7 @@
  *
  * It knows records, and neither FUSE nor what lies on the media. Source: FORMATS.md 2, DESIGN.md 4.2.
  */
-import type { Backend, Record } from '../pstore/backend.js'
+import type { Backend, StoredRecord } from '../pstore/backend.js'
 import type { Content } from '../pstore/content.js'
 import { StoreError } from '../pstore/errors.js'
 import { now, type Timespec } from '../pstore/time.js'
@@ -20,9 +20,9 @@ export interface TreeOptions {
   /** Permissions that nothing has. */
   umask?: number
   /** Told of a record that was opened. */
-  onOpen?: (backend: Backend, record: Record) => void
+  onOpen?: (backend: Backend, record: StoredRecord) => void
   /** Told of a record that was unlinked, and is erased. */
-  onErase?: (backend: Backend, record: Record) => void
+  onErase?: (backend: Backend, record: StoredRecord) => void
 }
 
 /** What stat(2) shows. */
@@ -60,7 +60,7 @@ interface FileInode extends Inode {
 /** A name resolved. */
 type Node =
   | { kind: 'root' | 'folder'; inode: Inode; backend: Backend | null }
-  | { kind: 'file'; inode: FileInode; backend: Backend; record: Record }
+  | { kind: 'file'; inode: FileInode; backend: Backend; record: StoredRecord }
 
 /** An open file: the bytes that it had when it was opened. */
 export interface OpenFile {
@@ -144,7 +144,7 @@ export class Tree {
   }
 
   /** The inode of a record, brought up to date with it. */
-  #fileInode(backend: Backend, record: Record): FileInode {
+  #fileInode(backend: Backend, record: StoredRecord): FileInode {
     const files = this.#files.get(backend)!
     let inode = files.get(record.name)
     // A ring grows; a dump is replaced by another, which is another file.

@@ -3,11 +3,11 @@ import t, { type Test } from 'tap'
 import { EfiBackend } from '#src/backends/efi/driver.js'
 import { VariableStore } from '#src/backends/efi/variable-store.js'
 import { ErstBackend } from '#src/backends/erst/driver.js'
-import { formatErst } from '#src/backends/erst/mkfs.js'
-import { formatRegion } from '#src/backends/ramoops/mkfs.js'
+import { makeErst } from '#src/backends/erst/mkfs.js'
+import { makeRamoops } from '#src/backends/ramoops/mkfs.js'
 import { makeLayout } from '#src/backends/ramoops/layout.js'
 import { Zone } from '#src/backends/ramoops/zone.js'
-import { formatZones } from '#src/backends/zone/mkfs.js'
+import { makeZones } from '#src/backends/zone/mkfs.js'
 import { makeZoneLayout } from '#src/backends/zone/layout.js'
 import { Zone as DiskZone } from '#src/backends/zone/zone.js'
 import { StoreError } from '#src/pstore/errors.js'
@@ -45,7 +45,7 @@ const kinds: [name: string, make: (t: Test) => Moving][] = [
       const path = `${folder(t)}/region.img`
       const sizes = { record_size: 0, console_size: 4096, pmsg_size: 0, ftrace_size: 0, ecc }
       const layout = makeLayout(sizes, 4096)
-      formatRegion(path, layout, false)
+      makeRamoops(path, layout, false)
       const region = new MovingRegion(path)
       const writing = new Region(path)
       t.teardown(() => (region.close(), writing.close()))
@@ -65,7 +65,7 @@ const kinds: [name: string, make: (t: Test) => Moving][] = [
       const path = `${folder(t)}/disk.img`
       const sizes = { console_size: 4096, kmsg_size: 0, pmsg_size: 0, ftrace_size: 0 }
       const layout = makeZoneLayout(sizes, 4096)
-      formatZones(path, layout)
+      makeZones(path, layout)
       const region = new MovingRegion(path)
       const writing = new Region(path)
       t.teardown(() => (region.close(), writing.close()))
@@ -96,7 +96,7 @@ for (const [name, make] of kinds)
 
 t.test('ERST: what its guest erases meanwhile is not shown', async t => {
   const path = `${folder(t)}/erst.img`
-  formatErst(path, 8 * 4096, 4096)
+  makeErst(path, 8 * 4096, 4096)
   const attached = (region: Region): ErstBackend => {
     const backend = new ErstBackend(region, 'erst', { tty_size: 4096 })
     t.teardown(() => backend.close())

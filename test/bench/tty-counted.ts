@@ -4,7 +4,7 @@
  */
 import { attach, type AttachOptions } from '#src/index.js'
 import { Appender } from '#src/frontends/appender.js'
-import { Keeper } from '#src/frontends/tty/tee.js'
+import { Tee } from '#src/frontends/tty/tee.js'
 import { OuterTerminal, runSession } from '#src/frontends/tty/session.js'
 
 const [path, options, ...command] = process.argv.slice(2)
@@ -18,7 +18,7 @@ backend.write = record => {
 const appender = new Appender([backend], 'tty', (_, error) => {
   throw error
 })
-const keeper = new Keeper(appender, [], () => true)
+const keeper = new Tee(appender, [], () => true)
 await runSession(command, new OuterTerminal(), keeper, new Promise(() => {}))
 appender.flush()
 process.stdout.write(`${appends}\n`)

@@ -4,7 +4,7 @@ import zlib from 'node:zlib'
 import t, { type Test } from 'tap'
 import { attach } from '#src/index.js'
 import { deflate, salvage } from '#src/pstore/deflate.js'
-import { badBlock, correctedBlock, type Place } from '#src/pstore/condition.js'
+import { badBlock, correctedBlock, type Condition } from '#src/pstore/condition.js'
 import { fixtures, layoutOptions, loadFixture, type Fixture } from '../fixtures.js'
 import { file, program, pstorefs, run, succeed } from '../program.js'
 import { randomFor } from '../random.js'
@@ -35,7 +35,7 @@ const taken = fixtures().filter(
   ({ backend, complete, refusal }) => backend === 'ramoops' && complete && !refusal,
 )
 
-const placesOf = (t: Test, fixture: Fixture): Place[] => {
+const placesOf = (t: Test, fixture: Fixture): Condition[] => {
   const backend = attach(file(t, fixture.region()), { ...fixture.layout, readOnly: true })
   t.teardown(() => backend.close())
   return [...backend.places()]

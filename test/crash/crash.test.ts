@@ -1,15 +1,15 @@
 /** Which records belong to one crash, and what a crash's text says. */
 import t from 'tap'
 import { crashesOf, diagnose } from '#src/crash/crash.js'
-import { attach, type Record } from '#src/index.js'
+import { attach, type StoredRecord } from '#src/index.js'
 import { fixtures, loadFixture } from '../fixtures.js'
 import { file } from '../program.js'
 
 const record = (
   name: string,
   sec: number | null,
-  facts: Partial<Pick<Record, 'type' | 'compressed'>> = {},
-): Record => ({
+  facts: Partial<Pick<StoredRecord, 'type' | 'compressed'>> = {},
+): StoredRecord => ({
   type: 'dmesg',
   id: 0n,
   name,

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import zlib from 'node:zlib'
 import t, { type Test } from 'tap'
 import { ErstBackend } from '#src/backends/erst/driver.js'
-import { formatErst } from '#src/backends/erst/mkfs.js'
+import { makeErst } from '#src/backends/erst/mkfs.js'
 import { Region } from '#src/region/region.js'
 import { bootGuest, skipWithoutGuest, type GuestFile, type GuestResult } from './guest.js'
 
@@ -79,7 +79,7 @@ t.test('a panic is read here, and what is erased here is gone there', { skip }, 
 
 t.test('dumps written here are shown by the guest', { skip }, async t => {
   const path = join(t.testdir(), 'erst.img')
-  formatErst(path, size, 4096)
+  makeErst(path, size, 4096)
   const backend = attach(t, path)
   const text = `Panic#1 Part1\n${'<6>[    1.000000] a line of some length\n'.repeat(100)}`
   const write = (text: string, compressed: boolean, sec: bigint): void => {

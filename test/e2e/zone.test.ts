@@ -2,11 +2,11 @@
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { ZoneBackend } from '#src/backends/zone/driver.js'
-import { formatZones } from '#src/backends/zone/mkfs.js'
+import { makeZones } from '#src/backends/zone/mkfs.js'
 import { makeZoneLayout } from '#src/backends/zone/layout.js'
 import { mergeFtrace, recordSize, renderFtrace } from '#src/decoders/ftrace.js'
 import { writeDump } from '#src/frontends/dmesg.js'
-import type { Record } from '#src/pstore/backend.js'
+import type { StoredRecord } from '#src/pstore/backend.js'
 import { Region } from '#src/region/region.js'
 import { randomFor } from '../random.js'
 import { bootGuest, skipWithoutGuest, type GuestFile } from './guest.js'
@@ -40,7 +40,7 @@ const attach = (t: Test, disk: string): ZoneBackend => {
 
 /** A record as it is shown here. */
 interface Shown {
-  record: Record
+  record: StoredRecord
   bytes: Buffer
 }
 
@@ -66,7 +66,7 @@ const same = (t: Test, own: Shown[], files: GuestFile[]): void => {
 t.test('what is written here, the guest shows; what it erases is gone', { skip }, async t => {
   const random = randomFor(t)
   const disk = join(t.testdir(), 'disk.img')
-  formatZones(disk, layout)
+  makeZones(disk, layout)
   const backend = attach(t, disk)
   const log = (name: string, lines: number): Buffer =>
     Buffer.from(

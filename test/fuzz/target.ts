@@ -4,7 +4,7 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import type { Backend } from '#src/index.js'
-import { piecesOf } from '#src/pstore/content.js'
+import { chunksOf } from '#src/pstore/content.js'
 
 export interface Target {
   /** Inputs to begin with. */
@@ -79,7 +79,7 @@ export const checkBackend = (open: () => Backend, file: Scratch, bytes: Buffer):
       assert.match(record.name, plain)
       assert.deepEqual(backend.record(record.name), record, 'found by its name')
       const content = backend.read(record)
-      const pieces = Array.from(piecesOf(backend.open(record)))
+      const pieces = Array.from(chunksOf(backend.open(record)))
       assert.ok(Buffer.concat(pieces).equals(content), 'the same in pieces')
       if (record.type !== 'ftrace') assert.equal(content.length, record.size)
       total += content.length

@@ -1,7 +1,7 @@
 /** Places that cannot be read: said of each, and no other is hidden. */
 import t from 'tap'
 import { StoreError } from '#src/pstore/errors.js'
-import { foundAt, placeAt, type Site } from '#src/pstore/condition.js'
+import { foundAt, conditionAt, type Site } from '#src/pstore/condition.js'
 
 const unreadable = new StoreError('region.img: cannot be read', 'EIO')
 const site: Site = { type: 'pmsg', name: 'pmsg-x-0', index: 0, offset: 0, length: 16, room: 4 }
@@ -10,7 +10,7 @@ t.test('one that cannot be read is damaged, and the others are found all the sam
   const failing = (): never => {
     throw unreadable
   }
-  t.match(placeAt(site, failing), { ...site, state: 'damaged', findings: [unreadable.message] })
+  t.match(conditionAt(site, failing), { ...site, state: 'damaged', findings: [unreadable.message] })
   const found: number[] = []
   const look = (n: number): number | null => (n === 2 ? failing() : n === 3 ? null : n)
   t.throws(() => {
@@ -23,6 +23,6 @@ t.test('a mistake of this program is not taken for damage', async t => {
   const mistaken = (): never => {
     throw new TypeError('undefined is not a function')
   }
-  t.throws(() => placeAt(site, mistaken), TypeError)
+  t.throws(() => conditionAt(site, mistaken), TypeError)
   t.throws(() => [...foundAt([1], mistaken)], TypeError)
 })

@@ -1,14 +1,14 @@
 /** Dumps: their first line, what fits, and streams that Linux reads back. */
 import t from 'tap'
-import { formatTitle, packDump, packParts, parseTitle, reasons } from '#src/pstore/dump.js'
+import { encodeTitle, packDump, packParts, decodeTitle, reasons } from '#src/pstore/dump.js'
 import { deflate, inflate, isSpace } from '#src/pstore/deflate.js'
 import { randomFor } from '../random.js'
 
 t.test('the first line', async t => {
   for (const reason of reasons) {
-    const line = formatTitle({ reason, count: 3, part: 2 })
+    const line = encodeTitle({ reason, count: 3, part: 2 })
     t.match(line, /^[A-Z][a-z]+#3 Part2\n$/)
-    t.same(parseTitle(Buffer.from(`${line}text`)), {
+    t.same(decodeTitle(Buffer.from(`${line}text`)), {
       reason: line.split('#')[0],
       count: 3,
       part: 2,
@@ -23,7 +23,7 @@ t.test('the first line', async t => {
     ' Panic#1 Part1\n',
     'Panic#9999999999 Part1\n',
   ])
-    t.equal(parseTitle(Buffer.from(text)), null, JSON.stringify(text))
+    t.equal(decodeTitle(Buffer.from(text)), null, JSON.stringify(text))
 })
 
 t.test('a stream never starts with what sscanf takes for white space', async t => {

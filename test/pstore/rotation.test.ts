@@ -1,6 +1,6 @@
 /** Which place the next dump takes. */
 import t from 'tap'
-import { nextInTurn } from '#src/pstore/rotation.js'
+import { nextDumpZone } from '#src/pstore/rotation.js'
 
 /** A place for each number: the dump's time in nanoseconds; `e` after it: erased; `-`: never one. */
 const turns = (text: string) =>
@@ -32,5 +32,5 @@ const table: [text: string, last: number, next: number, why: string][] = [
 ]
 
 t.test('the next dump takes', async t => {
-  for (const [text, last, next, why] of table) t.equal(nextInTurn(turns(text), last), next, why)
+  for (const [text, last, next, why] of table) t.equal(nextDumpZone(turns(text), last), next, why)
 })

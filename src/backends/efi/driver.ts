@@ -5,10 +5,10 @@
  * that it cannot parse, at a variable larger than its record size), this one goes on.
  */
 import fs from 'node:fs'
-import type { Backend, NewRecord, Pace, Record } from '../../pstore/backend.js'
+import type { Backend, NewRecord, Pace, StoredRecord } from '../../pstore/backend.js'
 import { contentOf, type Content, type SizedContent } from '../../pstore/content.js'
 import { inflate, salvage } from '../../pstore/deflate.js'
-import { parseTitle } from '../../pstore/dump.js'
+import { decodeTitle } from '../../pstore/dump.js'
 import { assertStoreError, StoreError } from '../../pstore/errors.js'
 import {
   appendPieces,
@@ -17,17 +17,22 @@ import {
   paceOf,
   sizeOfPieces,
   type Piece,
-  type PieceParameters,
+  type SplitRingParameters,
   type PieceStore,
 } from '../../pstore/split-ring.js'
-import { describeBroken, lookIntoStream, type Dump, type Place } from '../../pstore/condition.js'
+import {
+  describeBroken,
+  lookIntoStream,
+  type Dump,
+  type Condition,
+} from '../../pstore/condition.js'
 import { now, type Timespec } from '../../pstore/time.js'
 import { compressedSuffix, fileName, type RecordType } from '../../pstore/types.js'
 import { Region } from '../../region/region.js'
 import { VariableFolder } from './variable-folder.js'
 import {
-  formatDumpName,
-  formatPieceName,
+  encodeDumpName,
+  encodePieceName,
   recordId,
   ringGuid,
   ringTypes,
@@ -35,7 +40,7 @@ import {
   type DumpName,
   type RingType,
 } from './names.js'
-import type { DumpVariable, PieceVariable, VariableSource } from './variables.js'
+import type { DumpVariable, PieceVariable, Variables } from './variables.js'
 import { VariableStore } from './variable-store.js'
 
 /** Bytes that Linux puts into one variable (efi_pstore.record_size's default). */
@@ -49,7 +54,7 @@ const patience = 3
 /** How many counts are tried for a new record whose own is taken. */
 const counts = 1000
 
-export interface EfiOptions extends PieceParameters {
+export interface EfiOptions extends SplitRingParameters {
   /** The backend's name. Default: Linux's own. */
   name?: string
   /** Never change the source. A variable store file is never changed. */
@@ -108,10 +113,10 @@ export class EfiBackend implements Backend {
     byStem: new Map(),
   }
   /** Records of {@link #shown}, by the variables' names. */
-  #records = new Map<string, Record>()
+  #records = new Map<string, StoredRecord>()
 
   constructor(
-    readonly source: VariableSource,
+    readonly source: Variables,
     options: EfiOptions,
   ) {
     this.name = options.name ?? 'efi_pstore'
@@ -126,7 +131,7 @@ export class EfiBackend implements Backend {
     }))
   }
 
-  *records(): Generator<Record, void, void> {
+  *records(): Generator<StoredRecord, void, void> {
     for (const stem of this.#variables().keys()) {
       const record = this.#look(stem)
       if (record) yield record
@@ -137,18 +142,18 @@ export class EfiBackend implements Backend {
     }
   }
 
-  record(name: string): Record | null {
+  record(name: string): StoredRecord | null {
     const ring = this.#ringRecord(name)
     if (ring) return ring
     const record = this.#look(stemOf(name))
     return record?.name === name ? record : null
   }
 
-  open(record: Record): Content {
+  open(record: StoredRecord): Content {
     return contentOf(this.read(record))
   }
 
-  read({ name }: Record): Buffer {
+  read({ name }: StoredRecord): Buffer {
     const ring = this.#ring(name)
     if (ring) return joinPieces(ring.store)
     const found = this.#fetch(stemOf(name))
@@ -156,7 +161,7 @@ export class EfiBackend implements Backend {
     return found.bytes
   }
 
-  *places(): Generator<Place, void, void> {
+  *places(): Generator<Condition, void, void> {
     for (const [stem, variable] of this.#variables()) {
       const { says, size } = variable
       const findings: string[] = []
@@ -221,7 +226,7 @@ export class EfiBackend implements Backend {
     return []
   }
 
-  erase(record: Record, unchanged = false): boolean {
+  erase(record: StoredRecord, unchanged = false): boolean {
     const { name } = record
     return this.exclusively(() => {
       if (unchanged && this.record(name)?.version !== record.version) return false
@@ -270,13 +275,13 @@ export class EfiBackend implements Backend {
       )
     const whole = Buffer.from(bytes)
     const text = compressed ? inflate(whole, expansion * recordSize)?.all() : whole
-    const { part, count } = (text && parseTitle(text)) ?? { part: 1, count: 1 }
+    const { part, count } = (text && decodeTitle(text)) ?? { part: 1, count: 1 }
     const sec = BigInt.asUintN(64, time.sec)
     // Another dump of the same second may have the number already: neither may be lost.
     for (let next = count; next < count + counts; next++) {
       const dump: DumpName = { type, part, count: next, sec, compressed }
       if (this.#variables().has(this.#stem(dump))) continue
-      if (this.source.create(vendorGuid, formatDumpName(dump), bytes)) return bytes.length
+      if (this.source.create(vendorGuid, encodeDumpName(dump), bytes)) return bytes.length
     }
     throw new StoreError(`${this.source.path}: holds too many dumps of one second`, 'ENOSPC')
   }
@@ -310,7 +315,7 @@ export class EfiBackend implements Backend {
           .map(variable => ({ ...variable.says, variable })),
       load: ({ variable }) => source.read(variable),
       add: (position, bytes) => {
-        const name = formatPieceName({ type, position, length: bytes.length })
+        const name = encodePieceName({ type, position, length: bytes.length })
         source.create(ringGuid, name, bytes)
       },
       remove: ({ variable }) => source.remove(variable),
@@ -318,7 +323,7 @@ export class EfiBackend implements Backend {
   }
 
   /** What a ring shows; null where it is empty, or the name stands for none. */
-  #ringRecord(name: string): Record | null {
+  #ringRecord(name: string): StoredRecord | null {
     const ring = this.#ring(name)
     if (!ring) return null
     const pieces = ring.store.pieces()
@@ -346,7 +351,7 @@ export class EfiBackend implements Backend {
     const all = this.source.variables().dumps
     if (all !== this.#shown.of) {
       const byStem = new Map<string, DumpVariable>()
-      const records = new Map<string, Record>()
+      const records = new Map<string, StoredRecord>()
       for (const variable of all) {
         const stem = this.#stem(variable.says)
         if (byStem.has(stem) || this.#ring(stem)) continue
@@ -378,7 +383,7 @@ export class EfiBackend implements Backend {
    * A variable's record; null where there is none. It is read once: what Linux's pstore deleted, efivarfs
    * goes on listing.
    */
-  #look(stem: string): Record | null {
+  #look(stem: string): StoredRecord | null {
     const variable = this.#variables().get(stem)
     if (!variable) return null
     const seen = this.#records.get(variable.name)
@@ -397,7 +402,7 @@ export class EfiBackend implements Backend {
     }
   }
 
-  #keep(variable: DumpVariable, facts: Pick<Record, 'size' | 'compressed'>): Record {
+  #keep(variable: DumpVariable, facts: Pick<StoredRecord, 'size' | 'compressed'>): StoredRecord {
     const record = this.#record(variable, facts)
     if (this.#records.size < mostKept || this.#records.has(variable.name))
       this.#records.set(variable.name, record)
@@ -406,8 +411,8 @@ export class EfiBackend implements Backend {
 
   #record(
     { says, version }: DumpVariable,
-    { size, compressed }: Pick<Record, 'size' | 'compressed'>,
-  ): Record {
+    { size, compressed }: Pick<StoredRecord, 'size' | 'compressed'>,
+  ): StoredRecord {
     const id = recordId(says)
     return {
       type: says.type,

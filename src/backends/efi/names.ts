@@ -42,7 +42,7 @@ const u32 = (digits: string): number => Number(BigInt.asUintN(32, BigInt(digits)
  *
  * @returns null where it names no record of a known type
  */
-export const parseDumpName = (name: string): DumpName | null => {
+export const decodeDumpName = (name: string): DumpName | null => {
   if (name.length > longestName || !printable.test(name)) return null
   const found = counted.exec(name)
   const [, number, part, count, sec, letter] = found ?? withoutCount(name)
@@ -65,7 +65,7 @@ const withoutCount = (name: string): string[] => {
 }
 
 /** The name under which Linux stores a record. */
-export const formatDumpName = ({ type, part, count, sec, compressed }: DumpName): string =>
+export const encodeDumpName = ({ type, part, count, sec, compressed }: DumpName): string =>
   `dump-type${recordTypes.indexOf(type)}-${part}-${count}-${sec}-${compressed ? 'C' : 'D'}`
 
 /**
@@ -88,13 +88,13 @@ export interface PieceName {
 const piece = /^(tty|console|pmsg)-(0|[1-9]\d{0,18})-([1-9]\d{0,4})$/
 
 /** Parse the name of a ring's piece; null where it is none. */
-export const parsePieceName = (name: string): PieceName | null => {
+export const decodePieceName = (name: string): PieceName | null => {
   const [, type, position, length] = piece.exec(name) ?? []
   if (type === undefined || BigInt(position) > lastPosition) return null
   return { type: type as RingType, position: BigInt(position), length: Number(length) }
 }
 
-export const formatPieceName = ({ type, position, length }: PieceName): string =>
+export const encodePieceName = ({ type, position, length }: PieceName): string =>
   `${type}-${position}-${length}`
 
 /**

@@ -10,7 +10,7 @@
 /** A list is kept for so many times the time that it took: finding takes up to a twentieth of the time. */
 const keptFor = 19
 
-export class Kept<T> {
+export class Remembered<T> {
   #last: { value: T; fingerprint: string; until: number } | null = null
 
   /**

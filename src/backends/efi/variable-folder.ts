@@ -9,7 +9,7 @@ import path from 'node:path'
 import { StoreError, type Errno } from '../../pstore/errors.js'
 import { setImmutable } from '../../native/immutable.js'
 import { SourceLock } from '../../region/lock.js'
-import { Kept } from './remembered.js'
+import { Remembered } from './remembered.js'
 import type { DumpName, PieceName } from './names.js'
 import {
   attributes,
@@ -19,8 +19,8 @@ import {
   vendors,
   type DumpVariable,
   type Variable,
+  type VariableList,
   type Variables,
-  type VariableSource,
   type Vendor,
 } from './variables.js'
 
@@ -50,9 +50,9 @@ const explain = (file: string, doing: string, error: unknown): StoreError => {
   )
 }
 
-export class VariableFolder implements VariableSource {
+export class VariableFolder implements Variables {
   readonly readOnly: boolean
-  readonly #kept = new Kept<Variables>()
+  readonly #kept = new Remembered<VariableList>()
   /** Versions of files that are there and cannot be read: what Linux's pstore deletes, efivarfs goes on listing. */
   #gone = new Map<string, string>()
   /** Made when it is first needed. */
@@ -70,7 +70,7 @@ export class VariableFolder implements VariableSource {
     return `${this.path}/${name}-${vendor}`
   }
 
-  variables(): Variables {
+  variables(): VariableList {
     try {
       const { dev, ino, mtimeNs, ctimeNs } = fs.statSync(this.path, { bigint: true })
       return this.#kept.get([dev, ino, mtimeNs, ctimeNs].join(), () => this.#list())
@@ -79,7 +79,7 @@ export class VariableFolder implements VariableSource {
     }
   }
 
-  #list(): Variables {
+  #list(): VariableList {
     const found: Variable<DumpName | PieceName>[] = []
     const gone = this.#gone
     this.#gone = new Map()

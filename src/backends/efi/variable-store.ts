@@ -22,7 +22,7 @@ import {
   variableHeaderLength,
   volumeHeaderLength,
 } from './variable-store-format.js'
-import { Kept } from './remembered.js'
+import { Remembered } from './remembered.js'
 import type { DumpName, PieceName } from './names.js'
 import {
   byVendor,
@@ -30,8 +30,8 @@ import {
   parseName,
   vendors,
   type Variable,
+  type VariableList,
   type Variables,
-  type VariableSource,
   type Vendor,
 } from './variables.js'
 
@@ -45,7 +45,7 @@ const windowSize = 64 * 1024
 const qcow2Magic = Buffer.from('QFI\xfb', 'latin1')
 
 /** Where a store's variables are, in bytes from the region's start. */
-interface Place {
+interface StoreExtent {
   start: number
   end: number
   authenticated: boolean
@@ -79,10 +79,10 @@ class Stored implements Variable<DumpName | PieceName> {
   }
 }
 
-export class VariableStore implements VariableSource {
+export class VariableStore implements Variables {
   /** Erasing is left to the guest: who else writes would race with its firmware. */
   readonly readOnly = true
-  readonly #kept = new Kept<Variables>()
+  readonly #kept = new Remembered<VariableList>()
   readonly path: string
 
   /**
@@ -102,7 +102,7 @@ export class VariableStore implements VariableSource {
   }
 
   /** Find the variables; null where the headers before them are none. */
-  #place(): Place | null {
+  #place(): StoreExtent | null {
     const { region } = this
     if (region.length < volumeHeaderLength) return null
     const volume = decodeVolumeHeader(region.load(0, volumeHeaderLength))
@@ -122,7 +122,7 @@ export class VariableStore implements VariableSource {
     }
   }
 
-  variables(): Variables {
+  variables(): VariableList {
     const { dev, ino, size, mtimeNs, ctimeNs } = fs.fstatSync(this.region.fd, { bigint: true })
     return this.#kept.get([dev, ino, size, mtimeNs, ctimeNs].join(), () =>
       byVendor(this.#present()),

@@ -1,5 +1,5 @@
 /** Where variables come from: the small struct between the backend and a folder or a store. */
-import { parseDumpName, parsePieceName, ringGuid, vendorGuid } from './names.js'
+import { decodeDumpName, decodePieceName, ringGuid, vendorGuid } from './names.js'
 import type { DumpName, PieceName } from './names.js'
 
 /** A variable, without its bytes. */
@@ -19,7 +19,7 @@ export type DumpVariable = Variable<DumpName>
 /** One of this project's, which holds a piece of a ring. */
 export type PieceVariable = Variable<PieceName>
 
-export interface Variables {
+export interface VariableList {
   /** In the order in which Linux enumerates them. */
   readonly dumps: readonly DumpVariable[]
   readonly pieces: readonly PieceVariable[]
@@ -31,10 +31,10 @@ export type Vendor = (typeof vendors)[number]
 
 /** What a variable's name says; null where it is not one of a kind that is shown. */
 export const parseName = (vendor: Vendor, name: string): DumpName | PieceName | null =>
-  vendor === vendorGuid ? parseDumpName(name) : parsePieceName(name)
+  vendor === vendorGuid ? decodeDumpName(name) : decodePieceName(name)
 
 /** Sort variables by their vendors. A piece's name says its length: another one is no piece. */
-export const byVendor = (all: readonly Variable<DumpName | PieceName>[]): Variables => ({
+export const byVendor = (all: readonly Variable<DumpName | PieceName>[]): VariableList => ({
   dumps: all.filter((one): one is DumpVariable => one.vendor === vendorGuid),
   pieces: all.filter(
     (one): one is PieceVariable => 'length' in one.says && one.says.length === one.size,
@@ -47,7 +47,7 @@ export const attributes = 0x7
 /** The most data that a variable of this kind may have, in bytes; a larger one is no record. */
 export const largestData = 64 * 1024
 
-export interface VariableSource {
+export interface Variables {
   readonly path: string
   readonly readOnly: boolean
   /**
@@ -55,7 +55,7 @@ export interface VariableSource {
    *
    * @throws StoreError (EIO) where the source cannot be read
    */
-  variables(): Variables
+  variables(): VariableList
   /**
    * A variable's data.
    *

@@ -129,7 +129,7 @@ export const isForeign = (bytes: Buffer): boolean =>
  * @returns null where it is no record of Linux's pstore, of no type that has a name, longer than its slot,
  *   or without data (which Linux takes for the end of all records)
  */
-export const parseCper = (bytes: Buffer, room: number): CperHeader | null => {
+export const decodeCper = (bytes: Buffer, room: number): CperHeader | null => {
   const section = sections.find(
     ({ creator, guid }) =>
       hasGuid(bytes, at.creator, creator) && hasGuid(bytes, at.sectionType, guid),
@@ -166,7 +166,7 @@ export const isRingType = (type: string): type is RingType => ringTypes.some(rin
  *
  * @param recordSize bytes of a slot: {@link cperHeaderSize} more than the data at least
  */
-export const formatCper = (
+export const encodeCper = (
   { id, type, compressed, sec, data }: NewCper,
   recordSize: number,
 ): Buffer => {

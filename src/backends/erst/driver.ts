@@ -8,7 +8,7 @@
  * entry in the map is 0, and an entry that is the same before and after them vouches for the bytes.
  */
 import zlib from 'node:zlib'
-import type { Backend, NewRecord, Pace, Record } from '../../pstore/backend.js'
+import type { Backend, NewRecord, Pace, StoredRecord } from '../../pstore/backend.js'
 import { contentOf, type Content, type SizedContent } from '../../pstore/content.js'
 import { inflate, salvage } from '../../pstore/deflate.js'
 import { StoreError } from '../../pstore/errors.js'
@@ -20,21 +20,26 @@ import {
   paceOf,
   sizeOfPieces,
   type Piece,
-  type PieceParameters,
+  type SplitRingParameters,
   type PieceStore,
 } from '../../pstore/split-ring.js'
-import { describeBroken, lookIntoStream, type Dump, type Place } from '../../pstore/condition.js'
+import {
+  describeBroken,
+  lookIntoStream,
+  type Dump,
+  type Condition,
+} from '../../pstore/condition.js'
 import { now } from '../../pstore/time.js'
 import { compressedSuffix, fileName, type RecordType } from '../../pstore/types.js'
 import { SourceLock } from '../../region/lock.js'
 import type { Region } from '../../region/region.js'
 import {
   cperHeaderSize,
-  formatCper,
+  encodeCper,
   isCperType,
   isForeign,
   isRingType,
-  parseCper,
+  decodeCper,
   ringTypes,
   type CperHeader,
   type CperType,
@@ -78,7 +83,7 @@ interface Loaded {
 /** A record and where it lies. */
 interface Found {
   slot: number
-  record: Record
+  record: StoredRecord
   content: Loaded
 }
 
@@ -88,7 +93,7 @@ export class ErstBackend implements Backend {
   readonly parts = true
   readonly #lock: SourceLock
   /** By slot: what a record of that version is shown as, so that it is not inflated at each look. */
-  readonly #seen = new Map<number, Record>()
+  readonly #seen = new Map<number, StoredRecord>()
   /** The newest id made here, which is not made again when its record is erased at once. */
   #lastId = 0n
 
@@ -100,7 +105,7 @@ export class ErstBackend implements Backend {
   constructor(
     readonly region: Region,
     readonly name = 'erst',
-    readonly rings: PieceParameters = {},
+    readonly rings: SplitRingParameters = {},
   ) {
     this.path = region.path
     this.readOnly = region.readOnly
@@ -110,7 +115,7 @@ export class ErstBackend implements Backend {
   }
 
   /** By slots, as QEMU gives the ids to the guest; of records with one id the first. */
-  *records(): Generator<Record, void, void> {
+  *records(): Generator<StoredRecord, void, void> {
     const map = this.#map()
     if (!map) return
     const { first, end } = map.slots
@@ -133,16 +138,16 @@ export class ErstBackend implements Backend {
     }
   }
 
-  record(name: string): Record | null {
+  record(name: string): StoredRecord | null {
     const ring = this.#ringOf(name)
     return ring ? this.#ringRecord(ring) : (this.#find(name)?.record ?? null)
   }
 
-  open(record: Record): Content {
+  open(record: StoredRecord): Content {
     return contentOf(this.read(record))
   }
 
-  read(record: Record): Buffer {
+  read(record: StoredRecord): Buffer {
     const ring = this.#ringOf(record.name)
     if (ring) return joinPieces(this.#pieceStore(ring))
     const { content } = this.#findOrThrow(record.name)
@@ -153,7 +158,7 @@ export class ErstBackend implements Backend {
     return { mem_size: this.region.length, record_size: this.#recordRoom() + cperHeaderSize }
   }
 
-  *places(): Generator<Place, void, void> {
+  *places(): Generator<Condition, void, void> {
     const map = this.#map()
     if (!map) return
     const { first, end } = map.slots
@@ -162,7 +167,7 @@ export class ErstBackend implements Backend {
   }
 
   /** @param ids of the records in earlier slots; this one's is added */
-  #place(map: SlotMap, slot: number, ids: Set<bigint>): Place {
+  #place(map: SlotMap, slot: number, ids: Set<bigint>): Condition {
     const { recordSize } = map.slots
     const offset = slot * recordSize
     // The source's end may cut the last one short.
@@ -229,7 +234,7 @@ export class ErstBackend implements Backend {
     return []
   }
 
-  erase(record: Record, unchanged = false): boolean {
+  erase(record: StoredRecord, unchanged = false): boolean {
     this.#hold()
     try {
       this.region.checkSize()
@@ -336,7 +341,7 @@ export class ErstBackend implements Backend {
     const id = this.#newId(map, sec)
     // As QEMU does: the bytes into a slot that nobody looks at, then the count, which may be too high
     // but not too low, and the entry at last, which makes it a record.
-    this.region.store(slot * slots.recordSize, formatCper({ id, ...record }, slots.recordSize))
+    this.region.store(slot * slots.recordSize, encodeCper({ id, ...record }, slots.recordSize))
     storeCount(this.region, map.used() + 1)
     storeEntry(this.region, slot, id)
   }
@@ -354,7 +359,7 @@ export class ErstBackend implements Backend {
     )
   }
 
-  #ringRecord(type: RingType): Record | null {
+  #ringRecord(type: RingType): StoredRecord | null {
     const pieces = this.#pieceStore(type).pieces()
     if (pieces.length === 0) return null
     return {
@@ -402,7 +407,7 @@ export class ErstBackend implements Backend {
       const room = Math.min(recordSize, this.region.length - start)
       if (map.isFree(slot) || room <= least) continue
       const bytes = this.region.load(start, least)
-      const header = parseCper(bytes, room)
+      const header = decodeCper(bytes, room)
       const piece = header?.type === type ? pieceIn(header, bytes.subarray(cperHeaderSize)) : null
       if (piece) yield { slot, id: map.id(slot), ...piece }
     }
@@ -499,10 +504,10 @@ export class ErstBackend implements Backend {
     const start = slot * recordSize
     const room = Math.min(recordSize, this.region.length - start)
     if (room <= cperHeaderSize) return null
-    const length = parseCper(this.region.load(start, cperHeaderSize), room)?.length
+    const length = decodeCper(this.region.load(start, cperHeaderSize), room)?.length
     if (length === undefined) return null
     const bytes = this.region.load(start, length)
-    const header = parseCper(bytes, length)
+    const header = decodeCper(bytes, length)
     // Erased, and maybe written anew, while it was read.
     if (header?.length !== length || loadEntry(this.region, slot) !== id) return null
     const version = `${id}-${length}-${zlib.crc32(bytes)}`
@@ -510,7 +515,7 @@ export class ErstBackend implements Backend {
     return { header, data: bytes.subarray(cperHeaderSize), limit, version }
   }
 
-  #describe(content: Loaded, id: bigint): Record {
+  #describe(content: Loaded, id: bigint): StoredRecord {
     const { type, time } = content.header
     const text = textOf(content)
     const compressed = text === null

@@ -2,7 +2,7 @@
 import fs from 'node:fs'
 import { StoreError } from '../../pstore/errors.js'
 import { makeStore } from '../../region/make.js'
-import { defaultRecordSize, formatHeader } from './slot-map.js'
+import { defaultRecordSize, encodeHeader } from './slot-map.js'
 
 /**
  * Make an empty store in a new file, or in a file or device that is there.
@@ -14,7 +14,7 @@ import { defaultRecordSize, formatHeader } from './slot-map.js'
  * @param force wipe what is in it; without, only zeros are overwritten
  * @throws StoreError where that is not allowed or not possible; a file that it made is gone again
  */
-export const formatErst = (
+export const makeErst = (
   path: string,
   size: number | undefined,
   recordSize: number = defaultRecordSize,
@@ -36,7 +36,7 @@ export const formatErst = (
 /** The header; what is wrong with the numbers is said of the source. */
 const headerFor = (path: string, recordSize: number, size: number): Buffer => {
   try {
-    return formatHeader(recordSize, size)
+    return encodeHeader(recordSize, size)
   } catch (error) {
     throw new StoreError(`${path}: ${(error as Error).message}`)
   }

@@ -66,7 +66,7 @@ const storageOffset = (recordSize: number, length: number): number => {
  * @param bytes the store's first {@link headerSize} bytes
  * @param length of the store, in bytes
  */
-export const parseHeader = (bytes: Buffer, length: number): StoreHeader => {
+export const decodeHeader = (bytes: Buffer, length: number): StoreHeader => {
   const found = bytes.readBigUInt64LE(0)
   if (found === 0n) return { state: 'unused' }
   if (found !== magic)
@@ -97,7 +97,7 @@ export const parseHeader = (bytes: Buffer, length: number): StoreHeader => {
  * @param length of the store, in bytes
  * @throws StoreError where QEMU would not take such a store
  */
-export const formatHeader = (recordSize: number, length: number): Buffer => {
+export const encodeHeader = (recordSize: number, length: number): Buffer => {
   const fault = recordSizeFault(recordSize)
   if (fault) throw new StoreError(fault)
   if (length % recordSize !== 0 || length > largestStore)
@@ -125,7 +125,7 @@ export const formatHeader = (recordSize: number, length: number): Buffer => {
 export const loadHeader = (region: Region): StoreHeader =>
   region.length < headerSize
     ? { state: 'foreign', why: `is no ERST store: it has only ${region.length} bytes` }
-    : parseHeader(region.load(0, headerSize), region.length)
+    : decodeHeader(region.load(0, headerSize), region.length)
 
 /** The map at one moment: which slot holds which record. */
 export class SlotMap {

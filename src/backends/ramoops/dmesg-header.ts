@@ -53,7 +53,7 @@ class Scanner {
  * @param content a zone's content, oldest byte first; only its first bytes are looked at
  * @returns null where Linux finds no header: then there is no record
  */
-export const parseDmesgHeader = (content: Uint8Array): DmesgHeader | null => {
+export const decodeDmesgHeader = (content: Uint8Array): DmesgHeader | null => {
   const scan = new Scanner(content)
   if (!scan.literal(magic)) return null
   const seconds = scan.number(true)
@@ -76,5 +76,5 @@ export const parseDmesgHeader = (content: Uint8Array): DmesgHeader | null => {
 }
 
 /** The header line of a dump, as Linux writes it: microseconds, and always a type. */
-export const formatDmesgHeader = ({ sec, nsec }: Timespec, compressed: boolean): string =>
+export const encodeDmesgHeader = ({ sec, nsec }: Timespec, compressed: boolean): string =>
   `${magic}${sec}.${String(Math.floor(nsec / 1000)).padStart(6, '0')}-${compressed ? 'C' : 'D'}\n`

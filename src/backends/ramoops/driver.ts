@@ -4,7 +4,7 @@
  * Source: FORMATS.md 1.6–1.9 and 2; fs/pstore/ram.c (ramoops_pstore_read), fs/pstore/platform.c
  * (decompress_record). Where this is better than Linux on purpose, test/fixtures/README.md says so.
  */
-import type { Backend, EccState, NewRecord, Record } from '../../pstore/backend.js'
+import type { Backend, EccState, NewRecord, StoredRecord } from '../../pstore/backend.js'
 import {
   contentOf,
   LastContent,
@@ -14,7 +14,7 @@ import {
 } from '../../pstore/content.js'
 import type { Ring } from '../../pstore/ring.js'
 import { now, type Timespec } from '../../pstore/time.js'
-import { nextInTurn } from '../../pstore/rotation.js'
+import { nextDumpZone } from '../../pstore/rotation.js'
 import type { Region } from '../../region/region.js'
 import { SourceLock } from '../../region/lock.js'
 import { StoreError } from '../../pstore/errors.js'
@@ -26,9 +26,9 @@ import {
   foundAt,
   isThere,
   lookIntoStream,
-  placeAt,
+  conditionAt,
   type Dump,
-  type Place,
+  type Condition,
   type Site,
 } from '../../pstore/condition.js'
 import {
@@ -38,9 +38,9 @@ import {
   type RingType,
   type ZoneKind,
 } from '../../pstore/types.js'
-import { formatDmesgHeader, parseDmesgHeader } from './dmesg-header.js'
+import { encodeDmesgHeader, decodeDmesgHeader } from './dmesg-header.js'
 import { Zone, type ZoneContent } from './zone.js'
-import type { RamoopsLayout, ZonePlace } from './layout.js'
+import type { RamoopsLayout, ZoneExtent } from './layout.js'
 
 /** What one file can show: a zone, or the ftrace zones of all CPUs. */
 interface Slot {
@@ -49,7 +49,7 @@ interface Slot {
   id: bigint
   zones: Zone[]
   /** What was found when the zones last had that fingerprint; null: no record. */
-  seen: { fingerprint: string; record: Record | null } | null
+  seen: { fingerprint: string; record: StoredRecord | null } | null
 }
 
 /** A record's facts and its bytes. */
@@ -79,7 +79,7 @@ const notice = (ecc: EccState | null): Buffer =>
   )
 
 /** A header line of the length that all have until the year 2286. */
-const dumpHeader = formatDmesgHeader({ sec: 1_000_000_000n, nsec: 0 }, false)
+const dumpHeader = encodeDmesgHeader({ sec: 1_000_000_000n, nsec: 0 }, false)
 
 export class RamoopsBackend implements Backend {
   readonly path: string
@@ -87,7 +87,7 @@ export class RamoopsBackend implements Backend {
   readonly parts = false
   readonly pace = null
   /** Where the dumps are: there may be half a million, and slots are made of those that are looked at. */
-  readonly #dumps: readonly ZonePlace[]
+  readonly #dumps: readonly ZoneExtent[]
   readonly #dumpSlots: Slot[] = []
   /** The other files, in Linux's order. */
   readonly #rings: ReadonlyMap<RecordType, Slot>
@@ -106,7 +106,7 @@ export class RamoopsBackend implements Backend {
   ) {
     this.path = region.path
     this.readOnly = region.readOnly
-    const placesOf = (kind: ZoneKind): ZonePlace[] =>
+    const placesOf = (kind: ZoneKind): ZoneExtent[] =>
       layout.zones.filter(place => place.kind === kind)
     this.#dumps = placesOf('dmesg')
     this.#rings = new Map(
@@ -120,7 +120,7 @@ export class RamoopsBackend implements Backend {
     this.#lock = SourceLock.of(region.path, region.fd, !region.readOnly)
   }
 
-  #slotOf(kind: ZoneKind, id: number, places: readonly ZonePlace[]): Slot {
+  #slotOf(kind: ZoneKind, id: number, places: readonly ZoneExtent[]): Slot {
     const { ecc, endian, labels } = this.layout
     return {
       type: kind,
@@ -142,21 +142,21 @@ export class RamoopsBackend implements Backend {
     yield* this.#rings.values()
   }
 
-  records(): Generator<Record, void, void> {
+  records(): Generator<StoredRecord, void, void> {
     return foundAt(this.#slots(), slot => this.#look(slot))
   }
 
-  record(name: string): Record | null {
+  record(name: string): StoredRecord | null {
     const slot = this.#slot(name)
     const record = slot && this.#look(slot)
     return record?.name === name ? record : null
   }
 
-  read(record: Record): Buffer {
+  read(record: StoredRecord): Buffer {
     return this.open(record).all()
   }
 
-  open(record: Record): Content {
+  open(record: StoredRecord): Content {
     const slot = this.#slot(record.name)
     const content = slot && this.#lock.shared(() => this.#contentOf(slot))
     if (!content) throw new StoreError(`${record.name}: no such record`, 'ENOENT')
@@ -172,7 +172,7 @@ export class RamoopsBackend implements Backend {
     return { mem_address: memAddress, mem_size: memSize, ecc, endian }
   }
 
-  *places(shown = true): Generator<Place, void, void> {
+  *places(shown = true): Generator<Condition, void, void> {
     this.#last.drop()
     // All CPUs have one file, and to find it takes a look at each of their zones.
     let ftrace: string | null | undefined
@@ -186,11 +186,11 @@ export class RamoopsBackend implements Backend {
       const zone = slot.zones[kind === 'ftrace' ? index : 0]
       const name = fileName(slot.label, this.name, slot.id, false)
       const site = { type: slot.type, name, index, offset, length: size, room: zone.dataLength }
-      yield placeAt(site, () => this.#lookInto(slot, zone, ftraceName))
+      yield conditionAt(site, () => this.#lookInto(slot, zone, ftraceName))
     }
   }
 
-  #lookInto(slot: Slot, zone: Zone, ftraceName: () => string | null): Omit<Place, keyof Site> {
+  #lookInto(slot: Slot, zone: Zone, ftraceName: () => string | null): Omit<Condition, keyof Site> {
     const { headerErrors, blocks, ...content } = zone.inspect()
     const { state, size, start, ecc } = content
     const findings: string[] = []
@@ -234,7 +234,7 @@ export class RamoopsBackend implements Backend {
 
   /** What is in a dump's zone; `none` where that is no dump. Adds to what was found. */
   #lookIntoDump({ content }: ZoneContent, findings: string[]): Dump | 'none' {
-    const header = parseDmesgHeader(content)
+    const header = decodeDmesgHeader(content)
     if (!header) {
       findings.push('does not begin as a dump (====): Linux drops it')
       return 'none'
@@ -265,7 +265,7 @@ export class RamoopsBackend implements Backend {
     const slot = this.#slot(name)
     if (slot?.type !== 'dmesg') return null
     const { content } = slot.zones[0].read()
-    const header = parseDmesgHeader(content)
+    const header = decodeDmesgHeader(content)
     if (!header?.compressed) return null
     return salvage(content.subarray(header.length), this.#inflateLimit).text
   }
@@ -284,7 +284,7 @@ export class RamoopsBackend implements Backend {
       }))
   }
 
-  erase(record: Record, unchanged = false): boolean {
+  erase(record: StoredRecord, unchanged = false): boolean {
     const slot = this.#slot(record.name)
     if (!slot) throw new StoreError(`${record.name}: no such record`, 'ENOENT')
     const epoch = this.#hold()
@@ -337,9 +337,9 @@ export class RamoopsBackend implements Backend {
       const time = this.#look(slot)?.time ?? null
       return { time, free: slot.zones[0].header().size === 0 }
     })
-    this.#lastDump = nextInTurn(turns, this.#lastDump)
+    this.#lastDump = nextDumpZone(turns, this.#lastDump)
     const { zones } = this.#dump(this.#lastDump)
-    const header = Buffer.from(formatDmesgHeader(time ?? now(), compressed))
+    const header = Buffer.from(encodeDmesgHeader(time ?? now(), compressed))
     // As Linux does: the old dump goes first, so that no moment shows a part of each.
     zones[0].erase(epoch)
     zones[0].append(Buffer.concat([header, bytes]), epoch)
@@ -390,13 +390,13 @@ export class RamoopsBackend implements Backend {
   }
 
   /** What a slot shows now. Bytes are only looked at anew where the zones have changed. */
-  #look(slot: Slot): Record | null {
+  #look(slot: Slot): StoredRecord | null {
     // Before the bytes: should they change meanwhile, the next look finds another fingerprint.
     const fingerprint = this.#fingerprint(slot)
     if (slot.seen?.fingerprint === fingerprint) return slot.seen.record
     const whole = this.#isDeep(slot) ? this.#show(slot) : null
     const shown = this.#isDeep(slot) ? whole : this.#measure(slot)
-    const record: Record | null = shown && {
+    const record: StoredRecord | null = shown && {
       type: slot.type,
       id: slot.id,
       name: fileName(slot.label, this.name, slot.id, shown.compressed),
@@ -434,7 +434,7 @@ export class RamoopsBackend implements Backend {
   }
 
   #showDump({ content: bytes, ecc }: ZoneContent): Shown | null {
-    const header = parseDmesgHeader(bytes)
+    const header = decodeDmesgHeader(bytes)
     if (!header) return null
     const body = bytes.subarray(header.length)
     // Linux ends its enumeration here, and loses all that follows; an empty record is just no file.

@@ -27,7 +27,7 @@ export interface RamoopsParameters {
 }
 
 /** One zone's place: bytes from the region's start, header and parity included. */
-export interface ZonePlace {
+export interface ZoneExtent {
   kind: ZoneKind
   /** dmesg: the zone's number; ftrace: the CPU; else 0. */
   index: number
@@ -48,7 +48,7 @@ export interface RamoopsLayout {
   /** The type as file names show it, where a kernel has its own name for a kind. */
   labels: { readonly [kind in ZoneKind]?: string }
   /** In the order in which they lie in the region. */
-  zones: ZonePlace[]
+  zones: ZoneExtent[]
 }
 
 interface Preset {
@@ -162,7 +162,7 @@ export const makeLayout = (given: RamoopsParameters, memSize: number): RamoopsLa
         'the other zones are larger than the region',
     )
 
-  const zones: ZonePlace[] = []
+  const zones: ZoneExtent[] = []
   let offset = 0
   const add = (kind: ZoneKind, total: number, count: number): void => {
     if (offset + total > size)

@@ -9,7 +9,7 @@ import { Zone } from './zone.js'
  * @param force wipe what is in it; without, only zeros are overwritten
  * @throws StoreError where that is not allowed or not possible; a file that it made is gone again
  */
-export const formatRegion = (path: string, layout: RamoopsLayout, force: boolean): void =>
+export const makeRamoops = (path: string, layout: RamoopsLayout, force: boolean): void =>
   makeStore(path, { offset: layout.memAddress, length: layout.memSize, force }, (region, epoch) => {
     // Zeros are their own parity; an append of nothing signs a zone.
     for (const place of layout.zones)

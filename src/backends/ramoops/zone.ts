@@ -10,7 +10,7 @@ import type { Region } from '../../region/region.js'
 import os from 'node:os'
 import zlib from 'node:zlib'
 import { blockSize, codec, maxEccSize, type Codec } from './ecc.js'
-import { divideZone, zoneHeaderSize, type ZonePlace } from './layout.js'
+import { divideZone, zoneHeaderSize, type ZoneExtent } from './layout.js'
 import type { Endian } from '../../pstore/types.js'
 
 /** `DBGC`: dmesg, console, pmsg and tty zones carry it as it is. */
@@ -103,7 +103,7 @@ export class Zone {
 
   constructor(
     readonly region: Region,
-    readonly place: ZonePlace,
+    readonly place: ZoneExtent,
     readonly ecc: number,
     endian: Endian,
   ) {

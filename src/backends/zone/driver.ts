@@ -5,10 +5,10 @@
  * fs/pstore/platform.c (decompress_record). Where this is better than Linux on purpose,
  * test/fixtures/README.md says so.
  */
-import type { Backend, NewRecord, Record } from '../../pstore/backend.js'
+import type { Backend, NewRecord, StoredRecord } from '../../pstore/backend.js'
 import { contentOf, LastContent, type Content, type SizedContent } from '../../pstore/content.js'
 import { inflate, salvage } from '../../pstore/deflate.js'
-import { parseTitle } from '../../pstore/dump.js'
+import { decodeTitle } from '../../pstore/dump.js'
 import { StoreError } from '../../pstore/errors.js'
 import type { FtraceText } from '../../pstore/ftrace.js'
 import {
@@ -16,22 +16,22 @@ import {
   foundAt,
   isThere,
   lookIntoStream,
-  placeAt,
+  conditionAt,
   type Dump,
-  type Place,
+  type Condition,
   type Site,
 } from '../../pstore/condition.js'
 import type { Ring } from '../../pstore/ring.js'
 import { now, type Timespec } from '../../pstore/time.js'
-import { nextInTurn } from '../../pstore/rotation.js'
+import { nextDumpZone } from '../../pstore/rotation.js'
 import { compressedSuffix, fileName, type RecordType, type RingType } from '../../pstore/types.js'
 import { SourceLock } from '../../region/lock.js'
 import type { Region } from '../../region/region.js'
 import {
-  formatKmsgHeader,
+  encodeKmsgHeader,
   isCounted,
   kmsgHeaderSize,
-  parseKmsgHeader,
+  decodeKmsgHeader,
   reasonNumber,
   totalLine,
 } from './header.js'
@@ -44,7 +44,7 @@ interface Slot {
   id: bigint
   zones: Zone[]
   /** What was found when the zones last had that fingerprint; null: no record. */
-  seen: { fingerprint: string; record: Record | null } | null
+  seen: { fingerprint: string; record: StoredRecord | null } | null
 }
 
 /** A record's facts and its bytes. */
@@ -113,21 +113,21 @@ export class ZoneBackend implements Backend {
     this.#lock = SourceLock.of(region.path, region.fd, !region.readOnly)
   }
 
-  records(): Generator<Record, void, void> {
+  records(): Generator<StoredRecord, void, void> {
     return foundAt(this.#slots, slot => this.#look(slot))
   }
 
-  record(name: string): Record | null {
+  record(name: string): StoredRecord | null {
     const slot = this.#slot(name)
     const record = slot && this.#look(slot)
     return record?.name === name ? record : null
   }
 
-  read(record: Record): Buffer {
+  read(record: StoredRecord): Buffer {
     return this.open(record).all()
   }
 
-  open(record: Record): Content {
+  open(record: StoredRecord): Content {
     const slot = this.#slot(record.name)
     const content = slot && this.#lock.shared(() => this.#contentOf(slot))
     if (!content) throw notThere(record.name)
@@ -142,7 +142,7 @@ export class ZoneBackend implements Backend {
     return { mem_size: this.layout.memSize, endian: this.layout.endian }
   }
 
-  *places(shown = true): Generator<Place, void, void> {
+  *places(shown = true): Generator<Condition, void, void> {
     this.#last.drop()
     // All CPUs have one file, and to find it takes a look at each of their zones.
     let ftrace: string | null | undefined
@@ -158,11 +158,11 @@ export class ZoneBackend implements Backend {
       const { index, offset, size } = zone.place
       const name = fileName(slot.type, this.name, slot.id, false)
       const site = { type: slot.type, name, index, offset, length: size, room: zone.dataLength }
-      yield placeAt(site, () => this.#lookInto(slot, zone, ftraceName))
+      yield conditionAt(site, () => this.#lookInto(slot, zone, ftraceName))
     }
   }
 
-  #lookInto(slot: Slot, zone: Zone, ftraceName: () => string | null): Omit<Place, keyof Site> {
+  #lookInto(slot: Slot, zone: Zone, ftraceName: () => string | null): Omit<Condition, keyof Site> {
     const { state, datalen, start } = zone.status()
     const findings: string[] = []
     if (state === 'invalid')
@@ -196,7 +196,7 @@ export class ZoneBackend implements Backend {
 
   /** What is in a dump's zone; `none` where that is no dump. Adds to what was found. */
   #lookIntoDump(content: Buffer, findings: string[]): Dump | 'none' {
-    const header = parseKmsgHeader(content, this.layout.endian)
+    const header = decodeKmsgHeader(content, this.layout.endian)
     if (!header) {
       findings.push("no dump's header: Linux drops it")
       return 'none'
@@ -224,7 +224,7 @@ export class ZoneBackend implements Backend {
     const slot = this.#slot(name)
     if (slot?.type !== 'dmesg') return null
     const content = slot.zones[0].read()
-    if (!parseKmsgHeader(content, this.layout.endian)?.compressed) return null
+    if (!decodeKmsgHeader(content, this.layout.endian)?.compressed) return null
     return salvage(content.subarray(kmsgHeaderSize), expansion * this.#dumpRoom).text
   }
 
@@ -242,7 +242,7 @@ export class ZoneBackend implements Backend {
       }))
   }
 
-  erase(record: Record, unchanged = false): boolean {
+  erase(record: StoredRecord, unchanged = false): boolean {
     const slot = this.#slot(record.name)
     if (!slot) throw notThere(record.name)
     const epoch = this.#hold()
@@ -313,7 +313,7 @@ export class ZoneBackend implements Backend {
       )
     const reason = this.#reasonOf(bytes, compressed)
     const { next, counter } = this.#survey(slots, reason)
-    const header = formatKmsgHeader({ time, compressed, counter, reason }, this.layout.endian)
+    const header = encodeKmsgHeader({ time, compressed, counter, reason }, this.layout.endian)
     this.#lastDump = next
     slots[next].zones[0].replace(Buffer.concat([header, bytes]), epoch)
   }
@@ -322,7 +322,7 @@ export class ZoneBackend implements Backend {
   #reasonOf(bytes: Uint8Array, compressed: boolean): number {
     const whole = Buffer.from(bytes)
     const text = compressed ? inflate(whole, expansion * this.#dumpRoom) : contentOf(whole)
-    const title = text && parseTitle(text.slice(0, Infinity))
+    const title = text && decodeTitle(text.slice(0, Infinity))
     return title ? reasonNumber(title.reason) : 0
   }
 
@@ -340,7 +340,7 @@ export class ZoneBackend implements Backend {
     for (const header of headers)
       if (header?.reason === reason) counter = Math.max(counter, header.counter)
     return {
-      next: nextInTurn(turns, this.#lastDump),
+      next: nextDumpZone(turns, this.#lastDump),
       counter: isCounted(reason) ? (counter + 1) >>> 0 : 0,
     }
   }
@@ -375,13 +375,13 @@ export class ZoneBackend implements Backend {
   }
 
   /** What a slot shows now. Bytes are only looked at anew where the zones have changed. */
-  #look(slot: Slot): Record | null {
+  #look(slot: Slot): StoredRecord | null {
     // Before the bytes: should they change meanwhile, the next look finds another fingerprint.
     const fingerprint = fingerprintOf(slot)
     if (slot.seen?.fingerprint === fingerprint) return slot.seen.record
     const whole = slot.type === 'dmesg' ? this.#show(slot) : null
     const shown = slot.type === 'dmesg' ? whole : this.#measure(slot)
-    const record: Record | null = shown && {
+    const record: StoredRecord | null = shown && {
       type: slot.type,
       id: slot.id,
       name: fileName(slot.type, this.name, slot.id, shown.compressed),
@@ -418,7 +418,7 @@ export class ZoneBackend implements Backend {
 
   #showDump(content: Buffer): Shown | null {
     const { endian } = this.layout
-    const header = parseKmsgHeader(content, endian)
+    const header = decodeKmsgHeader(content, endian)
     if (!header) return null
     const body = content.subarray(kmsgHeaderSize)
     const time = header.time.sec === 0n ? null : header.time

@@ -38,13 +38,13 @@ export const signatureOf = (kind: ZoneKind): number => signature ^ recordTypes.i
 export const isSigned = (sig: number, kind: ZoneKind): boolean =>
   sig === signatureOf(kind) || (kind === 'tty' && sig === signature)
 
-export const parseZoneHeader = (bytes: Buffer, endian: Endian): ZoneHeader => ({
+export const decodeZoneHeader = (bytes: Buffer, endian: Endian): ZoneHeader => ({
   sig: u32(bytes, 0, endian),
   datalen: u32(bytes, 4, endian),
   start: u32(bytes, 8, endian),
 })
 
-export const formatZoneHeader = ({ sig, datalen, start }: ZoneHeader, endian: Endian): Buffer => {
+export const encodeZoneHeader = ({ sig, datalen, start }: ZoneHeader, endian: Endian): Buffer => {
   const bytes = Buffer.alloc(zoneHeaderSize)
   putU32(bytes, sig, 0, endian)
   putU32(bytes, datalen, 4, endian)
@@ -72,7 +72,7 @@ export interface KmsgHeader {
 }
 
 /** The first bytes of a zone's data as a dump's header; null where there is none. */
-export const parseKmsgHeader = (bytes: Buffer, endian: Endian): KmsgHeader | null => {
+export const decodeKmsgHeader = (bytes: Buffer, endian: Endian): KmsgHeader | null => {
   if (bytes.length < kmsgHeaderSize || u32(bytes, offsets.magic, endian) !== kmsgMagic) return null
   const big = endian === 'big'
   const sec = big ? bytes.readBigInt64BE(offsets.sec) : bytes.readBigInt64LE(offsets.sec)
@@ -89,7 +89,7 @@ export const parseKmsgHeader = (bytes: Buffer, endian: Endian): KmsgHeader | nul
 }
 
 /** As a 64-bit machine writes it, with zeros between the fields. */
-export const formatKmsgHeader = (
+export const encodeKmsgHeader = (
   { time: { sec, nsec }, compressed, counter, reason }: KmsgHeader,
   endian: Endian,
 ): Buffer => {

@@ -33,7 +33,7 @@ export interface ZoneParameters {
 }
 
 /** One zone's place: bytes from the store's start, header included. */
-export interface ZonePlace {
+export interface ZoneExtent {
   kind: ZoneKind
   /** dmesg: the zone's number; ftrace: the CPU; else 0. */
   index: number
@@ -47,7 +47,7 @@ export interface ZoneLayout {
   memSize: number
   endian: Endian
   /** In the order in which they lie in the store. */
-  zones: ZonePlace[]
+  zones: ZoneExtent[]
 }
 
 /** Linux's default for every size but tty's. */
@@ -96,7 +96,7 @@ export const makeZoneLayout = (given: ZoneParameters, memSize: number): ZoneLayo
       )
   if (cpus < 1 || cpus > maxCpus) throw new StoreError(`cpus ${cpus}: must be 1 … ${maxCpus}`)
 
-  const zones: ZonePlace[] = []
+  const zones: ZoneExtent[] = []
   let offset = 0
   const add = (kind: ZoneKind, size: number, count: number): void => {
     for (let index = 0; index < count; index++, offset += size)

@@ -9,16 +9,16 @@ import zlib from 'node:zlib'
 import type { RingPosition } from '../../pstore/ring.js'
 import type { Region } from '../../region/region.js'
 import {
-  formatZoneHeader,
+  encodeZoneHeader,
   isSigned,
   kmsgHeaderSize,
-  parseKmsgHeader,
-  parseZoneHeader,
+  decodeKmsgHeader,
+  decodeZoneHeader,
   signatureOf,
   zoneHeaderSize,
   type KmsgHeader,
 } from './header.js'
-import type { ZonePlace } from './layout.js'
+import type { ZoneExtent } from './layout.js'
 import type { Endian } from '../../pstore/types.js'
 
 /**
@@ -69,7 +69,7 @@ export class Zone {
 
   constructor(
     readonly region: Region,
-    readonly place: ZonePlace,
+    readonly place: ZoneExtent,
     readonly endian: Endian,
   ) {
     this.dataLength = place.size - zoneHeaderSize
@@ -80,7 +80,7 @@ export class Zone {
 
   /** Make sense of a header; its numbers are used by nobody before this has checked them. */
   #parse(head: Buffer): ZoneStatus {
-    const { sig, datalen, start } = parseZoneHeader(head, this.endian)
+    const { sig, datalen, start } = decodeZoneHeader(head, this.endian)
     const is = (state: ZoneState): ZoneStatus => ({ state, datalen: 0, start: 0 })
     if (!isSigned(sig, this.place.kind)) return is('unsigned')
     if (datalen === 0) return is('empty')
@@ -133,7 +133,7 @@ export class Zone {
     const head = this.#head()
     const { state } = this.#parse(head)
     if (state === 'unsigned' || state === 'invalid') return null
-    return parseKmsgHeader(head.subarray(zoneHeaderSize), this.endian)
+    return decodeKmsgHeader(head.subarray(zoneHeaderSize), this.endian)
   }
 
   /**
@@ -280,7 +280,7 @@ export class Zone {
 
   #sign(): void {
     const sig = signatureOf(this.place.kind)
-    const header = formatZoneHeader({ sig, datalen: 0, start: 0 }, this.endian)
+    const header = encodeZoneHeader({ sig, datalen: 0, start: 0 }, this.endian)
     this.region.store(this.place.offset, header, 0, numbersOffset)
   }
 }

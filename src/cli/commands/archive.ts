@@ -10,8 +10,8 @@ import {
   type Crash,
   type Diagnosis,
 } from '../../crash/crash.js'
-import type { Backend, Record } from '../../pstore/backend.js'
-import { contentOf, piecesFrom, Tail, type Content } from '../../pstore/content.js'
+import type { Backend, StoredRecord } from '../../pstore/backend.js'
+import { contentOf, chunksFrom, Tail, type Content } from '../../pstore/content.js'
 import { StoreError } from '../../pstore/errors.js'
 import { count } from '../../pstore/condition.js'
 import { now, type Timespec } from '../../pstore/time.js'
@@ -29,7 +29,7 @@ import { tell } from '../../service/tell.js'
 import { json } from '../show/output.js'
 import { table } from '../show/table.js'
 import { terminalFilter, withoutControls } from '../../pstore/printable.js'
-import { formatTime } from '../show/time.js'
+import { printTime } from '../show/time.js'
 import { attachSources, maybeSources, type SourcesArgs } from '../options/source.js'
 
 interface Args extends SourcesArgs {
@@ -138,7 +138,7 @@ const archiveOne = (backend: Backend, folder: ArchiveFolder, keep: boolean): voi
   }
   if (!keep) for (const name of folder.resume(backend)) say(name, 'finished')
   const isKept = folder.kept(backend)
-  const title = (record: Record): Buffer => backend.open(record).slice(0, longestTitle)
+  const title = (record: StoredRecord): Buffer => backend.open(record).slice(0, longestTitle)
   for (const crash of crashesOf(backend.records(), backend.parts, title)) {
     const report = new Report(backend, crash, keep)
     const files = report.files(({ described }) => keep && isKept(described))
@@ -161,7 +161,7 @@ const longestTitle = 128
 
 /** A record and its bytes, of one moment. */
 interface Copy {
-  record: Record
+  record: StoredRecord
   content: Content
   described: ArchivedRecord
 }
@@ -169,7 +169,7 @@ interface Copy {
 /** How often a record that is written to is read again, for a copy that agrees with its facts. */
 const attempts = 3
 
-const copyOf = (backend: Backend, { name }: Record): Copy | null => {
+const copyOf = (backend: Backend, { name }: StoredRecord): Copy | null => {
   for (let attempt = 1; ; attempt++) {
     const record = backend.record(name)
     if (!record) return null
@@ -230,9 +230,9 @@ class Report {
   manifest(): Manifest {
     const { reason, time } = this.crash
     return {
-      archived: formatTime(this.#archived),
+      archived: printTime(this.#archived),
       reason,
-      time: time && formatTime(time),
+      time: time && printTime(time),
       cause: this.#diagnose().cause,
       ...originOf(this.backend),
       kept: this.kept,
@@ -273,12 +273,12 @@ class Report {
 /** What the machine itself said, at most {@link longestText} of its end: without its title, and what parity says. */
 const textOf = ({ record, content, described: { size } }: Copy): Buffer => {
   const from = Math.max(0, size - longestText)
-  const end = Buffer.concat([...piecesFrom(content, from)])
+  const end = Buffer.concat([...chunksFrom(content, from)])
   const text = record.ecc ? end.subarray(0, end.lastIndexOf('\nECC: ')) : end
   return from === 0 && record.type === 'dmesg' ? text.subarray(text.indexOf(0x0a) + 1) : text
 }
 
-const stateOf = ({ compressed, ecc }: Record): string =>
+const stateOf = ({ compressed, ecc }: StoredRecord): string =>
   compressed
     ? 'cannot be inflated'
     : ecc?.bad

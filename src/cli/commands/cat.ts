@@ -2,10 +2,15 @@
 import type { CommandModule } from 'yargs'
 import { AndroidLog } from '../../decoders/android.js'
 import type { Backend } from '../../pstore/backend.js'
-import { contentOf, piecesOf, type Content } from '../../pstore/content.js'
+import { contentOf, chunksOf, type Content } from '../../pstore/content.js'
 import { StoreError } from '../../pstore/errors.js'
 import { tell } from '../../service/tell.js'
-import { recordsNamed, requirePmsg, withSourceAndNames, type SourceAndNames } from '../options/named-records.js'
+import {
+  recordsNamed,
+  requirePmsg,
+  withSourceAndNames,
+  type SourceAndNames,
+} from '../options/named-records.js'
 import { writeAll } from '../show/output.js'
 import { attachSource } from '../options/source.js'
 import { terminalFilter } from '../../pstore/printable.js'
@@ -81,7 +86,7 @@ const contentsOf = (backend: Backend, args: Args): (() => Iterable<Buffer>)[] =>
     )
   }
   if (!raw && !salvage)
-    return recordsNamed(backend, args).map(record => () => piecesOf(backend.open(record)))
+    return recordsNamed(backend, args).map(record => () => chunksOf(backend.open(record)))
   const rawContent = (name: string): Content | null => {
     const bytes = backend.raw(name)
     return bytes && contentOf(bytes)
@@ -94,12 +99,12 @@ const contentsOf = (backend: Backend, args: Args): (() => Iterable<Buffer>)[] =>
       'ENOENT',
     )
   })
-  return contents.map(content => () => piecesOf(content))
+  return contents.map(content => () => chunksOf(content))
 }
 
 function* androidLines(name: string, bytes: Buffer): Generator<Buffer, void, void> {
   const log = new AndroidLog()
-  for (const piece of piecesOf(contentOf(bytes))) yield log.decode(piece)
+  for (const piece of chunksOf(contentOf(bytes))) yield log.decode(piece)
   if (log.count === 0)
     throw new StoreError(`${name}: holds no Android log: print it without --android`)
   if (log.skipped) tell(`${name}: ${log.skipped} bytes are no Android log`)

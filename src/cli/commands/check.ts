@@ -1,10 +1,10 @@
 /** `pstorefs check`: every zone of a store, and what is wrong with it. */
 import type { CommandModule } from 'yargs'
-import { badBlock, correctedBlock, type Place } from '../../pstore/condition.js'
+import { badBlock, correctedBlock, type Condition } from '../../pstore/condition.js'
 import { json, jsonArray, jsonObject, print, printJson } from '../show/output.js'
 import { attachSource, withSource, type SourceArgs } from '../options/source.js'
 import { withoutControls } from '../../pstore/printable.js'
-import { formatTime } from '../show/time.js'
+import { printTime } from '../show/time.js'
 
 interface Args extends SourceArgs {
   json: boolean
@@ -21,7 +21,7 @@ const blocksThat = ({ blocks }: { blocks: Uint8Array }, state: number): number[]
 }
 
 /** A place as `--json` shows it. */
-export const placeToJson = ({ parity, dump, ...place }: Place) =>
+export const conditionToJson = ({ parity, dump, ...place }: Condition) =>
   Object.assign(place, {
     ecc: parity && {
       corrected: parity.corrected,
@@ -30,10 +30,10 @@ export const placeToJson = ({ parity, dump, ...place }: Place) =>
       corrected_blocks: blocksThat(parity, correctedBlock),
       bad_blocks: blocksThat(parity, badBlock),
     },
-    dump: dump && Object.assign({}, dump, { time: dump.time && formatTime(dump.time) }),
+    dump: dump && Object.assign({}, dump, { time: dump.time && printTime(dump.time) }),
   })
 
-const line = ({ name, index, type, offset, state, findings }: Place): string =>
+const line = ({ name, index, type, offset, state, findings }: Condition): string =>
   [
     type === 'ftrace' ? `${name} (CPU ${index})` : name,
     ...(offset === null ? [] : [`0x${offset.toString(16)}`]),
@@ -76,10 +76,10 @@ export const check: CommandModule<object, Args> = {
   },
 }
 
-type Counts = { [state in Place['state']]: number }
+type Counts = { [state in Condition['state']]: number }
 
 /** Count the places that pass by. */
-function* counted(places: Iterable<Place>, counts: Counts): Generator<Place, void, void> {
+function* counted(places: Iterable<Condition>, counts: Counts): Generator<Condition, void, void> {
   for (const place of places) {
     counts[place.state]++
     yield place
@@ -95,18 +95,18 @@ const isDamaged = (counts: Counts): boolean => counts.damaged > 0 || isBlank(cou
 /** What `--json` prints. The counts are known once the places have passed by. */
 function* reportOf(
   backend: string,
-  places: Iterable<Place>,
+  places: Iterable<Condition>,
   counts: Counts,
 ): Generator<[string, Iterable<string>], void, void> {
   yield ['backend', [json(backend)]]
-  yield ['places', jsonArray(places, placeToJson)]
+  yield ['places', jsonArray(places, conditionToJson)]
   yield ['counts', [json(counts)]]
   yield ['damaged', [json(isDamaged(counts))]]
 }
 
 function* linesOf(
   { source, verbose }: Args,
-  places: Iterable<Place>,
+  places: Iterable<Condition>,
   counts: Counts,
 ): Generator<string, void, void> {
   for (const place of places) if (verbose || place.findings.length) yield `${line(place)}\n`

@@ -8,7 +8,7 @@ import { KernelConsole, parseMessage } from '../../frontends/kmsg.js'
 import { StoreError } from '../../pstore/errors.js'
 import { tell } from '../../service/tell.js'
 import { notifyReady } from '../../service/notify.js'
-import { placesFor } from '../options/writable.js'
+import { writableFor } from '../options/writable.js'
 import { dieOf, endings } from '../../service/signals.js'
 import { attachSources, withSources, type SourcesArgs } from '../options/source.js'
 
@@ -56,7 +56,7 @@ export const kernelConsole: CommandModule<object, Args> = {
     const lines = new KernelConsole(loglevelOf(args.level), args.new ? null : 0n)
     const backends = attachSources(args)
     try {
-      const places = placesFor('console', backends, args.source)
+      const places = writableFor('console', backends, args.source)
       const log = openLog(args.new)
       let kept = places.length
       const appender = new Appender(places, 'console', ({ name }, error) => {

@@ -3,10 +3,15 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { CommandModule } from 'yargs'
 import { AndroidLog } from '../../decoders/android.js'
 import { Follower, type News } from '../../pstore/follower.js'
-import { contentOf, piecesOf } from '../../pstore/content.js'
+import { contentOf, chunksOf } from '../../pstore/content.js'
 import { StoreError } from '../../pstore/errors.js'
 import { tell } from '../../service/tell.js'
-import { requirePmsg, ringsNamed, withSourceAndNames, type SourceAndNames } from '../options/named-records.js'
+import {
+  requirePmsg,
+  ringsNamed,
+  withSourceAndNames,
+  type SourceAndNames,
+} from '../options/named-records.js'
 import { dieOf } from '../../service/signals.js'
 import { attachSource } from '../options/source.js'
 import { terminalFilter } from '../../pstore/printable.js'
@@ -134,7 +139,7 @@ class Printer {
           (lost ? `at least ${lost} bytes are lost` : 'bytes may be lost'),
       )
     if (erased || lost !== null) this.#log?.interrupt()
-    for (const piece of pieces.flatMap(bytes => [...piecesOf(contentOf(bytes))])) {
+    for (const piece of pieces.flatMap(bytes => [...chunksOf(contentOf(bytes))])) {
       const bytes = this.#log ? this.#log.decode(piece) : piece
       const text = this.#filter ? this.#filter(bytes) : bytes
       if (text.length === 0) continue

@@ -3,11 +3,11 @@ import fs from 'node:fs'
 import type { CommandModule } from 'yargs'
 import type { Backend } from '../../pstore/backend.js'
 import { StoreError } from '../../pstore/errors.js'
-import type { Place } from '../../pstore/condition.js'
-import { placeToJson } from './check.js'
+import type { Condition } from '../../pstore/condition.js'
+import { conditionToJson } from './check.js'
 import { json, jsonArray, jsonObject, print, printJson } from '../show/output.js'
 import { glyphsOf, paint, StoreMap, type Canvas } from '../show/map.js'
-import { PlacesTable } from '../show/zone-table.js'
+import { ZoneTable } from '../show/zone-table.js'
 import { attachSource, withSource, type SourceArgs } from '../options/source.js'
 import { drawSvg } from '../show/svg.js'
 import { headline, runsOf } from '../show/describe.js'
@@ -71,16 +71,16 @@ export const info: CommandModule<object, Args> = {
 function* reportOf(backend: Backend): Generator<[string, Iterable<string>], void, void> {
   for (const [fact, value] of Object.entries({ backend: backend.name, ...backend.facts }))
     yield [fact, [json(value)]]
-  yield ['places', jsonArray(backend.places(), placeToJson)]
+  yield ['places', jsonArray(backend.places(), conditionToJson)]
 }
 
 function* picture(
   here: Canvas,
   title: string,
-  places: Iterable<Place>,
+  places: Iterable<Condition>,
 ): Generator<string, void, void> {
   const map = new StoreMap(here)
-  const table = new PlacesTable(here)
+  const table = new ZoneTable(here)
   for (const run of runsOf(map.adding(places))) table.add(run)
   yield `${paint(here, 'bold', title)}\n\n`
   if (map.isEmpty) {

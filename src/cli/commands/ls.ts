@@ -1,11 +1,11 @@
 /** `pstorefs ls`: the records, without FUSE. */
 import type { CommandModule } from 'yargs'
-import type { Backend, Record } from '../../pstore/backend.js'
-import type { Place } from '../../pstore/condition.js'
+import type { Backend, StoredRecord } from '../../pstore/backend.js'
+import type { Condition } from '../../pstore/condition.js'
 import { jsonArray, print, printJson } from '../show/output.js'
 import { attachSource, withSource, type SourceArgs } from '../options/source.js'
 import { table } from '../show/table.js'
-import { formatTime, when } from '../show/time.js'
+import { printTime, when } from '../show/time.js'
 
 interface Args extends SourceArgs {
   json: boolean
@@ -13,19 +13,22 @@ interface Args extends SourceArgs {
 }
 
 /** A record as `--json` shows it (DESIGN.md 4.1). */
-const toJson = (backend: string, { type, id, name, size, time, compressed, ecc }: Record) => ({
+const toJson = (
+  backend: string,
+  { type, id, name, size, time, compressed, ecc }: StoredRecord,
+) => ({
   backend,
   type,
   id: String(id),
   name,
   size,
-  mtime: time && formatTime(time),
+  mtime: time && printTime(time),
   compressed,
   ecc,
 })
 
 /** What a person wants to know of a record's state. */
-const state = ({ compressed, ecc }: Record): string =>
+const state = ({ compressed, ecc }: StoredRecord): string =>
   [
     compressed ? 'cannot be inflated' : '',
     ecc?.corrected ? `${ecc.corrected} bytes corrected` : '',
@@ -35,25 +38,25 @@ const state = ({ compressed, ecc }: Record): string =>
     .join(', ') || 'ok'
 
 /** A place with something that no file shows. */
-const isDropped = ({ record, used, state }: Place): boolean =>
+const isDropped = ({ record, used, state }: Condition): boolean =>
   record === null && (used > 0 || state === 'damaged')
 
-const droppedToJson = (backend: string, place: Place) => ({
+const droppedToJson = (backend: string, place: Condition) => ({
   backend,
   type: place.type,
   id: /\d+$/.exec(place.name)?.[0] ?? '0',
   name: place.name,
   size: place.used,
-  mtime: place.dump?.time ? formatTime(place.dump.time) : null,
+  mtime: place.dump?.time ? printTime(place.dump.time) : null,
   compressed: place.dump?.compressed ?? false,
   ecc: place.parity && { corrected: place.parity.corrected, bad: place.parity.bad },
   state: 'dropped',
   why: place.findings.join('; '),
 })
 
-const rowOf = (r: Record): string[] => [r.name, String(r.size), when(r.time), state(r)]
+const rowOf = (r: StoredRecord): string[] => [r.name, String(r.size), when(r.time), state(r)]
 
-const droppedRow = ({ name, used, dump, findings }: Place): string[] => [
+const droppedRow = ({ name, used, dump, findings }: Condition): string[] => [
   name,
   String(used),
   when(dump?.time ?? null),
@@ -79,8 +82,10 @@ export const ls: CommandModule<object, Args> = {
     const { name } = backend
     const shown = args.all ? { state: 'shown', why: '' } : {}
     let failure: unknown = null
-    const entries = <T>(ofRecord: (record: Record) => T, ofDropped: (place: Place) => T) =>
-      entriesOf(backend, args.all, ofRecord, ofDropped, error => (failure = error))
+    const entries = <T>(
+      ofRecord: (record: StoredRecord) => T,
+      ofDropped: (place: Condition) => T,
+    ) => entriesOf(backend, args.all, ofRecord, ofDropped, error => (failure = error))
     try {
       if (args.json)
         printJson(
@@ -108,8 +113,8 @@ export const ls: CommandModule<object, Args> = {
 function* entriesOf<T>(
   backend: Backend,
   all: boolean,
-  ofRecord: (record: Record) => T,
-  ofDropped: (place: Place) => T,
+  ofRecord: (record: StoredRecord) => T,
+  ofDropped: (place: Condition) => T,
   failed: (error: unknown) => void,
 ): Generator<T, void, void> {
   let any = false

@@ -3,13 +3,13 @@ import fs from 'node:fs'
 import path from 'node:path'
 import type { CommandModule } from 'yargs'
 import { Appender } from '../../frontends/appender.js'
-import { Keeper } from '../../frontends/tty/tee.js'
+import { Tee } from '../../frontends/tty/tee.js'
 import { OuterTerminal, runSession } from '../../frontends/tty/session.js'
-import { stamper, stripper, type Transform } from '../../frontends/tty/filters.js'
+import { stamper, stripper, type Filter } from '../../frontends/tty/filters.js'
 import type { Backend } from '../../pstore/backend.js'
 import { keepLines } from '../../service/keep-console.js'
 import { tell } from '../../service/tell.js'
-import { placesFor } from '../options/writable.js'
+import { writableFor } from '../options/writable.js'
 import { attachSources, withSources, type SourcesArgs } from '../options/source.js'
 
 interface Args extends SourcesArgs {
@@ -79,8 +79,8 @@ export const tty: CommandModule<object, Args> = {
     const backends = attachSources(args)
     let status: number
     try {
-      const places = placesFor('tty', backends, args.source)
-      const transforms = (): Transform[] =>
+      const places = writableFor('tty', backends, args.source)
+      const transforms = (): Filter[] =>
         [args.strip ? stripper() : [], args.timestamps ? stamper() : []].flat()
       const { journalTty: link } = args
       status = command.length
@@ -100,7 +100,7 @@ export const tty: CommandModule<object, Args> = {
 const keepCommand = async (
   command: readonly string[],
   places: readonly Backend[],
-  transforms: readonly Transform[],
+  transforms: readonly Filter[],
 ): Promise<number> => {
   const problem = problemOf(command[0])
   if (problem) {
@@ -112,9 +112,7 @@ const keepCommand = async (
     outer.aside(() => tell(`${name}: what is printed is kept no longer: ${error.message}`)),
   )
   const screen = new Screen()
-  const keeper = new Keeper(appender, transforms, bytes =>
-    screen.show(bytes, () => keeper.release()),
-  )
+  const keeper = new Tee(appender, transforms, bytes => screen.show(bytes, () => keeper.release()))
   try {
     return await runSession(command, outer, keeper, screen.broken)
   } finally {

@@ -6,7 +6,7 @@ import type { Backend } from '../../pstore/backend.js'
 import { reasons, type Reason } from '../../pstore/dump.js'
 import { StoreError } from '../../pstore/errors.js'
 import { writeToAll } from '../../pstore/select.js'
-import { placesFor } from '../options/writable.js'
+import { writableFor } from '../options/writable.js'
 import { attachSources, withSources, type SourcesArgs } from '../options/source.js'
 
 export const writableTypes = ['console', 'tty', 'pmsg', 'dmesg'] as const
@@ -46,7 +46,7 @@ export const write: CommandModule<object, Args> = {
     const backends = attachSources(args)
     try {
       // What cannot be written is said before stdin is read.
-      const places = placesFor(type, backends, args.source)
+      const places = writableFor(type, backends, args.source)
       if (type === 'dmesg') {
         const text = await readAll(process.stdin, Math.max(...places.map(dumpRoom)))
         const options = { ...(reason ? { reason } : {}), compress: compress !== 'none' }

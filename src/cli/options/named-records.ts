@@ -1,6 +1,6 @@
 /** What commands that take a source and names of records share. */
 import type { Argv } from 'yargs'
-import type { Backend, Record } from '../../pstore/backend.js'
+import type { Backend, StoredRecord } from '../../pstore/backend.js'
 import { StoreError } from '../../pstore/errors.js'
 import type { Ring } from '../../pstore/ring.js'
 import type { RecordType } from '../../pstore/types.js'
@@ -19,7 +19,7 @@ export const withSourceAndNames = (argv: Argv): Argv<SourceAndNames> =>
   })
 
 /** The records that were named; throws where one of them is not there. */
-export const recordsNamed = (backend: Backend, { source, names }: SourceAndNames): Record[] =>
+export const recordsNamed = (backend: Backend, { source, names }: SourceAndNames): StoredRecord[] =>
   names.map(name => {
     const record = backend.record(name)
     if (!record) throw new StoreError(`${source}: has no record ${name}`, 'ENOENT')

@@ -10,7 +10,7 @@ import type { RecordType } from '../../pstore/types.js'
  * @param source what the command line calls the only one; undefined where several were asked for
  * @throws StoreError where there are none
  */
-export const placesFor = (
+export const writableFor = (
   type: RecordType,
   backends: readonly Backend[],
   source: string | undefined,

@@ -1,6 +1,6 @@
 /** What a store and its places are, in words. */
 import type { Backend } from '../../pstore/backend.js'
-import type { Place } from '../../pstore/condition.js'
+import type { Condition } from '../../pstore/condition.js'
 import { withoutControls } from '../../pstore/printable.js'
 import { when } from './time.js'
 
@@ -22,7 +22,7 @@ export const headline = (source: string, { name, facts }: Backend): string =>
   `${withoutControls(source)}: ${name}, ${Object.entries(facts).map(humanFact).join(', ')}`
 
 /** What is in a place. */
-const describePlace = ({ state, findings, dump, start, used, room }: Place): string => {
+const describeCondition = ({ state, findings, dump, start, used, room }: Condition): string => {
   const facts: string[] = []
   if (dump?.time) facts.push(when(dump.time))
   if (dump?.compressed && dump.text !== null) facts.push(`deflated from ${humanSize(dump.text)}`)
@@ -33,7 +33,7 @@ const describePlace = ({ state, findings, dump, start, used, room }: Place): str
 
 /** A place, or a run of empty ones that are alike. */
 export interface Run {
-  first: Place
+  first: Condition
   /** Index of the last, bytes of all, and how many. */
   last: number
   length: number
@@ -41,14 +41,14 @@ export interface Run {
 }
 
 /** Nothing in it. */
-const isPlain = ({ state, findings }: Place): boolean =>
+const isPlain = ({ state, findings }: Condition): boolean =>
   (state === 'empty' || state === 'unsigned') && findings.length === 0
 
-const areAlike = (a: Place, b: Place): boolean =>
+const areAlike = (a: Condition, b: Condition): boolean =>
   isPlain(a) && isPlain(b) && a.state === b.state && a.type === b.type
 
 /** Take empty places that are alike together. */
-export function* runsOf(places: Iterable<Place>): Generator<Run, void, void> {
+export function* runsOf(places: Iterable<Condition>): Generator<Run, void, void> {
   let run: Run | undefined
   for (const place of places) {
     const { index, length } = place
@@ -70,7 +70,7 @@ export const cellsOf = ({ first, last, length, count }: Run) => ({
   offset: first.offset === null ? '' : `0x${first.offset.toString(16)}`,
   size: humanSize(length),
   used: count > 1 ? '' : `${Math.ceil((first.used / Math.max(1, first.room)) * 100)} %`,
-  words: describePlace(first),
+  words: describeCondition(first),
 })
 
 /** Break a text at its blanks. */

@@ -1,6 +1,11 @@
 /** A store as a picture of text: its places to scale, and how full each is. */
 import { styleText } from 'node:util'
-import { badBlock, correctedBlock, type Place, type PlaceState } from '../../pstore/condition.js'
+import {
+  badBlock,
+  correctedBlock,
+  type Condition,
+  type ConditionState,
+} from '../../pstore/condition.js'
 import type { RecordType } from '../../pstore/types.js'
 
 /** What the terminal can show. */
@@ -55,23 +60,23 @@ const colours: { readonly [type in RecordType]?: Style } = {
   ftrace: 'yellow',
 }
 
-const colourOf = ({ type }: Place): Style => colours[type] ?? 'reset'
+const colourOf = ({ type }: Condition): Style => colours[type] ?? 'reset'
 
 export const paint = (canvas: Canvas, style: Style, text: string): string =>
   canvas.colour ? styleText(style, text, { validateStream: false }) : text
 
 /** A place, or a run of a kind whose places are too narrow to be drawn each. */
-interface Segment {
-  readonly first: Place
+interface MapSegment {
+  readonly first: Condition
   /** The last one's index. */
   last: number
   /** Of each place. */
-  readonly states: PlaceState[]
+  readonly states: ConditionState[]
   length: number
 }
 
 /** What each segment is called; one of a kind needs no number. */
-const labelsOf = (segments: readonly Segment[]): string[] => {
+const labelsOf = (segments: readonly MapSegment[]): string[] => {
   const kinds = new Map<RecordType, number>()
   for (const { first } of segments) kinds.set(first.type, (kinds.get(first.type) ?? 0) + 1)
   return segments.map(({ first: { type, index }, last, states }) => {
@@ -81,7 +86,7 @@ const labelsOf = (segments: readonly Segment[]): string[] => {
 }
 
 /** Cells for each segment, to scale, one at least; `width` in all where there is room for that. */
-const scale = (segments: readonly Segment[], width: number): number[] => {
+const scale = (segments: readonly MapSegment[], width: number): number[] => {
   const total = segments.reduce((sum, { length }) => sum + length, 0)
   const ideal = segments.map(({ length }) => (length / total) * width)
   const cells = ideal.map(n => Math.max(1, Math.floor(n)))
@@ -102,7 +107,7 @@ const scale = (segments: readonly Segment[], width: number): number[] => {
 }
 
 /** What a cell of a place's bar shows: bytes `from … to` of its data. */
-const cell = (place: Place, from: number, to: number, glyphs: Glyphs): Cell => {
+const cell = (place: Condition, from: number, to: number, glyphs: Glyphs): Cell => {
   const { parity, used, start, state } = place
   if (state === 'unsigned') return [glyphs.none, 'dim']
   if (parity) {
@@ -134,7 +139,7 @@ const draw = (canvas: Canvas, cells: readonly Cell[]): string => {
 }
 
 /** A place's data as a bar. */
-export const bar = (canvas: Canvas, place: Place, width: number): string => {
+export const bar = (canvas: Canvas, place: Condition, width: number): string => {
   const glyphs = glyphsOf(canvas)
   const at = (n: number): number => Math.floor((n / width) * place.room)
   return draw(
@@ -146,7 +151,7 @@ export const bar = (canvas: Canvas, place: Place, width: number): string => {
 }
 
 /** Several places as one bar: a cell shows the worst of those in it. */
-const barOf = (canvas: Canvas, { first, states }: Segment, width: number): string => {
+const barOf = (canvas: Canvas, { first, states }: MapSegment, width: number): string => {
   if (states.length === 1) return bar(canvas, first, width)
   const glyphs = glyphsOf(canvas)
   return draw(
@@ -163,7 +168,7 @@ const barOf = (canvas: Canvas, { first, states }: Segment, width: number): strin
 }
 
 /** Put texts at columns, each where it does not touch the one before it. */
-const place = (items: readonly { at: number; text: string }[], width: number): string => {
+const putLabels = (items: readonly { at: number; text: string }[], width: number): string => {
   let line = ''
   for (const { at, text } of items)
     if (at + text.length <= width && (line === '' || at > line.length))
@@ -171,7 +176,7 @@ const place = (items: readonly { at: number; text: string }[], width: number): s
   return line
 }
 
-const segmentOf = (place: Place): Segment => ({
+const segmentOf = (place: Condition): MapSegment => ({
   first: place,
   last: place.index,
   states: [place.state],
@@ -182,15 +187,15 @@ const segmentOf = (place: Place): Segment => ({
 export class StoreMap {
   readonly #most: number
   /** The first places, one more than fit at most; and the runs. */
-  readonly #each: Segment[] = []
-  readonly #runs: Segment[] = []
+  readonly #each: MapSegment[] = []
+  readonly #runs: MapSegment[] = []
 
   constructor(readonly canvas: Canvas) {
     this.#most = Math.floor(canvas.width / 4)
   }
 
   /** Draw places as they pass by. */
-  *adding(places: Iterable<Place>): Generator<Place, void, void> {
+  *adding(places: Iterable<Condition>): Generator<Condition, void, void> {
     for (const place of places) {
       if (this.#each.length <= this.#most) this.#each.push(segmentOf(place))
       const run = this.#runs.at(-1)
@@ -234,9 +239,9 @@ export class StoreMap {
     }))
     const bars = segments.map((segment, i) => barOf(canvas, segment, cells[i]))
     return [
-      place(names, column + 1),
+      putLabels(names, column + 1),
       border + bars.map(text => text + border).join(''),
-      place(offsets, column + 1),
+      putLabels(offsets, column + 1),
     ].join('\n')
   }
 }

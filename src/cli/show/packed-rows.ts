@@ -5,7 +5,7 @@ import zlib from 'node:zlib'
 const batch = 65536
 
 /** A list whose members are kept as compressed JSON: as objects they would take a hundred times as much. */
-export class Packed<T> {
+export class PackedRows<T> {
   readonly #packed: Buffer[] = []
   #lines: string[] = []
   #length = 0

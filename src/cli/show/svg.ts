@@ -1,7 +1,12 @@
 /** A store as an SVG picture, for reports: the map to scale, and the table as text. */
-import { badBlock, correctedBlock, type Place, type PlaceState } from '../../pstore/condition.js'
+import {
+  badBlock,
+  correctedBlock,
+  type Condition,
+  type ConditionState,
+} from '../../pstore/condition.js'
 import type { RecordType } from '../../pstore/types.js'
-import { Packed } from './packed-rows.js'
+import { PackedRows } from './packed-rows.js'
 import { cellsOf, runsOf, wrap, type Run } from './describe.js'
 
 const width = 1000
@@ -25,7 +30,7 @@ const colours: { readonly [type in RecordType]?: string } = {
   ftrace: '#b8860b',
 }
 
-const escape = (text: string): string =>
+const escapeXml = (text: string): string =>
   text
     // What XML has no way to say.
     // oxlint-disable-next-line no-control-regex -- controls are what is looked for
@@ -39,7 +44,7 @@ const rect = (x: number, y: number, w: number, h: number, attributes: string): s
   `<rect x="${x.toFixed(2)}" y="${y}" width="${Math.max(0.5, w).toFixed(2)}" height="${h}" ${attributes}/>`
 
 const text = (x: number, y: number, content: string, attributes = ''): string =>
-  `<text x="${x.toFixed(2)}" y="${y}" ${attributes}>${escape(content)}</text>`
+  `<text x="${x.toFixed(2)}" y="${y}" ${attributes}>${escapeXml(content)}</text>`
 
 /** Stretches of blocks in one state, as parts of the whole: a thousand neighbours are one rectangle. */
 const stretches = (blocks: Uint8Array, state: number): [from: number, to: number][] => {
@@ -59,7 +64,7 @@ const mostStretches = 500
 interface Drawn extends Omit<ReturnType<typeof cellsOf>, 'words'> {
   type: RecordType
   length: number
-  state: PlaceState
+  state: ConditionState
   /** What the last column says, line by line. */
   words: string[]
   filled: number
@@ -89,7 +94,7 @@ const drawnOf = (run: Run): Drawn => {
 const colourOf = (type: RecordType): string => colours[type] ?? '#888888'
 const labelOf = ({ type, indexes }: Drawn): string => `${type} ${indexes}`
 
-const drawPlace = (drawn: Drawn, x: number, w: number): string => {
+const drawZone = (drawn: Drawn, x: number, w: number): string => {
   const { state, filled, wrapped, corrected, bad } = drawn
   const colour = colourOf(drawn.type)
   const dash = state === 'unsigned' ? 'stroke-dasharray="4 3"' : ''
@@ -97,7 +102,7 @@ const drawPlace = (drawn: Drawn, x: number, w: number): string => {
   const part = (from: number, to: number, attributes: string): string =>
     rect(x + from * w, mapTop, (to - from) * w, mapHeight, attributes)
   return [
-    `<g><title>${escape(`${labelOf(drawn)}: ${drawn.words.join(' ')}`)}</title>`,
+    `<g><title>${escapeXml(`${labelOf(drawn)}: ${drawn.words.join(' ')}`)}</title>`,
     part(0, 1, outline),
     // What is narrower than a pixel's half is drawn as wide; nothing is not drawn.
     ...(filled > 0 ? [part(0, filled, `fill="${colour}" fill-opacity="0.8"`)] : []),
@@ -117,7 +122,7 @@ function* drawMap(places: Iterable<Drawn>, total: number): Generator<string, voi
   let labelled = 0
   for (const place of places) {
     const w = (place.length / total) * inner
-    yield drawPlace(place, x, w)
+    yield drawZone(place, x, w)
     const label = labelOf(place)
     if (x >= labelled && w > 4) {
       yield text(x, mapTop - 8, w > label.length * 7.3 ? label : place.type[0])
@@ -149,8 +154,11 @@ const drawRow = (drawn: Drawn, y: number): string => {
  *
  * @param title says what it is
  */
-export function* drawSvg(title: string, places: Iterable<Place>): Generator<string, void, void> {
-  const all = new Packed<Drawn>()
+export function* drawSvg(
+  title: string,
+  places: Iterable<Condition>,
+): Generator<string, void, void> {
+  const all = new PackedRows<Drawn>()
   const top = mapTop + mapHeight + 60
   let total = 0
   let height = top + 2 * rowHeight

@@ -1,5 +1,5 @@
 /** Tables for people: columns of text, two blanks apart. */
-import { Packed } from './packed-rows.js'
+import { PackedRows } from './packed-rows.js'
 
 /**
  * Lay out rows of one length, a line at a time; each ends in a line feed.
@@ -11,7 +11,7 @@ export function* table(
   right: readonly number[],
 ): Generator<string, void, void> {
   const widths: number[] = []
-  const packed = new Packed<readonly string[]>()
+  const packed = new PackedRows<readonly string[]>()
   for (const row of rows) {
     for (const [i, text] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, text.length)
     packed.add(row)

@@ -1,7 +1,7 @@
 /** A store's places as a table, each with a bar of what is in it. */
-import type { PlaceState } from '../../pstore/condition.js'
+import type { ConditionState } from '../../pstore/condition.js'
 import type { RecordType } from '../../pstore/types.js'
-import { Packed } from './packed-rows.js'
+import { PackedRows } from './packed-rows.js'
 import { bar, paint, type Canvas } from './map.js'
 import { cellsOf, wrap, type Run } from './describe.js'
 
@@ -13,15 +13,15 @@ type Row = [
   size: string,
   data: string,
   used: string,
-  state: PlaceState,
+  state: ConditionState,
   words: string,
 ]
 
 const stateStyle = { sound: 'green', empty: 'dim', unsigned: 'dim', damaged: 'red' } as const
 const columns = ['offset', 'size', 'used'] as const
 
-export class PlacesTable {
-  readonly #rows = new Packed<Row>()
+export class ZoneTable {
+  readonly #rows = new PackedRows<Row>()
   readonly #barWidth: number
   readonly #widths = { offset: 6, size: 4, used: 4 }
   /** How many places of a type there are, and the longest text that says which. */

@@ -1,7 +1,7 @@
 /** What becomes of a terminal's bytes on their way into a zone: times before lines, no escape sequences. */
 
 /** Takes the stream's next bytes, cut anywhere, and gives what is kept of it. */
-export type Transform = (bytes: Buffer) => Buffer
+export type Filter = (bytes: Buffer) => Buffer
 
 const LF = 0x0a
 const ESC = 0x1b
@@ -14,7 +14,7 @@ export const timestamp = (microseconds: bigint): string =>
 export const uptime = (): bigint => process.hrtime.bigint() / 1000n
 
 /** Put the time before each line: that at which its first byte came. */
-export const stamper = (clock: () => bigint = uptime): Transform => {
+export const stamper = (clock: () => bigint = uptime): Filter => {
   let atStart = true
   return bytes => {
     if (bytes.length === 0) return bytes
@@ -72,7 +72,7 @@ const afterEscape = (byte: number): State => {
 }
 
 /** Drop escape sequences: colours, cursor movements, titles. */
-export const stripper = (): Transform => {
+export const stripper = (): Filter => {
   let state: State = 'text'
   return bytes => {
     if (state === 'text' && !bytes.includes(ESC)) return bytes

@@ -4,7 +4,7 @@ import tty from 'node:tty'
 import { drain, feed, type Output } from './output.js'
 import { modesOf, openTerminal, rawModes, setModes, giveConsoleBack, takeConsole } from './pty.js'
 
-export class Line {
+export class Listener {
   /** What others open: `/dev/pts/3`. */
   readonly name: string
   readonly #master: number

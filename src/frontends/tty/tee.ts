@@ -7,14 +7,14 @@
  */
 import type { Appender } from '../appender.js'
 import type { Output } from './output.js'
-import type { Transform } from './filters.js'
+import type { Filter } from './filters.js'
 
 /** How long bytes wait for more, in milliseconds. */
 const moment = 2
 /** How many wait at most. */
 const plenty = 262_144
 
-export class Keeper implements Output {
+export class Tee implements Output {
   #waiting: Buffer[] = []
   #length = 0
   #last = -Infinity
@@ -29,7 +29,7 @@ export class Keeper implements Output {
    */
   constructor(
     readonly appender: Appender,
-    readonly transforms: readonly Transform[],
+    readonly transforms: readonly Filter[],
     readonly show: (bytes: Buffer) => boolean,
   ) {}
 

@@ -1,10 +1,10 @@
 /** Variables' names as sscanf reads them, and the ids that file names carry. */
 import t from 'tap'
 import {
-  formatDumpName,
-  formatPieceName,
-  parseDumpName,
-  parsePieceName,
+  encodeDumpName,
+  encodePieceName,
+  decodeDumpName,
+  decodePieceName,
   recordId,
   type DumpName,
 } from '#src/backends/efi/names.js'
@@ -50,7 +50,7 @@ t.test('names that Linux takes', async t => {
     ],
   ]
   for (const [name, type, part, count, sec, compressed, id] of cases) {
-    const dump = parseDumpName(name)
+    const dump = decodeDumpName(name)
     t.same(dump, { type, part, count, sec, compressed }, name)
     if (dump) t.equal(recordId(dump), id, `id of ${name}`)
   }
@@ -93,7 +93,7 @@ t.test('names that are no record', async t => {
     // Longer than the kernel's buffer.
     `dump-type0-1-1-${'5'.repeat(60)}`,
   ])
-    t.equal(parseDumpName(name), null, JSON.stringify(name))
+    t.equal(decodeDumpName(name), null, JSON.stringify(name))
 })
 
 t.test('what is formatted is parsed to the same', async t => {
@@ -107,15 +107,15 @@ t.test('what is formatted is parsed to the same', async t => {
       sec: u64(),
       compressed: random.below(2) === 1,
     }
-    const name = formatDumpName(dump)
-    t.strictSame(parseDumpName(name), dump, name)
+    const name = encodeDumpName(dump)
+    t.strictSame(decodeDumpName(name), dump, name)
     if (!t.passing()) return
   }
 })
 
 t.test('pieces of rings', async t => {
   const last = { type: 'tty', position: 2n ** 62n, length: 99999 } as const
-  t.same(parsePieceName(formatPieceName(last)), last)
+  t.same(decodePieceName(encodePieceName(last)), last)
   for (const name of ['tty-4611686018427387905-1', 'tty-00-1', 'tty-0-0', 'dmesg-0-1', 'tty-0-1\n'])
-    t.equal(parsePieceName(name), null, JSON.stringify(name))
+    t.equal(decodePieceName(name), null, JSON.stringify(name))
 })

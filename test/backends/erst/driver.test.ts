@@ -3,10 +3,10 @@ import fs from 'node:fs'
 import zlib from 'node:zlib'
 import t, { type Test } from 'tap'
 import { ErstBackend } from '#src/backends/erst/driver.js'
-import { formatCper, type CperType } from '#src/backends/erst/cper.js'
-import { formatErst } from '#src/backends/erst/mkfs.js'
-import { formatHeader } from '#src/backends/erst/slot-map.js'
-import type { NewRecord, Record } from '#src/pstore/backend.js'
+import { encodeCper, type CperType } from '#src/backends/erst/cper.js'
+import { makeErst } from '#src/backends/erst/mkfs.js'
+import { encodeHeader } from '#src/backends/erst/slot-map.js'
+import type { NewRecord, StoredRecord } from '#src/pstore/backend.js'
 import { StoreError, type Errno } from '#src/pstore/errors.js'
 import { recordTypes } from '#src/pstore/types.js'
 import { Region } from '#src/region/region.js'
@@ -25,7 +25,7 @@ const attach = (t: Test, path: string, readOnly = false): ErstBackend => {
 /** A store of our own: 8 slots of 4096 bytes, the first for the header. */
 const make = (t: Test, size = 8 * 4096): string => {
   const path = `${folder(t)}/erst.img`
-  formatErst(path, size, 4096)
+  makeErst(path, size, 4096)
   return path
 }
 
@@ -506,7 +506,7 @@ t.test('a last slot that the end of the file cuts short', async t => {
     [3, false],
   ] as const) {
     const bytes = Buffer.alloc(4 * 4096 + left)
-    formatHeader(4096, 8 * 4096).copy(bytes)
+    encodeHeader(4096, 8 * 4096).copy(bytes)
     bytes.writeBigUInt64LE(7n, 24 + 8 * 4)
     bytes.write('CPER', 4 * 4096)
     const place = [...attach(t, file(t, bytes)).places()].at(-1)
@@ -520,7 +520,7 @@ t.test("another's record is told from one that is lost", async t => {
   position.writeBigUInt64LE(2n ** 62n + 1n)
   const piece = Buffer.concat([position, Buffer.from('text')])
   const cper = (type: CperType, data: Buffer): Buffer =>
-    formatCper({ id: 7n, type, compressed: false, sec: 1n, data }, 4096)
+    encodeCper({ id: 7n, type, compressed: false, sec: 1n, data }, 4096)
   const dump = cper('dmesg', Buffer.from('Panic#1 Part1\n'))
   const changed = (at: number, n: number): Buffer => {
     const bytes = Buffer.from(dump)
@@ -594,7 +594,7 @@ t.test('mutations: nothing crashes, and what is shown can be read and erased', a
       refused++
       continue
     }
-    const records: Record[] = [...backend.records()]
+    const records: StoredRecord[] = [...backend.records()]
     if (new Set(records.map(({ name }) => name)).size < records.length) t.fail('a name twice')
     for (const record of records) {
       if (!/^(dmesg|mce)-erst-[1-9]\d*(\.enc\.z)?$/.test(record.name)) t.fail(record.name)

@@ -2,7 +2,7 @@
 import fs from 'node:fs'
 import t from 'tap'
 import { ErstBackend } from '#src/backends/erst/driver.js'
-import { formatErst } from '#src/backends/erst/mkfs.js'
+import { makeErst } from '#src/backends/erst/mkfs.js'
 import { Region } from '#src/region/region.js'
 import { loadFixture } from '../../fixtures.js'
 import { file, folder } from '../../program.js'
@@ -10,7 +10,7 @@ import { qemuReads } from './qemu.js'
 
 t.test('a new file is as QEMU makes it of zeros', async t => {
   const path = `${folder(t)}/erst.img`
-  formatErst(path, 65536)
+  makeErst(path, 65536)
   const image = fs.readFileSync(path)
   const expected = Buffer.alloc(65536)
   loadFixture('erst-panics').region().copy(expected, 0, 0, 20)
@@ -22,17 +22,17 @@ t.test('a new file is as QEMU makes it of zeros', async t => {
 t.test('what holds something is only wiped by force', async t => {
   const image = loadFixture('erst-panics').region()
   const path = file(t, image)
-  t.throws(() => formatErst(path, 65536, 4096), { message: /is not empty: --force wipes/ })
-  t.throws(() => formatErst(path, undefined, 4096), { message: /is not empty/ })
-  t.throws(() => formatErst(path, 32768, 4096, true), { message: /has 65536 bytes, not 32768$/ })
+  t.throws(() => makeErst(path, 65536, 4096), { message: /is not empty: --force wipes/ })
+  t.throws(() => makeErst(path, undefined, 4096), { message: /is not empty/ })
+  t.throws(() => makeErst(path, 32768, 4096, true), { message: /has 65536 bytes, not 32768$/ })
   t.ok(fs.readFileSync(path).equals(image))
-  formatErst(path, undefined, 4096, true)
+  makeErst(path, undefined, 4096, true)
   const made = fs.readFileSync(path)
   t.equal(made.readUInt32LE(8), 4096)
   t.same(made.subarray(24), Buffer.alloc(65536 - 24))
 
   const zeros = file(t, Buffer.alloc(65536))
-  formatErst(zeros, 65536, 4096)
+  makeErst(zeros, 65536, 4096)
   t.ok(fs.readFileSync(zeros).equals(made))
 })
 
@@ -44,19 +44,19 @@ t.test('what cannot be made leaves nothing behind', async t => {
     [4096, 4096],
     [0, 4096],
   ] as const)
-    t.throws(() => formatErst(`${home}/new`, size, recordSize), {
+    t.throws(() => makeErst(`${home}/new`, size, recordSize), {
       name: 'StoreError',
       message: /^[^\n]*$/,
     })
-  t.throws(() => formatErst(`${home}/new`, undefined), { name: 'StoreError' })
-  t.throws(() => formatErst(`${home}/none/new`, 65536), { message: /cannot be made: ENOENT$/ })
+  t.throws(() => makeErst(`${home}/new`, undefined), { name: 'StoreError' })
+  t.throws(() => makeErst(`${home}/none/new`, 65536), { message: /cannot be made: ENOENT$/ })
   t.same(fs.readdirSync(home), [])
 })
 
 t.test('a kill at any moment of a wipe leaves no map of records that are gone', async t => {
   const size = 2 ** 22
   const path = `${folder(t)}/erst.img`
-  formatErst(path, size, 4096)
+  makeErst(path, size, 4096)
   const backend = new ErstBackend(new Region(path))
   backend.write({ type: 'dmesg', bytes: Buffer.from('x') })
   backend.close()
@@ -72,7 +72,7 @@ t.test('a kill at any moment of a wipe leaves no map of records that are gone', 
     offsets.push(offset)
     return store.call(this, offset, ...rest)
   }
-  formatErst(path, size, 4096, true)
+  makeErst(path, size, 4096, true)
   fs.closeSync(fd)
   t.same(offsets.slice(-2), [0, 0])
   t.same(

@@ -1,9 +1,9 @@
 /** An ERST store's header and map. */
 import t from 'tap'
 import {
-  formatHeader,
+  encodeHeader,
   headerSize,
-  parseHeader,
+  decodeHeader,
   SlotMap,
   type Slots,
 } from '#src/backends/erst/slot-map.js'
@@ -12,7 +12,7 @@ import { fixtures } from '../../fixtures.js'
 import { file } from '../../program.js'
 
 const slotsOf = (header: Buffer, length: number): Slots | null => {
-  const parsed = parseHeader(header, length)
+  const parsed = decodeHeader(header, length)
   return parsed.state === 'ready' ? parsed.slots : null
 }
 
@@ -20,7 +20,7 @@ t.test("QEMU's headers, made again", async t => {
   for (const fixture of fixtures('erst-')) {
     const { mem_size, record_size } = fixture.layout
     const region = fixture.region()
-    const made = formatHeader(record_size!, mem_size)
+    const made = encodeHeader(record_size!, mem_size)
     // All but the count.
     t.same(made.subarray(0, 20), region.subarray(0, 20), fixture.name)
     t.same(slotsOf(region, mem_size), { recordSize: 8192, first: 1, end: 8 })
@@ -38,7 +38,7 @@ t.test('the map takes whole slots, and has an entry for each of the store', asyn
     [2 ** 28, 2 ** 26, 1],
   ] as const)
     t.same(
-      slotsOf(formatHeader(recordSize, length), length),
+      slotsOf(encodeHeader(recordSize, length), length),
       { recordSize, first, end: length / recordSize },
       `${length} by ${recordSize}`,
     )
@@ -55,16 +55,16 @@ t.test('stores that QEMU does not take', async t => {
     [4096, 4096, /no slot/],
     [0, 4096, /no slot/],
   ] as const)
-    t.throws(() => formatHeader(recordSize, length), { name: 'StoreError', message: why })
+    t.throws(() => encodeHeader(recordSize, length), { name: 'StoreError', message: why })
 })
 
 t.test('headers', async t => {
   const length = 65536
-  t.same(parseHeader(Buffer.alloc(headerSize), length), { state: 'unused' })
-  const edited = (edit: (header: Buffer) => void): ReturnType<typeof parseHeader> => {
-    const header = formatHeader(4096, length)
+  t.same(decodeHeader(Buffer.alloc(headerSize), length), { state: 'unused' })
+  const edited = (edit: (header: Buffer) => void): ReturnType<typeof decodeHeader> => {
+    const header = encodeHeader(4096, length)
     edit(header)
-    return parseHeader(header, length)
+    return decodeHeader(header, length)
   }
   t.match(
     edited(() => {}),
@@ -102,7 +102,7 @@ t.test('no header makes the map reach past the store, or past 4 GiB', async t =>
   for (const length of [24, 31, 32, 100, 4095, 4096, 70000, 2 ** 33, 2 ** 52])
     for (const recordSize of [4096, 8192, 2 ** 26])
       for (const offset of [0, 7, recordSize, 2 * recordSize, 2 ** 31, 2 ** 32 - recordSize]) {
-        const header = formatHeader(4096, 8192)
+        const header = encodeHeader(4096, 8192)
         header.writeUInt32LE(recordSize, 8)
         header.writeUInt32LE(offset, 12)
         const { first, end } = slotsOf(header, length)!
@@ -114,7 +114,7 @@ t.test('no header makes the map reach past the store, or past 4 GiB', async t =>
 
 t.test('ids in the map', async t => {
   const image = Buffer.alloc(8 * 4096)
-  formatHeader(4096, image.length).copy(image)
+  encodeHeader(4096, image.length).copy(image)
   const ids = [5n, 0n, 2n ** 64n - 1n, 2n ** 32n, 5n, 0n, 5n << 32n]
   for (const [i, id] of ids.entries()) image.writeBigUInt64LE(id, headerSize + 8 * (i + 1))
   const region = new Region(file(t, image))

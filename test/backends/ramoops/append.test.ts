@@ -2,7 +2,7 @@
 import fs from 'node:fs'
 import t, { type Test } from 'tap'
 import { makeLayout, type RamoopsParameters } from '#src/backends/ramoops/layout.js'
-import { formatRegion } from '#src/backends/ramoops/mkfs.js'
+import { makeRamoops } from '#src/backends/ramoops/mkfs.js'
 import { Zone } from '#src/backends/ramoops/zone.js'
 import { Region } from '#src/region/region.js'
 import { parityOf } from '../../model/parity.js'
@@ -26,7 +26,7 @@ const make = (t: Test, parameters: RamoopsParameters, ring: ZoneKind = 'console'
     { record_size: 1024, console_size: 1024, pmsg_size: 1024, ftrace_size: 0, ...parameters },
     4096,
   )
-  formatRegion(path, layout, false)
+  makeRamoops(path, layout, false)
   const region = new NotingRegion(path, { map: true })
   t.teardown(() => region.close())
   const place = layout.zones.find(({ kind }) => kind === ring)!

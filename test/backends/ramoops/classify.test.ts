@@ -1,6 +1,6 @@
 /** What a zone's bytes are taken for. */
 import t from 'tap'
-import { contentOf, type Content } from '#src/backends/ramoops/probe/classify.js'
+import { classify, type ContentKind } from '#src/backends/ramoops/probe/classify.js'
 
 /** An entry of Android's log: 'l', its length, who wrote it, one of eight logs, a time, and the text. */
 const entry = (text: string, log = 0, length = 18 + text.length): Buffer => {
@@ -11,7 +11,7 @@ const entry = (text: string, log = 0, length = 18 + text.length): Buffer => {
   return Buffer.concat([header, Buffer.from(text)])
 }
 
-const cases: [what: string, content: Content, bytes: Buffer | string][] = [
+const cases: [what: string, content: ContentKind, bytes: Buffer | string][] = [
   ['nothing', 'empty', ''],
   ['a dump, whatever is in it', 'dump', '====1700000000.123456-C\n\x01\x02\x03'],
   ["a console's text", 'stamped', '[    0.000000] Linux\n[    1.000000] init\n'],
@@ -32,5 +32,5 @@ const cases: [what: string, content: Content, bytes: Buffer | string][] = [
 ]
 
 t.test('contents', async t => {
-  for (const [what, content, bytes] of cases) t.equal(contentOf(Buffer.from(bytes)), content, what)
+  for (const [what, content, bytes] of cases) t.equal(classify(Buffer.from(bytes)), content, what)
 })

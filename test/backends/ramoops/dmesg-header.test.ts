@@ -1,6 +1,6 @@
 /** The line before a dump, as sscanf reads it (fixtures/dmesg-header-variants, by the kernel itself). */
 import t from 'tap'
-import { parseDmesgHeader } from '#src/backends/ramoops/dmesg-header.js'
+import { decodeDmesgHeader } from '#src/backends/ramoops/dmesg-header.js'
 
 const cases: [
   line: string,
@@ -58,7 +58,7 @@ const cases: [
 for (const [line, sec, nsec, compressed, body] of cases)
   t.test(JSON.stringify(line), async t => {
     const bytes = Buffer.from(line, 'latin1')
-    const header = parseDmesgHeader(bytes)
+    const header = decodeDmesgHeader(bytes)
     if (sec === null) {
       t.equal(header, null)
       return
@@ -69,6 +69,6 @@ for (const [line, sec, nsec, compressed, body] of cases)
   })
 
 t.test('a zone full of digits takes no time to speak of', async t => {
-  const header = parseDmesgHeader(Buffer.from(`====${'9'.repeat(1 << 20)}.1-D\n`))
+  const header = decodeDmesgHeader(Buffer.from(`====${'9'.repeat(1 << 20)}.1-D\n`))
   t.equal(header?.time.nsec, 1000)
 })

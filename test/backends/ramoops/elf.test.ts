@@ -1,13 +1,13 @@
 /** ELF cores: where memory is in them, and what is none. */
 import t, { type Test } from 'tap'
-import { elfPieces } from '#src/backends/ramoops/probe/elf.js'
-import type { Piece } from '#src/backends/ramoops/probe/signatures.js'
+import { elfSegments } from '#src/backends/ramoops/probe/elf.js'
+import type { Segment } from '#src/backends/ramoops/probe/signatures.js'
 import { probeSource } from '#src/index.js'
 import { Region } from '#src/region/region.js'
 import { loadFixture } from '../../fixtures.js'
 import { file } from '../../program.js'
 
-interface Segment {
+interface MadeSegment {
   type?: number
   offset: number
   address: number
@@ -23,7 +23,7 @@ const core = 4
 const load = 1
 
 /** A core (elf(5)), its memory zeros. */
-const makeCore = ({ bits, endian }: Form, segments: Segment[], size = 4096): Buffer => {
+const makeCore = ({ bits, endian }: Form, segments: MadeSegment[], size = 4096): Buffer => {
   const bytes = Buffer.alloc(size)
   const u16 = (value: number, at: number): unknown =>
     endian === 'big' ? bytes.writeUInt16BE(value, at) : bytes.writeUInt16LE(value, at)
@@ -62,10 +62,10 @@ const makeCore = ({ bits, endian }: Form, segments: Segment[], size = 4096): Buf
   return bytes
 }
 
-const piecesIn = (t: Test, bytes: Buffer): Piece[] | null => {
+const segmentsIn = (t: Test, bytes: Buffer): Segment[] | null => {
   const region = new Region(file(t, bytes))
   t.teardown(() => region.close())
-  return elfPieces(region)
+  return elfSegments(region)
 }
 
 const forms: Form[] = [
@@ -78,7 +78,7 @@ const forms: Form[] = [
 t.test('the memory in a core', async t => {
   for (const form of forms)
     t.same(
-      piecesIn(
+      segmentsIn(
         t,
         makeCore(form, [
           { offset: 2048, address: 0x80000000, length: 1024 },
@@ -123,6 +123,6 @@ t.test('what is no core is memory itself', async t => {
   ]
   for (const [what, edit] of cases) {
     const bytes = makeCore(form, [{ offset: 1024, address: 0, length: 1024 }])
-    t.equal(piecesIn(t, edit(bytes) ?? bytes), null, what)
+    t.equal(segmentsIn(t, edit(bytes) ?? bytes), null, what)
   }
 })

@@ -5,8 +5,8 @@ import zlib from 'node:zlib'
 import t from 'tap'
 import { ZoneBackend } from '#src/backends/zone/driver.js'
 import {
-  formatKmsgHeader,
-  formatZoneHeader,
+  encodeKmsgHeader,
+  encodeZoneHeader,
   kmsgHeaderSize,
   signatureOf,
   zoneHeaderSize,
@@ -68,7 +68,7 @@ t.test("dumps are stored as Linux stores them: the fixtures' zones, byte for byt
     const layout = layoutOf(fixture)
     const region = fixture.region()
     const empty = Buffer.alloc(region.length)
-    formatZoneHeader({ sig: signatureOf('pmsg'), datalen: 0, start: 0 }, 'little').copy(empty)
+    encodeZoneHeader({ sig: signatureOf('pmsg'), datalen: 0, start: 0 }, 'little').copy(empty)
     const path = file(t, empty)
     const backend = attach(t, path, layout)
     const source = attach(t, file(t, region), layout)
@@ -186,7 +186,7 @@ t.test('a counter at its end', async t => {
   const backend = attach(t, path, layout)
   const { offset } = layout.zones.find(({ kind }) => kind === 'dmesg')!
   const time = { sec: 5n, nsec: 0 }
-  const header = formatKmsgHeader(
+  const header = encodeKmsgHeader(
     { time, compressed: false, counter: 0xffffffff, reason: 2 },
     'little',
   )
@@ -301,9 +301,9 @@ t.test('a stream that cannot be inflated', async t => {
   for (const n of [1, 2]) odd.write(dump(`Oops#${n} Part1\n`, BigInt(n)))
   const { offset } = more.zones.find(({ kind }) => kind === 'dmesg')!
   const header = { time: { sec: 9n, nsec: 0 }, compressed: true, counter: 1, reason: 2 }
-  odd.region.store(offset + zoneHeaderSize, formatKmsgHeader(header, 'little'))
+  odd.region.store(offset + zoneHeaderSize, encodeKmsgHeader(header, 'little'))
   const sig = signatureOf('dmesg')
-  odd.region.store(offset, formatZoneHeader({ sig, datalen: kmsgHeaderSize, start: 0 }, 'little'))
+  odd.region.store(offset, encodeZoneHeader({ sig, datalen: kmsgHeaderSize, start: 0 }, 'little'))
   t.same(names(odd), ['dmesg-pstore_blk-1'])
   t.match(
     [...odd.places()].find(({ type }) => type === 'dmesg'),
@@ -315,7 +315,7 @@ t.test('a stream that cannot be inflated', async t => {
   t.equal(odd.salvage('dmesg-pstore_blk-1'), null, 'of a plain dump there is nothing to salvage')
   // Less than a header; Linux writes past its buffer there.
   for (const datalen of [1, kmsgHeaderSize - 1]) {
-    odd.region.store(offset, formatZoneHeader({ sig, datalen, start: 0 }, 'little'))
+    odd.region.store(offset, encodeZoneHeader({ sig, datalen, start: 0 }, 'little'))
     t.same(names(odd), ['dmesg-pstore_blk-1'])
   }
 })
@@ -331,7 +331,7 @@ t.test('a time of 1970 is none, and any other is shown as it is', async t => {
     [2n ** 63n - 1n, 0xffffffff],
   ] as const) {
     const header = { time: { sec, nsec }, compressed: false, counter: 1, reason: 2 }
-    backend.region.store(offset + zoneHeaderSize, formatKmsgHeader(header, 'little'))
+    backend.region.store(offset + zoneHeaderSize, encodeKmsgHeader(header, 'little'))
     const { time } = backend.record('dmesg-pstore_blk-0')!
     t.same(time, sec === 0n ? null : { sec, nsec })
   }

@@ -1,13 +1,13 @@
 /** Headers: what Linux wrote is encoded as it is decoded. */
 import t from 'tap'
 import {
-  formatKmsgHeader,
-  formatZoneHeader,
+  encodeKmsgHeader,
+  encodeZoneHeader,
   isCounted,
   isSigned,
   kmsgHeaderSize,
-  parseKmsgHeader,
-  parseZoneHeader,
+  decodeKmsgHeader,
+  decodeZoneHeader,
   reasonNumber,
   signatureOf,
   totalLine,
@@ -25,17 +25,17 @@ t.test("Linux's own headers", async t => {
     let dumps = 0
     for (const { kind, index, offset } of layoutOf(fixture).zones) {
       const bytes = region.subarray(offset, offset + zoneHeaderSize)
-      const header = parseZoneHeader(bytes, 'little')
+      const header = decodeZoneHeader(bytes, 'little')
       if (header.sig === 0) continue
       t.equal(header.sig, signatureOf(kind))
-      t.same(formatZoneHeader(header, 'little'), bytes)
+      t.same(encodeZoneHeader(header, 'little'), bytes)
       if (kind !== 'dmesg') continue
       const data = region.subarray(
         offset + zoneHeaderSize,
         offset + zoneHeaderSize + kmsgHeaderSize,
       )
-      const dump = parseKmsgHeader(data, 'little')!
-      t.same(formatKmsgHeader(dump, 'little'), data)
+      const dump = decodeKmsgHeader(data, 'little')!
+      t.same(encodeKmsgHeader(dump, 'little'), data)
       t.same([dump.counter, dump.reason], [index + 1, 2])
       t.equal(dump.compressed, name !== 'blk-two-boots-text')
       dumps++
@@ -58,29 +58,29 @@ t.test('both byte orders', async t => {
         counter: u32(),
         reason: u32(),
       }
-      t.same(parseKmsgHeader(formatKmsgHeader(header, endian), endian), header)
+      t.same(decodeKmsgHeader(encodeKmsgHeader(header, endian), endian), header)
       const other = endian === 'big' ? 'little' : 'big'
-      t.equal(parseKmsgHeader(formatKmsgHeader(header, endian), other), null)
+      t.equal(decodeKmsgHeader(encodeKmsgHeader(header, endian), other), null)
       const zone = { sig: u32(), datalen: u32(), start: u32() }
-      t.same(parseZoneHeader(formatZoneHeader(zone, endian), endian), zone)
+      t.same(decodeZoneHeader(encodeZoneHeader(zone, endian), endian), zone)
     }
   // As a 32-bit machine lays it out: nsec is a long.
-  const bytes = formatKmsgHeader(
+  const bytes = encodeKmsgHeader(
     { time: { sec: 1n, nsec: 0 }, compressed: false, counter: 1, reason: 2 },
     'big',
   )
   bytes.writeUInt32BE(123456789, 16)
-  t.same(parseKmsgHeader(bytes, 'big')?.time, { sec: 1n, nsec: 123456789 })
+  t.same(decodeKmsgHeader(bytes, 'big')?.time, { sec: 1n, nsec: 123456789 })
 })
 
 t.test('no header', async t => {
-  const bytes = formatKmsgHeader(
+  const bytes = encodeKmsgHeader(
     { time: { sec: 1n, nsec: 2 }, compressed: true, counter: 3, reason: 4 },
     'little',
   )
-  t.equal(parseKmsgHeader(bytes.subarray(0, kmsgHeaderSize - 1), 'little'), null)
+  t.equal(decodeKmsgHeader(bytes.subarray(0, kmsgHeaderSize - 1), 'little'), null)
   bytes[0]!++
-  t.equal(parseKmsgHeader(bytes, 'little'), null)
+  t.equal(decodeKmsgHeader(bytes, 'little'), null)
 })
 
 t.test('signatures', async t => {

@@ -1,8 +1,8 @@
 /** Making stores. */
 import fs from 'node:fs'
 import t from 'tap'
-import { formatZones } from '#src/backends/zone/mkfs.js'
-import { formatZoneHeader, signatureOf } from '#src/backends/zone/header.js'
+import { makeZones } from '#src/backends/zone/mkfs.js'
+import { encodeZoneHeader, signatureOf } from '#src/backends/zone/header.js'
 import { makeZoneLayout } from '#src/backends/zone/layout.js'
 import { file, folder } from '../../program.js'
 import { attach, make, names, small, throws } from './stores.js'
@@ -13,7 +13,7 @@ t.test('a new store is zeros and headers', async t => {
   const { path, layout } = make(t)
   const expected = Buffer.alloc(size)
   for (const { kind, offset } of layout.zones)
-    formatZoneHeader({ sig: signatureOf(kind), datalen: 0, start: 0 }, 'little').copy(
+    encodeZoneHeader({ sig: signatureOf(kind), datalen: 0, start: 0 }, 'little').copy(
       expected,
       offset,
     )
@@ -25,20 +25,20 @@ t.test('a new store is zeros and headers', async t => {
 t.test('what is there is only wiped by force', async t => {
   const layout = makeZoneLayout(small, size)
   const full = file(t, Buffer.alloc(size, 0x5a))
-  t.throws(() => formatZones(full, layout), {
+  t.throws(() => makeZones(full, layout), {
     name: 'StoreError',
     message: /is not empty: --force/,
   })
   t.ok(fs.readFileSync(full).equals(Buffer.alloc(size, 0x5a)), 'nothing is changed')
-  formatZones(full, layout, true)
+  makeZones(full, layout, true)
   const empty = file(t, Buffer.alloc(size))
-  formatZones(empty, layout)
+  makeZones(empty, layout)
   t.ok(fs.readFileSync(full).equals(fs.readFileSync(empty)))
 })
 
 t.test('a part of a file', async t => {
   const path = file(t, Buffer.alloc(1024 + size + 100, 0x5a))
-  formatZones(path, makeZoneLayout({ ...small, mem_address: 1024 }, size), true)
+  makeZones(path, makeZoneLayout({ ...small, mem_address: 1024 }, size), true)
   const bytes = fs.readFileSync(path)
   t.ok(bytes.subarray(0, 1024).every(byte => byte === 0x5a))
   t.equal(bytes.readUInt32LE(1024), signatureOf('pmsg'))
@@ -48,7 +48,7 @@ t.test('a part of a file', async t => {
 t.test('a file that is too short stays, a failure leaves no new one', async t => {
   const layout = makeZoneLayout(small, size)
   const short = file(t, Buffer.alloc(size - 1))
-  throws(t, 'EINVAL', () => formatZones(short, layout))
+  throws(t, 'EINVAL', () => makeZones(short, layout))
   t.equal(fs.statSync(short).size, size - 1)
-  throws(t, 'EINVAL', () => formatZones(`${folder(t)}/missing/disk.img`, layout))
+  throws(t, 'EINVAL', () => makeZones(`${folder(t)}/missing/disk.img`, layout))
 })

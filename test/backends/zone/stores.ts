@@ -2,7 +2,7 @@
 import path from 'node:path'
 import type { Test } from 'tap'
 import { ZoneBackend } from '#src/backends/zone/driver.js'
-import { formatZones } from '#src/backends/zone/mkfs.js'
+import { makeZones } from '#src/backends/zone/mkfs.js'
 import { makeZoneLayout, type ZoneLayout, type ZoneParameters } from '#src/backends/zone/layout.js'
 import { mergeFtrace, recordSize, renderFtrace } from '#src/decoders/ftrace.js'
 import { loadSymbols } from '#src/decoders/kallsyms.js'
@@ -54,7 +54,7 @@ export const make = (
 ): { path: string; layout: ZoneLayout } => {
   const path = `${folder(t)}/disk.img`
   const layout = makeZoneLayout(parameters, size)
-  formatZones(path, layout)
+  makeZones(path, layout)
   return { path, layout }
 }
 

@@ -1,8 +1,8 @@
 /** The writer: what is stored is read back, and a kill after any store leaves something sound. */
 import fs from 'node:fs'
 import t, { type Test } from 'tap'
-import { formatZoneHeader, signatureOf, zoneHeaderSize } from '#src/backends/zone/header.js'
-import type { ZonePlace } from '#src/backends/zone/layout.js'
+import { encodeZoneHeader, signatureOf, zoneHeaderSize } from '#src/backends/zone/header.js'
+import type { ZoneExtent } from '#src/backends/zone/layout.js'
 import { Zone } from '#src/backends/zone/zone.js'
 import { Region } from '#src/region/region.js'
 import { randomFor } from '../../random.js'
@@ -13,7 +13,7 @@ import type { Endian } from '#src/pstore/types.js'
 interface Bench {
   path: string
   region: NotingRegion
-  place: ZonePlace
+  place: ZoneExtent
   endian: Endian
   zone: Zone
 }
@@ -191,7 +191,7 @@ t.test('impossible numbers', async t => {
   ]
   for (const [datalen, start, state] of numbers) {
     region.store(place.offset + zoneHeaderSize, Buffer.alloc(length, '?'))
-    region.store(place.offset, formatZoneHeader({ sig, datalen, start }, 'little'))
+    region.store(place.offset, encodeZoneHeader({ sig, datalen, start }, 'little'))
     t.equal(zone.status().state, state, `${datalen}, ${start}`)
     t.equal(zone.read().length, state === 'valid' ? datalen : 0)
     zone.append(Buffer.from('x'), ++epoch)
@@ -204,7 +204,7 @@ t.test('a ring with odd numbers takes in no bytes that nobody wrote', async t =>
   region.store(place.offset + zoneHeaderSize, Buffer.alloc(zone.dataLength, '?'))
   region.store(
     place.offset,
-    formatZoneHeader({ sig: signatureOf('console'), datalen: 6, start: 3 }, 'little'),
+    encodeZoneHeader({ sig: signatureOf('console'), datalen: 6, start: 3 }, 'little'),
   )
   region.store(place.offset + zoneHeaderSize, Buffer.from('defabc'))
   t.equal(zone.read().toString(), 'abcdef')

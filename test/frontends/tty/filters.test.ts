@@ -1,10 +1,10 @@
 /** What a zone keeps of a terminal's bytes, however they are cut. */
 import t from 'tap'
-import { stamper, stripper, timestamp, type Transform } from '#src/frontends/tty/filters.js'
+import { stamper, stripper, timestamp, type Filter } from '#src/frontends/tty/filters.js'
 import { randomFor, type Random } from '../../random.js'
 
 /** Feed a text in random pieces. */
-const inPieces = (transform: Transform, bytes: Buffer, random: Random): Buffer => {
+const inPieces = (transform: Filter, bytes: Buffer, random: Random): Buffer => {
   const kept: Buffer[] = []
   for (let at = 0; at < bytes.length;) {
     const n = random.below(4)

@@ -1,7 +1,7 @@
 /** A dump's stream, in pieces and as zlib inflates it at once. The first byte says how much may come out. */
 import assert from 'node:assert/strict'
 import zlib from 'node:zlib'
-import { piecesOf } from '#src/pstore/content.js'
+import { chunksOf } from '#src/pstore/content.js'
 import { inflate, salvage } from '#src/pstore/deflate.js'
 import { Random } from '../../random.js'
 import type { Target } from '../target.js'
@@ -49,7 +49,7 @@ export const target: Target = {
     const saved = salvage(stream, limit)
     assert.equal(saved.breaks === null, expected !== null)
     assert.ok((saved.breaks ?? 0) <= stream.length && saved.text.length <= limit)
-    const whole = Buffer.concat([...piecesOf(saved.text)])
+    const whole = Buffer.concat([...chunksOf(saved.text)])
     assert.equal(whole.length, saved.text.length)
     if (expected) assert.ok(whole.equals(expected))
   },

@@ -1,6 +1,6 @@
 /** The line before a dump, as sscanf reads it. */
 import assert from 'node:assert/strict'
-import { formatDmesgHeader, parseDmesgHeader } from '#src/backends/ramoops/dmesg-header.js'
+import { encodeDmesgHeader, decodeDmesgHeader } from '#src/backends/ramoops/dmesg-header.js'
 import type { Target } from '../target.js'
 
 export const target: Target = {
@@ -14,14 +14,14 @@ export const target: Target = {
     ].map(text => Buffer.from(text)),
   longest: 256,
   run(bytes) {
-    const header = parseDmesgHeader(bytes)
+    const header = decodeDmesgHeader(bytes)
     if (!header) return
     const { time, compressed, length } = header
     assert.ok(length > 0 && length <= bytes.length)
     assert.ok(time.nsec >= 0 && time.nsec < 2 ** 32 && BigInt.asIntN(64, time.sec) === time.sec)
     // What this program writes for it, it reads as the same.
-    const line = Buffer.from(formatDmesgHeader(time, compressed))
-    const again = parseDmesgHeader(line)
+    const line = Buffer.from(encodeDmesgHeader(time, compressed))
+    const again = decodeDmesgHeader(line)
     assert.deepEqual(again, {
       time: { sec: time.sec, nsec: time.nsec - (time.nsec % 1000) },
       compressed,

@@ -1,7 +1,7 @@
 /** A store that QEMU keeps for ACPI ERST. */
 import { attach } from '#src/index.js'
-import { formatCper } from '#src/backends/erst/cper.js'
-import { formatHeader } from '#src/backends/erst/slot-map.js'
+import { encodeCper } from '#src/backends/erst/cper.js'
+import { encodeHeader } from '#src/backends/erst/slot-map.js'
 import { deflate } from '#src/pstore/deflate.js'
 import { fixtures } from '../../fixtures.js'
 import { checkBackend, Scratch, type Target } from '../target.js'
@@ -17,11 +17,11 @@ const madeStore = (): Buffer => {
   const slots = types.map((type, i) => {
     const compressed = i === 1
     const data = compressed ? deflate(text) : i > 2 ? Buffer.concat([position, text]) : text
-    return formatCper({ id: BigInt(i + 1), type, compressed, sec: 1_700_000_000n, data }, size)
+    return encodeCper({ id: BigInt(i + 1), type, compressed, sec: 1_700_000_000n, data }, size)
   })
   const length = size * (slots.length + 3)
   const store = Buffer.alloc(length)
-  formatHeader(size, length).copy(store)
+  encodeHeader(size, length).copy(store)
   slots.forEach((slot, i) => {
     store.writeBigUInt64LE(BigInt(i + 1), 24 + 8 * (i + 1))
     slot.copy(store, size * (i + 1))

@@ -1,5 +1,5 @@
 /** What a zone's bytes are: a dump, console text, Android's log, what a terminal printed. */
-import { parseDmesgHeader } from '../dmesg-header.js'
+import { decodeDmesgHeader } from '../dmesg-header.js'
 import type { ZoneKind } from '../../../pstore/types.js'
 
 /**
@@ -11,7 +11,7 @@ import type { ZoneKind } from '../../../pstore/types.js'
  * - `terminal`: text with what only a terminal understands
  * - `text`: any other text
  */
-export type Content = 'empty' | 'dump' | 'stamped' | 'android' | 'binary' | 'terminal' | 'text'
+export type ContentKind = 'empty' | 'dump' | 'stamped' | 'android' | 'binary' | 'terminal' | 'text'
 
 /** Bytes that are looked at. */
 export const sampleSize = 8192
@@ -47,9 +47,9 @@ const isBinary = (text: string): boolean => {
  *
  * @param bytes the first of a zone's content, oldest byte first
  */
-export const contentOf = (bytes: Buffer): Content => {
+export const classify = (bytes: Buffer): ContentKind => {
   if (bytes.length === 0) return 'empty'
-  if (parseDmesgHeader(bytes)) return 'dump'
+  if (decodeDmesgHeader(bytes)) return 'dump'
   if (isAndroid(bytes)) return 'android'
   const text = bytes.toString('utf8')
   if (isBinary(text)) return 'binary'
@@ -65,7 +65,7 @@ export const contentOf = (bytes: Buffer): Content => {
  * only unusual outweighs a ring that begins with a dump.
  */
 export const against: {
-  readonly [kind in Exclude<ZoneKind, 'ftrace'>]: { readonly [content in Content]: number }
+  readonly [kind in Exclude<ZoneKind, 'ftrace'>]: { readonly [content in ContentKind]: number }
 } = {
   dmesg: { empty: 0, dump: 0, stamped: 2, android: 2, binary: 2, terminal: 2, text: 2 },
   console: { empty: 0, dump: 10, stamped: 0, android: 3, binary: 3, terminal: 2, text: 0 },
@@ -74,7 +74,7 @@ export const against: {
 }
 
 /** The kind of zone that most often has a content. */
-const usual: { readonly [content in Content]?: ZoneKind } = {
+const usual: { readonly [content in ContentKind]?: ZoneKind } = {
   dump: 'dmesg',
   stamped: 'console',
   terminal: 'tty',
@@ -82,7 +82,7 @@ const usual: { readonly [content in Content]?: ZoneKind } = {
 }
 
 /** Is a content rather another kind's? That ranks layouts, and excludes none. */
-export const isUnusual = (kind: ZoneKind, content: Content): boolean =>
+export const isUnusual = (kind: ZoneKind, content: ContentKind): boolean =>
   // No mainline kernel has a tty zone.
   kind === 'tty' ? content !== 'terminal' : (usual[content] ?? kind) !== kind
 

@@ -5,7 +5,7 @@
  */
 import { StoreError } from '../../../pstore/errors.js'
 import type { Region } from '../../../region/region.js'
-import type { Piece } from './signatures.js'
+import type { Segment } from './signatures.js'
 
 /** Where the numbers stand that differ between 32 and 64 bits. */
 interface Class {
@@ -66,7 +66,7 @@ export const refuseCompressed = (region: Region, path: string): void => {
  *
  * @throws StoreError (EIO) where the source cannot be read
  */
-export const elfPieces = (region: Region): Piece[] | null => {
+export const elfSegments = (region: Region): Segment[] | null => {
   if (region.length < headerSize) return null
   const header = region.load(0, headerSize)
   const kind = classes[header[4]]
@@ -89,7 +89,7 @@ export const elfPieces = (region: Region): Piece[] | null => {
   const count = u16(header, kind.phnum)
   if (entrySize < kind.entry || table + entrySize * count > region.length) return null
   const entries = region.load(table, entrySize * count)
-  const pieces: Piece[] = []
+  const pieces: Segment[] = []
   for (let at = 0; at < entries.length; at += entrySize) {
     if (u32(entries, at) !== load) continue
     const offset = word(entries, at + kind.offset)

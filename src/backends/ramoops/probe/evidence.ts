@@ -1,11 +1,11 @@
 /** From judged shapes to a region that is reported: its length, what is open, and why it is so. */
 import { count } from '../../../pstore/condition.js'
 import { presets, type RamoopsParameters } from '../layout.js'
-import type { Content } from './classify.js'
+import type { ContentKind } from './classify.js'
 import { tellingZones, type Judged } from './rank.js'
 import { dumpAreas, isMadeBy, parametersOf, zonesOf } from './shapes.js'
 import { findHugeEcc, mayHaveParity } from './parity.js'
-import { pageSize, type Piece } from './signatures.js'
+import { pageSize, type Segment } from './signatures.js'
 import type { FoundRegion } from './probe.js'
 import type { View } from './view.js'
 import { zoneKinds, type ZoneKind } from '../../../pstore/types.js'
@@ -71,7 +71,7 @@ const compare = (a: number[], b: number[]): number => {
 /** Give shapes the lengths that make them, the likeliest first. */
 export const memSizes = (
   view: View,
-  piece: Piece,
+  piece: Segment,
   base: number,
   judged: readonly Judged[],
 ): Possible[] => {
@@ -198,7 +198,7 @@ export const writeOptions = (p: RamoopsParameters): string =>
     ...(p.endian === 'big' ? ['--endian big'] : []),
   ].join(' ')
 
-const said: { readonly [content in Content]: string } = {
+const said: { readonly [content in ContentKind]: string } = {
   empty: 'empty',
   dump: 'a dump, by its header line',
   stamped: "lines with printk's time",
@@ -213,7 +213,7 @@ const versionOf = (code: number): string => `${code >>> 16}.${(code >>> 8) & 255
 /** Each conclusion and what it rests on. */
 const evidenceOf = (
   view: View,
-  piece: Piece,
+  piece: Segment,
   base: number,
   one: Possible,
   flags: number,
@@ -280,7 +280,7 @@ const evidenceOf = (
 /** A region as it is reported: the likeliest of what is possible. */
 export const describe = (
   view: View,
-  piece: Piece,
+  piece: Segment,
   base: number,
   possible: readonly Possible[],
   baseOpen: boolean,

@@ -10,7 +10,7 @@ import { zoneHeaderSize, type RamoopsParameters } from '../layout.js'
 import { judge } from './rank.js'
 import { describe, memSizes } from './evidence.js'
 import { shareOf, zonesOf } from './shapes.js'
-import { findMarks, isSound, pageSize, type Piece } from './signatures.js'
+import { findSignatures, isSound, pageSize, type Segment } from './signatures.js'
 import { View, Work } from './view.js'
 import type { Endian, ZoneKind } from '../../../pstore/types.js'
 
@@ -54,7 +54,7 @@ export interface Findings {
 
 /** Regions that are reported, and places that are tried for one. A hostile source has more. */
 const mostRegions = 64
-const mostPlaces = 1024
+const mostCandidates = 1024
 /** A layout against which so much more speaks than against the best is none. */
 const margin = 2
 /** The same where the best has a tty zone, as no mainline kernel has, and the other has none. */
@@ -66,7 +66,7 @@ const mostFtraceZones = 64
 const mostLost = 64
 
 /** The whole of a source as one piece of memory. */
-export const wholeOf = (region: Region): Piece[] => [
+export const wholeOf = (region: Region): Segment[] => [
   { offset: 0, length: region.length, address: 0 },
 ]
 
@@ -79,10 +79,10 @@ export const wholeOf = (region: Region): Piece[] => [
  */
 export const probe = (
   region: Region,
-  pieces: readonly Piece[] = wholeOf(region),
+  pieces: readonly Segment[] = wholeOf(region),
   progress?: (done: number) => void,
 ): Findings => {
-  const marks = findMarks(region, pieces, progress)
+  const marks = findSignatures(region, pieces, progress)
   const regions: FoundRegion[] = []
   const notes: string[] = []
   if (marks.end < region.length)
@@ -100,7 +100,7 @@ export const probe = (
       const view = new View(region, plain, endian, piece.offset + piece.length, work)
       // Noise has pages that begin like an ftrace zone: one in each 500 MB of random bytes.
       if (view.header(start)!.version && !startsWithFtrace(view, piece, start)) continue
-      if (++places > mostPlaces || regions.length === mostRegions || work.left <= 0) {
+      if (++places > mostCandidates || regions.length === mostRegions || work.left <= 0) {
         notes.push(
           `more places for a region than are believed: those from ${start} on were not tried`,
         )
@@ -116,17 +116,17 @@ export const probe = (
   return { regions: regions.sort((a, b) => a.mem_address - b.mem_address), notes }
 }
 
-const isAligned = (piece: Piece, at: number): boolean =>
+const isAligned = (piece: Segment, at: number): boolean =>
   (at - piece.offset + piece.address) % pageSize === 0
 
 /** Is the ftrace zone at a page one, and the first of a region? */
-const startsWithFtrace = (view: View, piece: Piece, start: number): boolean =>
+const startsWithFtrace = (view: View, piece: Segment, start: number): boolean =>
   view.header(start)!.size > 0
     ? view.holdsFtrace(start)
     : view.heldFtrace(start) || (start === piece.offset && view.spacings(start).length > 0)
 
 /** Where the region that a signature belongs to starts; null where it belongs to none. */
-const baseOf = (view: View, piece: Piece, start: number, least: number): number | null => {
+const baseOf = (view: View, piece: Segment, start: number, least: number): number | null => {
   const header = view.header(start)!
   if (header.version) return start
   const [next = 0, later = 0] = view.soundFrom(start + 2, 2)
@@ -150,7 +150,7 @@ const baseOf = (view: View, piece: Piece, start: number, least: number): number 
 }
 
 /** Where ftrace zones start that end where another zone does; null where there are none. */
-const ftraceBefore = (view: View, piece: Piece, end: number, least: number): number | null => {
+const ftraceBefore = (view: View, piece: Segment, end: number, least: number): number | null => {
   let first: number | null = null
   for (let total = 32; total <= mostFtrace; total *= 2)
     for (let count = 1; count <= mostFtraceZones; count++) {
@@ -166,7 +166,7 @@ const ftraceBefore = (view: View, piece: Piece, end: number, least: number): num
 }
 
 /** May a zone before a region's first have lost its signature, so that it starts there? */
-const mayStartEarlier = (view: View, piece: Piece, base: number, size: number): boolean =>
+const mayStartEarlier = (view: View, piece: Segment, base: number, size: number): boolean =>
   [1, 2, 3].some(
     lost =>
       size > 0 &&
@@ -177,7 +177,7 @@ const mayStartEarlier = (view: View, piece: Piece, base: number, size: number): 
 /** The region that starts at a place; null where no layout explains what is there. */
 const regionAt = (
   view: View,
-  piece: Piece,
+  piece: Segment,
   base: number,
 ): { region: FoundRegion; end: number } | null => {
   const judged = judge(view, base)

@@ -1,6 +1,6 @@
 /** How well a shape explains the bytes: its parity, and what speaks against it. */
-import { divideZone, type ZonePlace } from '../layout.js'
-import { against, isUnusual, type Content } from './classify.js'
+import { divideZone, type ZoneExtent } from '../layout.js'
+import { against, isUnusual, type ContentKind } from './classify.js'
 import { shapesAt, zonesOf, type Shape } from './shapes.js'
 import { isSound } from './signatures.js'
 import { findEcc, fittingBlocks, type Fit, type TriedZone } from './parity.js'
@@ -22,9 +22,9 @@ export interface Judged {
   /** Signatures that stand where it has no zone. */
   unexplained: number
   /** What its rings hold. */
-  contents: Map<ZoneKind, Content>
+  contents: Map<ZoneKind, ContentKind>
   /** What its empty rings once held. */
-  residues: Map<ZoneKind, Content>
+  residues: Map<ZoneKind, ContentKind>
   /** How many zones hold, or held, what is rather another kind's. */
   unusual: number
   /** Zones without a signature, or with numbers that no writer leaves. */
@@ -55,7 +55,7 @@ const mostJudged = 512
 const parityZones = 12
 
 /** The zones that decide the parity: those that hold something first, of every kind some. */
-export const tellingZones = (view: View, zones: readonly ZonePlace[]): TriedZone[] => {
+export const tellingZones = (view: View, zones: readonly ZoneExtent[]): TriedZone[] => {
   const rings = zones.filter(({ kind }) => kind !== 'dmesg').slice(0, parityZones / 2)
   const dumps = zones.filter(({ kind }) => kind === 'dmesg').slice(0, parityZones / 2)
   return [...dumps, ...rings].map(({ offset, size }) => ({
@@ -70,8 +70,8 @@ const judgeOne = (view: View, shape: Shape, furthest: number): Judged => {
   const zones = zonesOf(shape)
   const fit = findEcc(view, tellingZones(view, zones))
   const ecc = fit?.ecc ?? 0
-  const contents = new Map<ZoneKind, Content>()
-  const residues = new Map<ZoneKind, Content>()
+  const contents = new Map<ZoneKind, ContentKind>()
+  const residues = new Map<ZoneKind, ContentKind>()
   let dumps = 0
   let strangers = 0
   let unkept = 0
@@ -85,7 +85,7 @@ const judgeOne = (view: View, shape: Shape, furthest: number): Judged => {
   let byParity = 0
   let signed = 0
   if (view.isFtrace(end)) faults += cutShort
-  const weigh = ({ kind, offset, size }: ZonePlace, content: Content): void => {
+  const weigh = ({ kind, offset, size }: ZoneExtent, content: ContentKind): void => {
     if (kind === 'ftrace') return
     const held = content === 'empty' ? view.residue(offset, size) : content
     if (isUnusual(kind, held)) unusual++

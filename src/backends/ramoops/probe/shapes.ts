@@ -6,7 +6,7 @@
  * kernel has.
  */
 import { makeLayout, presets, zoneHeaderSize, type RamoopsParameters } from '../layout.js'
-import type { ZonePlace } from '../layout.js'
+import type { ZoneExtent } from '../layout.js'
 import { isSound, largestZone } from './signatures.js'
 import { findEcc, fittingBlocks } from './parity.js'
 import type { View } from './view.js'
@@ -90,8 +90,8 @@ const countsAt = (view: View, base: number, size: number): Set<number> => {
 }
 
 /** A shape's zones, as they lie; offsets are the source's. */
-export const zonesOf = ({ preset, base, dmesg, sizes, cpus }: Shape): ZonePlace[] => {
-  const zones: ZonePlace[] = []
+export const zonesOf = ({ preset, base, dmesg, sizes, cpus }: Shape): ZoneExtent[] => {
+  const zones: ZoneExtent[] = []
   let offset = base
   for (const kind of presets[preset].order) {
     const each =

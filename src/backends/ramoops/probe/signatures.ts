@@ -11,7 +11,7 @@ import { isVersionCode, signature } from '../zone.js'
 import type { Endian } from '../../../pstore/types.js'
 
 /** A part of the source that is contiguous memory. */
-export interface Piece {
+export interface Segment {
   /** Where it lies in the source. */
   offset: number
   length: number
@@ -27,7 +27,7 @@ export interface RawHeader {
   size: number
 }
 
-export interface Marks {
+export interface Signatures {
   /** Offsets of `DBGC`, ascending, by the byte order of the machine that wrote it. */
   plain: { readonly [endian in Endian]: number[] }
   /** Starts of pages that carry an ftrace zone's header, and numbers that it could have. */
@@ -40,7 +40,7 @@ export const pageSize = 4096
 /** The largest zone that is believed: what pstore_zone limits itself to, and far above any ramoops. */
 export const largestZone = 2 ** 28
 /** With more signatures of a kind the search ends: they are no region's, but somebody's attempt on our memory. */
-const mostMarks = 2 ** 18
+const mostSignatures = 2 ** 18
 
 /** Bytes that are read at once: few calls, and still within a processor's cache. */
 const chunkSize = 2 ** 20
@@ -75,11 +75,11 @@ export const isSound = ({ start, size }: RawHeader): boolean => start <= size &&
  * @param progress told of the bytes that are done, after each chunk
  * @throws StoreError (EIO) where the source cannot be read
  */
-export const findMarks = (
+export const findSignatures = (
   region: Region,
-  pieces: readonly Piece[],
+  pieces: readonly Segment[],
   progress?: (done: number) => void,
-): Marks => {
+): Signatures => {
   const plain = { little: [] as number[], big: [] as number[] }
   const ftrace = { little: [] as number[], big: [] as number[] }
   const all = [...Object.values(plain), ...Object.values(ftrace)]
@@ -110,7 +110,8 @@ export const findMarks = (
         }
       }
       progress?.(from + length)
-      if (all.some(marks => marks.length > mostMarks)) return { plain, ftrace, end: from + length }
+      if (all.some(marks => marks.length > mostSignatures))
+        return { plain, ftrace, end: from + length }
     }
   }
   return { plain, ftrace, end: region.length }

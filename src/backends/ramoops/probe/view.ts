@@ -3,7 +3,7 @@ import type { Region } from '../../../region/region.js'
 import { divideZone, zoneHeaderSize } from '../layout.js'
 import { Zone } from '../zone.js'
 import { codec, maxEccSize } from '../ecc.js'
-import { contentOf, cpusOf, isFtrace, sampleSize, type Content } from './classify.js'
+import { classify, cpusOf, isFtrace, sampleSize, type ContentKind } from './classify.js'
 import { isSound, parseHeader, type RawHeader } from './signatures.js'
 import type { Endian } from '../../../pstore/types.js'
 
@@ -51,7 +51,7 @@ class Known<T> {
 export class View {
   readonly #headers = new Map<number, RawHeader | null>()
   readonly #mended = new Known<RawHeader | null>()
-  readonly #contents = new Known<Content>()
+  readonly #contents = new Known<ContentKind>()
   /** Where ftrace zones' headers were met. */
   readonly #ftrace = new Set<number>()
   readonly #spacings = new Map<number, number[]>()
@@ -208,22 +208,22 @@ export class View {
    *
    * @param header as it stands, or as its parity mends it; its numbers are some that the zone can have
    */
-  content(at: number, size: number, ecc: number, header: RawHeader): Content {
+  content(at: number, size: number, ecc: number, header: RawHeader): ContentKind {
     const known = this.#contents.with(size, ecc)
     let content = known.get(at)
     if (content === undefined)
-      known.set(at, (content = contentOf(this.#sample(at, size, ecc, header))))
+      known.set(at, (content = classify(this.#sample(at, size, ecc, header))))
     return content
   }
 
   /** What an empty zone's bytes still are: erasing, and Linux as it attaches, change the header only. */
-  residue(at: number, size: number): Content {
+  residue(at: number, size: number): ContentKind {
     const bytes = this.region.load(
       at + zoneHeaderSize,
       Math.max(0, Math.min(residueSize, size - zoneHeaderSize)),
     )
     const end = bytes.indexOf(0)
-    return contentOf(end < 0 ? bytes : bytes.subarray(0, end))
+    return classify(end < 0 ? bytes : bytes.subarray(0, end))
   }
 
   /** Does an ftrace zone hold ftrace records? */
