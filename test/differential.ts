@@ -1,5 +1,5 @@
 /**
- * Stores read twice: by the program, and by a slow model of FORMATS.md that shares nothing with it
+ * Stores read twice: by the program, and by a slow model of doc/formats.md that shares nothing with it
  * (model/). ROUNDS=n reads more, SEED=n one seed's again.
  */
 import { createHash } from 'node:crypto'

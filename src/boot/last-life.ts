@@ -2,7 +2,7 @@
  * `attach=boot`: the kernel's way for a machine's own region. What the last life left in the rings is
  * kept aside and shown, and the rings start empty for this life's writers.
  *
- * Source: FORMATS.md 2; fs/pstore/ram_core.c (persistent_ram_save_old, persistent_ram_post_init), whose
+ * Source: doc/formats.md 2; fs/pstore/ram_core.c (persistent_ram_save_old, persistent_ram_post_init), whose
  * kept copies are in memory only. Here they are on disk before a ring is emptied, since a daemon dies more
  * easily than a kernel.
  */

@@ -1,7 +1,7 @@
 /**
  * ftrace records: which function was called from where, merged over CPUs, and as text.
  *
- * Source: FORMATS.md 1.9; fs/pstore/ftrace.c (pstore_ftrace_combine_log), fs/pstore/inode.c
+ * Source: doc/formats.md 1.9; fs/pstore/ftrace.c (pstore_ftrace_combine_log), fs/pstore/inode.c
  * (pstore_ftrace_seq_show), include/linux/pstore.h (pstore_ftrace_read_timestamp). The records of
  * 64-bit machines: 32-bit ones have shorter ones, and may keep the CPU elsewhere.
  */

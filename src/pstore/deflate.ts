@@ -1,4 +1,4 @@
-/** Compression of dumps: a raw deflate stream, as Linux's pstore writes since 6.6 (FORMATS.md 1.7). */
+/** Compression of dumps: a raw deflate stream, as Linux's pstore writes since 6.6 (doc/formats.md 1.7). */
 import zlib from 'node:zlib'
 import {
   Z_DATA_ERROR,

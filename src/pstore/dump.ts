@@ -1,7 +1,7 @@
 /**
  * A kmsg dump: the text that one dmesg record holds, and what is known of it.
  *
- * Source: FORMATS.md 1.7; fs/pstore/platform.c (pstore_dump), kernel/printk (kmsg_dump_reason_str).
+ * Source: doc/formats.md 1.7; fs/pstore/platform.c (pstore_dump), kernel/printk (kmsg_dump_reason_str).
  */
 import { deflate } from './deflate.js'
 

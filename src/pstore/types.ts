@@ -1,7 +1,7 @@
 /**
  * Record types and the names of the files that show them.
  *
- * Source: FORMATS.md 1.8 and 2 (Linux include/linux/pstore.h, fs/pstore/platform.c).
+ * Source: doc/formats.md 1.8 and 2 (Linux include/linux/pstore.h, fs/pstore/platform.c).
  */
 
 /** Linux's type names, by the type's number; 9 is the tty frontend's as posted in 2023. */

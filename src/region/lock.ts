@@ -1,5 +1,5 @@
 /**
- * A lock on a source that works across processes (DESIGN.md 5): flock(2) on the source itself, which
+ * A lock on a source that works across processes (ARCHITECTURE.md 5): flock(2) on the source itself, which
  * the kernel drops when its holder dies, so that none is ever stale.
  *
  * Within a process all regions of one source share one lock: flock knows descriptors, not

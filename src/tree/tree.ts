@@ -1,7 +1,7 @@
 /**
  * pstorefs's tree: which names there are, what they link to, and their attributes.
  *
- * It knows records, and neither FUSE nor what lies on the media. Source: FORMATS.md 2, DESIGN.md 4.2.
+ * It knows records, and neither FUSE nor what lies on the media. Source: doc/formats.md 2, pstorefs(8).
  */
 import type { Backend, StoredRecord } from '../pstore/backend.js'
 import type { Content } from '../pstore/content.js'

@@ -1,5 +1,5 @@
 /**
- * The programs that read pstore, on a mount (FORMATS.md 6): the real ones where Debian has them, else
+ * The programs that read pstore, on a mount (doc/formats.md 6): the real ones where Debian has them, else
  * what they are documented to do, step by step.
  */
 import { execFileSync } from 'node:child_process'

@@ -1,6 +1,6 @@
 /**
  * A writer that is killed at any instant leaves in the ring what it was given, in that order, up to some
- * byte, and nobody else's (DESIGN.md 5).
+ * byte, and nobody else's (ARCHITECTURE.md 5).
  */
 import { spawn } from 'node:child_process'
 import fs from 'node:fs'

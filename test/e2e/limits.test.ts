@@ -1,6 +1,6 @@
 /**
  * What the worst regions cost: memory and time (SECURITY.md has the figures). Hostile input must not make
- * either grow beyond the region's size times a constant (DESIGN.md 5).
+ * either grow beyond the region's size times a constant (ARCHITECTURE.md 5).
  *
  * Memory is what the kernel says of the process that ran. Time is not asserted, as machines differ: each
  * command must end, and is killed where it hangs.

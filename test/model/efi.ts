@@ -1,5 +1,5 @@
 /**
- * What Linux shows of EFI variables, the slow way: FORMATS.md 2 and 4, read a second time for tests, one
+ * What Linux shows of EFI variables, the slow way: doc/formats.md 2 and 4, read a second time for tests, one
  * sentence after the other. The store is EDK II's (MdeModulePkg/Include/Guid/VariableFormat.h). It shares
  * nothing with the reading in src/ but zlib.
  */

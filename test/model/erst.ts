@@ -1,5 +1,5 @@
 /**
- * What Linux shows of an ERST store, the slow way: FORMATS.md 2 and 5, read a second time for tests,
+ * What Linux shows of an ERST store, the slow way: doc/formats.md 2 and 5, read a second time for tests,
  * one sentence after the other. It shares nothing with the reading in src/ but zlib.
  */
 import { dumpFile, expand, stemOf, type Model, type ModelFile, type ModelPlace } from './file.js'

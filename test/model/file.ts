@@ -25,7 +25,7 @@ export interface Model {
   places: ModelPlace[]
 }
 
-/** FORMATS.md 2: the types by their numbers; 9 is 1.8's. */
+/** doc/formats.md 2: the types by their numbers; 9 is 1.8's. */
 export const typeNames = [
   'dmesg',
   'mce',
@@ -39,7 +39,7 @@ export const typeNames = [
   'tty',
 ] as const
 
-/** FORMATS.md 1.7: the text of a raw deflate stream, at most so long; null where there is none. */
+/** doc/formats.md 1.7: the text of a raw deflate stream, at most so long; null where there is none. */
 export const expand = (stream: Buffer, limit: number): Buffer | null => {
   try {
     return zlib.inflateRawSync(stream, { maxOutputLength: limit })
@@ -48,7 +48,7 @@ export const expand = (stream: Buffer, limit: number): Buffer | null => {
   }
 }
 
-/** FORMATS.md 1.7 and 2: a dump's file: its text, or under `.enc.z` the stream that has none. */
+/** doc/formats.md 1.7 and 2: a dump's file: its text, or under `.enc.z` the stream that has none. */
 export const dumpFile = (
   stem: string,
   time: ModelFile['time'],

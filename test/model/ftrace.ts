@@ -1,4 +1,4 @@
-/** FORMATS.md 1.9, read a second time for tests: ftrace's records, merged and as text. */
+/** doc/formats.md 1.9, read a second time for tests: ftrace's records, merged and as text. */
 
 interface Call {
   cpu: number

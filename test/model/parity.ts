@@ -1,5 +1,5 @@
 /**
- * ECC the slow way, from FORMATS.md 1.6: a Reed–Solomon code over GF(256), without logarithms. A second
+ * ECC the slow way, from doc/formats.md 1.6: a Reed–Solomon code over GF(256), without logarithms. A second
  * reading for tests, which shares nothing with the one in src/.
  */
 

@@ -1,5 +1,5 @@
 /**
- * What Linux shows of a ramoops region, the slow way: FORMATS.md 1 and 2, read a second time for
+ * What Linux shows of a ramoops region, the slow way: doc/formats.md 1 and 2, read a second time for
  * tests, one sentence after the other. It shares nothing with the reading in src/ but zlib.
  */
 import {

@@ -1,5 +1,5 @@
 /**
- * What Linux shows of a pstore/zone store, the slow way: FORMATS.md 2 and 3, read a second time for
+ * What Linux shows of a pstore/zone store, the slow way: doc/formats.md 2 and 3, read a second time for
  * tests, one sentence after the other. It shares nothing with the reading in src/ but zlib.
  */
 import {
@@ -76,7 +76,7 @@ const contentOf = (zone: Buffer, kind: Kind, layout: ZoneLayout): Content => {
   // A dump is no ring: nobody looks at its start.
   const start = kind === 'dmesg' ? 0 : u32(zone, 8, layout)
   const type = (sig ^ 0x43474244) >>> 0
-  // DESIGN.md 4.1: the tty ring has the plain signature; the posted series xors its number in.
+  // pstorefs(8): the tty ring has the plain signature; the posted series xors its number in.
   const signed = type === typeNames.indexOf(kind) || (kind === 'tty' && type === 0)
   const none = (state: Content['state']): Content => ({ state, bytes: Buffer.alloc(0) })
   if (!signed) return none('unsigned')

@@ -1,7 +1,7 @@
 /**
  * EFI variables as a backend: Linux's crash dumps in a machine's firmware, or in a guest's.
  *
- * Source: FORMATS.md 4; drivers/firmware/efi/efi-pstore.c. Where Linux ends its enumeration (at a name
+ * Source: doc/formats.md 4; drivers/firmware/efi/efi-pstore.c. Where Linux ends its enumeration (at a name
  * that it cannot parse, at a variable larger than its record size), this one goes on.
  */
 import fs from 'node:fs'

@@ -2,7 +2,7 @@
  * The names of variables that hold a record, and what they say of it:
  * `dump-typeTYPE-PART-COUNT-SECONDS-C`.
  *
- * Source: FORMATS.md 4; drivers/firmware/efi/efi-pstore.c (efi_pstore_read_func, efi_pstore_write,
+ * Source: doc/formats.md 4; drivers/firmware/efi/efi-pstore.c (efi_pstore_read_func, efi_pstore_write,
  * generic_id), which reads them with sscanf. Odd names mean what sscanf makes of them.
  */
 import { lastPosition } from '../../pstore/split-ring.js'

@@ -1,7 +1,7 @@
 /**
  * A slot's content: a UEFI common platform error record with one section, as Linux's pstore makes it.
  *
- * Source: FORMATS.md 5; drivers/acpi/apei/erst.c (erst_writer, erst_reader), include/linux/cper.h.
+ * Source: doc/formats.md 5; drivers/acpi/apei/erst.c (erst_writer, erst_reader), include/linux/cper.h.
  * All numbers are little-endian, and so are a GUID's first three fields.
  */
 import type { Timespec } from '../../pstore/time.js'

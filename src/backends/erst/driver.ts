@@ -1,7 +1,7 @@
 /**
  * The ERST driver: the records in the file behind QEMU's acpi-erst device.
  *
- * Source: FORMATS.md 5; drivers/acpi/apei/erst.c (erst_reader, erst_writer, erst_clearer),
+ * Source: doc/formats.md 5; drivers/acpi/apei/erst.c (erst_reader, erst_writer, erst_clearer),
  * fs/pstore/platform.c (decompress_record), and QEMU's hw/acpi/erst.c for the order of stores.
  *
  * A guest that runs takes no lock, so readers take none either: a slot's bytes are written while its

@@ -1,7 +1,7 @@
 /**
  * The start of an ERST store: its header, and the map of which slot holds which record.
  *
- * Source: FORMATS.md 5; QEMU hw/acpi/erst.c (ERSTStorageHeader, make_erst_storage_header,
+ * Source: doc/formats.md 5; QEMU hw/acpi/erst.c (ERSTStorageHeader, make_erst_storage_header,
  * check_erst_backend_storage). All numbers are little-endian.
  */
 import { StoreError } from '../../pstore/errors.js'

@@ -1,7 +1,7 @@
 /**
  * The ramoops driver: a region's zones as records.
  *
- * Source: FORMATS.md 1.6–1.9 and 2; fs/pstore/ram.c (ramoops_pstore_read), fs/pstore/platform.c
+ * Source: doc/formats.md 1.6–1.9 and 2; fs/pstore/ram.c (ramoops_pstore_read), fs/pstore/platform.c
  * (decompress_record). Where this is better than Linux on purpose, test/fixtures/README.md says so.
  */
 import type { Backend, EccState, NewRecord, StoredRecord } from '../../pstore/backend.js'

@@ -1,7 +1,7 @@
 /**
  * A zone's parity: a systematic Reed–Solomon code over GF(256), in shortened blocks.
  *
- * Source: FORMATS.md 1.6; fs/pstore/ram_core.c (persistent_ram_init_ecc: field polynomial 0x11d,
+ * Source: doc/formats.md 1.6; fs/pstore/ram_core.c (persistent_ram_init_ecc: field polynomial 0x11d,
  * first root 0, primitive element 1), lib/reed_solomon. What is correctable, and how many symbols
  * count as corrected, is what Linux's decoder says, also beyond half the parity.
  */

@@ -1,7 +1,7 @@
 /**
  * Where the zones of a ramoops region lie: from the kernel's parameters to offsets and sizes.
  *
- * Source: FORMATS.md 1.1, 1.2; fs/pstore/ram.c (ramoops_probe, ramoops_init_przs). A layout that
+ * Source: doc/formats.md 1.1, 1.2; fs/pstore/ram.c (ramoops_probe, ramoops_init_przs). A layout that
  * Linux refuses is refused here, with the kernel's reason.
  */
 import type { Endian, ZoneKind } from '../../pstore/types.js'
@@ -61,7 +61,7 @@ interface Preset {
 const linux62: readonly ZoneKind[] = ['dmesg', 'console', 'pmsg', 'tty', 'ftrace']
 const linuxPre62: readonly ZoneKind[] = ['dmesg', 'console', 'ftrace', 'pmsg', 'tty']
 
-/** Who wrote the region decides the zones' order (FORMATS.md 1.2). */
+/** Who wrote the region decides the zones' order (doc/formats.md 1.2). */
 export const presets: { readonly [name: string]: Preset } = {
   'linux-6.2': { order: linux62 },
   'linux-pre-6.2': { order: linuxPre62 },
@@ -92,7 +92,7 @@ const evenBelow = (n: number): number => n - (n % 2)
 const hex = (n: number): string =>
   `0x${n < 0 ? (BigInt(n) + (1n << 64n)).toString(16) : n.toString(16)}`
 
-/** How a zone's bytes behind its header are divided (FORMATS.md 1.6). */
+/** How a zone's bytes behind its header are divided (doc/formats.md 1.6). */
 export interface ZoneDivision {
   /** Bytes of the ring. */
   data: number

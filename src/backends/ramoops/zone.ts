@@ -1,7 +1,7 @@
 /**
  * A zone: one ring in a region, with its header and parity (Linux's persistent_ram_zone).
  *
- * Source: FORMATS.md 1.3–1.6; fs/pstore/ram_core.c. Reading corrects in a copy and changes nothing.
+ * Source: doc/formats.md 1.3–1.6; fs/pstore/ram_core.c. Reading corrects in a copy and changes nothing.
  */
 import type { EccState } from '../../pstore/backend.js'
 import { badBlock, cleanBlock, correctedBlock } from '../../pstore/condition.js'
@@ -300,7 +300,7 @@ export class Zone {
   }
 
   /**
-   * Append to the ring (FORMATS.md 1.4), in the order of DESIGN.md 5: bytes, their parity, header,
+   * Append to the ring (doc/formats.md 1.4), in the order of ARCHITECTURE.md 5: bytes, their parity, header,
    * its parity. The kernel moves the header first; a crash then shows bytes that nobody wrote.
    *
    * In a ring that has wrapped, the oldest bytes give way before the header moves: a kill in between
@@ -328,7 +328,7 @@ export class Zone {
   }
 
   /**
-   * Empty the ring (FORMATS.md 1.5): the signature and the old bytes stay.
+   * Empty the ring (doc/formats.md 1.5): the signature and the old bytes stay.
    *
    * @param epoch of the lock that the caller holds
    */

@@ -1,7 +1,7 @@
 /**
  * The pstore/zone driver: what pstore_blk and mtdpstore keep on a disk or flash, as records.
  *
- * Source: FORMATS.md 2 and 3; fs/pstore/zone.c (psz_pstore_read, psz_pstore_erase, psz_kmsg_write),
+ * Source: doc/formats.md 2 and 3; fs/pstore/zone.c (psz_pstore_read, psz_pstore_erase, psz_kmsg_write),
  * fs/pstore/platform.c (decompress_record). Where this is better than Linux on purpose,
  * test/fixtures/README.md says so.
  */

@@ -1,7 +1,7 @@
 /**
  * The headers of pstore/zone: what begins each zone, and what begins a dump inside one.
  *
- * Source: FORMATS.md 3; fs/pstore/zone.c (struct psz_buffer, struct psz_kmsg_header).
+ * Source: doc/formats.md 3; fs/pstore/zone.c (struct psz_buffer, struct psz_kmsg_header).
  */
 import type { Timespec } from '../../pstore/time.js'
 import { recordTypes, type Endian, type ZoneKind } from '../../pstore/types.js'
@@ -33,7 +33,7 @@ export const signatureOf = (kind: ZoneKind): number => signature ^ recordTypes.i
 
 /**
  * Is this the signature of a zone of this kind? No released kernel has tty zones: the posted series
- * signs them like all others, DESIGN.md 4.1 wants them plain, and both are taken.
+ * signs them like all others, pstorefs(8) wants them plain, and both are taken.
  */
 export const isSigned = (sig: number, kind: ZoneKind): boolean =>
   sig === signatureOf(kind) || (kind === 'tty' && sig === signature)

@@ -1,7 +1,7 @@
 /**
  * Where the zones of a pstore/zone store lie: from the kernel's parameters to offsets and sizes.
  *
- * Source: FORMATS.md 3; fs/pstore/zone.c (register_pstore_zone, psz_alloc_zones), fs/pstore/Kconfig for
+ * Source: doc/formats.md 3; fs/pstore/zone.c (register_pstore_zone, psz_alloc_zones), fs/pstore/Kconfig for
  * the defaults. A layout that Linux refuses, or crashes on, is refused here, with the kernel's reason
  * where it gives one. mtdpstore has the same layout, with kmsg zones only: its other sizes are 0.
  */

@@ -1,7 +1,7 @@
 /**
  * A zone of pstore/zone: a ring, or a place for one dump.
  *
- * Source: FORMATS.md 3; fs/pstore/zone.c (psz_recover_zone, psz_kmsg_recover_meta, psz_record_write,
+ * Source: doc/formats.md 3; fs/pstore/zone.c (psz_recover_zone, psz_kmsg_recover_meta, psz_record_write,
  * psz_kmsg_write_record). Reading changes nothing.
  */
 import os from 'node:os'
@@ -182,7 +182,7 @@ export class Zone {
   }
 
   /**
-   * Append to a ring, in the order of DESIGN.md 5: bytes, then the header. Linux has the same order,
+   * Append to a ring, in the order of ARCHITECTURE.md 5: bytes, then the header. Linux has the same order,
    * but stores a ring's wrapped end with a header of its own that hides all older bytes for a moment.
    *
    * In a ring that has wrapped, the oldest bytes give way before the header moves: a kill in between

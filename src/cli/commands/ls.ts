@@ -12,7 +12,7 @@ interface Args extends SourceArgs {
   all: boolean
 }
 
-/** A record as `--json` shows it (DESIGN.md 4.1). */
+/** A record as `--json` shows it (pstorefs(8)). */
 const toJson = (
   backend: string,
   { type, id, name, size, time, compressed, ecc }: StoredRecord,

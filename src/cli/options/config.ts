@@ -1,4 +1,4 @@
-/** The config file: several backends under names of their own, and mount options (DESIGN.md 4.3). */
+/** The config file: several backends under names of their own, and mount options (pstorefs.toml(5)). */
 import fs from 'node:fs'
 import path from 'node:path'
 import { parse, TomlError } from 'smol-toml'

@@ -153,7 +153,7 @@ t.test('ecc 1 means 16, up to 127 works', async t => {
   t.equal(makeLayout({ ecc: 127 }, 64 * K).ecc, 127)
 })
 
-t.test('data and parity of a zone (FORMATS.md 1.6)', async t => {
+t.test('data and parity of a zone (doc/formats.md 1.6)', async t => {
   t.same(divideZone(4096, 0), { data: 4084, blocks: 0 })
   // As kernels say: "0x4666 …: 12 header, 15994 data, 2016 ecc", "0x4000 …: 12 header, 8117 data, 8255 ecc".
   t.same(divideZone(0x4666, 16), { data: 15994, blocks: 125 })

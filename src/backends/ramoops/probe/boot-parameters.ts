@@ -1,7 +1,7 @@
 /**
  * What a kernel was booted with: its command line, or the folder /sys/module/ramoops/parameters.
  *
- * Source: FORMATS.md 1.1; Linux's Documentation/admin-guide/ramoops.rst and kernel-parameters.txt
+ * Source: doc/formats.md 1.1; Linux's Documentation/admin-guide/ramoops.rst and kernel-parameters.txt
  * (reserve_mem).
  */
 import fs from 'node:fs'

@@ -26,7 +26,7 @@ export interface Shape {
   end: number
 }
 
-/** Orders that kernels have; the others are the same without tty (FORMATS.md 1.2, 1.8). */
+/** Orders that kernels have; the others are the same without tty (doc/formats.md 1.2, 1.8). */
 const orders = ['linux-6.2', 'linux-pre-6.2'] as const
 /** A zone of less than a header and a byte crashes Linux. */
 const smallestZone = 16

@@ -1,7 +1,7 @@
 /**
  * Signatures in a source: where zones may begin.
  *
- * Source: FORMATS.md 1.3. dmesg, console, pmsg and tty zones carry `DBGC` as it is, so a search for
+ * Source: doc/formats.md 1.3. dmesg, console, pmsg and tty zones carry `DBGC` as it is, so a search for
  * four bytes finds them. An ftrace zone's signature has a kernel's version in it: those are found where
  * a layout says that one must be, and here at the start of pages, where a region of ftrace zones begins.
  */
@@ -96,7 +96,7 @@ export const findSignatures = (
       for (const endian of endians) {
         const needle = needles[endian]
         for (let at = bytes.indexOf(needle); at >= 0; at = bytes.indexOf(needle, at + 1)) {
-          // Zones begin at even addresses (FORMATS.md 1.2). What is cut off comes again.
+          // Zones begin at even addresses (doc/formats.md 1.2). What is cut off comes again.
           if ((skew + at) % 2 || at + zoneHeaderSize > length) continue
           plain[endian].push(from + at)
         }
