@@ -7,6 +7,9 @@
 import type { Endian, ZoneKind } from '../../pstore/types.js'
 import { StoreError } from '../../pstore/errors.js'
 import { blockSize, maxEccSize } from './ecc.js'
+import { zoneHeaderSize } from './zone-header.js'
+
+export { zoneHeaderSize } from './zone-header.js'
 
 /** A layout's parameters, under the kernel's own names; sizes in bytes. */
 export interface RamoopsParameters {
@@ -77,8 +80,6 @@ export const presets: { readonly [name: string]: Preset } = {
   },
 }
 
-/** sig, start and size before a zone's data. */
-export const zoneHeaderSize = 12
 const perCpu = 1
 /** Linux's default for every size but tty's. */
 const defaultSize = 4096

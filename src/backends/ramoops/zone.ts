@@ -7,34 +7,19 @@ import type { EccState } from '../../pstore/backend.js'
 import { badBlock, cleanBlock, correctedBlock } from '../../pstore/condition.js'
 import type { RingPosition } from '../../pstore/ring.js'
 import type { Region } from '../../region/region.js'
-import os from 'node:os'
 import zlib from 'node:zlib'
 import { blockSize, codec, maxEccSize, type Codec } from './ecc.js'
-import { divideZone, zoneHeaderSize, type ZoneExtent } from './layout.js'
+import { divideZone, type ZoneExtent } from './layout.js'
 import type { Endian } from '../../pstore/types.js'
-
-/** `DBGC`: dmesg, console, pmsg and tty zones carry it as it is. */
-export const signature = 0x43474244
-
-/**
- * What a zone's header says of it:
- * - `valid`: it holds bytes
- * - `empty`: signed, and nothing in it
- * - `unsigned`: another signature, as after a cold boot
- * - `invalid`: signed, with impossible numbers
- */
-export type ZoneState = 'valid' | 'empty' | 'unsigned' | 'invalid'
-
-/** A zone's header, corrected and checked. */
-export interface ZoneHeader {
-  state: ZoneState
-  /** Where the next byte goes, which is the oldest once the ring is full. */
-  start: number
-  /** Number of valid bytes; 0 unless the state is `valid`. */
-  size: number
-  /** The kernel version that signed an ftrace zone (LINUX_VERSION_CODE); 0 for other kinds. */
-  version: number
-}
+import {
+  decodeZoneHeader,
+  encodeNumbers,
+  encodeSignature,
+  judgeHeader,
+  numbersOffset,
+  zoneHeaderSize,
+  type ZoneHeader,
+} from './zone-header.js'
 
 /** A zone at one moment. */
 export interface ZoneContent extends ZoneHeader {
@@ -50,9 +35,6 @@ interface Loaded {
   zone: ZoneContent
 }
 
-/** What an ftrace zone that this program makes is signed with: Linux 6.12.0's LINUX_VERSION_CODE. */
-const ftraceVersion = (6 << 16) | (12 << 8)
-
 /** How many bytes are looked at at once for a fingerprint. */
 const chunk = Buffer.allocUnsafe(65536)
 
@@ -62,31 +44,15 @@ const smallZone = 4096
 /** How often a zone whose header moves while it is read is read again. */
 const tries = 8
 
-/**
- * Is this a version that a kernel could have? LINUX_VERSION_CODE is major, minor and patch level, a
- * byte each. Linux 2.6.35 brought ftrace's forerunners; no kernel has been called 0 or 1 since.
- */
-export const isVersionCode = (code: number): boolean => code >>> 16 >= 2 && code >>> 24 === 0
-
-/** A u32 in the other byte order. */
-const swap = (n: number): number =>
-  ((n << 24) | ((n & 0xff00) << 8) | ((n >>> 8) & 0xff00) | (n >>> 24)) >>> 0
-
 const none = Buffer.alloc(0)
 /** Scratch for the writer: one JavaScript thread writes one block at a time. */
 const sharedBlock = Buffer.alloc(blockSize)
 const sharedParity = Buffer.alloc(maxEccSize)
-/** A header's start and size, to be stored at once: a kill never leaves half of one. */
-const numbers = new Uint8Array(8)
-const words = new Uint32Array(numbers.buffer)
 
 export class Zone {
   /** Bytes of the ring. */
   readonly dataLength: number
   readonly #codec: Codec | null
-  readonly #big: boolean
-  /** The zone's byte order is not this machine's. */
-  readonly #foreign: boolean
   /** Zone-relative offsets of the data blocks' parity and of the header's. */
   readonly #parity: number
   readonly #headerParity: number
@@ -105,13 +71,11 @@ export class Zone {
     readonly region: Region,
     readonly place: ZoneExtent,
     readonly ecc: number,
-    endian: Endian,
+    readonly endian: Endian,
   ) {
     const { data, blocks } = divideZone(place.size, ecc)!
     this.dataLength = data
     this.#codec = ecc ? codec(ecc) : null
-    this.#big = endian === 'big'
-    this.#foreign = this.#big !== (os.endianness() === 'BE')
     this.#parity = zoneHeaderSize + data
     this.#headerParity = this.#parity + blocks * ecc
     this.#length = this.#headerParity + ecc
@@ -119,24 +83,8 @@ export class Zone {
     this.#parityOut = ecc ? sharedParity.subarray(0, ecc) : none
   }
 
-  #u32(bytes: Buffer, offset: number): number {
-    return this.#big ? bytes.readUInt32BE(offset) : bytes.readUInt32LE(offset)
-  }
-
-  /** Make sense of a header; its numbers are used by nobody before this has checked them. */
   #parse(header: Buffer): ZoneHeader {
-    const code = (this.#u32(header, 0) ^ signature) >>> 0
-    const start = this.#u32(header, 4)
-    const size = this.#u32(header, 8)
-    const ftrace = this.place.kind === 'ftrace'
-    const version = ftrace ? code : 0
-    const zero = { start: 0, size: 0, version }
-    if (ftrace ? !isVersionCode(code) : code !== 0)
-      return { state: 'unsigned', ...zero, version: 0 }
-    if (start === 0 && size === 0) return { state: 'empty', ...zero }
-    if (size > this.dataLength || start > size) return { state: 'invalid', ...zero }
-    // An empty ring's start is 0: `start > size` has caught any other.
-    return { state: 'valid', start, size, version }
+    return judgeHeader(decodeZoneHeader(header, 0, this.endian), this.place.kind, this.dataLength)
   }
 
   /**
@@ -415,9 +363,8 @@ export class Zone {
   /** Where it lies on a disk, what was stored before is there before the header is, and all is at the end. */
   #putHeader(): void {
     this.region.settle()
-    words[0] = this.#foreign ? swap(this.#start) : this.#start
-    words[1] = this.#foreign ? swap(this.#size) : this.#size
-    this.region.store(this.place.offset + 4, numbers)
+    const numbers = encodeNumbers(this.#start, this.#size, this.endian)
+    this.region.store(this.place.offset + numbersOffset, numbers)
     this.#putHeaderParity()
     this.region.settle()
   }
@@ -430,11 +377,7 @@ export class Zone {
   }
 
   #sign(): void {
-    const sig = Buffer.alloc(4)
-    const value = this.place.kind === 'ftrace' ? (signature ^ ftraceVersion) >>> 0 : signature
-    if (this.#big) sig.writeUInt32BE(value)
-    else sig.writeUInt32LE(value)
-    this.region.store(this.place.offset, sig)
+    this.region.store(this.place.offset, encodeSignature(this.place.kind, this.endian))
     this.#putHeaderParity()
   }
 }

@@ -253,7 +253,7 @@ const evidenceOf = (
       )
       continue
     }
-    const version = view.header(offset)?.version
+    const version = view.header(offset)?.code
     lines.push(
       `ftrace_size ${parameters.ftrace_size}: ${count(shape.cpus, 'zone')} from +${hex(offset - base)}` +
         `${version ? `, signed by Linux ${versionOf(version)}` : ''}` +

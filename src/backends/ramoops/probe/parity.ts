@@ -6,8 +6,9 @@
  */
 import type { Region } from '../../../region/region.js'
 import { blockSize, codec, maxEccSize, parityMaker } from '../ecc.js'
-import { divideZone, zoneHeaderSize } from '../layout.js'
-import { isSound, type RawHeader } from './signatures.js'
+import { divideZone } from '../layout.js'
+import { zoneHeaderSize, type RawHeader } from '../zone-header.js'
+import { isSound } from './signatures.js'
 
 /** A place where a zone may be, and what stands there for a header. */
 export interface TriedZone {

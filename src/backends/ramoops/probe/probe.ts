@@ -6,7 +6,8 @@
  * explains the bytes has the same zones.
  */
 import type { Region } from '../../../region/region.js'
-import { zoneHeaderSize, type RamoopsParameters } from '../layout.js'
+import type { RamoopsParameters } from '../layout.js'
+import { zoneHeaderSize } from '../zone-header.js'
 import { judge } from './rank.js'
 import { describe, memSizes } from './evidence.js'
 import { shareOf, zonesOf } from './shapes.js'
@@ -99,7 +100,7 @@ export const probe = (
       const piece = pieces.find(({ offset, length }) => start >= offset && start < offset + length)!
       const view = new View(region, plain, endian, piece.offset + piece.length, work)
       // Noise has pages that begin like an ftrace zone: one in each 500 MB of random bytes.
-      if (view.header(start)!.version && !startsWithFtrace(view, piece, start)) continue
+      if (view.header(start)!.code && !startsWithFtrace(view, piece, start)) continue
       if (++places > mostCandidates || regions.length === mostRegions || work.left <= 0) {
         notes.push(
           `more places for a region than are believed: those from ${start} on were not tried`,
@@ -128,7 +129,7 @@ const startsWithFtrace = (view: View, piece: Segment, start: number): boolean =>
 /** Where the region that a signature belongs to starts; null where it belongs to none. */
 const baseOf = (view: View, piece: Segment, start: number, least: number): number | null => {
   const header = view.header(start)!
-  if (header.version) return start
+  if (header.code) return start
   const [next = 0, later = 0] = view.soundFrom(start + 2, 2)
   if (!isSound(header) && !(isAligned(piece, start) && next)) return null
   const front = ftraceBefore(view, piece, start, least)

@@ -103,7 +103,7 @@ const judgeOne = (view: View, shape: Shape, furthest: number): Judged => {
     const mended = ecc ? view.mended(offset, size, ecc) : null
     const header = mended ?? raw
     const fits = ecc > 0 && fittingBlocks(view, { offset, size, header: raw }, ecc) > 0
-    if (!header || ftrace !== header.version > 0) {
+    if (!header || ftrace !== header.code > 0) {
       if (fits) byParity++
       else faults += unsigned
       damaged++
@@ -111,8 +111,8 @@ const judgeOne = (view: View, shape: Shape, furthest: number): Judged => {
       continue
     }
     if (mended) byParity++
-    if (mended?.size && raw?.version === mended.version && raw.size === 0) unkept++
-    if (!ftrace && raw?.version === 0) signed++
+    if (mended?.size && raw?.code === mended.code && raw.size === 0) unkept++
+    if (!ftrace && raw?.code === 0) signed++
     const division = divideZone(size, ecc)
     if (!division) {
       faults += unsigned

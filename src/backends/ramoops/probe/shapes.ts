@@ -5,8 +5,8 @@
  * or the region's end; and sizes follow from Linux's rules (makeLayout), tried in every order that a
  * kernel has.
  */
-import { makeLayout, presets, zoneHeaderSize, type RamoopsParameters } from '../layout.js'
-import type { ZoneExtent } from '../layout.js'
+import { makeLayout, presets, type RamoopsParameters, type ZoneExtent } from '../layout.js'
+import { zoneHeaderSize } from '../zone-header.js'
 import { isSound, largestZone } from './signatures.js'
 import { findEcc, fittingBlocks } from './parity.js'
 import type { View } from './view.js'
@@ -184,14 +184,14 @@ const isZone = (view: View, at: number, size: number, ftrace: boolean, ecc: numb
   if (ftrace ? view.isFtrace(at) : view.isPlain(at)) return true
   if (!ecc || at + size > view.end || view.work.left <= 0) return false
   const mended = view.mended(at, size, ecc)
-  if (mended) return ftrace === mended.version > 0
+  if (mended) return ftrace === mended.code > 0
   return fittingBlocks(view, { offset: at, size, header: view.header(at) }, ecc) >= convincingBlocks
 }
 
 /** The sizes that a single zone can have: to the next signature, or any where none follows. */
 const sizesAt = (view: View, at: number, ftrace: boolean, ecc: number): number[] => {
   const header = view.header(at)
-  const sound = header && isSound(header) && ftrace === header.version > 0 ? header : null
+  const sound = header && isSound(header) && ftrace === header.code > 0 ? header : null
   if (!sound && !ecc && (ftrace || !view.isPlain(at))) return []
   // A ring that is full says how long it is, but for the parity: at most as much again.
   const full = sound && sound.start < sound.size
@@ -224,10 +224,9 @@ const sharesAt = (
     if (total) shares.push({ each, count, total })
   }
   // All carry one kernel's version.
-  const version = view.header(at)?.version
+  const version = view.header(at)?.code
   if (version)
-    for (const each of view.spacings(at))
-      add(each, offset => view.header(offset)?.version === version)
+    for (const each of view.spacings(at)) add(each, offset => view.header(offset)?.code === version)
   if (!ecc || shares.length) return shares
   for (let total = smallestZone * 2; total <= view.end - at && total <= mostMended; total *= 2)
     for (let count = 2; count <= mostMendedCpus; count++) {

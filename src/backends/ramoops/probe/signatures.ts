@@ -6,8 +6,7 @@
  * a layout says that one must be, and here at the start of pages, where a region of ftrace zones begins.
  */
 import type { Region } from '../../../region/region.js'
-import { zoneHeaderSize } from '../layout.js'
-import { isVersionCode, signature } from '../zone.js'
+import { decodeZoneHeader, isVersionCode, zoneHeaderSize, type RawHeader } from '../zone-header.js'
 import type { Endian } from '../../../pstore/types.js'
 
 /** A part of the source that is contiguous memory. */
@@ -17,14 +16,6 @@ export interface Segment {
   length: number
   /** What its first byte's address was: regions begin at whole pages of that. */
   address: number
-}
-
-/** A zone's header as it stands, uncorrected. */
-export interface RawHeader {
-  /** 0: `DBGC`; else the version of the kernel that signed an ftrace zone. */
-  version: number
-  start: number
-  size: number
 }
 
 export interface Signatures {
@@ -54,16 +45,10 @@ const topByte = 0x43
 const topAt: { readonly [endian in Endian]: number } = { little: 3, big: 0 }
 const endians = ['little', 'big'] as const
 
-/** Read 12 bytes as a header; null where they are not signed. */
-export const parseHeader = (bytes: Buffer, at: number, endian: Endian): RawHeader | null => {
-  const big = endian === 'big'
-  const code = ((big ? bytes.readUInt32BE(at) : bytes.readUInt32LE(at)) ^ signature) >>> 0
-  if (code !== 0 && !isVersionCode(code)) return null
-  return {
-    version: code,
-    start: big ? bytes.readUInt32BE(at + 4) : bytes.readUInt32LE(at + 4),
-    size: big ? bytes.readUInt32BE(at + 8) : bytes.readUInt32LE(at + 8),
-  }
+/** Decode a header; null where no zone of any kind has its signature. */
+export const signedHeader = (bytes: Buffer, at: number, endian: Endian): RawHeader | null => {
+  const header = decodeZoneHeader(bytes, at, endian)
+  return header.code === 0 || isVersionCode(header.code) ? header : null
 }
 
 /** Are these numbers that a zone can have? */
@@ -104,8 +89,8 @@ export const findSignatures = (
         let at = (pageSize - (skew % pageSize)) % pageSize
         for (; at + zoneHeaderSize <= length; at += pageSize) {
           if (bytes[at + top] !== topByte) continue
-          const header = parseHeader(bytes, at, endian)
-          if (!header?.version || !isSound(header)) continue
+          const header = signedHeader(bytes, at, endian)
+          if (!header?.code || !isSound(header)) continue
           ftrace[endian].push(from + at)
         }
       }

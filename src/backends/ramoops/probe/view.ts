@@ -1,10 +1,11 @@
 /** A source as the search for layouts sees it: signatures, headers and contents, looked at once each. */
 import type { Region } from '../../../region/region.js'
-import { divideZone, zoneHeaderSize } from '../layout.js'
+import { divideZone } from '../layout.js'
+import { zoneHeaderSize, type RawHeader } from '../zone-header.js'
 import { Zone } from '../zone.js'
 import { codec, maxEccSize } from '../ecc.js'
 import { classify, cpusOf, isFtrace, sampleSize, type ContentKind } from './classify.js'
-import { isSound, parseHeader, type RawHeader } from './signatures.js'
+import { isSound, signedHeader } from './signatures.js'
 import type { Endian } from '../../../pstore/types.js'
 
 /** Bytes that are looked at in an empty zone. */
@@ -74,19 +75,19 @@ export class View {
     if (header !== undefined) return header
     this.work.spend(1)
     const inside = at >= 0 && at + zoneHeaderSize <= this.end
-    header = inside ? parseHeader(this.region.load(at, zoneHeaderSize), 0, this.endian) : null
+    header = inside ? signedHeader(this.region.load(at, zoneHeaderSize), 0, this.endian) : null
     this.#headers.set(at, header)
     return header
   }
 
   isPlain(at: number): boolean {
-    return this.header(at)?.version === 0
+    return this.header(at)?.code === 0
   }
 
   /** Is there a kernel's signature, with numbers that a zone can have? */
   isFtrace(at: number): boolean {
     const header = this.header(at)
-    if (!header?.version || !isSound(header) || header.size > largestFtrace) return false
+    if (!header?.code || !isSound(header) || header.size > largestFtrace) return false
     this.#ftrace.add(at)
     return true
   }
@@ -116,7 +117,7 @@ export class View {
       ecc,
     )
     if (codec(ecc).decode(header, 0, zoneHeaderSize, parity, 0) <= 0) return null
-    const mended = parseHeader(header, 0, this.endian)
+    const mended = signedHeader(header, 0, this.endian)
     return mended && mended.size <= division.data && mended.start <= mended.size ? mended : null
   }
 
@@ -173,7 +174,7 @@ export class View {
       next >= 0 && next + zoneHeaderSize <= length && found.length < ftraceTries;
       next = bytes.indexOf(signature, next + 1)
     ) {
-      const header = parseHeader(bytes, next, this.endian)
+      const header = signedHeader(bytes, next, this.endian)
       if (next % 2 || !header || !isSound(header)) continue
       found.push(next)
       this.#ftrace.add(at + next)
@@ -194,8 +195,8 @@ export class View {
     for (; at >= 0 && found.length < ftraceTries; at = bytes.indexOf(0x43, at + 1)) {
       const start = at - top
       if (start % 2 || start + zoneHeaderSize > length) continue
-      const header = parseHeader(bytes, start, this.endian)
-      if (!header?.version || header.size > largestFtrace) continue
+      const header = signedHeader(bytes, start, this.endian)
+      if (!header?.code || header.size > largestFtrace) continue
       // Noise has such headers, too: only an empty zone's, or one with records, is believed.
       const empty = header.start === 0 && header.size === 0
       if (empty || this.holdsFtrace(from + start)) found.push(from + start)
