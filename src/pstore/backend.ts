@@ -1,12 +1,13 @@
 /**
- * What a store offers to everything above it: the small struct between the drivers and the rest,
- * as Linux's `struct pstore_info` is.
+ * What a store is to everything above it: tree, commands and frontends see records, and nothing of the medium.
+ * pstore/store.ts makes one of each driver.
  */
-import type { Content, SizedContent } from './content.js'
 import type { Condition } from './condition.js'
+import type { Content, SizedContent } from './content.js'
+import type { Identity } from './driver.js'
 import type { Ring } from './ring.js'
 import type { Timespec } from './time.js'
-import type { RecordType, RingType } from './types.js'
+import type { RecordType } from './types.js'
 
 /** What error correction found in a record's zones, header included. */
 export interface EccState {
@@ -17,7 +18,7 @@ export interface EccState {
 }
 
 /** What one file shows, without its bytes. */
-export interface StoredRecord {
+export interface RecordFacts {
   readonly type: RecordType
   readonly id: bigint
   /** The file's name, `TYPE-BACKEND-ID[.enc.z]`. */
@@ -38,6 +39,33 @@ export interface StoredRecord {
    * version show the same bytes.
    */
   readonly version: string
+}
+
+/** A record as it was when it was looked at: its facts, and a handle on what the store has under its name. */
+export interface StoredRecord extends RecordFacts {
+  /**
+   * The record's bytes as its file shows them now: a snapshot that no later write changes.
+   *
+   * @throws StoreError (ENOENT) where there is none any more
+   */
+  open(): Content
+  /** The same, all of them. */
+  read(): Buffer
+  /**
+   * Take the record out of the store for good, as unlink does. A dump is erased only while it is the one that
+   * was looked at. A ring is the same record however much is appended to it: it is emptied as it is then.
+   *
+   * @param unchanged a ring, too, only while its {@link version} is the same
+   * @returns false where another record, or more of it, is there now: nothing was erased
+   * @throws StoreError (ENOENT) where there is none any more, (EROFS, EBUSY) where nothing can be erased
+   */
+  erase(unchanged?: boolean): boolean
+}
+
+/** A record and its bytes, of one moment. */
+export interface OpenRecord {
+  readonly record: StoredRecord
+  readonly content: Content
 }
 
 /** A record to be written: what Linux's frontends hand to a backend. */
@@ -61,18 +89,43 @@ export interface Pace {
   readonly perHour: number
 }
 
+/** What a store takes of one type. */
+export interface Capacity {
+  /** Bytes that one record can hold. A ring's is its length: a longer text is cut to its end. */
+  readonly room: number
+  /** Null where stores cost nothing: in memory, and on disks. */
+  readonly pace: Pace | null
+  /** True where a dump takes as many records as it needs: EFI's and ERST's are small. */
+  readonly parts: boolean
+}
+
+/** A store as a whole, for those who look for more than its records: `info`, `check`, `ls --all`, `cat --raw`. */
+export interface Survey {
+  /** What is known of the store, under the names of the options that say it. */
+  readonly facts: { readonly [name: string]: string | number }
+  /**
+   * The condition of every extent, in the order in which they lie there.
+   *
+   * @param shown false: those that a file shows may be left out, where to look into them takes time
+   */
+  conditions(shown?: boolean): Generator<Condition, void, void>
+  /**
+   * The data of the extents with a {@link Condition.name}, as they lie there: corrected, rings oldest byte
+   * first, and nothing inflated, rendered or added. Null where there are none.
+   */
+  raw(name: string): Buffer | null
+  /** Of a dump whose stream is broken the text before the damage; null where there is none such. */
+  salvage(name: string): SizedContent | null
+}
+
 /** An attached store. Every method may throw a {@link StoreError}; none leaves the store half changed. */
 export interface Backend {
   /** The configured name, or Linux's own (`ramoops`, `pstore_blk`, …). */
   readonly name: string
-  /** Where the source is. */
-  readonly path: string
+  readonly identity: Identity
   /** True where nothing in the source can be changed. */
   readonly readOnly: boolean
-  /** True where a dump takes as many records as it needs: EFI's and ERST's are small. */
-  readonly parts: boolean
-  /** Null where stores cost nothing: in memory, and on disks. */
-  readonly pace: Pace | null
+  readonly survey: Survey
   /**
    * The records that the store holds at this moment, in the order in which Linux enumerates them.
    * Each is looked at when it is asked for, so that a glance at the first costs no more than that.
@@ -81,59 +134,18 @@ export interface Backend {
    */
   records(): Generator<StoredRecord, void, void>
   /** The record that a file name stands for at this moment; null where there is none. */
-  record(name: string): StoredRecord | null
-  /** A record's bytes, exactly as its file shows them: a snapshot that no later write changes. */
-  read(record: StoredRecord): Buffer
-  /** The same, for those who read it in pieces. */
-  open(record: StoredRecord): Content
-  /** What is known of the store as a whole, under the names of the options that say it. */
-  readonly facts: { readonly [name: string]: string | number }
+  find(name: string): StoredRecord | null
+  /** The same and its bytes, for one pass over the medium; null where there is none. */
+  open(name: string): OpenRecord | null
+  /** The rings of bytes that can be followed, empty ones too. */
+  rings(): Ring[]
+  /** What can be written of a type; null where the store keeps none of it. */
+  capacity(type: RecordType): Capacity | null
   /**
-   * Every place for a record, in the order in which they lie there.
-   *
-   * @param shown false: those that a file shows may be left out, where to look into them takes time
-   */
-  places(shown?: boolean): Generator<Condition, void, void>
-  /**
-   * The data of the places with a {@link Condition.name}, as they lie there: corrected, rings oldest byte
-   * first, and nothing inflated, rendered or added. Null where there is no such place.
-   */
-  raw(name: string): Buffer | null
-  /** Of a dump whose stream is broken the text before the damage; null where there is none such. */
-  salvage(name: string): SizedContent | null
-  /** The zones that are rings of bytes, empty ones too, for those who follow them. */
-  liveRings(): Ring[]
-  /**
-   * Take a record out of the store for good, as unlink does.
-   *
-   * @param unchanged only where its {@link StoredRecord.version} is still that
-   * @returns false where another has taken its place, which stays
-   * @throws StoreError (ENOENT) where there is none
-   */
-  erase(record: StoredRecord, unchanged?: boolean): boolean
-  /**
-   * Do something that takes more than one call, while no other process of this program changes the store.
-   *
-   * @throws StoreError (EROFS, EBUSY) where that cannot be had; then nothing is done
-   */
-  exclusively<T>(work: () => T): T
-  /**
-   * Make a ring ready for the next life's writers, as Linux does when it attaches: it is emptied, and
-   * what is no zone becomes an empty one. Where there is none of this type, nothing happens.
-   */
-  restart(type: RingType): void
-  /** Let what was written reach the medium. */
-  sync(): void
-  /**
-   * Bytes that one record of this type can hold; 0 where the store has no place for the type.
-   *
-   * For a ring that is its length: a longer text is cut to its end.
-   */
-  room(type: RecordType): number
-  /**
-   * Append to a ring, or store a dump in the next place in turn.
+   * Append to a ring, or store a dump in the next zone in turn.
    *
    * @returns the number of bytes that were taken
+   * @throws StoreError (ENOSPC) where the store keeps none of the type, (EROFS, EBUSY) where it cannot be written
    */
   write(record: NewRecord): number
   /** Release the source. */

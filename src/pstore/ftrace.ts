@@ -6,7 +6,7 @@ import type { Endian } from './types.js'
 export interface FtraceText {
   /** Bytes of one binary record. */
   recordSize: number
-  merge(zones: Buffer[], endian: Endian): Buffer
+  merge(zones: readonly Buffer[], endian: Endian): Buffer
   /** @param tail what comes after the last line */
   render(records: Buffer, endian: Endian, tail: Buffer): Content
 }

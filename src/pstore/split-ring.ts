@@ -6,6 +6,15 @@
  * any moment leaves pieces that overlap, never a gap, and each byte is still shown once.
  */
 import type { Pace } from './backend.js'
+import type { Glance, Loaded, RingArea, Slot, StoreLock } from './driver.js'
+import type { RingType } from './types.js'
+
+/** The rings that can be kept in pieces. */
+export const splitRingTypes = ['tty', 'console', 'pmsg'] as const satisfies RingType[]
+export type SplitRingType = (typeof splitRingTypes)[number]
+
+export const isSplitRingType = (type: string): type is SplitRingType =>
+  splitRingTypes.some(ring => ring === type)
 
 /** How a store without rings keeps them; sizes in bytes. */
 export interface SplitRingParameters {
@@ -39,6 +48,8 @@ export interface PieceStore<P extends Piece> {
   readonly room: number
   /** The pieces at this moment, in any order, with or without ones that others took the place of. */
   pieces(): readonly P[]
+  /** Changes when the piece, or what holds it, does. */
+  versionOf(piece: P): string
   /** A piece's bytes; null where it has gone meanwhile. */
   load(piece: P): Buffer | null
   add(position: bigint, bytes: Uint8Array): void
@@ -117,3 +128,69 @@ const dropOldest = <P extends Piece>(store: PieceStore<P>, most: number): void =
 
 /** Take the whole stream out of the store. */
 export const erasePieces = <P extends Piece>(store: PieceStore<P>): void => dropOldest(store, 0)
+
+/** A ring in pieces, as the core sees it: a slot to read, and an area to append to. */
+export class SplitRing<P extends Piece> implements Slot, RingArea {
+  readonly label: string
+  readonly id = 0n
+  readonly ftrace = null
+  readonly deep = false
+  readonly live = null
+
+  constructor(
+    readonly type: SplitRingType,
+    readonly pieces: PieceStore<P>,
+    readonly parameters: SplitRingParameters,
+    readonly lock: StoreLock,
+  ) {
+    this.label = type
+  }
+
+  /** How many pieces are kept. */
+  get #most(): number {
+    return Math.ceil((this.parameters[`${this.type}_size`] ?? 0) / this.pieces.room)
+  }
+
+  get room(): number {
+    return this.pieces.room * this.#most
+  }
+
+  get pace(): Pace {
+    return paceOf(this.parameters, this.pieces.room)
+  }
+
+  isEmpty(): boolean {
+    return this.pieces.pieces().length === 0
+  }
+
+  glance(): Glance {
+    const pieces = this.pieces.pieces()
+    return {
+      version: pieces.map(piece => this.pieces.versionOf(piece)).join(),
+      lengths: [sizeOfPieces(pieces)],
+    }
+  }
+
+  load(): Loaded {
+    const { version } = this.glance()
+    const bytes = this.raw()
+    const raw = { parts: [bytes], time: null, compressed: false, limit: 0, ecc: null } as const
+    return { version, raw: bytes.length > 0 ? raw : null }
+  }
+
+  raw(): Buffer {
+    return joinPieces(this.pieces)
+  }
+
+  erase(): void {
+    erasePieces(this.pieces)
+  }
+
+  restart(): void {
+    this.lock.exclusively(() => erasePieces(this.pieces))
+  }
+
+  append(bytes: Uint8Array): void {
+    if (bytes.length > 0) this.lock.exclusively(() => appendPieces(this.pieces, this.#most, bytes))
+  }
+}

@@ -38,6 +38,24 @@ export const zoneKinds = [
 ] as const satisfies RecordType[]
 export type ZoneKind = (typeof zoneKinds)[number]
 
+/** A zone's stretch of a store, header and parity included; in bytes from the store's start. */
+export interface ZoneExtent {
+  readonly kind: ZoneKind
+  /** dmesg: the zone's number; ftrace: the CPU; else 0. */
+  readonly index: number
+  readonly offset: number
+  readonly size: number
+}
+
+/**
+ * What the header of an extent says of it:
+ * - `valid`: it holds bytes
+ * - `empty`: signed, and nothing in it
+ * - `unsigned`: another signature, as after a cold boot or on a new disk
+ * - `invalid`: signed, with impossible numbers
+ */
+export type ZoneState = 'valid' | 'empty' | 'unsigned' | 'invalid'
+
 /** The byte order of the machine that wrote a store. */
 export type Endian = 'little' | 'big'
 
@@ -52,3 +70,18 @@ export const compressedSuffix = '.enc.z'
  */
 export const fileName = (label: string, backend: string, id: bigint, compressed: boolean): string =>
   `${label}-${backend}-${id}${compressed ? compressedSuffix : ''}`
+
+/**
+ * What a record's file name says, with or without {@link compressedSuffix}.
+ *
+ * @returns null where it is no name of that backend's
+ */
+export const parseFileName = (
+  name: string,
+  backend: string,
+): { label: string; id: bigint } | null => {
+  const stem = name.endsWith(compressedSuffix) ? name.slice(0, -compressedSuffix.length) : name
+  const [, front, digits] = /^(.+)-(0|[1-9]\d{0,19})$/s.exec(stem) ?? []
+  if (front === undefined || digits === undefined || !front.endsWith(`-${backend}`)) return null
+  return { label: front.slice(0, -backend.length - 1), id: BigInt(digits) }
+}

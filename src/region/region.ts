@@ -9,6 +9,7 @@
  */
 import fs from 'node:fs'
 import { StoreError } from '../pstore/errors.js'
+import { SourceLock } from './lock.js'
 import { mapBytes } from './map.js'
 
 export interface RegionOptions {
@@ -75,9 +76,11 @@ export class Region {
   /** Length in bytes. */
   readonly length: number
   readonly readOnly: boolean
-  /** The open source, for the lock. */
+  /** The open source. */
   readonly fd: number
-  readonly #offset: number
+  /** Where the region starts in the source, in bytes. */
+  readonly offset: number
+  #lock: SourceLock | null = null
   /** Null where bytes are moved by pread and pwrite. */
   #map: Buffer | null = null
   /** True for what is memory itself and nothing but: it can be mapped only, and never becomes shorter. */
@@ -110,7 +113,7 @@ export class Region {
     const source = openSource(path, readOnly, stat.isCharacterDevice() ? fs.constants.O_SYNC : 0)
     this.fd = source.fd
     this.readOnly = source.readOnly
-    this.#offset = offset
+    this.offset = offset
     this.#isDisk = stat.isBlockDevice()
     this.#isMemory = stat.isCharacterDevice() || fs.statfsSync(path).type === sysfs
     try {
@@ -138,7 +141,7 @@ export class Region {
 
   #mapIt(): void {
     try {
-      this.#map = mapBytes(this.fd, this.#offset, this.length, this.readOnly)
+      this.#map = mapBytes(this.fd, this.offset, this.length, this.readOnly)
     } catch (error) {
       const { message } = error as Error
       const why =
@@ -170,7 +173,7 @@ export class Region {
     while (done < length) {
       let n: number
       try {
-        n = fs.readSync(this.fd, bytes, done, length - done, this.#offset + offset + done)
+        n = fs.readSync(this.fd, bytes, done, length - done, this.offset + offset + done)
       } catch (error) {
         // A signal came first: the one call of these that libuv does not make again by itself.
         if ((error as NodeJS.ErrnoException).code === 'EINTR') continue
@@ -195,7 +198,7 @@ export class Region {
     }
     while (start < end) {
       try {
-        const n = fs.writeSync(this.fd, bytes, start, end - start, this.#offset + offset)
+        const n = fs.writeSync(this.fd, bytes, start, end - start, this.offset + offset)
         start += n
         offset += n
       } catch (error) {
@@ -213,7 +216,7 @@ export class Region {
   checkSize(): void {
     if (this.#isMemory) return
     const stat = fs.fstatSync(this.fd)
-    if (stat.isFile() && stat.size < this.#offset + this.length) throw this.#shrunk()
+    if (stat.isFile() && stat.size < this.offset + this.length) throw this.#shrunk()
   }
 
   /**
@@ -246,7 +249,13 @@ export class Region {
     return new StoreError(`${this.path}: has become shorter than its region`, 'EIO')
   }
 
+  /** The source's lock, which all regions in one source share. */
+  get lock(): SourceLock {
+    return (this.#lock ??= SourceLock.of(this.path, this.fd, !this.readOnly))
+  }
+
   close(): void {
+    this.#lock?.close()
     this.#map = null // unmapped when its Buffer is collected
     fs.closeSync(this.fd)
   }

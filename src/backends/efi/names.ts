@@ -5,7 +5,7 @@
  * Source: doc/formats.md 4; drivers/firmware/efi/efi-pstore.c (efi_pstore_read_func, efi_pstore_write,
  * generic_id), which reads them with sscanf. Odd names mean what sscanf makes of them.
  */
-import { lastPosition } from '../../pstore/split-ring.js'
+import { lastPosition, type SplitRingType } from '../../pstore/split-ring.js'
 import { recordTypes, type RecordType } from '../../pstore/types.js'
 
 /** Linux's vendor GUID for crash dumps, as efivarfs prints it. */
@@ -74,13 +74,9 @@ export const encodeDumpName = ({ type, part, count, sec, compressed }: DumpName)
  */
 export const ringGuid = '6f2c8d0e-7a51-4b39-9c84-2e0d5b7f1a63'
 
-/** The streams that can be kept in pieces. */
-export const ringTypes = ['tty', 'console', 'pmsg'] as const satisfies RecordType[]
-export type RingType = (typeof ringTypes)[number]
-
 /** What a piece's name says: `tty-POSITION-LENGTH`. */
 export interface PieceName {
-  readonly type: RingType
+  readonly type: SplitRingType
   readonly position: bigint
   readonly length: number
 }
@@ -91,7 +87,7 @@ const piece = /^(tty|console|pmsg)-(0|[1-9]\d{0,18})-([1-9]\d{0,4})$/
 export const decodePieceName = (name: string): PieceName | null => {
   const [, type, position, length] = piece.exec(name) ?? []
   if (type === undefined || BigInt(position) > lastPosition) return null
-  return { type: type as RingType, position: BigInt(position), length: Number(length) }
+  return { type: type as SplitRingType, position: BigInt(position), length: Number(length) }
 }
 
 export const encodePieceName = ({ type, position, length }: PieceName): string =>

@@ -70,7 +70,7 @@ export class VariableFolder implements Variables {
     return `${this.path}/${name}-${vendor}`
   }
 
-  variables(): VariableList {
+  list(): VariableList {
     try {
       const { dev, ino, mtimeNs, ctimeNs } = fs.statSync(this.path, { bigint: true })
       return this.#kept.get([dev, ino, mtimeNs, ctimeNs].join(), () => this.#list())

@@ -7,21 +7,14 @@
  * MdePkg/Include/Pi/PiFirmwareVolume.h, MdeModulePkg/Universal/Variable/RuntimeDxe/VariableParsing.c.
  */
 
-/** A GUID's 16 bytes: the first three fields are numbers, the rest is a string of bytes. */
-export const guidBytes = (text: string): Buffer => {
-  const bytes = Buffer.from(text.replaceAll('-', ''), 'hex')
-  bytes.subarray(0, 4).reverse()
-  bytes.subarray(4, 6).reverse()
-  bytes.subarray(6, 8).reverse()
-  return bytes
-}
+import { encodeGuid } from '../guid.js'
 
 /** gEfiSystemNvDataFvGuid: a volume that holds variables. */
-const volumeGuid = guidBytes('fff12b8d-7696-4c8b-a985-2747075b4f50')
+const volumeGuid = encodeGuid('fff12b8d-7696-4c8b-a985-2747075b4f50')
 /** gEfiAuthenticatedVariableGuid: variables have a time stamp and a counter (all of today's firmware). */
-const authenticatedGuid = guidBytes('aaf32c78-947b-439a-a180-2e144ec37792')
+const authenticatedGuid = encodeGuid('aaf32c78-947b-439a-a180-2e144ec37792')
 /** gEfiVariableGuid: they have not. */
-const plainGuid = guidBytes('ddcf3616-3275-4164-98b6-fe85707ffe7d')
+const plainGuid = encodeGuid('ddcf3616-3275-4164-98b6-fe85707ffe7d')
 
 const volumeSignature = Buffer.from('_FVH')
 
@@ -172,6 +165,6 @@ export const encodeVariable = (
   header.writeUInt32LE(attributes, 4)
   header.writeUInt32LE(text.length, sizes)
   header.writeUInt32LE(data.length, sizes + 4)
-  header.set(guidBytes(vendor), sizes + 8)
+  header.set(encodeGuid(vendor), sizes + 8)
   return Buffer.concat([header, text, data])
 }

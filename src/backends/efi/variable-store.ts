@@ -10,13 +10,13 @@ import fs from 'node:fs'
 import { crc32 } from 'node:zlib'
 import { StoreError } from '../../pstore/errors.js'
 import type { Region } from '../../region/region.js'
+import { encodeGuid } from '../guid.js'
 import {
   alignVariable,
   decodeName,
   decodeStoreHeader,
   decodeVariableHeader,
   decodeVolumeHeader,
-  guidBytes,
   presence,
   storeHeaderLength,
   variableHeaderLength,
@@ -35,7 +35,7 @@ import {
   type Vendor,
 } from './variables.js'
 
-const vendorBytes = vendors.map(guid => ({ guid, bytes: guidBytes(guid) }))
+const vendorBytes = vendors.map(guid => ({ guid, bytes: encodeGuid(guid) }))
 /** Names of records are far shorter; longer ones are not looked at. In bytes. */
 const longestName = 512
 /** Firmware has stores of up to 1 MiB; a walk goes no further than this. In bytes. */
@@ -122,7 +122,7 @@ export class VariableStore implements Variables {
     }
   }
 
-  variables(): VariableList {
+  list(): VariableList {
     const { dev, ino, size, mtimeNs, ctimeNs } = fs.fstatSync(this.region.fd, { bigint: true })
     return this.#kept.get([dev, ino, size, mtimeNs, ctimeNs].join(), () =>
       byVendor(this.#present()),

@@ -55,7 +55,7 @@ export interface Variables {
    *
    * @throws StoreError (EIO) where the source cannot be read
    */
-  variables(): VariableList
+  list(): VariableList
   /**
    * A variable's data.
    *

@@ -5,25 +5,17 @@
  * All numbers are little-endian, and so are a GUID's first three fields.
  */
 import type { Timespec } from '../../pstore/time.js'
+import { encodeGuid } from '../guid.js'
 
 /** Record header and section descriptor: the bytes before the data. */
 export const cperHeaderSize = 200
 
-/** A GUID's bytes, from the form that people write. */
-const guid = (text: string): Buffer => {
-  const bytes = Buffer.from(text.replaceAll('-', ''), 'hex')
-  bytes.subarray(0, 4).reverse()
-  bytes.subarray(4, 6).reverse()
-  bytes.subarray(6, 8).reverse()
-  return bytes
-}
-
 /** Who wrote it: Linux's pstore. Others' records in the same store are theirs. */
-const linux = guid('75a574e3-5052-4b29-8a8e-be2c6490b89d')
+const linux = encodeGuid('75a574e3-5052-4b29-8a8e-be2c6490b89d')
 /** This project, for what Linux has no record of: Linux leaves such records alone. */
-const ours = guid('0b9d3c52-4e8f-4d67-a1f0-5c7e92b8d314')
+const ours = encodeGuid('0b9d3c52-4e8f-4d67-a1f0-5c7e92b8d314')
 /** What Linux says all of its dumps tell of: a machine check. */
-const notificationMce = guid('e8f56ffe-919c-4cc5-ba88-65abe14913bb')
+const notificationMce = encodeGuid('e8f56ffe-919c-4cc5-ba88-65abe14913bb')
 
 /** What a section holds. */
 const sections = [
@@ -31,38 +23,38 @@ const sections = [
     creator: linux,
     type: 'dmesg',
     compressed: false,
-    guid: guid('c197e04e-d545-4a70-9c17-a5549419eb12'),
+    guid: encodeGuid('c197e04e-d545-4a70-9c17-a5549419eb12'),
   },
   {
     creator: linux,
     type: 'dmesg',
     compressed: true,
-    guid: guid('4f118707-04dd-4055-b5dd-956d34ddfac6'),
+    guid: encodeGuid('4f118707-04dd-4055-b5dd-956d34ddfac6'),
   },
   {
     creator: linux,
     type: 'mce',
     compressed: false,
-    guid: guid('fe08ffbe-95e4-4be7-bc73-4096044a38fc'),
+    guid: encodeGuid('fe08ffbe-95e4-4be7-bc73-4096044a38fc'),
   },
   // Pieces of a ring (pstore/pieces.ts).
   {
     creator: ours,
     type: 'tty',
     compressed: false,
-    guid: guid('d1a7f4c6-93b2-4c08-8e5d-70f6e2a9b541'),
+    guid: encodeGuid('d1a7f4c6-93b2-4c08-8e5d-70f6e2a9b541'),
   },
   {
     creator: ours,
     type: 'console',
     compressed: false,
-    guid: guid('58e02b9f-1c64-4f7a-b3d8-e6947a0c5d12'),
+    guid: encodeGuid('58e02b9f-1c64-4f7a-b3d8-e6947a0c5d12'),
   },
   {
     creator: ours,
     type: 'pmsg',
     compressed: false,
-    guid: guid('a4c61e7d-08f5-4b93-96e2-1d8b3f50c7e9'),
+    guid: encodeGuid('a4c61e7d-08f5-4b93-96e2-1d8b3f50c7e9'),
   },
 ] as const
 
@@ -151,15 +143,9 @@ export interface NewCper {
   readonly data: Uint8Array
 }
 
-/** Types whose records are pieces of a ring. */
-export const ringTypes = ['tty', 'console', 'pmsg'] as const satisfies CperType[]
-export type RingType = (typeof ringTypes)[number]
-
 /** Does a store keep records of this type? */
 export const isCperType = (type: string): type is CperType =>
   sections.some(section => section.type === type)
-
-export const isRingType = (type: string): type is RingType => ringTypes.some(ring => ring === type)
 
 /**
  * A slot with a record as Linux makes it, and behind it the 0xff that QEMU puts there.

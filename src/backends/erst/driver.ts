@@ -1,49 +1,47 @@
 /**
  * The ERST driver: the records in the file behind QEMU's acpi-erst device.
  *
- * Source: doc/formats.md 5; drivers/acpi/apei/erst.c (erst_reader, erst_writer, erst_clearer),
- * fs/pstore/platform.c (decompress_record), and QEMU's hw/acpi/erst.c for the order of stores.
+ * Source: doc/formats.md 5; drivers/acpi/apei/erst.c (erst_reader, erst_writer, erst_clearer), and QEMU's
+ * hw/acpi/erst.c for the order of stores.
  *
  * A guest that runs takes no lock, so readers take none either: a slot's bytes are written while its
  * entry in the map is 0, and an entry that is the same before and after them vouches for the bytes.
  */
 import zlib from 'node:zlib'
-import type { Backend, NewRecord, Pace, StoredRecord } from '../../pstore/backend.js'
-import { contentOf, type Content, type SizedContent } from '../../pstore/content.js'
-import { inflate, salvage } from '../../pstore/deflate.js'
+import type {
+  Driver,
+  DumpArea,
+  Extent,
+  Glance,
+  Identity,
+  Inspection,
+  Loaded,
+  NewDump,
+  Slot,
+  StoreLock,
+} from '../../pstore/driver.js'
 import { StoreError } from '../../pstore/errors.js'
 import {
-  appendPieces,
-  erasePieces,
-  joinPieces,
+  isSplitRingType,
   lastPosition,
-  paceOf,
-  sizeOfPieces,
+  SplitRing,
+  splitRingTypes,
   type Piece,
-  type SplitRingParameters,
   type PieceStore,
+  type SplitRingParameters,
+  type SplitRingType,
 } from '../../pstore/split-ring.js'
-import {
-  describeBroken,
-  lookIntoStream,
-  type Dump,
-  type Condition,
-} from '../../pstore/condition.js'
 import { now } from '../../pstore/time.js'
-import { compressedSuffix, fileName, type RecordType } from '../../pstore/types.js'
-import { SourceLock } from '../../region/lock.js'
+import type { RecordType, RingType } from '../../pstore/types.js'
 import type { Region } from '../../region/region.js'
 import {
   cperHeaderSize,
+  decodeCper,
   encodeCper,
   isCperType,
   isForeign,
-  isRingType,
-  decodeCper,
-  ringTypes,
   type CperHeader,
   type CperType,
-  type RingType,
 } from './cper.js'
 import {
   defaultRecordSize,
@@ -65,35 +63,26 @@ const positionSize = 8
 
 /** A piece of a ring and where it lies. */
 interface SlotPiece extends Piece {
-  slot: number
-  id: bigint
+  readonly slot: number
+  readonly id: bigint
 }
 
-/** A slot's record at one moment. */
-interface Loaded {
-  header: CperHeader
+/** What a slot of the store holds at one moment. */
+interface Content {
+  readonly header: CperHeader
   /** What follows the header. */
-  data: Buffer
+  readonly data: Buffer
   /** Bytes that a text may have once it is inflated. */
-  limit: number
+  readonly limit: number
   /** Changes when the slot's record does. */
-  version: string
+  readonly version: string
 }
 
-/** A record and where it lies. */
-interface Found {
-  slot: number
-  record: StoredRecord
-  content: Loaded
-}
-
-export class ErstBackend implements Backend {
-  readonly path: string
+export class ErstDriver implements Driver {
+  readonly identity: Identity
   readonly readOnly: boolean
-  readonly parts = true
-  readonly #lock: SourceLock
-  /** By slot: what a record of that version is shown as, so that it is not inflated at each look. */
-  readonly #seen = new Map<number, StoredRecord>()
+  readonly lock: StoreLock
+  readonly #rings: ReadonlyMap<SplitRingType, SplitRing<SlotPiece>>
   /** The newest id made here, which is not made again when its record is erased at once. */
   #lastId = 0n
 
@@ -104,241 +93,127 @@ export class ErstBackend implements Backend {
    */
   constructor(
     readonly region: Region,
-    readonly name = 'erst',
-    readonly rings: SplitRingParameters = {},
+    parameters: SplitRingParameters = {},
   ) {
-    this.path = region.path
+    this.identity = { driver: 'erst', path: region.path, offset: region.offset }
     this.readOnly = region.readOnly
     const header = loadHeader(region)
     if (header.state === 'foreign') throw new StoreError(`${region.path}: ${header.why}`)
-    this.#lock = SourceLock.of(region.path, region.fd, !region.readOnly)
-  }
-
-  /** By slots, as QEMU gives the ids to the guest; of records with one id the first. */
-  *records(): Generator<StoredRecord, void, void> {
-    const map = this.#map()
-    if (!map) return
-    const { first, end } = map.slots
-    const ids = new Set<bigint>()
-    for (let slot = first; slot < end; slot++) {
-      if (map.isFree(slot)) {
-        this.#seen.delete(slot)
-        continue
-      }
-      const id = map.id(slot)
-      if (ids.has(id)) continue
-      const found = this.#look(map.slots, slot, id)
-      if (!found) continue
-      ids.add(id)
-      yield found.record
+    const { lock } = region
+    this.lock = {
+      shared: work => work(),
+      exclusively: work =>
+        lock.exclusively(() => {
+          region.checkSize()
+          return work()
+        }),
     }
-    for (const type of ringTypes) {
-      const record = this.#ringRecord(type)
-      if (record) yield record
-    }
-  }
-
-  record(name: string): StoredRecord | null {
-    const ring = this.#ringOf(name)
-    return ring ? this.#ringRecord(ring) : (this.#find(name)?.record ?? null)
-  }
-
-  open(record: StoredRecord): Content {
-    return contentOf(this.read(record))
-  }
-
-  read(record: StoredRecord): Buffer {
-    const ring = this.#ringOf(record.name)
-    if (ring) return joinPieces(this.#pieceStore(ring))
-    const { content } = this.#findOrThrow(record.name)
-    return textOf(content)?.all() ?? content.data
+    this.#rings = new Map(
+      splitRingTypes.map(type => [
+        type,
+        new SplitRing(type, this.#pieceStore(type), parameters, this.lock),
+      ]),
+    )
   }
 
   get facts(): { [name: string]: string | number } {
     return { mem_size: this.region.length, record_size: this.#recordRoom() + cperHeaderSize }
   }
 
-  *places(): Generator<Condition, void, void> {
+  /** By slots of the store, as QEMU gives the ids to the guest; of records with one id the first. */
+  *slots(): Generator<Slot, void, void> {
     const map = this.#map()
     if (!map) return
     const { first, end } = map.slots
     const ids = new Set<bigint>()
-    for (let slot = first; slot < end; slot++) yield this.#place(map, slot, ids)
+    for (let slot = first; slot < end; slot++) {
+      if (map.isFree(slot)) continue
+      const id = map.id(slot)
+      const content = ids.has(id) ? null : this.#loadRecord(map.slots, slot, id)
+      if (!content) continue
+      ids.add(id)
+      yield new CperSlot(this, slot, id, content)
+    }
+    yield* this.#rings.values()
+  }
+
+  slot(label: string, id: bigint): Slot | null {
+    if (id === 0n) return (isSplitRingType(label) && this.#rings.get(label)) || null
+    const map = id <= endId ? this.#map() : null
+    if (!map) return null
+    for (const slot of map.slotsOf(id)) {
+      const content = this.#loadRecord(map.slots, slot, id)
+      if (content)
+        return content.header.type === label ? new CperSlot(this, slot, id, content) : null
+    }
+    return null
+  }
+
+  *extents(): Generator<Extent, void, void> {
+    const map = this.#map()
+    if (!map) return
+    const { first, end } = map.slots
+    const ids = new Set<bigint>()
+    for (let slot = first; slot < end; slot++) yield this.#extent(map, slot, ids)
   }
 
   /** @param ids of the records in earlier slots; this one's is added */
-  #place(map: SlotMap, slot: number, ids: Set<bigint>): Condition {
+  #extent(map: SlotMap, slot: number, ids: Set<bigint>): Extent {
     const { recordSize } = map.slots
     const offset = slot * recordSize
     // The source's end may cut the last one short.
     const length = Math.min(recordSize, this.region.length - offset)
     const room = Math.max(0, length - cperHeaderSize)
-    const site = { index: slot, offset, length, room, start: 0, parity: null, dump: null }
     const id = map.id(slot)
-    const content = map.isFree(slot) ? null : this.#loadAny(map.slots, slot, id)
+    const content = map.isFree(slot) ? null : this.#load(map.slots, slot, id)
     const type = content?.header.type ?? 'dmesg'
-    const name = fileName(type, this.name, isRingType(type) ? 0n : id, false)
-    if (!content) {
-      const nothing = { ...site, type, name, used: 0, record: null }
-      if (map.isFree(slot)) return { ...nothing, state: 'empty', findings: [] }
-      // Others keep records there too.
-      return isForeign(this.region.load(offset, Math.min(cperHeaderSize, length)))
-        ? { ...nothing, state: 'unsigned', findings: ["a record, but none of Linux's pstore"] }
-        : { ...nothing, state: 'damaged', findings: ['no record, though the map says so'] }
-    }
-    const used = content.data.length
-    if (isRingType(type)) {
-      const piece = { ...site, type, name, used }
-      return pieceIn(content.header, content.data)
-        ? { ...piece, record: name, state: 'sound', findings: [] }
-        : {
-            ...piece,
-            record: null,
-            state: 'damaged',
-            findings: ['no piece of a ring, though its header says so'],
-          }
-    }
-    const findings: string[] = []
-    const dump = type === 'dmesg' ? lookIntoDump(content, findings) : null
-    const isHidden = ids.has(id)
-    if (isHidden) findings.push('the record in an earlier slot has the same id')
-    ids.add(id)
-    return {
-      ...site,
-      type,
-      name,
-      used,
-      state: dump?.broken ? 'damaged' : 'sound',
-      findings,
-      record: isHidden ? null : fileName(type, this.name, id, (dump?.broken ?? null) !== null),
-      dump,
-    }
+    const site = { index: slot, offset, length, room, whole: false }
+    const inspect = (): Inspection =>
+      content
+        ? inspectRecord(content, ids, id)
+        : { ...nothing, ...this.#nothingIn(map, slot, offset, length) }
+    return { type, label: type, id: isSplitRingType(type) ? 0n : id, ...site, inspect }
   }
 
-  raw(name: string): Buffer | null {
-    const ring = this.#ringOf(name)
-    return ring ? joinPieces(this.#pieceStore(ring)) : (this.#contentOf(name)?.data ?? null)
+  #nothingIn(
+    map: SlotMap,
+    slot: number,
+    offset: number,
+    length: number,
+  ): Pick<Inspection, 'state' | 'lost' | 'findings'> {
+    if (map.isFree(slot)) return { state: 'empty', lost: false, findings: [] }
+    // Others keep records there too.
+    return isForeign(this.region.load(offset, Math.min(cperHeaderSize, length)))
+      ? {
+          state: 'unsigned',
+          lost: false,
+          findings: ["a record, but none of Linux's pstore"],
+        }
+      : { state: 'invalid', lost: true, findings: ['no record, though the map says so'] }
   }
 
-  salvage(name: string): SizedContent | null {
-    const content = this.#contentOf(name)
-    return content?.header.compressed ? salvage(content.data, content.limit).text : null
+  dumps(type: RecordType): DumpArea | null {
+    return isCperType(type) && !isSplitRingType(type)
+      ? { room: this.#recordRoom(), parts: true, store: dump => this.#storeDump(dump, type) }
+      : null
   }
 
-  /** A record's content, by its name with or without the suffix of those that cannot be inflated. */
-  #contentOf(name: string): Loaded | null {
-    return (this.#find(name) ?? this.#find(`${name}${compressedSuffix}`))?.content ?? null
+  ring(type: RingType): SplitRing<SlotPiece> | null {
+    return isSplitRingType(type) ? (this.#rings.get(type) ?? null) : null
   }
 
-  liveRings(): [] {
-    return []
-  }
-
-  erase(record: StoredRecord, unchanged = false): boolean {
-    this.#hold()
-    try {
-      this.region.checkSize()
-      if (unchanged && this.record(record.name)?.version !== record.version) return false
-      const ring = this.#ringOf(record.name)
-      if (ring) erasePieces(this.#pieceStore(ring))
-      else this.#free(this.#findOrThrow(record.name).slot)
-      return true
-    } finally {
-      this.#lock.release()
-    }
-  }
-
-  #free(slot: number): void {
-    // The entry first: a count that is too high harms nobody, while QEMU does not look further
-    // than the count says.
-    storeEntry(this.region, slot, 0n)
-    const map = this.#map()
-    if (map) storeCount(this.region, map.used())
-  }
-
-  get pace(): Pace {
-    return paceOf(this.rings, this.#pieceRoom())
-  }
-
-  exclusively<T>(work: () => T): T {
-    this.#checkWritable()
-    return this.#lock.exclusively(work)
-  }
-
-  restart(type: RecordType): void {
-    if (!isRingType(type)) return
-    this.exclusively(() => {
-      this.region.checkSize()
-      erasePieces(this.#pieceStore(type))
-    })
-  }
-
-  sync(): void {
-    this.region.sync()
-  }
-
-  room(type: RecordType): number {
-    if (!isCperType(type)) return 0
-    return isRingType(type) ? this.#pieceRoom() * this.#most(type) : this.#recordRoom()
-  }
-
-  /** How many pieces a ring takes. */
-  #most(type: RingType): number {
-    return Math.ceil((this.rings[`${type}_size`] ?? 0) / this.#pieceRoom())
-  }
-
-  #pieceRoom(): number {
-    return this.#recordRoom() - positionSize
-  }
-
-  /** Bytes that a record can hold. */
-  #recordRoom(): number {
-    // A store that is not ready will have its guest's record size; `write` says why it cannot be now.
-    const header = loadHeader(this.region)
-    return (header.state === 'ready' ? header.slots.recordSize : defaultRecordSize) - cperHeaderSize
-  }
-
-  write({ type, bytes, time = now(), compressed = false }: NewRecord): number {
-    if (!isCperType(type))
-      throw new StoreError(`${this.region.path}: ERST keeps no ${type} records`, 'ENOSPC')
+  #storeDump({ bytes, time, compressed }: NewDump, type: CperType): void {
     if (compressed && type !== 'dmesg')
-      throw new StoreError(`${this.region.path}: ERST keeps no compressed ${type} records`)
-    // Linux takes a record without bytes for the end of all records.
-    if (bytes.length === 0) return 0
-    this.#hold()
-    try {
-      this.region.checkSize()
-      if (isRingType(type)) appendPieces(this.#pieceStore(type), this.#mostOrThrow(type), bytes)
-      else this.#store({ type, compressed, sec: time.sec, data: bytes })
-    } finally {
-      this.#lock.release()
-    }
-    return bytes.length
-  }
-
-  #mostOrThrow(type: RingType): number {
-    const most = this.#most(type)
-    if (most === 0)
-      throw new StoreError(
-        `${this.region.path}: keeps no ${type}: give it a size (${type}_size)`,
-        'ENOSPC',
-      )
-    return most
+      throw new StoreError(`${this.identity.path}: ERST keeps no compressed ${type} records`)
+    this.#store({ type, compressed, sec: time.sec, data: bytes })
   }
 
   /** Put a record into a free slot. */
   #store(record: { type: CperType; compressed: boolean; sec: bigint; data: Uint8Array }): void {
     const slots = this.#writable()
-    const { data, sec } = record
-    const room = slots.recordSize - cperHeaderSize
-    if (data.length > room)
-      throw new StoreError(
-        `${this.region.path}: ${data.length} bytes do not fit into a record of ${room}`,
-        'ENOSPC',
-      )
     const map = new SlotMap(this.region, slots)
     const slot = this.#freeSlot(map)
-    const id = this.#newId(map, sec)
+    const id = this.#newId(map, record.sec)
     // As QEMU does: the bytes into a slot that nobody looks at, then the count, which may be too high
     // but not too low, and the entry at last, which makes it a record.
     this.region.store(slot * slots.recordSize, encodeCper({ id, ...record }, slots.recordSize))
@@ -346,41 +221,41 @@ export class ErstBackend implements Backend {
     storeEntry(this.region, slot, id)
   }
 
+  /** Take a slot's record off the medium. */
+  free(slot: number): void {
+    // The entry first: a count that is too high harms nobody, while QEMU does not look further
+    // than the count says.
+    storeEntry(this.region, slot, 0n)
+    const map = this.#map()
+    if (map) storeCount(this.region, map.used())
+  }
+
+  sync(): void {
+    this.region.sync()
+  }
+
   close(): void {
-    this.#lock.close()
     this.region.close()
   }
 
-  /** The ring that a file name stands for, where it holds something. */
-  #ringOf(name: string): RingType | undefined {
-    return ringTypes.find(
-      type =>
-        name === fileName(type, this.name, 0n, false) && this.#pieceStore(type).pieces().length > 0,
-    )
+  /** Bytes that a record can hold. */
+  #recordRoom(): number {
+    // A store that is not ready will have its guest's record size; a write says why it cannot be now.
+    const header = loadHeader(this.region)
+    return (header.state === 'ready' ? header.slots.recordSize : defaultRecordSize) - cperHeaderSize
   }
 
-  #ringRecord(type: RingType): StoredRecord | null {
-    const pieces = this.#pieceStore(type).pieces()
-    if (pieces.length === 0) return null
+  #pieceStore(type: SplitRingType): PieceStore<SlotPiece> {
+    const recordRoom = (): number => this.#recordRoom()
     return {
-      type,
-      id: 0n,
-      name: fileName(type, this.name, 0n, false),
-      size: sizeOfPieces(pieces),
-      time: null,
-      compressed: false,
-      ecc: null,
-      version: pieces.map(({ slot, id, position, length }) => [slot, id, position, length]).join(),
-    }
-  }
-
-  #pieceStore(type: RingType): PieceStore<SlotPiece> {
-    return {
-      room: this.#pieceRoom(),
+      get room() {
+        return recordRoom() - positionSize
+      },
       pieces: () => {
         const map = this.#map()
         return map ? [...this.#pieces(map, type)] : []
       },
+      versionOf: ({ slot, id, position, length }) => [slot, id, position, length].join(),
       load: ({ slot, id, length }) => {
         const map = this.#map()
         if (!map) return null
@@ -394,12 +269,12 @@ export class ErstBackend implements Backend {
         data.set(bytes, positionSize)
         this.#store({ type, compressed: false, sec: now().sec, data })
       },
-      remove: ({ slot }) => this.#free(slot),
+      remove: ({ slot }) => this.free(slot),
     }
   }
 
   /** The pieces of a ring that the slots hold. */
-  *#pieces(map: SlotMap, type: RingType): Generator<SlotPiece, void, void> {
+  *#pieces(map: SlotMap, type: SplitRingType): Generator<SlotPiece, void, void> {
     const { first, end, recordSize } = map.slots
     const least = cperHeaderSize + positionSize
     for (let slot = first; slot < end; slot++) {
@@ -432,15 +307,6 @@ export class ErstBackend implements Backend {
     return header.slots
   }
 
-  #checkWritable(): void {
-    if (this.readOnly) throw new StoreError(`${this.region.path}: is read-only`, 'EROFS')
-  }
-
-  #hold(): void {
-    this.#checkWritable()
-    this.#lock.hold()
-  }
-
   #freeSlot(map: SlotMap): number {
     const { first, end, recordSize } = map.slots
     const whole = Math.min(end, Math.floor(this.region.length / recordSize))
@@ -461,46 +327,13 @@ export class ErstBackend implements Backend {
     return (this.#lastId = id)
   }
 
-  /** The record that a name stands for. */
-  #find(name: string): Found | null {
-    const id = idOf(name)
-    const map = id === null ? null : this.#map()
-    if (id === null || !map) return null
-    for (const slot of map.slotsOf(id)) {
-      const found = this.#look(map.slots, slot, id)
-      if (found) return found.record.name === name ? found : null
-    }
-    return null
-  }
-
-  #findOrThrow(name: string): Found {
-    const found = this.#find(name)
-    if (!found) throw new StoreError(`${name}: no such record`, 'ENOENT')
-    return found
-  }
-
-  /** What a slot shows; null where there is no sound record of Linux's pstore. */
-  #look(slots: Slots, slot: number, id: bigint): Found | null {
-    const content = this.#load(slots, slot, id)
-    if (!content) {
-      this.#seen.delete(slot)
-      return null
-    }
-    let record = this.#seen.get(slot)
-    if (record?.version !== content.version) {
-      record = this.#describe(content, id)
-      this.#seen.set(slot, record)
-    }
-    return { slot, record, content }
-  }
-
   /** A dump's or machine check's content: pieces of a ring are no records of their own. */
-  #load(slots: Slots, slot: number, id: bigint): Loaded | null {
-    const content = this.#loadAny(slots, slot, id)
-    return content && !isRingType(content.header.type) ? content : null
+  #loadRecord(slots: Slots, slot: number, id: bigint): Content | null {
+    const content = this.#load(slots, slot, id)
+    return content && !isSplitRingType(content.header.type) ? content : null
   }
 
-  #loadAny({ recordSize }: Slots, slot: number, id: bigint): Loaded | null {
+  #load({ recordSize }: Slots, slot: number, id: bigint): Content | null {
     const start = slot * recordSize
     const room = Math.min(recordSize, this.region.length - start)
     if (room <= cperHeaderSize) return null
@@ -514,21 +347,41 @@ export class ErstBackend implements Backend {
     const limit = expansion * (recordSize - cperHeaderSize)
     return { header, data: bytes.subarray(cperHeaderSize), limit, version }
   }
+}
 
-  #describe(content: Loaded, id: bigint): StoredRecord {
-    const { type, time } = content.header
-    const text = textOf(content)
-    const compressed = text === null
-    return {
-      type,
-      id,
-      name: fileName(type, this.name, id, compressed),
-      size: (text ?? content.data).length,
-      time,
-      compressed,
-      ecc: null,
-      version: content.version,
-    }
+/** A record and the slot of the store that it lies in, at the moment when it was asked for. */
+class CperSlot implements Slot {
+  readonly type: RecordType
+  readonly label: string
+  readonly ftrace = null
+  /** To tell its type its bytes had to be loaded. */
+  readonly deep = true
+
+  constructor(
+    readonly driver: ErstDriver,
+    readonly slot: number,
+    readonly id: bigint,
+    readonly content: Content,
+  ) {
+    this.type = this.label = content.header.type
+  }
+
+  glance(): Glance {
+    return { version: this.content.version, lengths: null }
+  }
+
+  load(): Loaded {
+    const { version, limit, data, header } = this.content
+    const { time, compressed } = header
+    return { version, raw: { parts: [data], time, compressed, limit, ecc: null } }
+  }
+
+  raw(): Buffer {
+    return this.content.data
+  }
+
+  erase(): void {
+    this.driver.free(this.slot)
   }
 }
 
@@ -540,23 +393,27 @@ const pieceIn = (header: CperHeader, data: Buffer): Piece | null => {
   return position > lastPosition ? null : { position, length }
 }
 
-/** What is in a dump's record. Adds to what was found. */
-const lookIntoDump = (content: Loaded, findings: string[]): Dump => {
-  const { time, compressed } = content.header
-  if (!compressed) return { time, compressed, text: content.data.length, broken: null }
-  const stream = lookIntoStream(content.data, content.limit)
-  if (stream.broken) findings.push(describeBroken(stream.broken))
-  return { time, compressed, ...stream }
-}
+const nothing = { used: 0, start: 0, shown: false, parity: null, dump: null } as const
 
-/** A record's text; null where it cannot be inflated. */
-const textOf = ({ header, data, limit }: Loaded): SizedContent | null =>
-  header.compressed ? inflate(data, limit) : contentOf(data)
-
-/** The id in a file name; null where no record can be called so. */
-const idOf = (name: string): bigint | null => {
-  const stem = name.endsWith(compressedSuffix) ? name.slice(0, -compressedSuffix.length) : name
-  const [digits] = /\d{1,20}$/.exec(stem) ?? []
-  const id = digits === undefined ? 0n : BigInt(digits)
-  return id > 0n && id <= endId ? id : null
+/** @param ids of the records in earlier slots; this one's is added */
+const inspectRecord = (
+  { header, data, limit }: Content,
+  ids: Set<bigint>,
+  id: bigint,
+): Inspection => {
+  const { type, time, compressed } = header
+  const findings: string[] = []
+  const used = data.length
+  const found = { ...nothing, state: 'valid', lost: false, findings, used } as const
+  if (isSplitRingType(type)) {
+    const isPiece = pieceIn(header, data) !== null
+    if (!isPiece) findings.push('no piece of a ring, though its header says so')
+    return { ...found, lost: !isPiece, shown: isPiece }
+  }
+  const isHidden = ids.has(id)
+  if (isHidden) findings.push('the record in an earlier slot has the same id')
+  ids.add(id)
+  const stream = compressed ? data : null
+  const dump = type === 'dmesg' ? { time, compressed, length: used, stream, limit } : null
+  return { ...found, shown: !isHidden, dump }
 }

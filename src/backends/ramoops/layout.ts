@@ -4,7 +4,7 @@
  * Source: doc/formats.md 1.1, 1.2; fs/pstore/ram.c (ramoops_probe, ramoops_init_przs). A layout that
  * Linux refuses is refused here, with the kernel's reason.
  */
-import type { Endian, ZoneKind } from '../../pstore/types.js'
+import type { Endian, ZoneExtent, ZoneKind } from '../../pstore/types.js'
 import { StoreError } from '../../pstore/errors.js'
 import { blockSize, maxEccSize } from './ecc.js'
 import { zoneHeaderSize } from './zone-header.js'
@@ -27,15 +27,6 @@ export interface RamoopsParameters {
   preset?: string
   order?: ZoneKind[]
   endian?: Endian
-}
-
-/** One zone's place: bytes from the region's start, header and parity included. */
-export interface ZoneExtent {
-  kind: ZoneKind
-  /** dmesg: the zone's number; ftrace: the CPU; else 0. */
-  index: number
-  offset: number
-  size: number
 }
 
 export interface RamoopsLayout {

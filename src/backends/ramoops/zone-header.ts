@@ -4,7 +4,7 @@
  * Source: doc/formats.md 1.3; fs/pstore/ram_core.c (struct persistent_ram_buffer,
  * persistent_ram_post_init).
  */
-import type { Endian, ZoneKind } from '../../pstore/types.js'
+import type { Endian, ZoneKind, ZoneState } from '../../pstore/types.js'
 
 /** Bytes of sig, start and size, before a zone's data. */
 export const zoneHeaderSize = 12
@@ -25,15 +25,6 @@ export interface RawHeader {
   size: number
 }
 
-/**
- * The state of a zone, by its header:
- * - `valid`: the zone holds bytes
- * - `empty`: signed, start and size are 0
- * - `unsigned`: another signature, as after a cold boot
- * - `invalid`: signed, with impossible numbers
- */
-export type ZoneState = 'valid' | 'empty' | 'unsigned' | 'invalid'
-
 /** A zone's header, checked. */
 export interface ZoneHeader {
   state: ZoneState
@@ -42,7 +33,7 @@ export interface ZoneHeader {
   /** Number of valid bytes; 0 unless the state is `valid`. */
   size: number
   /** The kernel version that signed an ftrace zone (LINUX_VERSION_CODE); 0 for other kinds. */
-  version: number
+  kernel: number
 }
 
 /**
@@ -72,12 +63,12 @@ export const judgeHeader = (
   dataLength: number,
 ): ZoneHeader => {
   const isSigned = kind === 'ftrace' ? isVersionCode(code) : code === 0
-  if (!isSigned) return { state: 'unsigned', start: 0, size: 0, version: 0 }
-  if (start === 0 && size === 0) return { state: 'empty', start, size, version: code }
+  if (!isSigned) return { state: 'unsigned', start: 0, size: 0, kernel: 0 }
+  if (start === 0 && size === 0) return { state: 'empty', start, size, kernel: code }
   if (size > dataLength || start > size)
-    return { state: 'invalid', start: 0, size: 0, version: code }
+    return { state: 'invalid', start: 0, size: 0, kernel: code }
   // An empty ring's start is 0: `start > size` has caught any other.
-  return { state: 'valid', start, size, version: code }
+  return { state: 'valid', start, size, kernel: code }
 }
 
 /** Scratch of {@link encodeNumbers}: an append allocates nothing. */

@@ -3,14 +3,15 @@
  *
  * Source: doc/formats.md 1.3–1.6; fs/pstore/ram_core.c. Reading corrects in a copy and changes nothing.
  */
+import zlib from 'node:zlib'
 import type { EccState } from '../../pstore/backend.js'
 import { badBlock, cleanBlock, correctedBlock } from '../../pstore/condition.js'
 import type { RingPosition } from '../../pstore/ring.js'
 import type { Region } from '../../region/region.js'
-import zlib from 'node:zlib'
 import { blockSize, codec, maxEccSize, type Codec } from './ecc.js'
-import { divideZone, type ZoneExtent } from './layout.js'
-import type { Endian } from '../../pstore/types.js'
+import type { Endian, ZoneExtent, ZoneState } from '../../pstore/types.js'
+import { checksum, unwrap, type RingZone, type ZoneContent } from '../zoned.js'
+import { divideZone } from './layout.js'
 import {
   decodeZoneHeader,
   encodeNumbers,
@@ -21,22 +22,19 @@ import {
   type ZoneHeader,
 } from './zone-header.js'
 
-/** A zone at one moment. */
-export interface ZoneContent extends ZoneHeader {
-  /** The ring's bytes, oldest first, corrected. The caller's own. */
-  content: Buffer
-  /** Null where the zone keeps no parity. */
-  ecc: EccState | null
-}
-
 /** A zone's content, and the header's bytes by which it was found. */
 interface Loaded {
-  raw: Buffer
-  zone: ZoneContent
+  readonly header: Buffer
+  readonly zone: ZoneHeader & ZoneContent
 }
 
-/** How many bytes are looked at at once for a fingerprint. */
-const chunk = Buffer.allocUnsafe(65536)
+/** What a look at a zone's parity finds, besides its content. */
+export interface Inspected extends ZoneHeader, ZoneContent {
+  /** By block of the data; null where the zone keeps no parity. */
+  readonly blocks: Uint8Array | null
+  /** Bytes of the header that parity corrected; negative where it cannot. */
+  readonly headerErrors: number
+}
 
 /** A zone of at most so many bytes is read in one go, whatever its header says of how many there are. */
 const smallZone = 4096
@@ -49,9 +47,11 @@ const none = Buffer.alloc(0)
 const sharedBlock = Buffer.alloc(blockSize)
 const sharedParity = Buffer.alloc(maxEccSize)
 
-export class Zone {
+export class Zone implements RingZone {
   /** Bytes of the ring. */
   readonly dataLength: number
+  /** A ring's size is in its header; a dump's facts, and what parity says, take the bytes. */
+  readonly deep: boolean
   readonly #codec: Codec | null
   /** Zone-relative offsets of the data blocks' parity and of the header's. */
   readonly #parity: number
@@ -69,12 +69,13 @@ export class Zone {
 
   constructor(
     readonly region: Region,
-    readonly place: ZoneExtent,
+    readonly extent: ZoneExtent,
     readonly ecc: number,
     readonly endian: Endian,
   ) {
-    const { data, blocks } = divideZone(place.size, ecc)!
+    const { data, blocks } = divideZone(extent.size, ecc)!
     this.dataLength = data
+    this.deep = extent.kind === 'dmesg' || ecc > 0
     this.#codec = ecc ? codec(ecc) : null
     this.#parity = zoneHeaderSize + data
     this.#headerParity = this.#parity + blocks * ecc
@@ -84,7 +85,7 @@ export class Zone {
   }
 
   #parse(header: Buffer): ZoneHeader {
-    return judgeHeader(decodeZoneHeader(header, 0, this.endian), this.place.kind, this.dataLength)
+    return judgeHeader(decodeZoneHeader(header, 0, this.endian), this.extent.kind, this.dataLength)
   }
 
   /**
@@ -93,7 +94,7 @@ export class Zone {
    * @throws StoreError (EIO) where the source cannot be read
    */
   rawHeader(): Buffer {
-    return this.region.load(this.place.offset, zoneHeaderSize)
+    return this.region.load(this.extent.offset, zoneHeaderSize)
   }
 
   /**
@@ -103,6 +104,10 @@ export class Zone {
    */
   header(): ZoneHeader {
     return this.#parse(this.#correctedHeader().header)
+  }
+
+  state(): ZoneState {
+    return this.header().state
   }
 
   /**
@@ -124,14 +129,14 @@ export class Zone {
    * @throws StoreError (EIO) where the source cannot be read
    */
   slice(from: number, length: number): Buffer {
-    const data = this.place.offset + zoneHeaderSize
+    const data = this.extent.offset + zoneHeaderSize
     if (!this.#codec) return this.region.load(data + from, length)
     const first = Math.floor(from / blockSize)
     const start = first * blockSize
     const end = Math.min(Math.ceil((from + length) / blockSize) * blockSize, this.dataLength)
     const bytes = this.region.load(data + start, end - start)
     const parity = this.region.load(
-      this.place.offset + this.#parity + first * this.ecc,
+      this.extent.offset + this.#parity + first * this.ecc,
       Math.ceil(bytes.length / blockSize) * this.ecc,
     )
     for (let at = 0, block = 0; at < bytes.length; at += blockSize, block++)
@@ -149,7 +154,7 @@ export class Zone {
   #correctedHeader(): { header: Buffer; errors: number } {
     const header = this.rawHeader()
     if (!this.#codec) return { header, errors: 0 }
-    const parity = this.region.load(this.place.offset + this.#headerParity, this.ecc)
+    const parity = this.region.load(this.extent.offset + this.#headerParity, this.ecc)
     return { header, errors: this.#codec.decode(header, 0, zoneHeaderSize, parity, 0) }
   }
 
@@ -161,44 +166,47 @@ export class Zone {
    *
    * @throws StoreError (EIO) where the source cannot be read
    */
-  read(): ZoneContent {
+  read(): ZoneHeader & ZoneContent {
     let left = tries
     let loaded: Loaded
     do loaded = this.#codec ? this.#loadWithParity() : this.#load()
-    while (!this.rawHeader().equals(loaded.raw) && left-- > 0)
+    while (!this.rawHeader().equals(loaded.header) && left-- > 0)
     return loaded.zone
   }
 
   #load(): Loaded {
     // A small zone takes no longer than its header.
     const loaded = this.region.load(
-      this.place.offset,
+      this.extent.offset,
       this.#length <= smallZone ? this.#length : zoneHeaderSize,
     )
-    const header = this.#parse(loaded)
+    const parsed = this.#parse(loaded)
     const data =
       this.#length <= smallZone
-        ? loaded.subarray(zoneHeaderSize, zoneHeaderSize + header.size)
-        : this.region.load(this.place.offset + zoneHeaderSize, header.size)
-    const raw = loaded.subarray(0, zoneHeaderSize)
-    return { raw, zone: { content: unwrap(data, header.start), ecc: null, ...header } }
+        ? loaded.subarray(zoneHeaderSize, zoneHeaderSize + parsed.size)
+        : this.region.load(this.extent.offset + zoneHeaderSize, parsed.size)
+    const header = loaded.subarray(0, zoneHeaderSize)
+    const version = this.#version(header, () => zlib.crc32(data))
+    return { header, zone: { ...parsed, version, content: unwrap(data, parsed.start), ecc: null } }
   }
 
   /** @param blocks is told of each block how it was found */
   #loadWithParity(blocks?: Uint8Array): Loaded {
-    const zone = this.region.load(this.place.offset, this.#length)
-    const raw = Buffer.from(zone.subarray(0, zoneHeaderSize))
+    const zone = this.region.load(this.extent.offset, this.#length)
+    const header = Buffer.from(zone.subarray(0, zoneHeaderSize))
+    // Before anything is corrected: the version is that of the bytes as they lie there.
+    const version = this.#version(header, () => zlib.crc32(zone.subarray(zoneHeaderSize)))
+    const ecc: EccState = { corrected: 0, bad: 0 }
     const decode = (offset: number, length: number, parity: number): number => {
       const n = this.#codec!.decode(zone, offset, length, zone, parity)
-      if (n > 0) state.corrected += n
-      else if (n < 0) state.bad++
+      if (n > 0) ecc.corrected += n
+      else if (n < 0) ecc.bad++
       return n
     }
-    const state: EccState = { corrected: 0, bad: 0 }
     decode(0, zoneHeaderSize, this.#headerParity)
-    const header = this.#parse(zone)
+    const parsed = this.#parse(zone)
     // Only blocks that hold valid bytes count; the last one ends with the data.
-    for (let at = 0, block = 0; at < header.size; at += blockSize, block++) {
+    for (let at = 0, block = 0; at < parsed.size; at += blockSize, block++) {
       const n = decode(
         zoneHeaderSize + at,
         Math.min(blockSize, this.dataLength - at),
@@ -206,8 +214,8 @@ export class Zone {
       )
       if (blocks) blocks[block] = n === 0 ? cleanBlock : n > 0 ? correctedBlock : badBlock
     }
-    const data = zone.subarray(zoneHeaderSize, zoneHeaderSize + header.size)
-    return { raw, zone: { content: unwrap(data, header.start), ecc: state, ...header } }
+    const data = zone.subarray(zoneHeaderSize, zoneHeaderSize + parsed.size)
+    return { header, zone: { ...parsed, version, content: unwrap(data, parsed.start), ecc } }
   }
 
   /**
@@ -215,36 +223,39 @@ export class Zone {
    *
    * @throws StoreError (EIO) where the source cannot be read
    */
-  inspect(): ZoneContent & { blocks: Uint8Array | null; headerErrors: number } {
-    if (!this.#codec) return { blocks: null, headerErrors: 0, ...this.read() }
-    const { errors } = this.#correctedHeader()
+  inspect(): Inspected {
+    if (!this.#codec) return { ...this.read(), blocks: null, headerErrors: 0 }
+    const headerErrors = this.#correctedHeader().errors
     const blocks = new Uint8Array(Math.ceil(this.dataLength / blockSize))
-    return { blocks, headerErrors: errors, ...this.#loadWithParity(blocks).zone }
+    return { ...this.#loadWithParity(blocks).zone, blocks, headerErrors }
   }
 
-  /** All of the ring's bytes as they lie there, valid or not, uncorrected. */
-  bytes(): Buffer {
-    return this.region.load(this.place.offset + zoneHeaderSize, this.dataLength)
+  /** The zone's content, or where its header lost what it said of them, all bytes as they lie there. */
+  raw(): Buffer {
+    const { state, content, ecc } = this.read()
+    // A header that says nothing hides bytes that somebody may have written.
+    const lost = state === 'invalid' || (state === 'unsigned' && (ecc?.bad ?? 0) > 0)
+    return lost ? this.region.load(this.extent.offset + zoneHeaderSize, this.dataLength) : content
   }
 
   /**
-   * A text that changes when the zone does.
+   * The zone's version, and the size that its header says. In a deep zone it takes one pass over the bytes
+   * that count, in pieces that nobody keeps.
    *
-   * @param deep look at every byte of the zone, not only at its header
    * @throws StoreError (EIO) where the source cannot be read
    */
-  fingerprint(deep: boolean): string {
-    if (!deep) return this.rawHeader().toString('latin1')
-    let header = ''
-    let crc = 0
-    for (let at = 0; at < this.#length; at += chunk.length) {
-      const n = Math.min(chunk.length, this.#length - at)
-      this.region.loadInto(chunk, this.place.offset + at, n)
-      if (at === 0) header = chunk.toString('latin1', 0, zoneHeaderSize)
-      crc = zlib.crc32(n === chunk.length ? chunk : chunk.subarray(0, n), crc)
-    }
+  glance(): { version: string; size: number } {
+    const header = this.rawHeader()
+    const { size } = this.#parse(header)
+    const length = this.#codec ? this.#length - zoneHeaderSize : size
+    const sum = (): number => checksum(this.region, this.extent.offset + zoneHeaderSize, length)
+    return { version: this.#version(header, sum), size }
+  }
+
+  /** @param sum of the bytes that count, where the header does not tell of all changes */
+  #version(header: Buffer, sum: () => number): string {
     // The numbers beside the sum: two dumps of one sum have yet to be of one length.
-    return `${header}${crc}`
+    return `${header.toString('latin1')}${this.deep ? sum() : ''}`
   }
 
   /**
@@ -307,7 +318,7 @@ export class Zone {
     const { state, start, size } = this.#parse(header)
     this.#mended = -1
     // The header is about to get a new parity, which would make an error in its signature good.
-    if (errors > 0 && state !== 'unsigned') this.region.store(this.place.offset, header)
+    if (errors > 0 && state !== 'unsigned') this.region.store(this.extent.offset, header)
     if (state === 'unsigned' || state === 'invalid') {
       // The numbers first: garbage must not become valid by being signed.
       this.#start = this.#size = 0
@@ -321,7 +332,7 @@ export class Zone {
   }
 
   #put(bytes: Uint8Array, from: number, to: number, at: number): void {
-    const data = this.place.offset + zoneHeaderSize
+    const data = this.extent.offset + zoneHeaderSize
     if (!this.#codec) {
       this.region.store(data + at, bytes, from, to)
       return
@@ -337,7 +348,7 @@ export class Zone {
       this.region.store(data + at, bytes, from, from + n)
       this.region.loadInto(this.#block, data + blockStart, length)
       this.#codec.encode(this.#block, 0, length, this.#parityOut, 0)
-      this.region.store(this.place.offset + this.#parity + block * this.ecc, this.#parityOut)
+      this.region.store(this.extent.offset + this.#parity + block * this.ecc, this.#parityOut)
       from += n
       at += n
     }
@@ -349,11 +360,11 @@ export class Zone {
    */
   #mend(block: number, length: number): void {
     if (block === this.#mended) return
-    const at = this.place.offset + zoneHeaderSize + block * blockSize
+    const at = this.extent.offset + zoneHeaderSize + block * blockSize
     this.region.loadInto(this.#block, at, length)
     this.region.loadInto(
       this.#parityOut,
-      this.place.offset + this.#parity + block * this.ecc,
+      this.extent.offset + this.#parity + block * this.ecc,
       this.ecc,
     )
     if (this.#codec!.decode(this.#block, 0, length, this.#parityOut, 0) > 0)
@@ -364,27 +375,20 @@ export class Zone {
   #putHeader(): void {
     this.region.settle()
     const numbers = encodeNumbers(this.#start, this.#size, this.endian)
-    this.region.store(this.place.offset + numbersOffset, numbers)
+    this.region.store(this.extent.offset + numbersOffset, numbers)
     this.#putHeaderParity()
     this.region.settle()
   }
 
   #putHeaderParity(): void {
     if (!this.#codec) return
-    this.region.loadInto(this.#block, this.place.offset, zoneHeaderSize)
+    this.region.loadInto(this.#block, this.extent.offset, zoneHeaderSize)
     this.#codec.encode(this.#block, 0, zoneHeaderSize, this.#parityOut, 0)
-    this.region.store(this.place.offset + this.#headerParity, this.#parityOut)
+    this.region.store(this.extent.offset + this.#headerParity, this.#parityOut)
   }
 
   #sign(): void {
-    this.region.store(this.place.offset, encodeSignature(this.place.kind, this.endian))
+    this.region.store(this.extent.offset, encodeSignature(this.extent.kind, this.endian))
     this.#putHeaderParity()
   }
 }
-
-/** Oldest byte first: `data[start…]`, then `data[0…start)`. The data may be used up. */
-const unwrap = (data: Buffer, start: number): Buffer =>
-  // The oldest byte is first already where the ring has not wrapped, or was filled exactly.
-  start === 0 || start === data.length
-    ? data
-    : Buffer.concat([data.subarray(start), data.subarray(0, start)])

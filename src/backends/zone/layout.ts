@@ -7,7 +7,7 @@
  */
 import { StoreError } from '../../pstore/errors.js'
 import { kmsgHeaderSize, zoneHeaderSize } from './header.js'
-import type { Endian, ZoneKind } from '../../pstore/types.js'
+import type { Endian, ZoneExtent, ZoneKind } from '../../pstore/types.js'
 
 /**
  * A layout's parameters, under the kernel's own names. Sizes are bytes, where the module's parameters
@@ -30,15 +30,6 @@ export interface ZoneParameters {
   cpus?: number
   /** Byte order of the machine that writes the store. Default: little. */
   endian?: Endian
-}
-
-/** One zone's place: bytes from the store's start, header included. */
-export interface ZoneExtent {
-  kind: ZoneKind
-  /** dmesg: the zone's number; ftrace: the CPU; else 0. */
-  index: number
-  offset: number
-  size: number
 }
 
 export interface ZoneLayout {

@@ -7,7 +7,9 @@
 import os from 'node:os'
 import zlib from 'node:zlib'
 import type { RingPosition } from '../../pstore/ring.js'
+import type { Endian, ZoneExtent, ZoneState } from '../../pstore/types.js'
 import type { Region } from '../../region/region.js'
+import { checksum, unwrap, type RingZone, type ZoneContent } from '../zoned.js'
 import {
   encodeZoneHeader,
   isSigned,
@@ -18,17 +20,6 @@ import {
   zoneHeaderSize,
   type KmsgHeader,
 } from './header.js'
-import type { ZoneExtent } from './layout.js'
-import type { Endian } from '../../pstore/types.js'
-
-/**
- * What a zone's header says of it:
- * - `valid`: it holds bytes
- * - `empty`: signed, and nothing in it
- * - `unsigned`: another signature, as on a new disk
- * - `invalid`: signed, with impossible numbers
- */
-export type ZoneState = 'valid' | 'empty' | 'unsigned' | 'invalid'
 
 /** A zone's header, checked. */
 export interface ZoneStatus {
@@ -39,8 +30,6 @@ export interface ZoneStatus {
   start: number
 }
 
-/** How many bytes are looked at at once for a fingerprint. */
-const chunk = Buffer.allocUnsafe(65536)
 /** How often a zone whose header changes while it is read is read again. */
 const tries = 8
 
@@ -53,9 +42,11 @@ const numbersOffset = 4
 const swap = (n: number): number =>
   ((n << 24) | ((n & 0xff00) << 8) | ((n >>> 8) & 0xff00) | (n >>> 24)) >>> 0
 
-export class Zone {
+export class Zone implements RingZone {
   /** Bytes behind the header. */
   readonly dataLength: number
+  /** A ring's size is in its header, and its bytes do not change without it; a dump's facts take the bytes. */
+  readonly deep: boolean
   /** Where the zone's data starts in the region. */
   readonly #data: number
   /** How much of the zone tells that another dump, or another piece of a ring, is in it. */
@@ -69,12 +60,13 @@ export class Zone {
 
   constructor(
     readonly region: Region,
-    readonly place: ZoneExtent,
+    readonly extent: ZoneExtent,
     readonly endian: Endian,
   ) {
-    this.dataLength = place.size - zoneHeaderSize
-    this.#data = place.offset + zoneHeaderSize
-    this.#headLength = zoneHeaderSize + (place.kind === 'dmesg' ? kmsgHeaderSize : 0)
+    this.dataLength = extent.size - zoneHeaderSize
+    this.deep = extent.kind === 'dmesg'
+    this.#data = extent.offset + zoneHeaderSize
+    this.#headLength = zoneHeaderSize + (extent.kind === 'dmesg' ? kmsgHeaderSize : 0)
     this.#foreign = (endian === 'big') !== (os.endianness() === 'BE')
   }
 
@@ -82,18 +74,18 @@ export class Zone {
   #parse(head: Buffer): ZoneStatus {
     const { sig, datalen, start } = decodeZoneHeader(head, this.endian)
     const is = (state: ZoneState): ZoneStatus => ({ state, datalen: 0, start: 0 })
-    if (!isSigned(sig, this.place.kind)) return is('unsigned')
+    if (!isSigned(sig, this.extent.kind)) return is('unsigned')
     if (datalen === 0) return is('empty')
     if (datalen > this.dataLength) return is('invalid')
     // Linux does not look at a dump's start.
-    if (this.place.kind === 'dmesg') return { state: 'valid', datalen, start: 0 }
+    if (this.extent.kind === 'dmesg') return { state: 'valid', datalen, start: 0 }
     // Where start is beyond the valid bytes, Linux fails to read the zone, and all others with it.
     return start > datalen ? is('invalid') : { state: 'valid', datalen, start }
   }
 
   /** The header's bytes, and a dump's own header's, as they stand. */
   #head(): Buffer {
-    return this.region.load(this.place.offset, this.#headLength)
+    return this.region.load(this.extent.offset, this.#headLength)
   }
 
   /**
@@ -102,7 +94,11 @@ export class Zone {
    * @throws StoreError (EIO) where the source cannot be read
    */
   status(): ZoneStatus {
-    return this.#parse(this.region.load(this.place.offset, zoneHeaderSize))
+    return this.#parse(this.region.load(this.extent.offset, zoneHeaderSize))
+  }
+
+  state(): ZoneState {
+    return this.status().state
   }
 
   /**
@@ -137,48 +133,58 @@ export class Zone {
   }
 
   /**
-   * The zone's bytes at one moment: a ring's oldest first, a dump with its header. The caller's own.
+   * The zone's bytes at one moment: a ring's oldest first, a dump with its header.
    *
    * A guest that writes meanwhile takes no lock, so the header is looked at again after the bytes
    * were copied, and a zone that changed is copied anew, a few times.
    *
    * @throws StoreError (EIO) where the source cannot be read
    */
-  read(): Buffer {
-    let head: Buffer
-    let content: Buffer
+  read(): ZoneContent {
+    let header: Buffer
+    let loaded: ZoneContent
     let left = tries
     do {
-      head = this.#head()
-      const { datalen, start } = this.#parse(head)
-      content = unwrap(this.region.load(this.#data, datalen), start)
-    } while (!this.#head().equals(head) && left-- > 0)
-    return content
+      header = this.region.load(this.extent.offset, zoneHeaderSize)
+      const { datalen, start } = this.#parse(header)
+      const data = this.region.load(this.#data, datalen)
+      const version = this.#version(header, () => zlib.crc32(data))
+      loaded = { version, content: unwrap(data, start), ecc: null }
+    } while (!this.#isStill(header, loaded) && left-- > 0)
+    return loaded
   }
 
-  /** All bytes behind the header as they lie there, valid or not. */
-  bytes(): Buffer {
-    return this.region.load(this.#data, this.dataLength)
+  /** Are the header, and of a dump its own header too, what they were when they were copied? */
+  #isStill(header: Buffer, { content }: ZoneContent): boolean {
+    const now = this.#head()
+    const dumpHeader = now.subarray(zoneHeaderSize)
+    return (
+      header.compare(now, 0, zoneHeaderSize) === 0 &&
+      (content.length < dumpHeader.length ||
+        dumpHeader.compare(content, 0, dumpHeader.length) === 0)
+    )
+  }
+
+  /** The zone's bytes, or where its header lost what it said of them, all that are there. */
+  raw(): Buffer {
+    return this.state() === 'invalid'
+      ? this.region.load(this.#data, this.dataLength)
+      : this.read().content
   }
 
   /**
-   * A text that changes when what the zone shows does.
+   * The zone's version, and the size that its header says. Of a dump it takes one pass over its bytes.
    *
    * @throws StoreError (EIO) where the source cannot be read
    */
-  fingerprint(): string {
-    const head = this.#head()
-    const text = head.toString('latin1')
-    // A ring's size is in its header, and its bytes do not change without it.
-    if (this.place.kind !== 'dmesg') return text
-    let crc = 0
-    const { datalen } = this.#parse(head)
-    for (let at = 0; at < datalen; at += chunk.length) {
-      const n = Math.min(chunk.length, datalen - at)
-      this.region.loadInto(chunk, this.#data + at, n)
-      crc = zlib.crc32(chunk.subarray(0, n), crc)
-    }
-    return `${text}${crc}`
+  glance(): { version: string; size: number } {
+    const header = this.region.load(this.extent.offset, zoneHeaderSize)
+    const { datalen: size } = this.#parse(header)
+    return { version: this.#version(header, () => checksum(this.region, this.#data, size)), size }
+  }
+
+  #version(header: Buffer, sum: () => number): string {
+    return `${header.toString('latin1')}${this.deep ? sum() : ''}`
   }
 
   /**
@@ -275,19 +281,12 @@ export class Zone {
     this.#start = start
     words[0] = this.#foreign ? swap(datalen) : datalen
     words[1] = this.#foreign ? swap(start) : start
-    this.region.store(this.place.offset + numbersOffset, numbers)
+    this.region.store(this.extent.offset + numbersOffset, numbers)
   }
 
   #sign(): void {
-    const sig = signatureOf(this.place.kind)
+    const sig = signatureOf(this.extent.kind)
     const header = encodeZoneHeader({ sig, datalen: 0, start: 0 }, this.endian)
-    this.region.store(this.place.offset, header, 0, numbersOffset)
+    this.region.store(this.extent.offset, header, 0, numbersOffset)
   }
 }
-
-/** Oldest byte first: `data[start…]`, then `data[0…start)`. The data may be used up. */
-const unwrap = (data: Buffer, start: number): Buffer =>
-  // The oldest byte is first already where the ring has not wrapped, or was filled exactly.
-  start === 0 || start === data.length
-    ? data
-    : Buffer.concat([data.subarray(start), data.subarray(0, start)])

@@ -1,11 +1,11 @@
 /** How well a shape explains the bytes: its parity, and what speaks against it. */
-import { divideZone, type ZoneExtent } from '../layout.js'
+import { divideZone } from '../layout.js'
 import { against, isUnusual, type ContentKind } from './classify.js'
 import { shapesAt, zonesOf, type Shape } from './shapes.js'
 import { isSound } from './signatures.js'
 import { findEcc, fittingBlocks, type Fit, type TriedZone } from './parity.js'
 import type { View } from './view.js'
-import type { ZoneKind } from '../../../pstore/types.js'
+import type { ZoneExtent, ZoneKind } from '../../../pstore/types.js'
 
 export interface Judged {
   shape: Shape

@@ -5,12 +5,12 @@
  * or the region's end; and sizes follow from Linux's rules (makeLayout), tried in every order that a
  * kernel has.
  */
-import { makeLayout, presets, type RamoopsParameters, type ZoneExtent } from '../layout.js'
+import { makeLayout, presets, type RamoopsParameters } from '../layout.js'
 import { zoneHeaderSize } from '../zone-header.js'
 import { isSound, largestZone } from './signatures.js'
 import { findEcc, fittingBlocks } from './parity.js'
 import type { View } from './view.js'
-import type { ZoneKind } from '../../../pstore/types.js'
+import type { ZoneExtent, ZoneKind } from '../../../pstore/types.js'
 
 /** Zones in a row that explain what was found, before it is known how long the region is. */
 export interface Shape {

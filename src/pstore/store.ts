@@ -1,0 +1,296 @@
+/**
+ * The core: the only maker of records. A driver says what lies on its medium; what Linux does once for all
+ * backends is done here: names and `.enc.z`, inflating, the parity notice, ftrace's text, which dump may be
+ * erased, where the next one goes.
+ *
+ * Source: doc/formats.md 2; fs/pstore/platform.c (pstore_get_backend_records, decompress_record, pstore_dump)
+ * and fs/pstore/inode.c (pstore_mkfile, pstore_unlink). Where this is better than Linux on purpose,
+ * test/fixtures/README.md says so.
+ */
+import type {
+  Backend,
+  Capacity,
+  EccState,
+  NewRecord,
+  OpenRecord,
+  RecordFacts,
+  StoredRecord,
+} from './backend.js'
+import { foundAt } from './condition.js'
+import { contentOf, withTail, type Content } from './content.js'
+import { inflate } from './deflate.js'
+import type { Driver, DumpArea, Identity, Raw, Slot } from './driver.js'
+import { assertStoreError, StoreError } from './errors.js'
+import type { FtraceText } from './ftrace.js'
+import type { Ring } from './ring.js'
+import { nextDumpZone } from './rotation.js'
+import { StoreSurvey } from './survey.js'
+import { now } from './time.js'
+import { fileName, isRingType, parseFileName, ringTypes, type RecordType } from './types.js'
+
+/** Records that are remembered, so that a look at an unchanged one makes nothing. A region that Linux made has a hundred. */
+const mostRemembered = 4096
+
+/** What a slot shows: a record's facts but for its name, and its bytes. */
+interface Shown extends Pick<RecordFacts, 'size' | 'time' | 'compressed' | 'ecc'> {
+  readonly content: Content
+}
+
+/** The line that the kernel appends to each record of a region with parity (fs/pstore/ram.c, ramoops_pstore_read). */
+const notice = (ecc: EccState | null): Buffer =>
+  Buffer.from(
+    !ecc
+      ? ''
+      : ecc.corrected || ecc.bad
+        ? `\nECC: ${ecc.corrected} Corrected bytes, ${ecc.bad} unrecoverable blocks\n`
+        : '\nECC: No errors detected\n',
+  )
+
+const notThere = (name: string): StoreError => new StoreError(`${name}: no such record`, 'ENOENT')
+
+/** A record's facts, and the store that it is asked of. */
+class RecordHandle implements StoredRecord {
+  readonly type: RecordType
+  readonly id: bigint
+  readonly name: string
+  readonly size: number
+  readonly time: StoredRecord['time']
+  readonly compressed: boolean
+  readonly ecc: EccState | null
+  readonly version: string
+  readonly #store: Store
+
+  constructor(store: Store, facts: RecordFacts) {
+    this.#store = store
+    this.type = facts.type
+    this.id = facts.id
+    this.name = facts.name
+    this.size = facts.size
+    this.time = facts.time
+    this.compressed = facts.compressed
+    this.ecc = facts.ecc
+    this.version = facts.version
+  }
+
+  open(): Content {
+    const opened = this.#store.load(this.name)
+    if (!opened) throw notThere(this.name)
+    return opened.content
+  }
+
+  read(): Buffer {
+    return this.open().all()
+  }
+
+  erase(unchanged = false): boolean {
+    return this.#store.erase(this, unchanged)
+  }
+}
+
+export class Store implements Backend {
+  readonly identity: Identity
+  readonly readOnly: boolean
+  readonly survey: StoreSurvey
+  /** By name without `.enc.z`: what a slot of that version shows. */
+  readonly #remembered = new Map<string, StoredRecord>()
+  /** The zone of the last dump written here: of dumps of one time it is the newest. */
+  #lastDump = -1
+
+  /**
+   * @param name in file names, and the folder's
+   * @param driver is closed by {@link close}
+   */
+  constructor(
+    readonly name: string,
+    readonly driver: Driver,
+    readonly ftrace: FtraceText,
+  ) {
+    this.identity = driver.identity
+    this.readOnly = driver.readOnly
+    this.survey = new StoreSurvey(name, driver, {
+      slot: file => this.#slot(file),
+      look: slot => this.#look(slot),
+    })
+  }
+
+  records(): Generator<StoredRecord, void, void> {
+    return foundAt(this.driver.slots(), slot => this.#look(slot))
+  }
+
+  find(name: string): StoredRecord | null {
+    const slot = this.#slot(name)
+    const record = slot && this.#look(slot)
+    return record?.name === name ? record : null
+  }
+
+  open(name: string): OpenRecord | null {
+    const opened = this.load(name)
+    return opened?.record.name === name ? opened : null
+  }
+
+  /** What the slot of a name holds now, whether its name ends in `.enc.z` or not. */
+  load(name: string): OpenRecord | null {
+    const slot = this.#slot(name)
+    return slot && this.driver.lock.shared(() => this.#load(slot))
+  }
+
+  /** The contract is {@link StoredRecord.erase}'s. */
+  erase(record: RecordFacts, unchanged: boolean): boolean {
+    this.#checkWritable()
+    return this.driver.lock.exclusively(() => {
+      const slot = this.#slot(record.name)
+      const found = slot && this.#look(slot)
+      if (!found) throw notThere(record.name)
+      if ((unchanged || !isRingType(record.type)) && found.version !== record.version) return false
+      slot.erase()
+      return true
+    })
+  }
+
+  rings(): Ring[] {
+    return ringTypes.flatMap(type => {
+      const area = this.driver.ring(type)
+      return area?.live
+        ? [{ ...area.live, type, name: fileName(area.label, this.name, 0n, false) }]
+        : []
+    })
+  }
+
+  capacity(type: RecordType): Capacity | null {
+    const ring = isRingType(type) ? this.driver.ring(type) : null
+    if (ring?.room) return { room: ring.room, pace: ring.pace, parts: false }
+    const area = this.driver.dumps(type)
+    return area && { room: area.room, pace: null, parts: area.parts }
+  }
+
+  write({ type, bytes, time = now(), compressed = false }: NewRecord): number {
+    const ring = isRingType(type) ? this.driver.ring(type) : null
+    const dumps = this.driver.dumps(type)
+    if (!ring?.room && !dumps) throw this.#keepsNo(type)
+    this.#checkWritable()
+    if (ring) ring.append(bytes)
+    else if (dumps) this.#writeDump(dumps, { type, bytes, time, compressed })
+    return bytes.length
+  }
+
+  #writeDump(area: DumpArea, dump: Required<NewRecord>): void {
+    const { length } = dump.bytes
+    const { path } = this.identity
+    // Linux takes a dump without text for the end of all records.
+    if (length === 0) throw new StoreError(`${path}: an empty dump cannot be stored`)
+    if (length > area.room)
+      throw new StoreError(
+        `${path}: ${length} bytes do not fit into a record of ${area.room}`,
+        'ENOSPC',
+      )
+    this.driver.lock.exclusively(() => {
+      if (area.parts) return area.store(dump)
+      const zone = nextDumpZone(area.zones(), this.#lastDump)
+      this.#lastDump = zone
+      area.store(dump, zone)
+    })
+  }
+
+  #keepsNo(type: RecordType): StoreError {
+    const { path } = this.identity
+    const size = isRingType(type) && this.driver.ring(type) ? `: give it a size (${type}_size)` : ''
+    return new StoreError(`${path}: has no place for ${type}${size}`, 'ENOSPC')
+  }
+
+  #checkWritable(): void {
+    if (this.readOnly) throw new StoreError(`${this.identity.path}: is read-only`, 'EROFS')
+  }
+
+  close(): void {
+    this.driver.close()
+  }
+
+  /** The slot of a file name, with or without the suffix of what cannot be inflated. */
+  #slot(name: string): Slot | null {
+    const parsed = parseFileName(name, this.name)
+    return parsed && this.driver.slot(parsed.label, parsed.id)
+  }
+
+  /** What a slot shows now. Bytes are only looked at anew where the slot has changed. */
+  #look(slot: Slot): StoredRecord | null {
+    const known = this.#remembered.get(this.#nameOf(slot, false))
+    if (known || !slot.deep) {
+      // Before the bytes: should they change meanwhile, the next look finds another version.
+      const { version, lengths } = slot.glance()
+      if (known?.version === version) return known
+      if (lengths) return this.#remember(slot, version, this.#measure(slot, lengths))
+    }
+    try {
+      return this.#load(slot)?.record ?? null
+    } catch (error) {
+      assertStoreError(error)
+      if (!slot.unreadable) throw error
+      // It is there, and that is shown; opening it says what is wrong.
+      return this.#record(slot, slot.glance().version, { ...slot.unreadable, ecc: null })
+    }
+  }
+
+  #nameOf({ label, id }: Slot, compressed: boolean): string {
+    return fileName(label, this.name, id, compressed)
+  }
+
+  /** A slot's bytes and facts, of one moment. */
+  #load(slot: Slot): OpenRecord | null {
+    const { version, raw } = slot.load()
+    const shown = raw && this.#show(slot, raw)
+    const record = this.#remember(slot, version, shown)
+    return shown && record && { record, content: shown.content }
+  }
+
+  #remember(
+    slot: Slot,
+    version: string,
+    shown: Omit<Shown, 'content'> | null,
+  ): StoredRecord | null {
+    const name = this.#nameOf(slot, false)
+    this.#remembered.delete(name)
+    if (!shown) return null
+    const record = this.#record(slot, version, shown)
+    if (this.#remembered.size === mostRemembered)
+      this.#remembered.delete(this.#remembered.keys().next().value!)
+    this.#remembered.set(name, record)
+    return record
+  }
+
+  #record(slot: Slot, version: string, shown: Omit<Shown, 'content'>): StoredRecord {
+    const { size, time, compressed, ecc } = shown
+    const { type, id } = slot
+    const name = this.#nameOf(slot, compressed)
+    return new RecordHandle(this, { type, id, name, size, time, compressed, ecc, version })
+  }
+
+  /** A ring's size by its headers alone; null where it is empty. */
+  #measure({ ftrace }: Slot, lengths: readonly number[]): Omit<Shown, 'content'> | null {
+    let size = 0
+    for (const length of lengths)
+      size += ftrace?.merged ? length - (length % this.ftrace.recordSize) : length
+    return size ? { size, time: null, compressed: false, ecc: null } : null
+  }
+
+  #show({ ftrace }: Slot, { parts, time, compressed, limit, ecc }: Raw): Shown | null {
+    const tail = notice(ecc)
+    if (ftrace) {
+      const { endian, merged } = ftrace
+      const records = merged ? this.ftrace.merge(parts, endian) : parts[0]
+      if (records.length === 0) return null
+      const content = this.ftrace.render(records, endian, tail)
+      // Linux counts the notice as records and prints them shifted; its st_size is kept.
+      return { size: records.length + tail.length, content, time: null, compressed: false, ecc }
+    }
+    const text = compressed ? inflate(parts[0], limit) : contentOf(parts[0])
+    const content = withTail(text ?? contentOf(parts[0]), tail)
+    return {
+      size: content.length,
+      content,
+      // As in Linux, whose inode then has the time of the mount.
+      time: time?.sec === 0n ? null : time,
+      compressed: text === null,
+      ecc,
+    }
+  }
+}

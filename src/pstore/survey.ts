@@ -1,0 +1,105 @@
+/** A store as a whole: the condition of each extent, and the bytes behind a name. */
+import type { StoredRecord, Survey } from './backend.js'
+import {
+  conditionAt,
+  describeBroken,
+  isThere,
+  lookIntoStream,
+  type Condition,
+  type ConditionState,
+  type Dump,
+  type Site,
+} from './condition.js'
+import type { SizedContent } from './content.js'
+import { salvage } from './deflate.js'
+import type { Driver, DumpBody, Extent, Inspection, Slot } from './driver.js'
+import { fileName, type ZoneState } from './types.js'
+
+/** What an extent is called where nothing that it held is lost. */
+const states: { readonly [state in ZoneState]: ConditionState } = {
+  valid: 'sound',
+  empty: 'empty',
+  unsigned: 'unsigned',
+  invalid: 'damaged',
+}
+
+/** How the store finds what a name or a slot shows. */
+interface Finder {
+  slot(name: string): Slot | null
+  look(slot: Slot): StoredRecord | null
+}
+
+export class StoreSurvey implements Survey {
+  constructor(
+    readonly name: string,
+    readonly driver: Driver,
+    readonly store: Finder,
+  ) {}
+
+  get facts(): Survey['facts'] {
+    return this.driver.facts
+  }
+
+  *conditions(shown = true): Generator<Condition, void, void> {
+    // All CPUs have one file, and to find it takes a look at each of their rings.
+    let ftrace: string | null | undefined
+    const ftraceName = (extent: Extent): string | null => {
+      if (ftrace === undefined) ftrace = this.#look(extent)?.name ?? null
+      return ftrace
+    }
+    for (const extent of this.driver.extents()) {
+      const { type, label, id, index, offset, length, room } = extent
+      if (!shown && extent.whole && isThere(() => this.#look(extent))) continue
+      const name = fileName(label, this.name, id, false)
+      const site: Site = { type, name, index, offset, length, room }
+      const condition = conditionAt(site, () => {
+        const found = extent.inspect()
+        if (!found) return null
+        const condition = this.#judge(extent, found)
+        return type === 'ftrace' && found.used > 0
+          ? Object.assign(condition, { record: ftraceName(extent) })
+          : condition
+      })
+      if (condition) yield condition
+    }
+  }
+
+  #look({ label, id }: Extent): StoredRecord | null {
+    const slot = this.driver.slot(label, id)
+    return slot && this.store.look(slot)
+  }
+
+  #judge({ label, id }: Extent, found: Inspection): Omit<Condition, keyof Site> {
+    const { state, used, start, findings, shown, parity } = found
+    const dump = found.dump && lookIntoDump(found.dump, findings)
+    const isBroken = dump !== null && dump.text === null
+    return {
+      used,
+      start,
+      state: found.lost || isBroken ? 'damaged' : states[state],
+      findings,
+      record: shown && used > 0 ? fileName(label, this.name, id, isBroken) : null,
+      parity,
+      dump,
+    }
+  }
+
+  raw(name: string): Buffer | null {
+    return this.store.slot(name)?.raw() ?? null
+  }
+
+  salvage(name: string): SizedContent | null {
+    const raw = this.store.slot(name)?.load().raw
+    return raw?.compressed ? salvage(raw.parts[0], raw.limit).text : null
+  }
+}
+
+/** What is in a dump. Adds to what was found. */
+const lookIntoDump = (body: DumpBody, findings: string[]): Dump => {
+  const { time, compressed, length, stream, limit } = body
+  if (!compressed) return { time, compressed, text: length, broken: null }
+  if (!stream) return { time, compressed, text: null, broken: null }
+  const found = lookIntoStream(stream, limit)
+  if (found.broken) findings.push(describeBroken(found.broken))
+  return { time, compressed, ...found }
+}
