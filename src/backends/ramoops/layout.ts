@@ -11,6 +11,18 @@ import { zoneHeaderSize } from './zone-header.js'
 
 export { zoneHeaderSize } from './zone-header.js'
 
+/** NR_CPUS is at most this on any Linux. */
+export const maxCpus = 8192
+
+/** Where one zone lies: bytes from the region's start, header and parity included. */
+export interface ZoneExtent {
+  kind: ZoneKind
+  /** dmesg: the zone's number; ftrace: the CPU; else 0. */
+  index: number
+  offset: number
+  size: number
+}
+
 /** A layout's parameters, under the kernel's own names; sizes in bytes. */
 export interface RamoopsParameters {
   mem_address?: number
@@ -28,6 +40,26 @@ export interface RamoopsParameters {
   order?: ZoneKind[]
   endian?: Endian
 }
+
+/** The parameters that size the kinds of zones, in the order of Linux's module parameters. */
+export const sizeParameters = [
+  'record_size',
+  'console_size',
+  'ftrace_size',
+  'pmsg_size',
+  'tty_size',
+] as const satisfies (keyof RamoopsParameters)[]
+export type SizeParameter = (typeof sizeParameters)[number]
+
+/** The parameters that say how zones lie: where a user gives none of them, the layout is probed. */
+export const layoutParameters = [
+  ...sizeParameters,
+  'ecc',
+  'flags',
+  'cpus',
+  'preset',
+  'order',
+] as const satisfies (keyof RamoopsParameters)[]
 
 export interface RamoopsLayout {
   memAddress: number
@@ -76,11 +108,9 @@ const perCpu = 1
 const defaultSize = 4096
 /** Pointers to zones that kcalloc gives: KMALLOC_MAX_SIZE is 4 MiB (fs/pstore/ram.c, ramoops_init_przs). */
 const mostDumps = 2 ** 19
-/** What NR_CPUS can be at most on any Linux; more would be zones of nothing. */
-const maxCpus = 8192
 
 const powerOfTwoBelow = (n: number): number => (n < 1 ? 0 : 2 ** Math.floor(Math.log2(n)))
-const evenBelow = (n: number): number => n - (n % 2)
+export const evenBelow = (n: number): number => n - (n % 2)
 const hex = (n: number): string =>
   `0x${n < 0 ? (BigInt(n) + (1n << 64n)).toString(16) : n.toString(16)}`
 

@@ -6,22 +6,11 @@
  */
 import fs from 'node:fs'
 import path from 'node:path'
-import type { RamoopsParameters } from '../layout.js'
-import type { DescribedParameters, Description } from './described.js'
+import { sizeParameters } from '../layout.js'
+import type { DescribedParameters, Description } from './found.js'
 
-const names = [
-  'mem_address',
-  'mem_size',
-  'record_size',
-  'console_size',
-  'ftrace_size',
-  'pmsg_size',
-  'tty_size',
-  'ecc',
-  'max_reason',
-  // Mainline has no such parameter; kernels that were given one do.
-  'flags',
-] as const satisfies (keyof RamoopsParameters)[]
+/** The module's parameters. Mainline has no `flags`; kernels that were given one do. */
+const names = ['mem_address', 'mem_size', ...sizeParameters, 'ecc', 'max_reason', 'flags'] as const
 
 /** What the module's parameters are where nobody sets them. */
 const defaults: DescribedParameters = {

@@ -1,28 +1,10 @@
 /** Regions that a device tree, a command line or module parameters describe: elsewhere, in memory. */
 import fs from 'node:fs'
 import { assertStoreError, StoreError } from '../../../pstore/errors.js'
-import { makeLayout, presets, type RamoopsParameters } from '../layout.js'
+import { makeLayout, presets } from '../layout.js'
 import { describeCommandLine, describeParameters } from './boot-parameters.js'
 import { describeBlob, describeTreeFolder, isBlob } from './device-tree.js'
-import { writeOptions } from './evidence.js'
-import type { FoundRegion } from './probe.js'
-
-/** Parameters that say everything of a region's zones, if not where it is, how large and for how many CPUs. */
-export type DescribedParameters = RamoopsParameters &
-  Required<
-    Pick<
-      RamoopsParameters,
-      'record_size' | 'console_size' | 'ftrace_size' | 'pmsg_size' | 'tty_size' | 'ecc' | 'flags'
-    >
-  >
-
-/** What somebody wrote down of a region. */
-export interface Description {
-  parameters: DescribedParameters
-  evidence: string[]
-  /** The parameters that it does not say. */
-  open: string[]
-}
+import { reportRegion, type Description, type FoundRegion } from './found.js'
 
 /** Zones of a region that is believed. */
 const mostZones = 2 ** 16
@@ -31,8 +13,8 @@ const largestBlob = 2 ** 24
 const largestText = 2 ** 16
 
 /** A description as a region that was found: where, as an address of memory. */
-const toRegion = ({ parameters, evidence, open }: Description): FoundRegion => {
-  const all = { cpus: 1, ...parameters }
+const toRegion = ({ parameters: given, evidence, open }: Description): FoundRegion => {
+  const all = { cpus: 1, ...given }
   const { mem_address = 0, mem_size = 0, record_size, ftrace_size, pmsg_size, tty_size } = all
   // Where nobody says how large it is, its zones are those of a region for a single dump.
   const room = all.mem_size ?? record_size + all.console_size + ftrace_size + pmsg_size + tty_size
@@ -59,7 +41,7 @@ const toRegion = ({ parameters, evidence, open }: Description): FoundRegion => {
     assertStoreError(error)
     said.push(`no such region can be: ${error.message}`)
   }
-  const p = {
+  const parameters = {
     ...all,
     mem_address,
     mem_size,
@@ -72,26 +54,13 @@ const toRegion = ({ parameters, evidence, open }: Description): FoundRegion => {
     preset: 'linux-6.2',
     endian: 'little' as const,
   }
-  return {
-    mem_address,
-    mem_size,
-    record_size: p.record_size,
-    console_size: p.console_size,
-    ftrace_size: p.ftrace_size,
-    pmsg_size: p.pmsg_size,
-    tty_size: p.tty_size,
-    ecc,
-    cpus: p.cpus,
-    flags: p.flags,
+  return reportRegion(parameters, {
     order: presets['linux-6.2'].order.filter(kind => sizes[kind] > 0),
-    endian: p.endian,
     certain: false,
     open: unsaid,
     evidence: said,
-    options: writeOptions(p),
-    parameters: p,
     others: [],
-  }
+  })
 }
 
 /**

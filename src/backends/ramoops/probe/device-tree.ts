@@ -6,7 +6,7 @@
  */
 import fs from 'node:fs'
 import path from 'node:path'
-import type { DescribedParameters, Description } from './described.js'
+import type { DescribedParameters, Description } from './found.js'
 
 interface Node {
   name: string

@@ -1,18 +1,19 @@
 /** From judged shapes to a region that is reported: its length, what is open, and why it is so. */
 import { count } from '../../../pstore/condition.js'
-import { presets, type RamoopsParameters } from '../layout.js'
+import { presets, sizeParameters } from '../layout.js'
 import type { ContentKind } from './classify.js'
 import { tellingZones, type Judged } from './rank.js'
-import { dumpAreas, isMadeBy, parametersOf, zonesOf } from './shapes.js'
+import { dumpAreas, isMadeBy, parametersOf, zonesOf, type ShapeParameters } from './shapes.js'
 import { findHugeEcc, mayHaveParity } from './parity.js'
 import { pageSize, type Segment } from './signatures.js'
-import type { FoundRegion } from './probe.js'
+import { reportRegion, type FoundRegion, type ReportedParameters } from './found.js'
+import { writeOptions } from './options.js'
 import type { View } from './view.js'
 import { zoneKinds, type ZoneKind } from '../../../pstore/types.js'
 
 /** A shape with a length of the region that makes it. */
 export interface Possible extends Judged {
-  parameters: RamoopsParameters
+  parameters: ShapeParameters
   /** Why this length. */
   lengthBecause: string
   /** True where other lengths make the same zones. */
@@ -49,7 +50,7 @@ const oddity = ({
   contents,
   parameters,
 }: Possible): number[] => {
-  const size = parameters.mem_size!
+  const size = parameters.mem_size
   return [
     exact ? 0 : 1,
     faults,
@@ -134,16 +135,6 @@ const lengthOf = (
   return { size, exact: false, open: from < to, because: `${from} to ${to} make such zones` }
 }
 
-const named = [
-  'mem_size',
-  'record_size',
-  'console_size',
-  'ftrace_size',
-  'pmsg_size',
-  'tty_size',
-  'cpus',
-] as const satisfies (keyof RamoopsParameters)[]
-
 /**
  * What a layout leaves without an explanation. Where there is any, it is a guess: that kernel's order is
  * perhaps none that is known here.
@@ -156,8 +147,8 @@ const riddles = ({ unexplained, strangers, dumps }: Judged): string[] => [
 /** The parameters that differ among what is possible. */
 export const openOf = (possible: readonly Possible[]): string[] => {
   const [best] = possible
-  if (riddles(best).length) return [...named, 'order']
-  const open: string[] = named.filter(name =>
+  if (riddles(best).length) return [...decided, 'order']
+  const open: string[] = decided.filter(name =>
     possible.some(({ parameters }) => parameters[name] !== best.parameters[name]),
   )
   if (possible.some(({ lengthOpen }) => lengthOpen) && !open.includes('mem_size'))
@@ -168,6 +159,9 @@ export const openOf = (possible: readonly Possible[]): string[] => {
   if (best.shape.sizes.tty && best.shape.preset === 'linux-pre-6.2') open.push('preset')
   return open
 }
+
+/** The parameters that the bytes decide by where zones lie. */
+const decided = ['mem_size', ...sizeParameters, 'cpus'] as const
 
 const hex = (n: number): string => `0x${n.toString(16)}`
 
@@ -180,23 +174,6 @@ const orderOf = ({ shape }: Judged): ZoneKind[] =>
 /** The preset's name; of two that have one order, that of the kernels that have the zone. */
 const presetOf = ({ shape: { preset, sizes } }: Judged): string =>
   preset === 'linux-pre-6.2' && sizes.tty ? 'anolis' : preset
-
-/** Parameters as options of the command line. */
-export const writeOptions = (p: RamoopsParameters): string =>
-  [
-    ...(p.mem_address ? [`--mem-address ${hex(p.mem_address)}`] : []),
-    `--mem-size ${p.mem_size}`,
-    `--record-size ${p.record_size}`,
-    `--console-size ${p.console_size}`,
-    `--pmsg-size ${p.pmsg_size}`,
-    `--ftrace-size ${p.ftrace_size}`,
-    ...(p.tty_size ? [`--tty-size ${p.tty_size}`] : []),
-    ...(p.ecc ? [`--ecc ${p.ecc}`] : []),
-    ...(p.cpus === 1 ? [] : [`--cpus ${p.cpus}`]),
-    ...(p.flags === 1 ? [] : [`--flags ${p.flags}`]),
-    ...(p.preset === 'linux-6.2' ? [] : [`--preset ${p.preset}`]),
-    ...(p.endian === 'big' ? ['--endian big'] : []),
-  ].join(' ')
 
 const said: { readonly [content in ContentKind]: string } = {
   empty: 'empty',
@@ -295,7 +272,7 @@ export const describe = (
   const ftrace = zonesOf(best.shape).find(({ kind }) => kind === 'ftrace')
   const shared = ftrace !== undefined && best.shape.cpus === 1 && view.sharedByCpus(ftrace.offset)
   const flags = shared ? 0 : 1
-  const complete = (one: Possible): RamoopsParameters => ({
+  const complete = (one: Possible): ReportedParameters => ({
     ...one.parameters,
     preset: presetOf(one),
     mem_address: base,
@@ -303,25 +280,11 @@ export const describe = (
     flags,
     endian: view.endian,
   })
-  const p = complete(best) as Required<RamoopsParameters>
-  return {
-    mem_address: base,
-    mem_size: p.mem_size,
-    record_size: p.record_size,
-    console_size: p.console_size,
-    ftrace_size: p.ftrace_size,
-    pmsg_size: p.pmsg_size,
-    tty_size: p.tty_size,
-    ecc: p.ecc,
-    cpus: p.cpus,
-    flags,
+  return reportRegion(complete(best), {
     order: orderOf(best),
-    endian: view.endian,
     certain: open.length === 0 && best.damaged === 0 && view.work.left > 0,
     open,
     evidence: evidenceOf(view, piece, base, best, flags, huge, unsure),
-    options: writeOptions(p),
-    parameters: p,
     others: possible.slice(1, mostOthers).map(one => writeOptions(complete(one))),
-  }
+  })
 }

@@ -6,52 +6,15 @@
  * explains the bytes has the same zones.
  */
 import type { Region } from '../../../region/region.js'
-import type { RamoopsParameters } from '../layout.js'
 import { zoneHeaderSize } from '../zone-header.js'
 import { judge } from './rank.js'
 import { describe, memSizes } from './evidence.js'
+import type { Findings, FoundRegion } from './found.js'
 import { shareOf, zonesOf } from './shapes.js'
 import { findSignatures, isSound, pageSize, type Segment } from './signatures.js'
 import { View, Work } from './view.js'
-import type { Endian, ZoneKind } from '../../../pstore/types.js'
 
-/** A region that was found; sizes in bytes. */
-export interface FoundRegion {
-  /** Where it starts in the source. */
-  mem_address: number
-  mem_size: number
-  record_size: number
-  console_size: number
-  ftrace_size: number
-  pmsg_size: number
-  tty_size: number
-  /** Parity bytes a block; 0: none. */
-  ecc: number
-  /** CPUs with an ftrace zone each. */
-  cpus: number
-  /** 0: one ftrace zone that CPUs share. */
-  flags: number
-  /** The kinds of zones that there are, as they lie. */
-  order: ZoneKind[]
-  endian: Endian
-  /** True where no other layout explains the bytes. */
-  certain: boolean
-  /** The parameters that the bytes do not decide. */
-  open: string[]
-  evidence: string[]
-  /** The command line options that say all this. */
-  options: string
-  /** The same for {@link makeLayout}. */
-  parameters: RamoopsParameters
-  /** Other layouts that explain the bytes as well: their options, the likeliest first. */
-  others: string[]
-}
-
-export interface Findings {
-  regions: FoundRegion[]
-  /** What was not looked at, and why. */
-  notes: string[]
-}
+export type { Findings, FoundRegion } from './found.js'
 
 /** Regions that are reported, and places that are tried for one. A hostile source has more. */
 const mostRegions = 64

@@ -5,7 +5,14 @@
  * or the region's end; and sizes follow from Linux's rules (makeLayout), tried in every order that a
  * kernel has.
  */
-import { makeLayout, presets, type RamoopsParameters } from '../layout.js'
+import {
+  makeLayout,
+  presets,
+  evenBelow,
+  maxCpus,
+  type RamoopsParameters,
+  type SizeParameter,
+} from '../layout.js'
 import { zoneHeaderSize } from '../zone-header.js'
 import { isSound, largestZone } from './signatures.js'
 import { findEcc, fittingBlocks } from './parity.js'
@@ -32,8 +39,6 @@ const orders = ['linux-6.2', 'linux-pre-6.2'] as const
 const smallestZone = 16
 /** dmesg zones that one region is believed to have. */
 const mostDumps = 2 ** 16
-/** CPUs that have a zone each. */
-const mostCpus = 8192
 /** Shapes that are looked at from one place on: a hostile source makes more. */
 const mostShapes = 4096
 /** The largest ftrace part, and the most CPUs, that are tried where only parity tells of them. */
@@ -43,8 +48,6 @@ const mostMendedCpus = 64
 const convincingBlocks = 4
 /** Zones in a row without a signature that are taken for damaged, where others follow. */
 const mostMissing = 3
-
-const evenBelow = (n: number): number => n - (n % 2)
 
 /** The power of two whose share for each of so many zones is this; 0 where there is none. */
 export const totalOf = (each: number, count: number): number => {
@@ -219,7 +222,7 @@ const sharesAt = (
   const shares: { each: number; count: number; total: number }[] = []
   const add = (each: number, is: (at: number) => boolean): void => {
     let count = 1
-    while (count < mostCpus && is(at + count * each)) count++
+    while (count < maxCpus && is(at + count * each)) count++
     const total = count > 1 ? totalOf(each, count) : 0
     if (total) shares.push({ each, count, total })
   }
@@ -262,11 +265,16 @@ const dumpSizes = (view: View, base: number): number[] => {
   )
 }
 
+/** The parameters that a shape decides. */
+export type ShapeParameters = Required<
+  Pick<RamoopsParameters, 'mem_size' | SizeParameter | 'cpus' | 'preset'>
+>
+
 /** A shape's parameters, for a region of a length. */
 export const parametersOf = (
   { preset, dmesg, sizes, cpus }: Shape,
   memSize: number,
-): RamoopsParameters => ({
+): ShapeParameters => ({
   mem_size: memSize,
   record_size: dmesg.count ? dumpAreas(dmesg.count, dmesg.size)!.recordSize : 0,
   console_size: sizes.console,
