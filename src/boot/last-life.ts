@@ -9,28 +9,44 @@
 import { createHash, randomUUID } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
-import type { Backend, NewRecord, Pace, StoredRecord } from '../pstore/backend.js'
-import { contentOf, type Content, type SizedContent } from '../pstore/content.js'
+import type {
+  Backend,
+  Capacity,
+  NewRecord,
+  OpenRecord,
+  RecordFacts,
+  StoredRecord,
+  Survey,
+} from '../pstore/backend.js'
+import { contentOf, type Content } from '../pstore/content.js'
+import type { Driver, Identity } from '../pstore/driver.js'
 import { StoreError } from '../pstore/errors.js'
-import type { Condition } from '../pstore/condition.js'
 import type { Ring } from '../pstore/ring.js'
 import { isRingType, ringTypes, type RecordType, type RingType } from '../pstore/types.js'
 import { cut, markOf } from './cut.js'
 import { defaultStateFolder, StateFile, type KeptLife, type KeptRing } from './state.js'
 
-export interface LastLifeOptions {
-  /** What tells this store from all others of this machine. */
-  source: string
+export interface LifeOptions {
   /** The folder of the kept copies. Default: {@link defaultStateFolder}. */
-  state?: string | undefined
+  readonly state?: string | undefined
   /** What tells this life from the others. Default: the kernel's boot id. */
-  boot?: string
+  readonly boot?: string
 }
 
 /** A life is what has one boot id. */
 const bootId = (): string => fs.readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
 
 const none = Buffer.alloc(0)
+
+/** A backend, and the medium that it is made of: emptying rings takes both. */
+interface Life {
+  readonly backend: Backend
+  readonly driver: Driver
+}
+
+/** What tells a store from all others of this machine, for the name of its state file. */
+const nameOf = ({ driver, path: file, offset }: Identity): string =>
+  `${driver}:${fs.realpathSync(file)}@${offset}`
 
 /**
  * Begin a life: keep what the last one left in the rings, and empty them; or go on with one, whose rings
@@ -40,13 +56,16 @@ const none = Buffer.alloc(0)
  * is kept in memory.
  *
  * @param backend is closed by what is returned, and where this throws, by the caller
+ * @param driver that the backend is made of
  * @returns the same store, with the last life's rings in the place of this one's
  * @throws StoreError where the copies cannot be kept; the rings are as they were
  */
-export const keepLastLife = (
+export const beginLife = (
   backend: Backend,
-  { source, state = defaultStateFolder, boot = bootId() }: LastLifeOptions,
+  driver: Driver,
+  { state = defaultStateFolder, boot = bootId() }: LifeOptions = {},
 ): Backend => {
+  const source = nameOf(driver.identity)
   const digest = createHash('sha256').update(source).digest('hex').slice(0, 12)
   const name = `${encodeURIComponent(backend.name)}-${digest}.kept`
   const file = new StateFile(path.resolve(state), name)
@@ -55,14 +74,15 @@ export const keepLastLife = (
     const life = old?.boot === boot ? old : collect(backend, old, source, boot)
     return new LastLife(backend, null, life)
   }
+  const store = { backend, driver }
   const life = file.exclusively(() => {
     const old = file.load()
     if (old?.boot === boot && old.done) return old
-    return backend.exclusively(() => {
-      if (old?.boot === boot) return settle(backend, old, file, newRings(backend, old))
+    return driver.lock.exclusively(() => {
+      if (old?.boot === boot) return settle(store, old, file, newRings(backend, old))
       const life = collect(backend, old, source, boot)
       if (life.rings.length > 0) file.save(life)
-      return settle(backend, life, file, new Set())
+      return settle(store, life, file, new Set())
     })
   })
   return new LastLife(backend, file, life)
@@ -81,11 +101,11 @@ interface Holding {
 /** The rings that hold something, in the order in which Linux enumerates them, and damaged ones. */
 const holdingsOf = (backend: Backend): Holding[] => {
   const damaged = new Map<string, RingType>()
-  for (const { type, name, state } of backend.places())
+  for (const { type, name, state } of backend.survey.conditions())
     if (isRingType(type) && state === 'damaged') damaged.set(name, type)
   const holdings: Holding[] = []
   const add = (type: RingType, name: string, record: StoredRecord | null): void => {
-    const raw = backend.raw(name) ?? none
+    const raw = backend.survey.raw(name) ?? none
     holdings.push({ type, name, record, raw, damaged: damaged.delete(name) })
   }
   for (const record of backend.records())
@@ -119,7 +139,7 @@ const collect = (
     const rest = newText(old, holding)
     if (!record || rest.length === 0)
       return { ...ring, size: 0, notice: 0, shown: null, ...(before && shownOf(before)) }
-    const bytes = backend.read(record)
+    const bytes = record.read()
     if (rest.length === raw.length && !before?.shown)
       return { ...ring, size: record.size, notice: noticeOf(type, bytes, raw), shown: bytes }
     // What parity says of the ring is said of its end, too.
@@ -167,7 +187,7 @@ const newRings = (backend: Backend, life: KeptLife): Set<RingType> => {
  *   is told from it when it is kept itself
  */
 const settle = (
-  backend: Backend,
+  { backend, driver }: Life,
   life: KeptLife,
   file: StateFile,
   busy: ReadonlySet<RingType>,
@@ -175,15 +195,16 @@ const settle = (
   const ready = life.rings.filter(({ type, step }) => step !== 'emptied' && !busy.has(type))
   const marked = ready.filter(ring => mark(backend, ring, markOf(life.id)))
   if (marked.length > 0) {
-    backend.sync()
+    driver.sync()
     for (const ring of marked) ring.step = 'marked'
     file.save(life)
   }
   const theirs = new Set(
     life.rings.filter(({ step }) => step === 'emptied').map(({ type }) => type),
   )
-  for (const type of ringTypes) if (!busy.has(type) && !theirs.has(type)) backend.restart(type)
-  backend.sync()
+  for (const type of ringTypes)
+    if (!busy.has(type) && !theirs.has(type)) driver.ring(type)?.restart()
+  driver.sync()
   for (const ring of ready) ring.step = 'emptied'
   life.done = life.rings.every(({ step }) => step === 'emptied')
   life.served = true
@@ -195,8 +216,8 @@ const settle = (
 /** Put the mark behind a ring's text; false where it takes none. */
 const mark = (backend: Backend, { type, name }: KeptRing, bytes: Buffer): boolean => {
   // A ring that shows nothing is none to the writers, and of ftrace's there may be several.
-  if (type === 'ftrace' || !backend.record(name)) return false
-  const raw = backend.raw(name)!
+  if (type === 'ftrace' || !backend.find(name)) return false
+  const raw = backend.survey.raw(name)!
   if (raw.subarray(-bytes.length).equals(bytes)) return true
   try {
     backend.write({ type, bytes })
@@ -218,9 +239,9 @@ const forget = (life: KeptLife): void => {
 /** A store with its last life's rings in the place of this one's, which only its writers see. */
 class LastLife implements Backend {
   readonly name: string
-  readonly path: string
+  readonly identity: Identity
   readonly readOnly: boolean
-  readonly parts: boolean
+  readonly survey: Survey
 
   /** @param file null where nothing is changed */
   constructor(
@@ -229,17 +250,18 @@ class LastLife implements Backend {
     readonly life: KeptLife,
   ) {
     this.name = backend.name
-    this.path = backend.path
+    this.identity = backend.identity
     this.readOnly = backend.readOnly
-    this.parts = backend.parts
-  }
-
-  get pace(): Pace | null {
-    return this.backend.pace
-  }
-
-  get facts(): Backend['facts'] {
-    return this.backend.facts
+    this.survey = {
+      facts: backend.survey.facts,
+      conditions: shown => backend.survey.conditions(shown),
+      // Of a kept ring that was damaged its bytes; else those of this life.
+      raw: name => {
+        const raw = this.#ring(name)?.raw
+        return raw ? Buffer.from(raw) : backend.survey.raw(name)
+      },
+      salvage: name => backend.survey.salvage(name),
+    }
   }
 
   *records(): Generator<StoredRecord, void, void> {
@@ -250,67 +272,51 @@ class LastLife implements Backend {
     }
   }
 
-  record(name: string): StoredRecord | null {
-    const kept = this.#kept(name)
-    if (kept) return kept
-    const record = this.backend.record(name)
-    return record && !isRingType(record.type) ? record : null
+  find(name: string): StoredRecord | null {
+    const record = this.#kept(name) ?? this.backend.find(name)
+    return record instanceof KeptRecord || (record && !isRingType(record.type)) ? record : null
   }
 
-  /** The record of a ring that is kept; null where it shows none. */
-  #kept(name: string): StoredRecord | null {
-    const ring = this.#ring(name)
-    if (!ring?.shown) return null
-    const { type, size, ecc } = ring
-    const version = this.life.id
-    return { type, id: 0n, name, size, time: null, compressed: false, ecc, version }
+  open(name: string): OpenRecord | null {
+    const kept = this.#kept(name)
+    if (kept) return { record: kept, content: kept.open() }
+    const opened = this.backend.open(name)
+    return opened && !isRingType(opened.record.type) ? opened : null
   }
 
   #ring(name: string): KeptRing | undefined {
     return this.life.rings.find(ring => ring.name === name)
   }
 
-  read(record: StoredRecord): Buffer {
-    return this.open(record).all()
+  /** The record of a ring that is kept; null where it shows none. */
+  #kept(name: string): KeptRecord | null {
+    const ring = this.#ring(name)
+    return ring?.shown ? new KeptRecord(this, ring, ring.shown) : null
   }
 
-  open(record: StoredRecord): Content {
-    if (!isRingType(record.type)) return this.backend.open(record)
-    const shown = this.#ring(record.name)?.shown
-    if (!shown) throw notThere(record.name)
-    return contentOf(Buffer.from(shown))
+  rings(): Ring[] {
+    return this.backend.rings()
   }
 
-  places(shown?: boolean): Generator<Condition, void, void> {
-    return this.backend.places(shown)
+  capacity(type: RecordType): Capacity | null {
+    return this.backend.capacity(type)
   }
 
-  /** Of a kept ring that was damaged its bytes; else those of the places of this life. */
-  raw(name: string): Buffer | null {
-    const raw = this.#ring(name)?.raw
-    return raw ? Buffer.from(raw) : this.backend.raw(name)
-  }
-
-  salvage(name: string): SizedContent | null {
-    return this.backend.salvage(name)
-  }
-
-  liveRings(): Ring[] {
-    return this.backend.liveRings()
+  write(record: NewRecord): number {
+    return this.backend.write(record)
   }
 
   /** A ring's kept copy goes, and this life's text stays. */
-  erase(record: StoredRecord, unchanged?: boolean): boolean {
-    if (!isRingType(record.type)) return this.backend.erase(record, unchanged)
+  erase(name: string): void {
     const { file, life } = this
-    const ring = this.#ring(record.name)
-    if (!ring?.shown) throw notThere(record.name)
-    if (!file) throw new StoreError(`${this.path}: is read-only`, 'EROFS')
+    const ring = this.#ring(name)
+    if (!ring?.shown) throw notThere(name)
+    if (!file) throw new StoreError(`${this.identity.path}: is read-only`, 'EROFS')
     file.exclusively(() => {
       const now = file.load()
       // Somebody else's life, or nobody's: there is no copy of this one any more.
       const kept =
-        now?.id === life.id ? now.rings.find(({ name }) => name === ring.name) : undefined
+        now?.id === life.id ? now.rings.find(other => other.name === ring.name) : undefined
       if (!now || !kept) return
       kept.shown = null
       kept.damaged = false
@@ -320,31 +326,48 @@ class LastLife implements Backend {
     ring.shown = null
     ring.damaged = false
     forget(life)
-    return true
-  }
-
-  exclusively<T>(work: () => T): T {
-    return this.backend.exclusively(work)
-  }
-
-  restart(type: RingType): void {
-    this.backend.restart(type)
-  }
-
-  sync(): void {
-    this.backend.sync()
-  }
-
-  room(type: RecordType): number {
-    return this.backend.room(type)
-  }
-
-  write(record: NewRecord): number {
-    return this.backend.write(record)
   }
 
   close(): void {
     this.backend.close()
+  }
+}
+
+/** A ring's record of the last life. Nothing is appended to it any more. */
+class KeptRecord implements StoredRecord {
+  readonly type: RingType
+  readonly id = 0n
+  readonly name: string
+  readonly size: number
+  readonly time = null
+  readonly compressed = false
+  readonly ecc: RecordFacts['ecc']
+  readonly version: string
+  readonly #life: LastLife
+  readonly #shown: Buffer
+
+  constructor(life: LastLife, { type, name, size, ecc }: KeptRing, shown: Buffer) {
+    this.#life = life
+    this.#shown = shown
+    this.type = type
+    this.name = name
+    this.size = size
+    this.ecc = ecc
+    this.version = life.life.id
+  }
+
+  open(): Content {
+    if (!this.#life.find(this.name)) throw notThere(this.name)
+    return contentOf(Buffer.from(this.#shown))
+  }
+
+  read(): Buffer {
+    return this.open().all()
+  }
+
+  erase(): boolean {
+    this.#life.erase(this.name)
+    return true
   }
 }
 

@@ -34,7 +34,7 @@ const viewOf = ({ buffer, byteOffset, byteLength }: Buffer): DataView =>
  * @param zones their contents, oldest byte first
  * @returns the records, in memory of its own unless they are all in one zone
  */
-export const mergeFtrace = (zones: Buffer[], endian: Endian): Buffer => {
+export const mergeFtrace = (zones: readonly Buffer[], endian: Endian): Buffer => {
   const lists = zones.map(wholeRecords).filter(list => list.length > 0)
   if (lists.length < 2) return lists[0] ?? Buffer.alloc(0)
   const little = endian === 'little'

@@ -38,6 +38,9 @@ export const zoneKinds = [
 ] as const satisfies RecordType[]
 export type ZoneKind = (typeof zoneKinds)[number]
 
+/** NR_CPUS is at most this on any Linux: more would be zones of nothing. */
+export const maxCpus = 8192
+
 /** A zone's stretch of a store, header and parity included; in bytes from the store's start. */
 export interface ZoneExtent {
   readonly kind: ZoneKind

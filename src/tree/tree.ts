@@ -57,10 +57,28 @@ interface FileInode extends Inode {
   size: number | null
 }
 
+interface Folder {
+  readonly kind: 'root' | 'folder'
+  readonly inode: Inode
+  readonly backend: Backend | null
+}
+
+/** A name in a folder, whether there is a record of that name or not. */
+interface Name {
+  readonly kind: 'name'
+  readonly backend: Backend
+  readonly name: string
+}
+
+interface File {
+  readonly kind: 'file'
+  readonly inode: FileInode
+  readonly backend: Backend
+  readonly record: StoredRecord
+}
+
 /** A name resolved. */
-type Node =
-  | { kind: 'root' | 'folder'; inode: Inode; backend: Backend | null }
-  | { kind: 'file'; inode: FileInode; backend: Backend; record: StoredRecord }
+type Node = Folder | File
 
 /** An open file: the bytes that it had when it was opened. */
 export interface OpenFile {
@@ -160,8 +178,12 @@ export class Tree {
     return inode
   }
 
-  /** Find a path (`/`, `/NAME`, `/BACKEND/NAME`); throws ENOENT or ENOTDIR. */
-  #resolve(path: string): Node {
+  /**
+   * What a path names (`/`, `/NAME`, `/BACKEND/NAME`), without a look at its record.
+   *
+   * @throws StoreError ENOENT, ENOTDIR
+   */
+  #locate(path: string): Folder | Name {
     const [, first = '', second, ...rest] = path.split('/')
     if (first === '') return { kind: 'root', inode: this.#root, backend: this.#backends[0] ?? null }
     const folder = this.#subdirs === 'off' ? undefined : this.#folders.get(first)
@@ -170,17 +192,27 @@ export class Tree {
       throw new StoreError(`${path}: not a folder`, 'ENOTDIR')
     }
     if (folder && second === undefined) return { kind: 'folder', ...folder }
-    if (rest.length) throw notThere(path)
-    return this.#file(folder ? folder.backend : this.#backends[0], second ?? first, path)
+    const backend = folder ? folder.backend : this.#backends[0]
+    if (rest.length || !backend) throw notThere(path)
+    return { kind: 'name', backend, name: second ?? first }
   }
 
-  #file(backend: Backend | undefined, name: string, path: string): Node {
-    const record = backend?.record(name)
-    if (!backend || !record) {
-      if (backend) this.#files.get(backend)!.delete(name)
-      throw notThere(path)
-    }
+  /** Throws ENOENT or ENOTDIR. */
+  #resolve(path: string): Node {
+    const found = this.#locate(path)
+    return found.kind === 'name' ? this.#file(found.backend, found.name, path) : found
+  }
+
+  #file(backend: Backend | undefined, name: string, path: string): File {
+    const record = backend?.find(name)
+    if (!backend || !record) throw this.#gone(backend, name, path)
     return { kind: 'file', backend, record, inode: this.#fileInode(backend, record) }
+  }
+
+  /** Forget a file whose record is not there any more. */
+  #gone(backend: Backend | undefined, name: string, path: string): StoreError {
+    if (backend) this.#files.get(backend)?.delete(name)
+    return notThere(path)
   }
 
   /** The names of a file: one in the folder, and one in the root for the first backend's. */
@@ -189,9 +221,9 @@ export class Tree {
   }
 
   /** The folders that a listing of the root shows: those that hold a record. */
-  #listed(): string[] {
+  #listed(isListed = holdsRecord): string[] {
     if (this.#subdirs !== 'visible') return []
-    return this.#backends.filter(holdsRecord).map(({ name }) => name)
+    return this.#backends.filter(backend => isListed(backend)).map(({ name }) => name)
   }
 
   #attributes(node: Node): Attributes {
@@ -214,12 +246,13 @@ export class Tree {
     const node = this.#resolve(path)
     if (node.kind === 'file') throw new StoreError(`${path}: not a folder`, 'ENOTDIR')
     const names = ['.', '..']
-    if (node.backend) {
-      const found = namesIn(node.backend)
-      names.push(...found.toReversed())
-      this.#forgetAllBut(node.backend, new Set(found))
-    }
-    return node.kind === 'root' ? names.concat(this.#listed()) : names
+    const found = node.backend ? namesIn(node.backend) : []
+    names.push(...found.toReversed())
+    if (node.backend) this.#forgetAllBut(node.backend, new Set(found))
+    // Of the first backend it is known by now.
+    const isListed = (backend: Backend): boolean =>
+      backend === node.backend ? found.length > 0 : holdsRecord(backend)
+    return node.kind === 'root' ? names.concat(this.#listed(isListed)) : names
   }
 
   #forgetAllBut(backend: Backend, names: Set<string>): void {
@@ -229,10 +262,14 @@ export class Tree {
 
   /** Open a file: its bytes as they are now. Throws ENOENT, EISDIR, EIO. */
   open(path: string): OpenFile {
-    const node = this.#resolve(path)
-    if (node.kind !== 'file') throw new StoreError(`${path}: is a folder`, 'EISDIR')
-    const { backend, record, inode } = node
-    const content = backend.open(record)
+    const found = this.#locate(path)
+    if (found.kind !== 'name') throw new StoreError(`${path}: is a folder`, 'EISDIR')
+    const { backend, name } = found
+    const opened = backend.open(name)
+    if (!opened) throw this.#gone(backend, name, path)
+    const { record, content } = opened
+    const inode = this.#fileInode(backend, record)
+    const node: File = { kind: 'file', backend, record, inode }
     this.#onOpen?.(backend, record)
     const attributes = (): Attributes => {
       const named = this.#files.get(backend)?.get(record.name) === inode
@@ -241,13 +278,17 @@ export class Tree {
     return { content, attributes }
   }
 
-  /** Erase a record in its backend; all of its names go. Throws ENOENT, EPERM, EROFS, EIO. */
+  /**
+   * Erase the record that was looked at; all of its names go. Throws ENOENT, also where another dump has taken
+   * its place, which nobody has seen and which stays; EPERM, EROFS, EIO.
+   */
   unlink(path: string): void {
     const node = this.#resolve(path)
     if (node.kind !== 'file') throw new StoreError(`${path}: is a folder`, 'EPERM')
     const { backend, record } = node
-    backend.erase(record)
-    this.#files.get(backend)!.delete(record.name)
+    const erased = record.erase()
+    this.#files.get(backend)?.delete(record.name)
+    if (!erased) throw notThere(path)
     this.#onErase?.(backend, record)
   }
 

@@ -4,24 +4,10 @@
  * Source: doc/formats.md 1.1, 1.2; fs/pstore/ram.c (ramoops_probe, ramoops_init_przs). A layout that
  * Linux refuses is refused here, with the kernel's reason.
  */
-import type { Endian, ZoneExtent, ZoneKind } from '../../pstore/types.js'
+import { maxCpus, type Endian, type ZoneExtent, type ZoneKind } from '../../pstore/types.js'
 import { StoreError } from '../../pstore/errors.js'
 import { blockSize, maxEccSize } from './ecc.js'
 import { zoneHeaderSize } from './zone-header.js'
-
-export { zoneHeaderSize } from './zone-header.js'
-
-/** NR_CPUS is at most this on any Linux. */
-export const maxCpus = 8192
-
-/** Where one zone lies: bytes from the region's start, header and parity included. */
-export interface ZoneExtent {
-  kind: ZoneKind
-  /** dmesg: the zone's number; ftrace: the CPU; else 0. */
-  index: number
-  offset: number
-  size: number
-}
 
 /** A layout's parameters, under the kernel's own names; sizes in bytes. */
 export interface RamoopsParameters {

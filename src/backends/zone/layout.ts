@@ -7,7 +7,7 @@
  */
 import { StoreError } from '../../pstore/errors.js'
 import { kmsgHeaderSize, zoneHeaderSize } from './header.js'
-import type { Endian, ZoneExtent, ZoneKind } from '../../pstore/types.js'
+import { maxCpus, type Endian, type ZoneExtent, type ZoneKind } from '../../pstore/types.js'
 
 /**
  * A layout's parameters, under the kernel's own names. Sizes are bytes, where the module's parameters
@@ -30,6 +30,8 @@ export interface ZoneParameters {
   cpus?: number
   /** Byte order of the machine that writes the store. Default: little. */
   endian?: Endian
+  /** The most severe kmsg_dump reason that is written. */
+  max_reason?: number
 }
 
 export interface ZoneLayout {
@@ -51,8 +53,6 @@ const alignment = 4096
  * not the only one that can register a store.
  */
 const sectorSize = 512
-/** What NR_CPUS can be at most on any Linux. */
-const maxCpus = 8192
 
 const hex = (n: number): string => `0x${n.toString(16)}`
 

@@ -9,7 +9,6 @@ import {
   makeLayout,
   presets,
   evenBelow,
-  maxCpus,
   type RamoopsParameters,
   type SizeParameter,
 } from '../layout.js'
@@ -17,7 +16,7 @@ import { zoneHeaderSize } from '../zone-header.js'
 import { isSound, largestZone } from './signatures.js'
 import { findEcc, fittingBlocks } from './parity.js'
 import type { View } from './view.js'
-import type { ZoneExtent, ZoneKind } from '../../../pstore/types.js'
+import { maxCpus, type ZoneExtent, type ZoneKind } from '../../../pstore/types.js'
 
 /** Zones in a row that explain what was found, before it is known how long the region is. */
 export interface Shape {
