@@ -26,7 +26,7 @@ const helpText = commands
   .map((name, i) => `### pstorefs ${name}\n\n${block(helps[i])}`)
   .join('\n\n')
 
-const { parameters } = await import(path.join(root, 'dist/cli/parameters.js'))
+const { parameters } = await import(path.join(root, 'dist/cli/options/parameters.js'))
 const parameterText = Object.entries(parameters)
   .map(([name, { describe }]) => `- \`${name}\`:\n  ${describe}`)
   .join('\n')
