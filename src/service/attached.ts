@@ -1,27 +1,23 @@
 /** The backends of a mount, which may become others when the config file is read again. */
 import fs from 'node:fs'
 import path from 'node:path'
-import {
-  attach,
-  parseSource,
-  UncertainLayout,
-  type AttachMode,
-  type AttachOptions,
-} from '../attach.js'
+import { attach, parseSource, UncertainLayout, type AttachOptions } from '../attach.js'
 import type { Backend } from '../pstore/backend.js'
-import type { SourceCandidate } from '../cli/options/config.js'
-import { tell } from './tell.js'
-import { log } from './log.js'
-import { attachSelected } from '../cli/options/source.js'
+import { select } from '../pstore/select.js'
+import { log, tell } from './log.js'
+import type { BackendChoice, MountPlan, SourceCandidate } from './plan.js'
 
-export interface Wanted {
-  /** What `backend=` selects from. */
-  candidates: SourceCandidate[]
-  backend: string | undefined
-  readOnly: boolean
-  mode: AttachMode
-  /** Where what attach=boot keeps aside is kept; undefined: the usual place. */
-  state: string | undefined
+/** Attach the backends that were chosen, and report those that cannot be. */
+export const attachSelected = (
+  candidates: readonly SourceCandidate[],
+  chosen: BackendChoice,
+  attachOne: (candidate: SourceCandidate) => Backend,
+  release?: (backend: Backend) => void,
+): Backend[] => {
+  const wanted = chosen === null ? undefined : [chosen].flat().join()
+  const { attached, failures } = select(candidates, wanted, attachOne, release)
+  for (const { name, error } of failures) tell(`backend ${name}: not attached: ${error.message}`)
+  return attached
 }
 
 /** Which file a path names, so that one in its place is known for another. */
@@ -42,8 +38,8 @@ export class Attached {
    * @returns all that is wanted, the new ones also by themselves
    * @throws StoreError as {@link attachSelected} does; then all is as it was
    */
-  attach(wanted: Wanted): { backends: Backend[]; added: Backend[] } {
-    const { candidates, backend, readOnly, mode, state } = wanted
+  attach(plan: MountPlan): { backends: Backend[]; added: Backend[] } {
+    const { candidates, backend, readOnly, mode, state } = plan
     const how = { readOnly, attach: mode, ...(state === undefined ? {} : { state }) }
     const made = new Map<Backend, string>()
     const attachOne = (candidate: SourceCandidate): Backend => {
@@ -74,7 +70,7 @@ export class Attached {
       if (!kept.includes(backend)) {
         this.#keys.delete(backend)
         backend.close()
-        if (kept.length) log('info', `${backend.name}: let go`)
+        if (kept.length) log('info', `${backend.name}: detached`)
       }
   }
 }

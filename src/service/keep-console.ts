@@ -8,7 +8,7 @@ import { Listener } from '../frontends/tty/listener.js'
 import type { Filter } from '../frontends/tty/filters.js'
 import type { Backend } from '../pstore/backend.js'
 import { StoreError } from '../pstore/errors.js'
-import { tell } from './tell.js'
+import { tell } from './log.js'
 import { notifyReady } from './notify.js'
 import { dieOf, endings } from './signals.js'
 

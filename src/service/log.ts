@@ -71,6 +71,9 @@ export const log = (priority: Priority, message: string): void => {
   else onStderr(stderrIsJournal() ? line : `pstorefs: ${text}\n`)
 }
 
+/** Print an error for the user: `pstorefs: WHAT: WHY`. */
+export const tell = (message: string): void => log('error', message)
+
 const told = new Map<string, number>()
 
 /** Tell a message that may come again and again: once a minute is enough. */

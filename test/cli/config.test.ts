@@ -41,7 +41,6 @@ t.test('what it says', async t => {
     subdirs: 'hidden',
     readOnly: true,
     passed: ['allow_other'],
-    attach: {},
   })
   t.equal(parseConfig('ro = false', '/').mount.readOnly, false)
   t.same(parseConfig('', '/').backends, [])

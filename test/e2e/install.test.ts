@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import t from 'tap'
-import { valued } from '#src/cli/options/mount-options.js'
+import { mountOptions } from '#src/cli/options/mount-options.js'
 import { loadFixture, layoutOptions } from '../fixtures.js'
 import { file, folder, run } from '../program.js'
 
@@ -81,7 +81,8 @@ t.test('install, use, uninstall', async t => {
   ]
   t.ok(commands.length > 10)
   for (const [, command] of commands) if (!source.includes(`pstorefs ${command}`)) t.fail(command)
-  for (const option of valued) if (!source.includes(`${option}=`)) t.fail(`${option}=`)
+  for (const [option, { takes }] of Object.entries(mountOptions))
+    if (takes !== null && !source.includes(`${option}=`)) t.fail(`${option}=`)
 
   const complete = `
     PATH=${prefix}/bin:$PATH

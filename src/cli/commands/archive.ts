@@ -25,7 +25,7 @@ import {
   type Entry,
   type Manifest,
 } from '../../archive/folder.js'
-import { tell } from '../../service/tell.js'
+import { tell } from '../../service/log.js'
 import { json } from '../show/output.js'
 import { table } from '../show/table.js'
 import { terminalFilter, withoutControls } from '../../pstore/printable.js'
@@ -95,7 +95,7 @@ export const archive: CommandModule<object, Args> = {
     else if (args.show !== undefined) show(args.show)
     else if (isSeveral(args))
       // What stands where SOURCE would is DIR.
-      archiveAll({ ...args, source: undefined, backend: args.backend ?? ['all'] }, args.source!)
+      archiveAll({ ...args, source: undefined, backend: args.backend ?? 'all' }, args.source!)
     else archiveAll(args, args.dir!)
   },
 }

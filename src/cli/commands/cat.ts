@@ -4,7 +4,7 @@ import { AndroidLog } from '../../decoders/android.js'
 import type { Backend } from '../../pstore/backend.js'
 import { contentOf, chunksOf, type Content } from '../../pstore/content.js'
 import { StoreError } from '../../pstore/errors.js'
-import { tell } from '../../service/tell.js'
+import { tell } from '../../service/log.js'
 import {
   recordsNamed,
   requirePmsg,

@@ -5,7 +5,7 @@ import { AndroidLog } from '../../decoders/android.js'
 import { Follower, type News } from '../../pstore/follower.js'
 import { contentOf, chunksOf } from '../../pstore/content.js'
 import { StoreError } from '../../pstore/errors.js'
-import { tell } from '../../service/tell.js'
+import { tell } from '../../service/log.js'
 import {
   requirePmsg,
   ringsNamed,

@@ -7,16 +7,10 @@ import fs from 'node:fs'
 import type { Argv, CommandModule } from 'yargs'
 import { isDaemon, startDaemon } from '../../service/daemon.js'
 import { StoreError } from '../../pstore/errors.js'
-import { defaultConfig, type Config, type SourceCandidate } from '../options/config.js'
-import {
-  parseMode,
-  parseMountOptions,
-  parseSubdirs,
-  splitOptions,
-  type MountRequest,
-} from '../options/mount-options.js'
+import type { BackendChoice, MountPlan, MountRequest, SourceCandidate } from '../../service/plan.js'
+import { defaultConfig, type Config } from '../options/config.js'
+import { parseMountOptions, splitOptions, type GivenOptions } from '../options/mount-options.js'
 import { hideParameters, parametersOf } from '../options/parameters.js'
-import type { MountPlan } from '../../service/serve.js'
 import {
   findConfig,
   findSource,
@@ -31,7 +25,7 @@ interface Args {
   /** Without one, `source` is it, and the config file says what is mounted. */
   mountpoint: string | undefined
   config: string | undefined
-  backend: string[] | undefined
+  backend: NonNullable<BackendChoice> | undefined
   options: string[]
   foreground: boolean
   debug: boolean
@@ -93,8 +87,22 @@ const build = (argv: Argv): Argv<Args> =>
 /** Those that are not the region's. */
 const ownOptions = 'config backend options foreground debug read-only attach subdirs'.split(' ')
 
+/** The options of a command line, of which `--subdirs` and the like win over `-o`. */
+const givenIn = (args: Args): GivenOptions => {
+  const { 'read-only': readOnly, attach, subdirs } = args
+  const given = parseMountOptions([
+    ...splitOptions(args.options),
+    ...(readOnly === undefined ? [] : [readOnly ? 'ro' : 'rw']),
+    ...(attach === undefined ? [] : [`attach=${attach}`]),
+    ...(subdirs === undefined ? [] : [`subdirs=${subdirs}`]),
+  ])
+  if (args.backend) given.request.backend = args.backend
+  const layout = { ...given.layout, ...parametersOf({ ...args }) }
+  return { ...given, layout, config: args.config ?? given.config }
+}
+
 /** Mount; resolves when the mount answers (background) or is gone (foreground). */
-const run = async (args: Args): Promise<void> => {
+const run = async (args: Args, given = givenIn(args)): Promise<void> => {
   if (!args.foreground && !args.debug && !isDaemon()) {
     await startDaemon()
     return
@@ -102,28 +110,34 @@ const run = async (args: Args): Promise<void> => {
   // Only now: the process that waits for the daemon has no need of it.
   const { serve } = await import('../../service/serve.js')
   const mountpoint = args.mountpoint ?? args.source
-  await serve(() => makePlan(args), mountpoint, args.debug)
+  await serve(() => makePlan(args, given), mountpoint, args.debug)
 }
 
-/** What the command line and the config file ask for at this moment. */
-const makePlan = (args: Args): MountPlan => {
-  const given = parseMountOptions(splitOptions(args.options))
-  const config = args.config ?? given.config
-  Object.assign(given.attach, parametersOf({ ...args }))
-  if (args.backend) given.backend = args.backend.join()
-  const { config: from, ...chosen } = whatToMount(args, config, given)
-  const request = parseMountOptions(splitOptions(args.options), from?.mount)
-  if (args['read-only'] !== undefined) request.readOnly = args['read-only']
-  if (args.attach !== undefined) request.mode = parseMode(args.attach)
-  if (args.subdirs !== undefined) request.subdirs = parseSubdirs(args.subdirs)
-  return { ...request, ...chosen }
+const defaults: MountRequest = {
+  readOnly: false,
+  subdirs: 'visible',
+  mode: 'view',
+  state: undefined,
+  user: undefined,
+  backend: null,
+  uid: undefined,
+  gid: undefined,
+  umask: 0,
+  passed: [],
+}
+
+/** The plan by the command line, and by the config file as it is at this moment. */
+const makePlan = (args: Args, given: GivenOptions): MountPlan => {
+  const { config, ...chosen } = whatToMount(args, given)
+  const passed = [config?.mount.passed ?? [], given.request.passed ?? []].flat()
+  return { ...defaults, ...config?.mount, ...given.request, passed, ...chosen }
 }
 
 interface Chosen {
-  /** What `backend=` selects from. */
+  /** `backend=` selects from these. */
   candidates: SourceCandidate[]
-  /** As it was asked for. The file's own chooses among all: whoever names one source has chosen. */
-  backend: string | undefined
+  /** The file's own `backend` holds only where the command line names no source. */
+  backend: BackendChoice
   label: string
   /** The config file whose mount options hold. */
   config: Config | null
@@ -135,25 +149,24 @@ const labels = ['none', 'pstore', 'pstorefs']
 /** From SOURCE, `--config` and `backend=` to the backends that there are to choose from. */
 const whatToMount = (
   { source, mountpoint }: Args,
-  file: string | undefined,
-  { backend, attach }: MountRequest,
+  { request: { backend = null }, layout, config: file }: GivenOptions,
 ): Chosen => {
   // A path needs no config file, and should not fail for a broken one that nobody named.
   const needed = file !== undefined || mountpoint === undefined || maybeName(source)
   const config = needed ? findConfig(file) : null
   const all = (label: string): Chosen => {
     if (!config) throw new StoreError(`${defaultConfig}: no such file: name another with --config`)
-    const candidates = config.backends.map(candidate => withOptions(candidate, attach))
-    return { candidates, backend: backend ?? config.mount.backend, label, config }
+    const candidates = config.backends.map(candidate => withOptions(candidate, layout))
+    return { candidates, backend: backend ?? config.mount.backend ?? null, label, config }
   }
   if (mountpoint === undefined) return all(file ?? defaultConfig)
   if (config && maybeName(source)) {
     const configured = config.backends.some(({ name }) => name === source)
     // mount(8) wants a source: with `backend=` it may be any word, as the names are there.
     const label = !configured && labels.includes(source)
-    if (label || (backend !== undefined && (configured || file !== undefined))) return all(source)
+    if (label || (backend !== null && (configured || file !== undefined))) return all(source)
   }
-  return { candidates: [findSource(source, file, attach)], backend, label: source, config }
+  return { candidates: [findSource(source, file, layout)], backend, label: source, config }
 }
 
 const details =
@@ -181,7 +194,7 @@ export const mount: CommandModule<object, Args> = {
       .example('$0 mount dump.bin /mnt --record-size 64K --console-size 256K', '')
       .example('$0 mount -r guest.img /mnt --preset crosvm', '')
       .example('$0 mount --config guests.toml --backend all /mnt', ''),
-  handler: run,
+  handler: args => run(args),
 }
 
 /** What mount.fuse(8) runs for `mount -t fuse.pstorefs SOURCE DIR -o …`. */
@@ -193,15 +206,14 @@ export const mount8: CommandModule<object, Args> = {
   handler: async args => {
     // What was meant as a command, and has one argument, looks the same.
     const { source } = args
-    const given = parseMountOptions(splitOptions(args.options))
+    const given = givenIn(args)
     const isSource = (): boolean =>
       labels.includes(source) ||
-      (args.backend ?? given.backend) !== undefined ||
+      given.request.backend !== undefined ||
       fs.existsSync(source) ||
-      (findConfig(args.config ?? given.config)?.backends.some(({ name }) => name === source) ??
-        false)
+      (findConfig(given.config)?.backends.some(({ name }) => name === source) ?? false)
     if (/^[a-z]+$/.test(source) && !isSource())
       throw new StoreError(`${source}: no such file, backend or command (see \`pstorefs --help\`)`)
-    await run(args)
+    await run(args, given)
   },
 }

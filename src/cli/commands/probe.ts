@@ -2,7 +2,7 @@
 import type { CommandModule } from 'yargs'
 import { probeSource } from '../../attach.js'
 import type { FoundRegion } from '../../backends/ramoops/probe/probe.js'
-import { tell } from '../../service/tell.js'
+import { tell } from '../../service/log.js'
 import { json } from '../show/output.js'
 import { parametersOf } from '../options/parameters.js'
 import { progressBar } from '../show/progress.js'

@@ -8,7 +8,7 @@ import { OuterTerminal, runSession } from '../../frontends/tty/session.js'
 import { stamper, stripper, type Filter } from '../../frontends/tty/filters.js'
 import type { Backend } from '../../pstore/backend.js'
 import { keepLines } from '../../service/keep-console.js'
-import { tell } from '../../service/tell.js'
+import { tell } from '../../service/log.js'
 import { writableFor } from '../options/writable.js'
 import { attachSources, withSources, type SourcesArgs } from '../options/source.js'
 

@@ -4,23 +4,17 @@ import path from 'node:path'
 import { parse, TomlError } from 'smol-toml'
 import { driverNames, parseSource, type AttachOptions } from '../../attach.js'
 import { assertStoreError, StoreError } from '../../pstore/errors.js'
-import { badName, type Candidate } from '../../pstore/select.js'
-import { isFlag, parseMountOptions, type MountRequest } from './mount-options.js'
+import { badName } from '../../pstore/select.js'
+import type { MountRequest, SourceCandidate } from '../../service/plan.js'
+import { mountOptions, parseMountOptions } from './mount-options.js'
 import { parameters, setParameter } from './parameters.js'
-
-/** A backend that can be attached. */
-export interface SourceCandidate extends Candidate {
-  /** `DRIVER:PATH`. */
-  source: string
-  options: AttachOptions
-}
 
 export interface Config {
   file: string
   /** In the file's order. */
   backends: SourceCandidate[]
-  /** What the file says of the mount; the command line wins over it. */
-  mount: MountRequest
+  /** The mount options that the file gives; the command line wins over them. */
+  mount: Partial<MountRequest>
 }
 
 export const defaultConfig = '/etc/pstorefs.toml'
@@ -54,7 +48,7 @@ export const loadConfig = (file: string): Config => {
 export const parseConfig = (text: string, folder: string): Omit<Config, 'file'> => {
   const { backends = {}, ...options } = parseToml(text)
   if (!isTable(backends)) throw new StoreError('backends: must be tables: [backends.NAME]')
-  const mount = parseMountOptions(
+  const { request: mount } = parseMountOptions(
     Object.entries(options).flatMap(([name, value]) => mountOption(name, value)),
   )
   if (mount.state !== undefined) mount.state = path.resolve(folder, mount.state)
@@ -93,13 +87,14 @@ const mountOption = (name: string, value: unknown): string[] => {
   if (Object.hasOwn(parameters, name) || name === 'driver' || name === 'source')
     throw new StoreError(`${name}: says what a source is: it belongs below [backends.NAME]`)
   if (name === 'config') throw new StoreError('config: one file is enough')
-  if (isFlag(name)) {
+  const takes = Object.hasOwn(mountOptions, name) ? mountOptions[name].takes : 'a string'
+  if (takes === null) {
     if (typeof value !== 'boolean') throw new StoreError(`${name}: must be true or false`)
     if (value) return [name]
     return name === 'ro' ? ['rw'] : []
   }
   if (typeof value !== 'string' && typeof value !== 'number')
-    throw new StoreError(`${name}: must be ${name === 'kmsg_bytes' ? 'a size' : 'a string'}`)
+    throw new StoreError(`${name}: must be ${takes}`)
   return [`${name}=${value}`]
 }
 

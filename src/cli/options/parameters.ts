@@ -41,15 +41,19 @@ const parseOrder = (name: string, text: string): ZoneKind[] => {
   return kinds as ZoneKind[]
 }
 
+const endians: readonly Endian[] = ['little', 'big']
+
 const parseEndian = (name: string, text: string): Endian => {
-  if (text !== 'little' && text !== 'big')
-    throw new StoreError(`${name} '${text}': must be little or big`)
-  return text
+  const endian = endians.find(known => known === text)
+  if (!endian) throw new StoreError(`${name} '${text}': must be ${endians.join(' or ')}`)
+  return endian
 }
 
 interface Parameter {
   parse: (name: string, text: string) => unknown
   describe: string
+  /** The only values that it can have, where those are few. */
+  values?: readonly string[]
   /** The parameter that this is another name of. */
   means?: keyof AttachOptions
 }
@@ -79,10 +83,15 @@ export const parameters: { readonly [name: string]: Parameter } = {
   cpus: { parse: parseCount, describe: "possible CPUs of the region's kernel (default 1)" },
   preset: {
     parse: (_name, text) => text,
+    values: Object.keys(presets),
     describe: `who wrote it: ${Object.keys(presets).join(', ')}`,
   },
   order: { parse: parseOrder, describe: 'the zones in any other order: dmesg,console,…' },
-  endian: { parse: parseEndian, describe: 'byte order of the machine: little or big' },
+  endian: {
+    parse: parseEndian,
+    values: endians,
+    describe: 'byte order of the machine: little or big',
+  },
   kallsyms: {
     parse: (_name, text) => text,
     describe: "names ftrace's functions: a System.map or /proc/kallsyms, also gzipped",

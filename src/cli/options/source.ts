@@ -4,9 +4,11 @@ import type { Argv } from 'yargs'
 import { attach, backendName, parseSource, type AttachOptions } from '../../attach.js'
 import type { Backend } from '../../pstore/backend.js'
 import { StoreError } from '../../pstore/errors.js'
-import { select } from '../../pstore/select.js'
-import { defaultConfig, loadConfig, type Config, type SourceCandidate } from './config.js'
-import { tell } from '../../service/tell.js'
+import { attachSelected } from '../../service/attached.js'
+import { tell } from '../../service/log.js'
+import type { BackendChoice, SourceCandidate } from '../../service/plan.js'
+import { defaultConfig, loadConfig, type Config } from './config.js'
+import { parseBackends } from './mount-options.js'
 import { parametersOf, withParameters } from './parameters.js'
 import { progressBar } from '../show/progress.js'
 
@@ -68,18 +70,22 @@ export const findSource = (
   return { name: backendName(parseSource(source).driver), source, options }
 }
 
+interface BackendArgs {
+  backend: NonNullable<BackendChoice> | undefined
+}
+
 /** Offer `--backend` on a command that can do without SOURCE. */
-export const withBackend = <T>(argv: Argv<T>): Argv<T & { backend: string[] | undefined }> =>
+export const withBackend = <T>(argv: Argv<T>): Argv<T & BackendArgs> =>
   argv.option('backend', {
     type: 'string',
     array: true,
     nargs: 1,
+    coerce: (lists: string[]) => parseBackends(lists.join()),
     describe: 'which of the configured backends: all, or names: a,b [the first that attaches]',
   })
 
-export interface SourcesArgs extends Omit<SourceArgs, 'source'> {
+export interface SourcesArgs extends Omit<SourceArgs, 'source'>, BackendArgs {
   source: string | undefined
-  backend: string[] | undefined
 }
 
 /** Offer SOURCE, or several of the config file's backends. The command checks that it is either. */
@@ -114,19 +120,7 @@ export const attachSources = (
   const config = findConfig(args.config)
   if (!config) throw new StoreError(`${defaultConfig}: no such file: name another with --config`)
   const candidates = config.backends.map(candidate => withOptions(candidate, parameters))
-  return attachSelected(candidates, args.backend?.join(), attachOne)
-}
-
-/** Attach what `backend=` asks for, and tell of what is not attached. */
-export const attachSelected = (
-  candidates: SourceCandidate[],
-  backend: string | undefined,
-  attachOne: (candidate: SourceCandidate) => Backend,
-  release?: (backend: Backend) => void,
-): Backend[] => {
-  const { attached, failures } = select(candidates, backend, attachOne, release)
-  for (const { name, error } of failures) tell(`backend ${name}: not attached: ${error.message}`)
-  return attached
+  return attachSelected(candidates, args.backend ?? null, attachOne)
 }
 
 /** Attach what a command's SOURCE means, with the parameters among its arguments. */
