@@ -1,11 +1,11 @@
 /**
- * An archive: a folder with one folder for each crash, and how records get there and out of their
- * store so that a kill at any instant leaves each in one of the two, to be told which by the next run.
+ * An archive: a folder with one folder for each crash. A record moves from its store to the archive so that
+ * a kill at any instant leaves it in one of the two, and the next run can tell in which.
  *
- * A crash's folder is written as `.partial-NAME`, its files and itself brought to the disk, then named
- * `.pending-NAME`: from here on the archive holds it. Its records are erased, and it becomes `NAME`. The
- * next run removes what is partial, and finishes what is pending: of its records, those that the store
- * still holds with the same bytes are erased.
+ * A crash's folder is written as `.partial-NAME`. Once it and its files are on the disk, it is renamed to
+ * `.pending-NAME`: from then on the archive holds the crash. Then the records are erased in the store, and
+ * the folder is renamed to `NAME`. The next run removes partial folders and finishes pending ones: it erases
+ * those of their records that the store still holds with the same bytes.
  */
 import crypto from 'node:crypto'
 import fs from 'node:fs'
@@ -14,7 +14,7 @@ import type { Backend, EccState, StoredRecord } from '../pstore/backend.js'
 import { contentOf, chunksOf, type Content } from '../pstore/content.js'
 import { StoreError } from '../pstore/errors.js'
 import { SourceLock } from '../region/lock.js'
-import { printTime } from '../cli/show/time.js'
+import { printTime } from './print.js'
 
 /** One of a crash's records, as `records.json` has it. */
 export interface ArchivedRecord {
@@ -28,7 +28,7 @@ export interface ArchivedRecord {
   sha256: string
 }
 
-/** What `records.json` says of a crash. */
+/** The content of `records.json`. */
 export interface Manifest {
   archived: string
   reason: string | null
@@ -39,7 +39,7 @@ export interface Manifest {
   /** Where in the source the region starts. */
   offset: number
   backend: string
-  /** True where the records were left in the source, too. */
+  /** True where the source still has the records. */
   kept: boolean
   records: ArchivedRecord[]
 }
@@ -50,10 +50,10 @@ export interface ArchivedFile {
   content: Content
 }
 
-/** A crash's folder, by its name, and what it holds. */
+/** A crash's folder: its name, and its manifest. */
 export interface Entry {
   folder: string
-  /** Its records are not yet all erased in their source. */
+  /** True while the source may still have some of the records. */
   pending: boolean
   manifest: Manifest
 }
@@ -62,7 +62,7 @@ const partial = '.partial-'
 const pending = '.pending-'
 const manifestFile = 'records.json'
 
-/** Do something with files, and say what went wrong in one line. */
+/** Turn a file system's error into a StoreError of one line. */
 const guarded = <T>(what: string, work: () => T): T => {
   try {
     return work()
@@ -74,7 +74,7 @@ const guarded = <T>(what: string, work: () => T): T => {
   }
 }
 
-/** A content's length, and its sum. */
+/** A content's length and checksum. */
 const measure = (content: Content): { size: number; sha256: string } => {
   const hash = crypto.createHash('sha256')
   let size = 0
@@ -85,7 +85,7 @@ const measure = (content: Content): { size: number; sha256: string } => {
   return { size, sha256: hash.digest('hex') }
 }
 
-/** What a manifest says of a record. */
+/** A record as a manifest lists it. */
 export const describeRecord = (
   { name, type, id, time, compressed, ecc }: StoredRecord,
   content: Content,
@@ -99,7 +99,7 @@ export const describeRecord = (
   ...measure(content),
 })
 
-/** Where a backend's records come from, as manifests have it. */
+/** The source of a backend's records, as a manifest names it. */
 export const originOf = ({
   path: file,
   name,
@@ -110,7 +110,7 @@ export const originOf = ({
   backend: name,
 })
 
-/** Bring a folder's names to the disk. */
+/** Flush a folder's entries to the disk. */
 const syncFolder = (folder: string): void => {
   const fd = fs.openSync(folder, fs.constants.O_RDONLY)
   try {
@@ -133,7 +133,7 @@ const writeSynced = (file: string, content: Content): void => {
 const format = (manifest: Manifest): Content =>
   contentOf(Buffer.from(`${JSON.stringify(manifest, null, 1)}\n`))
 
-/** What a crash's folder says of itself; null where that is nothing of ours. */
+/** A folder's manifest; null where the folder is not an archived crash. */
 const readManifest = (folder: string): Manifest | null => {
   try {
     const manifest = JSON.parse(
@@ -145,7 +145,7 @@ const readManifest = (folder: string): Manifest | null => {
   }
 }
 
-/** The crashes in an archive, in the order of their names; those that are not yet finished too. */
+/** The crashes in an archive, pending ones too, in the order of their names. */
 export const entriesOf = (folder: string): Entry[] =>
   guarded(folder, () => fs.readdirSync(folder))
     .filter(name => !name.startsWith(partial))
@@ -158,22 +158,23 @@ export const entriesOf = (folder: string): Entry[] =>
 const bare = ({ folder, pending: isPending }: Entry): string =>
   isPending ? folder.slice(pending.length) : folder
 
-/** An archive that nobody else writes to meanwhile. */
+/** An archive, locked against other writers. */
 export class ArchiveFolder {
   readonly #lock: SourceLock
   readonly #fd: number
-  /** The names of what is in it, and by what was wanted the next number that may be free. */
+  /** The names of all its folders; null: not read yet. */
   #taken: Set<string> | null = null
+  /** For each wanted name the next number that may be free. */
   readonly #numbers = new Map<string, number>()
 
   /**
-   * Open an archive, and make its folder where there is none.
+   * Open an archive; a missing folder is made.
    *
-   * @throws StoreError where that cannot be written, or another process is at it
+   * @throws StoreError where the folder cannot be written, or another process has locked it
    */
   constructor(readonly folder: string) {
     this.#fd = guarded(folder, () => {
-      // Not recursive: a name that was typed wrong should not grow a tree.
+      // Not recursive: a mistyped path should not grow a tree.
       if (!fs.existsSync(folder)) {
         fs.mkdirSync(folder, 0o700)
         syncFolder(path.dirname(path.resolve(folder)))
@@ -183,7 +184,7 @@ export class ArchiveFolder {
     })
     this.#lock = SourceLock.of(folder, this.#fd, false)
     try {
-      // Everything here is done in one turn of the event loop, and so under this lock.
+      // The lock lasts until the turn of the event loop ends, and all work here is done in one turn.
       this.#lock.hold()
       for (const name of fs.readdirSync(folder))
         if (name.startsWith(partial)) this.#remove(path.join(folder, name))
@@ -198,9 +199,9 @@ export class ArchiveFolder {
   }
 
   /**
-   * Finish what a run before this one left pending of this backend, and what it had kept.
+   * Finish this backend's folders that an earlier run left pending, or archived with --keep.
    *
-   * @returns the folders that were finished
+   * @returns the names of the finished folders
    */
   resume(backend: Backend): string[] {
     const origin = originOf(backend)
@@ -217,7 +218,7 @@ export class ArchiveFolder {
     })
   }
 
-  /** The records that an earlier run has copied and left in the source: name and sum. */
+  /** A test for records that an earlier run copied and left in the source: same name, same checksum. */
   kept(backend: Backend): (record: ArchivedRecord) => boolean {
     const { source, offset, backend: name } = originOf(backend)
     const known = new Set(
@@ -231,13 +232,13 @@ export class ArchiveFolder {
   }
 
   /**
-   * Put a crash into the archive, and take it out of the backend unless `manifest.kept` says that it stays.
+   * Store a crash in the archive, and erase its records in the backend unless `manifest.kept` is true.
    *
-   * @param wanted the folder's name; where there is one of that name it gets a number
-   * @param files one at a time: a crash's records may be all of a large store
-   * @param describe is asked once they are written
-   * @returns the folder's name, and the names of records that changed meanwhile and so were left
-   * @throws StoreError where it cannot be stored; then nothing is erased
+   * @param wanted the folder's name; a number is added to a name that is taken
+   * @param files taken one at a time: a crash's records may be all of a large store
+   * @param describe is called after the last file
+   * @returns the folder's name, and the names of records that changed meanwhile and were not erased
+   * @throws StoreError where the crash cannot be stored; then nothing is erased
    */
   add(
     wanted: string,
@@ -268,7 +269,7 @@ export class ArchiveFolder {
     return { folder: name, left }
   }
 
-  /** Erase what a pending crash's records have in the source, and give it its name. */
+  /** Erase a pending crash's records in the source, and give its folder the final name. */
   #finish(name: string, manifest: Manifest, backend: Backend): string {
     for (const { name, sha256: sum } of manifest.records) {
       const record = backend.record(name)
@@ -293,7 +294,7 @@ export class ArchiveFolder {
     syncFolder(this.folder)
   }
 
-  /** A name that nothing has, and that is given to nothing else from now on. */
+  /** Reserve a name that no folder has. */
   #free(wanted: string): string {
     this.#taken ??= new Set(
       fs

@@ -182,18 +182,18 @@ t.test('what is refused changes nothing', async t => {
   const table: [args: string[], status: number, message: RegExp][] = [
     [[region], 2, /Give SOURCE and DIR/],
     [[], 2, /Give SOURCE and DIR/],
-    [['--json', region, home], 2, /--json: with --list/],
-    [['--list', home, '--show', home], 2, /one of them/],
-    [['--list', home, region], 2, /take nothing else/],
+    [['--json', region, home], 2, /--json needs --list/],
+    [['--list', home, '--show', home], 2, /not both/],
+    [['--list', home, region], 2, /take no SOURCE/],
     [['--all-backends'], 2, /Give DIR alone/],
     [['--all-backends', region, home], 2, /Give DIR alone/],
     [['--list', `${home}/none`], 1, /none: no such file or directory$/],
-    [['--show', home], 1, /no crash of an archive/],
+    [['--show', home], 1, /not an archived crash/],
     [[region, `${home}/no/such`, ...flags], 1, /no such file or directory$/],
     [[region, '/proc/nothing', ...flags], 1, /no such file or directory$/],
     [[region, region, ...flags], 1, /not a directory$/],
     [[region, '/sys', ...flags], 1, /pstorefs: \/sys: /],
-    [[`efi:${file(t, loadFixture('efi-panic').region())}`, `${home}/made`], 1, /--keep leaves it/],
+    [[`efi:${file(t, loadFixture('efi-panic').region())}`, `${home}/made`], 1, /use --keep/],
   ]
   for (const [args, status, message] of table) {
     const outcome = pstorefs(['archive', ...args])

@@ -1,6 +1,7 @@
 /** Which records belong to one crash, and what a crash's text says. */
 import t from 'tap'
-import { crashesOf, diagnose } from '#src/crash/crash.js'
+import { diagnose } from '#src/crash/diagnosis.js'
+import { crashesOf } from '#src/crash/grouping.js'
 import { attach, type StoredRecord } from '#src/index.js'
 import { fixtures, loadFixture } from '../fixtures.js'
 import { file } from '../program.js'

@@ -2,34 +2,16 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import type { CommandModule } from 'yargs'
-import {
-  crashesOf,
-  diagnose,
-  linesOf,
-  longestText,
-  type Crash,
-  type Diagnosis,
-} from '../../crash/crash.js'
+import { ArchiveFolder, entriesOf, type Entry } from '../../archive/folder.js'
+import { Report } from '../../archive/report.js'
+import { crashesOf } from '../../crash/grouping.js'
 import type { Backend, StoredRecord } from '../../pstore/backend.js'
-import { contentOf, chunksFrom, Tail, type Content } from '../../pstore/content.js'
 import { StoreError } from '../../pstore/errors.js'
 import { count } from '../../pstore/condition.js'
-import { now, type Timespec } from '../../pstore/time.js'
-import {
-  ArchiveFolder,
-  describeRecord,
-  entriesOf,
-  originOf,
-  type ArchivedFile,
-  type ArchivedRecord,
-  type Entry,
-  type Manifest,
-} from '../../archive/folder.js'
 import { tell } from '../../service/log.js'
 import { json } from '../show/output.js'
 import { table } from '../show/table.js'
 import { terminalFilter, withoutControls } from '../../pstore/printable.js'
-import { printTime } from '../show/time.js'
 import { attachSources, maybeSources, type SourcesArgs } from '../options/source.js'
 
 interface Args extends SourcesArgs {
@@ -42,10 +24,10 @@ interface Args extends SourcesArgs {
 }
 
 const details =
-  "Moves a store's records into DIR, one folder a crash: dumps' parts together, and what the console and " +
-  'the other rings hold with the newest. Each folder has the records as a mount shows them, records.json, ' +
-  'and summary.txt with the reason, the kernel, the line that says why, and the last lines of the console. ' +
-  'A record is erased once its copy is on the disk; a run that was killed is finished by the next.'
+  "Moves a store's records into DIR, one folder a crash. The parts of a dump stay together; the console " +
+  'and the other rings go with the newest crash. A folder holds the records as a mount shows them, ' +
+  'records.json, and summary.txt with the reason, the kernel, the cause and the last lines of the console. ' +
+  'A record is erased once its copy is on the disk; the next run finishes one that was killed.'
 
 export const archive: CommandModule<object, Args> = {
   command: 'archive [source] [dir]',
@@ -56,34 +38,42 @@ export const archive: CommandModule<object, Args> = {
         '$0 archive SOURCE DIR [options]\n$0 archive --all-backends DIR [options]\n' +
           `$0 archive --list DIR\n$0 archive --show DIR/CRASH\n\n${details}`,
       )
-      .positional('dir', { type: 'string', describe: 'where to; made where there is none' })
+      .positional('dir', { type: 'string', describe: "the archive's folder; made if missing" })
       .option('keep', {
         type: 'boolean',
         default: false,
-        describe: 'erase nothing; what did not change since is not copied again',
+        describe: 'erase nothing; copy only records that are new or changed',
       })
       .option('all-backends', {
         type: 'boolean',
         default: false,
-        describe: 'every backend of the config file that attaches (--backend all)',
+        describe: 'archive every configured backend that attaches (--backend all)',
       })
       .option('list', {
         type: 'string',
         requiresArg: true,
-        describe: 'the crashes that an archive holds',
+        describe: 'list the crashes in an archive',
       })
-      .option('show', { type: 'string', requiresArg: true, describe: "a crash's summary" })
-      .option('json', { type: 'boolean', default: false, describe: 'with --list: an array' })
+      .option('show', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'print the summary of a crash',
+      })
+      .option('json', {
+        type: 'boolean',
+        default: false,
+        describe: 'with --list: print JSON, an array',
+      })
       .check(args => {
         const { source, dir, list, show, json } = args
-        if (list !== undefined && show !== undefined) return '--list or --show: one of them'
-        if (json && list === undefined) return '--json: with --list'
+        if (list !== undefined && show !== undefined) return 'Give --list or --show, not both'
+        if (json && list === undefined) return '--json needs --list'
         if (list !== undefined || show !== undefined)
-          return source === undefined || '--list and --show take nothing else'
+          return source === undefined || '--list and --show take no SOURCE'
         if (isSeveral(args))
           return (
             (source !== undefined && dir === undefined) ||
-            'Give DIR alone: the configured backends are what is archived'
+            'Give DIR alone: --backend says what is archived'
           )
         return dir !== undefined || 'Give SOURCE and DIR'
       })
@@ -94,7 +84,7 @@ export const archive: CommandModule<object, Args> = {
     if (args.list !== undefined) list(args.list, args.json)
     else if (args.show !== undefined) show(args.show)
     else if (isSeveral(args))
-      // What stands where SOURCE would is DIR.
+      // DIR is the only argument, so yargs calls it SOURCE.
       archiveAll({ ...args, source: undefined, backend: args.backend ?? 'all' }, args.source!)
     else archiveAll(args, args.dir!)
   },
@@ -119,7 +109,7 @@ const archiveAll = (args: Args, dir: string): void => {
           tell(`backend ${backend.name}: ${error.message}`)
           failed++
         }
-      if (failed) throw new StoreError(`${failed} of ${backends.length} backends: not archived`)
+      if (failed) throw new StoreError(`${failed} of ${backends.length} backends were not archived`)
     } finally {
       folder.close()
     }
@@ -129,7 +119,7 @@ const archiveAll = (args: Args, dir: string): void => {
 }
 
 const refusal = ({ path }: Backend): StoreError =>
-  new StoreError(`${path}: cannot be written: --keep leaves it as it is`, 'EROFS')
+  new StoreError(`${path}: cannot be written; use --keep, which changes nothing in it`, 'EROFS')
 
 const archiveOne = (backend: Backend, folder: ArchiveFolder, keep: boolean): void => {
   if (backend.readOnly && !keep) throw refusal(backend)
@@ -152,154 +142,12 @@ const archiveOne = (backend: Backend, folder: ArchiveFolder, keep: boolean): voi
     const { length } = report.copies
     say(made, count(length, 'record'))
     for (const name of left)
-      tell(`${name}: was written to meanwhile: its copy is in ${made}, and it stays in the store`)
+      tell(`${name}: changed while being archived; copied to ${made}, not erased`)
   }
 }
 
-/** How far into a record its title is looked for, in bytes. */
+/** The start of a record that is read for its title, in bytes. */
 const longestTitle = 128
-
-/** A record and its bytes, of one moment. */
-interface Copy {
-  record: StoredRecord
-  content: Content
-  described: ArchivedRecord
-}
-
-/** How often a record that is written to is read again, for a copy that agrees with its facts. */
-const attempts = 3
-
-const copyOf = (backend: Backend, { name }: StoredRecord): Copy | null => {
-  for (let attempt = 1; ; attempt++) {
-    const record = backend.record(name)
-    if (!record) return null
-    const content = backend.open(record)
-    if (attempt < attempts && backend.record(name)?.version !== record.version) continue
-    return { record, content, described: describeRecord(record, content) }
-  }
-}
-
-/** What is said of a crash, and the files of its folder, one record in memory at a time. */
-class Report {
-  readonly name: string
-  /** What has been copied: the records' facts, not their bytes. */
-  readonly copies: Omit<Copy, 'content'>[] = []
-  readonly #archived = now()
-  readonly #title: string
-  /** The ends of what the dumps say, and the console. */
-  readonly #dumps = new Tail(longestText)
-  readonly #console = new Tail(longestText)
-  #diagnosis: Diagnosis | null = null
-
-  constructor(
-    readonly backend: Backend,
-    readonly crash: Crash,
-    readonly kept: boolean,
-  ) {
-    const { time, reason, count } = crash
-    this.#title = reason === null ? 'no dump' : `${reason} ${count}`
-    const number = reason === null ? '-1' : ''
-    this.name = `${iso(time ?? this.#archived) ?? 'no-time'}-${this.#title.replace(' ', '-')}${number}`
-  }
-
-  /** @param isKnown of what has been copied before */
-  *files(isKnown: (copy: Copy) => boolean): Generator<ArchivedFile, void, void> {
-    for (const one of [...this.crash.dumps, ...this.crash.rings]) {
-      const copy = copyOf(this.backend, one)
-      if (!copy || isKnown(copy)) continue
-      const { record, content, described } = copy
-      this.copies.push({ record, described })
-      yield { name: record.name, content }
-      const salvaged = record.compressed ? this.backend.salvage(record.name) : null
-      if (salvaged?.length) yield { name: `${record.name}.salvaged.txt`, content: salvaged }
-      if (record.type === 'dmesg' && !record.compressed) this.#dumps.add(textOf(copy))
-      if (record.type === 'console') this.#console.add(textOf(copy))
-    }
-    // Whoever prints it prints what a crashed machine wrote.
-    const summary = Buffer.from(withoutControls(this.#summary()))
-    if (this.copies.length > 0) yield { name: 'summary.txt', content: contentOf(summary) }
-  }
-
-  /** Once the files have been gone through. */
-  #diagnose(): Diagnosis {
-    const text = this.#dumps.bytes()
-    return (this.#diagnosis ??= diagnose(text.length ? text : this.#console.bytes()))
-  }
-
-  /** Once the files are written. */
-  manifest(): Manifest {
-    const { reason, time } = this.crash
-    return {
-      archived: printTime(this.#archived),
-      reason,
-      time: time && printTime(time),
-      cause: this.#diagnose().cause,
-      ...originOf(this.backend),
-      kept: this.kept,
-      records: this.copies.map(({ described }) => described),
-    }
-  }
-
-  #summary(): string {
-    const { cause, kernel, uptime } = this.#diagnose()
-    const { source, offset } = originOf(this.backend)
-    const facts: [string, string][] = [
-      ['crash', this.#title],
-      ['time', iso(this.crash.time) ?? 'not known'],
-      ['cause', cause ?? 'not said'],
-      ['kernel', kernel ?? 'not said'],
-      ['uptime', uptime === null ? 'not said' : `${uptime} s`],
-      ['source', `${source}${offset ? ` at 0x${offset.toString(16)}` : ''}`],
-      ['backend', this.backend.name],
-      ['archived', iso(this.#archived)!],
-    ]
-    const rows = this.copies.map(({ record, described }) => [
-      record.name,
-      `${described.size}`,
-      stateOf(record),
-    ])
-    const console = this.copies.some(({ record }) => record.type === 'console')
-    const last = lastLines(console ? this.#console.bytes() : this.#dumps.bytes())
-    return (
-      facts.map(([name, value]) => `${name.padEnd(10)}${value}\n`).join('') +
-      `\n${[...table(rows, [1])].join('')}` +
-      (last.length
-        ? `\nlast lines of the ${console ? 'console' : 'dump'}\n  ${last.join('\n  ')}\n`
-        : '')
-    )
-  }
-}
-
-/** What the machine itself said, at most {@link longestText} of its end: without its title, and what parity says. */
-const textOf = ({ record, content, described: { size } }: Copy): Buffer => {
-  const from = Math.max(0, size - longestText)
-  const end = Buffer.concat([...chunksFrom(content, from)])
-  const text = record.ecc ? end.subarray(0, end.lastIndexOf('\nECC: ')) : end
-  return from === 0 && record.type === 'dmesg' ? text.subarray(text.indexOf(0x0a) + 1) : text
-}
-
-const stateOf = ({ compressed, ecc }: StoredRecord): string =>
-  compressed
-    ? 'cannot be inflated'
-    : ecc?.bad
-      ? `${ecc.bad} blocks damaged`
-      : ecc?.corrected
-        ? `${ecc.corrected} bytes corrected`
-        : ''
-
-/** How many lines a summary quotes. */
-const quoted = 20
-
-const lastLines = (text: Buffer): string[] =>
-  linesOf(text)
-    .filter(line => line.trim() !== '')
-    .slice(-quoted)
-
-/** `2026-11-23T04:05:06Z`; null where there is no time, or no calendar has it. */
-const iso = (time: Timespec | null): string | null => {
-  const date = new Date(time ? Number(time.sec) * 1000 : NaN)
-  return Number.isNaN(date.getTime()) ? null : date.toISOString().replace('.000', '')
-}
 
 const list = (dir: string, asJson: boolean): void => {
   const entries = entriesOf(dir)
@@ -311,7 +159,7 @@ const list = (dir: string, asJson: boolean): void => {
     folder,
     manifest.backend,
     `${manifest.records.length}`,
-    `${manifest.cause ?? ''}${pending ? ` (not finished: archive ${manifest.source} again)` : ''}`,
+    `${manifest.cause ?? ''}${pending ? ` (unfinished; run archive ${manifest.source} again)` : ''}`,
   ])
   process.stdout.write(withoutControls([...table(rows, [2])].join('')))
 }
@@ -324,10 +172,7 @@ const show = (folder: string): void => {
   try {
     summary = fs.readFileSync(file)
   } catch {
-    throw new StoreError(
-      `${folder}: no crash of an archive: --list DIR says what there is`,
-      'ENOENT',
-    )
+    throw new StoreError(`${folder}: not an archived crash; see archive --list DIR`, 'ENOENT')
   }
   process.stdout.write(process.stdout.isTTY ? terminalFilter()(summary, true) : summary)
 }

@@ -1,12 +1,5 @@
-/** Records' times, for programs and for people. */
+/** Records' times for people. */
 import type { Timespec } from '../../pstore/time.js'
-
-/** Seconds with nine decimals; more than a second's nanoseconds are carried. */
-export const printTime = ({ sec, nsec }: Timespec): string => {
-  const total = sec * 1_000_000_000n + BigInt(nsec)
-  const digits = String(total < 0n ? -total : total).padStart(10, '0')
-  return `${total < 0n ? '-' : ''}${digits.slice(0, -9)}.${digits.slice(-9)}`
-}
 
 /** The time in the local zone, to the second; a dash where there is none or no calendar has it. */
 export const when = (time: Timespec | null): string => {

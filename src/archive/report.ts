@@ -1,0 +1,168 @@
+/** The report of one crash: the files of its folder, its manifest, and its summary. */
+import { diagnose, linesOf, longestText, type Diagnosis } from '../crash/diagnosis.js'
+import type { Crash } from '../crash/grouping.js'
+import type { Backend, StoredRecord } from '../pstore/backend.js'
+import { contentOf, chunksFrom, Tail, type Content } from '../pstore/content.js'
+import { withoutControls } from '../pstore/printable.js'
+import { now, type Timespec } from '../pstore/time.js'
+import {
+  describeRecord,
+  originOf,
+  type ArchivedFile,
+  type ArchivedRecord,
+  type Manifest,
+} from './folder.js'
+import { printTime } from './print.js'
+
+/** A record and its bytes, of one moment. */
+interface Copy {
+  record: StoredRecord
+  content: Content
+  described: ArchivedRecord
+}
+
+/** How often a record that is being written to is read again, for a copy that agrees with its facts. */
+const attempts = 3
+
+const copyOf = (backend: Backend, { name }: StoredRecord): Copy | null => {
+  for (let attempt = 1; ; attempt++) {
+    const record = backend.record(name)
+    if (!record) return null
+    const content = backend.open(record)
+    if (attempt < attempts && backend.record(name)?.version !== record.version) continue
+    return { record, content, described: describeRecord(record, content) }
+  }
+}
+
+/** Copies a crash's records, one in memory at a time, and says what they are. */
+export class Report {
+  readonly name: string
+  /** The facts of the records that were copied, without their bytes. */
+  readonly copies: Omit<Copy, 'content'>[] = []
+  readonly #archived = now()
+  readonly #title: string
+  /** The ends of the dumps' text, and of the console's. */
+  readonly #dumps = new Tail(longestText)
+  readonly #console = new Tail(longestText)
+  #diagnosis: Diagnosis | null = null
+
+  constructor(
+    readonly backend: Backend,
+    readonly crash: Crash,
+    readonly kept: boolean,
+  ) {
+    const { time, reason, count } = crash
+    this.#title = reason === null ? 'no dump' : `${reason} ${count}`
+    const number = reason === null ? '-1' : ''
+    this.name = `${iso(time ?? this.#archived) ?? 'no-time'}-${this.#title.replace(' ', '-')}${number}`
+  }
+
+  /** @param isKnown true for a copy that an earlier run made, too */
+  *files(isKnown: (copy: Copy) => boolean): Generator<ArchivedFile, void, void> {
+    for (const one of [...this.crash.dumps, ...this.crash.rings]) {
+      const copy = copyOf(this.backend, one)
+      if (!copy || isKnown(copy)) continue
+      const { record, content, described } = copy
+      this.copies.push({ record, described })
+      yield { name: record.name, content }
+      const salvaged = record.compressed ? this.backend.salvage(record.name) : null
+      if (salvaged?.length) yield { name: `${record.name}.salvaged.txt`, content: salvaged }
+      if (record.type === 'dmesg' && !record.compressed) this.#dumps.add(textOf(copy))
+      if (record.type === 'console') this.#console.add(textOf(copy))
+    }
+    // A summary quotes a crashed machine: its text must not drive the reader's terminal.
+    const summary = Buffer.from(withoutControls(this.#summary()))
+    if (this.copies.length > 0) yield { name: 'summary.txt', content: contentOf(summary) }
+  }
+
+  /** Call it after {@link files} has given all files. */
+  #diagnose(): Diagnosis {
+    const text = this.#dumps.bytes()
+    return (this.#diagnosis ??= diagnose(text.length ? text : this.#console.bytes()))
+  }
+
+  /** Call it after {@link files} has given all files. */
+  manifest(): Manifest {
+    const { reason, time } = this.crash
+    return {
+      archived: printTime(this.#archived),
+      reason,
+      time: time && printTime(time),
+      cause: this.#diagnose().cause,
+      ...originOf(this.backend),
+      kept: this.kept,
+      records: this.copies.map(({ described }) => described),
+    }
+  }
+
+  #summary(): string {
+    const { cause, kernel, uptime } = this.#diagnose()
+    const { source, offset } = originOf(this.backend)
+    const facts: [string, string][] = [
+      ['crash', this.#title],
+      ['time', iso(this.crash.time) ?? 'not known'],
+      ['cause', cause ?? 'not said'],
+      ['kernel', kernel ?? 'not said'],
+      ['uptime', uptime === null ? 'not said' : `${uptime} s`],
+      ['source', `${source}${offset ? ` at 0x${offset.toString(16)}` : ''}`],
+      ['backend', this.backend.name],
+      ['archived', iso(this.#archived)!],
+    ]
+    const console = this.copies.some(({ record }) => record.type === 'console')
+    const last = lastLines(console ? this.#console.bytes() : this.#dumps.bytes())
+    return (
+      facts.map(([name, value]) => `${name.padEnd(10)}${value}\n`).join('') +
+      `\n${this.#recordLines().join('')}` +
+      (last.length
+        ? `\nlast lines of the ${console ? 'console' : 'dump'}\n  ${last.join('\n  ')}\n`
+        : '')
+    )
+  }
+
+  /** The records' names, sizes and states, in columns. */
+  #recordLines(): string[] {
+    const widest = (texts: string[]): number =>
+      texts.reduce((width, { length }) => Math.max(width, length), 0)
+    const name = widest(this.copies.map(({ record }) => record.name))
+    const size = widest(this.copies.map(({ described }) => `${described.size}`))
+    return this.copies.map(({ record, described }) => {
+      const columns = [
+        record.name.padEnd(name),
+        `${described.size}`.padStart(size),
+        stateOf(record),
+      ]
+      return `${columns.join('  ').trimEnd()}\n`
+    })
+  }
+}
+
+/** The machine's own text, at most {@link longestText} of its end: without the dump's title and parity's notice. */
+const textOf = ({ record, content, described: { size } }: Copy): Buffer => {
+  const from = Math.max(0, size - longestText)
+  const end = Buffer.concat([...chunksFrom(content, from)])
+  const text = record.ecc ? end.subarray(0, end.lastIndexOf('\nECC: ')) : end
+  return from === 0 && record.type === 'dmesg' ? text.subarray(text.indexOf(0x0a) + 1) : text
+}
+
+const stateOf = ({ compressed, ecc }: StoredRecord): string =>
+  compressed
+    ? 'cannot be inflated'
+    : ecc?.bad
+      ? `${ecc.bad} blocks damaged`
+      : ecc?.corrected
+        ? `${ecc.corrected} bytes corrected`
+        : ''
+
+/** How many lines a summary quotes. */
+const quoted = 20
+
+const lastLines = (text: Buffer): string[] =>
+  linesOf(text)
+    .filter(line => line.trim() !== '')
+    .slice(-quoted)
+
+/** `2026-11-23T04:05:06Z`; null where there is no time, or no calendar has it. */
+const iso = (time: Timespec | null): string | null => {
+  const date = new Date(time ? Number(time.sec) * 1000 : NaN)
+  return Number.isNaN(date.getTime()) ? null : date.toISOString().replace('.000', '')
+}
