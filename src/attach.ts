@@ -14,6 +14,7 @@ import type { Backend } from './pstore/backend.js'
 import { StoreError } from './pstore/errors.js'
 import type { FtraceText } from './pstore/ftrace.js'
 import { Store } from './pstore/store.js'
+import type { RecordType } from './pstore/types.js'
 
 export interface AttachOptions extends DriverParameters, AttachHow {
   /** The backend's name in file names and as a folder. Default: Linux's own for the driver. */
@@ -65,6 +66,12 @@ export const parseSource = (source: string): { driver: string; path: string } =>
     : { driver: usual, path: source }
 }
 
+/** The parameter that gives records of a type a place in a source; null where the driver keeps none. */
+export const sizeParameter = (source: string, type: RecordType): string | null =>
+  Object.entries(moduleOf(parseSource(source).driver).parameters).find(
+    ([, { sizes }]) => sizes === type,
+  )?.[0] ?? null
+
 /**
  * Attach a backend.
  *
@@ -76,11 +83,10 @@ export const attach = (source: string, options: AttachOptions): Backend => {
   const module = moduleOf(name)
   checkParameters(source, name, options)
   const text = ftraceText(options.kallsyms)
-  const driver = module.attach(path, options)
-  const store = new Store(options.name ?? module.backend, driver, text)
+  const store = new Store(options.name ?? module.backend, module.attach(path, options), text)
   if (options.attach !== 'boot') return store
   try {
-    return beginLife(store, driver, { state: options.state })
+    return beginLife(store, { state: options.state })
   } catch (error) {
     store.close()
     throw error

@@ -4,7 +4,7 @@
  * ```ts
  * import { attach, mount, Tree } from 'pstorefs'
  * const backend = attach('/var/lib/guests/1/pstore.img', { record_size: 65536, console_size: 262144 })
- * for (const record of backend.records()) console.log(record.name, backend.read(record).length)
+ * for (const record of backend.records()) console.log(record.name, record.read().length)
  * const mounted = await mount(new Tree([backend]), '/mnt', { source: 'guest1' })
  * ```
  */
@@ -15,15 +15,27 @@ export {
   format,
   parseSource,
   probeSource,
-  UncertainLayout,
   type AttachMode,
   type AttachOptions,
-  type Progress,
 } from './attach.js'
-export type { Backend, EccState, NewRecord, StoredRecord } from './pstore/backend.js'
-export type { Findings, FoundRegion } from './backends/ramoops/probe/probe.js'
+export type {
+  Backend,
+  Capacity,
+  EccState,
+  NewRecord,
+  OpenRecord,
+  Pace,
+  StoredRecord,
+  Survey,
+} from './pstore/backend.js'
+export type { Condition } from './pstore/condition.js'
+export type { Content, SizedContent } from './pstore/content.js'
+export type { Driver, Identity } from './pstore/driver.js'
+export { Store } from './pstore/store.js'
+export type { Findings, FoundRegion, Progress } from './backends/index.js'
 export type { Timespec } from './pstore/time.js'
-export { crashesOf, diagnose, type Crash, type Diagnosis } from './crash/crash.js'
+export { crashesOf, type Crash } from './crash/grouping.js'
+export { diagnose, type Diagnosis } from './crash/diagnosis.js'
 export { AndroidLog } from './decoders/android.js'
 export { Follower, type News } from './pstore/follower.js'
 export type { Ring, RingPosition } from './pstore/ring.js'
@@ -36,7 +48,7 @@ export {
   type Failure,
   type Selection,
 } from './pstore/select.js'
-export { StoreError, type Errno } from './pstore/errors.js'
+export { StoreError, UncertainLayout, type Errno } from './pstore/errors.js'
 export { fileName, recordTypes, type RecordType } from './pstore/types.js'
 export {
   Tree,

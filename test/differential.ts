@@ -61,9 +61,13 @@ const seen = (backend: Backend): Model => ({
     name: record.name,
     size: record.size,
     time: record.time && { sec: record.time.sec, nsec: record.time.nsec },
-    bytes: backend.read(record),
+    bytes: record.read(),
   })),
-  places: Array.from(backend.places(), ({ name, state, record }) => ({ name, state, record })),
+  places: Array.from(backend.survey.conditions(), ({ name, state, record }) => ({
+    name,
+    state,
+    record,
+  })),
 })
 
 /** What a failure prints: no buffers of many kilobytes. */
@@ -75,7 +79,7 @@ const printed = ({ name, size, time, bytes }: ModelFile): string => {
 
 /** What no file shows, in full: of all places, or only of those that a look at the files leaves over. */
 const dropped = (backend: Backend, shown: boolean): Condition[] =>
-  [...backend.places(shown)].filter(({ record }) => record === null)
+  [...backend.survey.conditions(shown)].filter(({ record }) => record === null)
 
 /** Two things that should be the same, and what they are. */
 type Differ = [what: string, found: unknown, wanted: unknown]
@@ -135,19 +139,19 @@ const eraseOne = <Source>(
   before: Model,
 ): Differ | null => {
   const source = store.source()
-  const record = backend.record(name)
+  const record = backend.find(name)
   if (!record) return [`looked for ${name}`, record, name]
   if (!store.erased) {
     let refused = false
     try {
-      backend.erase(record)
+      record.erase()
     } catch (error) {
       refused = error instanceof StoreError && error.errno === 'EROFS'
     }
     const same = refused && isDeepStrictEqual(store.source(), source)
     return same ? null : [`${name} erased`, 'done', 'refused']
   }
-  if (!backend.erase(record)) return [`${name} erased`, false, true]
+  if (!record.erase()) return [`${name} erased`, false, true]
   const left = store.source()
   if (!isDeepStrictEqual(left, store.erased(source, name)))
     return [`the source without ${name}`, 'other bytes', 'those of the model']

@@ -101,12 +101,11 @@ export const describeRecord = (
 
 /** The source of a backend's records, as a manifest names it. */
 export const originOf = ({
-  path: file,
+  identity,
   name,
-  facts,
 }: Backend): Pick<Manifest, 'source' | 'offset' | 'backend'> => ({
-  source: fs.realpathSync(file),
-  offset: Number(facts.mem_address ?? 0),
+  source: fs.realpathSync(identity.path),
+  offset: identity.offset,
   backend: name,
 })
 
@@ -265,15 +264,15 @@ export class ArchiveFolder {
     }
     if (manifest.kept) return { folder: name, left: [] }
     this.#finish(name, manifest, backend)
-    const left = manifest.records.map(record => record.name).filter(name => backend.record(name))
+    const left = manifest.records.map(record => record.name).filter(name => backend.find(name))
     return { folder: name, left }
   }
 
   /** Erase a pending crash's records in the source, and give its folder the final name. */
   #finish(name: string, manifest: Manifest, backend: Backend): string {
     for (const { name, sha256: sum } of manifest.records) {
-      const record = backend.record(name)
-      if (record && measure(backend.open(record)).sha256 === sum) backend.erase(record, true)
+      const opened = backend.open(name)
+      if (opened && measure(opened.content).sha256 === sum) opened.record.erase(true)
     }
     const folder = path.join(this.folder, `${pending}${name}`)
     guarded(folder, () => {

@@ -21,17 +21,9 @@ interface Copy {
   described: ArchivedRecord
 }
 
-/** How often a record that is being written to is read again, for a copy that agrees with its facts. */
-const attempts = 3
-
 const copyOf = (backend: Backend, { name }: StoredRecord): Copy | null => {
-  for (let attempt = 1; ; attempt++) {
-    const record = backend.record(name)
-    if (!record) return null
-    const content = backend.open(record)
-    if (attempt < attempts && backend.record(name)?.version !== record.version) continue
-    return { record, content, described: describeRecord(record, content) }
-  }
+  const opened = backend.open(name)
+  return opened && { ...opened, described: describeRecord(opened.record, opened.content) }
 }
 
 /** Copies a crash's records, one in memory at a time, and says what they are. */
@@ -65,7 +57,7 @@ export class Report {
       const { record, content, described } = copy
       this.copies.push({ record, described })
       yield { name: record.name, content }
-      const salvaged = record.compressed ? this.backend.salvage(record.name) : null
+      const salvaged = record.compressed ? this.backend.survey.salvage(record.name) : null
       if (salvaged?.length) yield { name: `${record.name}.salvaged.txt`, content: salvaged }
       if (record.type === 'dmesg' && !record.compressed) this.#dumps.add(textOf(copy))
       if (record.type === 'console') this.#console.add(textOf(copy))

@@ -19,9 +19,10 @@ import type {
   Survey,
 } from '../pstore/backend.js'
 import { contentOf, type Content } from '../pstore/content.js'
-import type { Driver, Identity } from '../pstore/driver.js'
+import type { Identity } from '../pstore/driver.js'
 import { StoreError } from '../pstore/errors.js'
 import type { Ring } from '../pstore/ring.js'
+import type { Store } from '../pstore/store.js'
 import { isRingType, ringTypes, type RecordType, type RingType } from '../pstore/types.js'
 import { cut, markOf } from './cut.js'
 import { defaultStateFolder, StateFile, type KeptLife, type KeptRing } from './state.js'
@@ -38,12 +39,6 @@ const bootId = (): string => fs.readFileSync('/proc/sys/kernel/random/boot_id', 
 
 const none = Buffer.alloc(0)
 
-/** A backend, and the medium that it is made of: emptying rings takes both. */
-interface Life {
-  readonly backend: Backend
-  readonly driver: Driver
-}
-
 /** What tells a store from all others of this machine, for the name of its state file. */
 const nameOf = ({ driver, path: file, offset }: Identity): string =>
   `${driver}:${fs.realpathSync(file)}@${offset}`
@@ -55,37 +50,34 @@ const nameOf = ({ driver, path: file, offset }: Identity): string =>
  * A store that can only be read is not changed, and nothing is written to disk: what its rings hold now
  * is kept in memory.
  *
- * @param backend is closed by what is returned, and where this throws, by the caller
- * @param driver that the backend is made of
+ * @param store is closed by what is returned, and where this throws, by the caller
  * @returns the same store, with the last life's rings in the place of this one's
  * @throws StoreError where the copies cannot be kept; the rings are as they were
  */
 export const beginLife = (
-  backend: Backend,
-  driver: Driver,
+  store: Store,
   { state = defaultStateFolder, boot = bootId() }: LifeOptions = {},
 ): Backend => {
-  const source = nameOf(driver.identity)
+  const source = nameOf(store.identity)
   const digest = createHash('sha256').update(source).digest('hex').slice(0, 12)
-  const name = `${encodeURIComponent(backend.name)}-${digest}.kept`
+  const name = `${encodeURIComponent(store.name)}-${digest}.kept`
   const file = new StateFile(path.resolve(state), name)
-  if (backend.readOnly) {
+  if (store.readOnly) {
     const old = file.load()
-    const life = old?.boot === boot ? old : collect(backend, old, source, boot)
-    return new LastLife(backend, null, life)
+    const life = old?.boot === boot ? old : collect(store, old, source, boot)
+    return new LastLife(store, null, life)
   }
-  const store = { backend, driver }
   const life = file.exclusively(() => {
     const old = file.load()
     if (old?.boot === boot && old.done) return old
-    return driver.lock.exclusively(() => {
-      if (old?.boot === boot) return settle(store, old, file, newRings(backend, old))
-      const life = collect(backend, old, source, boot)
+    return store.driver.lock.exclusively(() => {
+      if (old?.boot === boot) return settle(store, old, file, newRings(store, old))
+      const life = collect(store, old, source, boot)
       if (life.rings.length > 0) file.save(life)
       return settle(store, life, file, new Set())
     })
   })
-  return new LastLife(backend, file, life)
+  return new LastLife(store, file, life)
 }
 
 /** A ring that holds something, or did. */
@@ -187,15 +179,15 @@ const newRings = (backend: Backend, life: KeptLife): Set<RingType> => {
  *   is told from it when it is kept itself
  */
 const settle = (
-  { backend, driver }: Life,
+  store: Store,
   life: KeptLife,
   file: StateFile,
   busy: ReadonlySet<RingType>,
 ): KeptLife => {
   const ready = life.rings.filter(({ type, step }) => step !== 'emptied' && !busy.has(type))
-  const marked = ready.filter(ring => mark(backend, ring, markOf(life.id)))
+  const marked = ready.filter(ring => mark(store, ring, markOf(life.id)))
   if (marked.length > 0) {
-    driver.sync()
+    store.driver.sync()
     for (const ring of marked) ring.step = 'marked'
     file.save(life)
   }
@@ -203,8 +195,8 @@ const settle = (
     life.rings.filter(({ step }) => step === 'emptied').map(({ type }) => type),
   )
   for (const type of ringTypes)
-    if (!busy.has(type) && !theirs.has(type)) driver.ring(type)?.restart()
-  driver.sync()
+    if (!busy.has(type) && !theirs.has(type)) store.driver.ring(type)?.restart()
+  store.driver.sync()
   for (const ring of ready) ring.step = 'emptied'
   life.done = life.rings.every(({ step }) => step === 'emptied')
   life.served = true

@@ -4,6 +4,7 @@ import fs from 'node:fs'
 import v8 from 'node:v8'
 import yargs, { type CommandModule } from 'yargs'
 import { hideBin } from 'yargs/helpers'
+import { backendName, driverNames } from '../attach.js'
 import { StoreError } from '../pstore/errors.js'
 import { archive } from './commands/archive.js'
 import { cat } from './commands/cat.js'
@@ -57,9 +58,17 @@ const fail = (error: unknown): never => {
   process.exit(byMount() ? mountFailed : failed)
 }
 
+/** The drivers, and what Linux calls their backends where that is another name. */
+const driverList = driverNames
+  .map((name, i) => {
+    const other = backendName(name)
+    return i === 0 ? `${name} (the default)` : other === name ? name : `${name} (${other})`
+  })
+  .join(', ')
+
 const epilogue = `\
-SOURCE is [DRIVER:]PATH or the name of a backend in the config file. DRIVER is ramoops (the default), \
-zone (pstore_blk), efi or erst; PATH a file, a folder (efi), a block device or a dump.
+SOURCE is [DRIVER:]PATH or the name of a backend in the config file. DRIVER is ${driverList}; \
+PATH a file, a folder (efi), a block device or a dump.
 
 The layout of a region is what its kernel was booted with: ramoops.record_size=65536 there is \
 --record-size 64K here (or --record_size). Sizes: 65536, 0x10000, 64K, 2M. Where one layout option is \

@@ -16,6 +16,8 @@ const hour = 3_600_000
 
 /** What goes to one backend. */
 class BackendBuffer {
+  readonly pace: Pace | null
+  readonly room: number
   readonly #buffer: Buffer
   #filled = 0
   #timer: NodeJS.Timeout | null = null
@@ -28,13 +30,16 @@ class BackendBuffer {
     readonly type: RecordType,
     readonly failed: (outlet: BackendBuffer, error: Error) => void,
   ) {
-    const { pace } = backend
-    this.#buffer = Buffer.allocUnsafe(pace ? backend.room(type) : batch)
+    const capacity = backend.capacity(type)
+    this.pace = capacity?.pace ?? null
+    this.room = capacity?.room ?? 0
+    const { pace, room } = this
+    this.#buffer = Buffer.allocUnsafe(pace ? room : batch)
     this.#allowed = pace?.perHour ?? 0
   }
 
   append(bytes: Uint8Array): void {
-    const { pace } = this.backend
+    const { pace } = this
     // Of more than the ring holds, only the end stays.
     const from = pace ? Math.max(0, bytes.length - this.#buffer.length) : 0
     for (let at = from; at < bytes.length;) {
@@ -51,7 +56,7 @@ class BackendBuffer {
 
   /** Store what there is; where the pace does not let it through, drop the oldest. */
   #makeRoom(wanted: number): void {
-    const { pace } = this.backend
+    const { pace } = this
     if (!pace || this.#wait(pace) === 0) {
       this.flush()
       return
@@ -63,7 +68,7 @@ class BackendBuffer {
 
   #due(): void {
     this.#timer = null
-    const { pace } = this.backend
+    const { pace } = this
     const wait = pace ? this.#wait(pace) : 0
     if (wait > 0) this.#timer = setTimeout(() => this.#due(), wait)
     else this.flush()
@@ -89,7 +94,7 @@ class BackendBuffer {
     const length = this.#filled
     if (length === 0) return
     this.#filled = 0
-    const { pace } = this.backend
+    const { pace } = this
     if (pace) this.#allowed -= Math.ceil(length / pace.bytes)
     try {
       this.backend.write({ type: this.type, bytes: this.#buffer.subarray(0, length) })
@@ -119,12 +124,12 @@ export class Appender {
       report(outlet.backend, error)
     }
     this.#outlets = backends
-      .filter(backend => !backend.readOnly && backend.room(type) > 0)
+      .filter(backend => !backend.readOnly && backend.capacity(type) !== null)
       .map(backend => new BackendBuffer(backend, type, failed))
     if (this.#outlets.length === 0)
       throw new StoreError(`no backend has a place for ${type}`, 'ENOSPC')
-    const settled = this.#outlets.filter(({ backend }) => !backend.pace)
-    this.room = Math.min(...settled.map(({ backend }) => backend.room(type)))
+    const settled = this.#outlets.filter(({ pace }) => !pace)
+    this.room = Math.min(...settled.map(({ room }) => room))
   }
 
   /** Take the stream's next bytes; they are copied. */
@@ -134,7 +139,7 @@ export class Appender {
 
   /** Store what was taken, wherever stores cost nothing. */
   settle(): void {
-    for (const outlet of this.#outlets) if (!outlet.backend.pace) outlet.flush()
+    for (const outlet of this.#outlets) if (!outlet.pace) outlet.flush()
   }
 
   /** Store all that was taken: at the stream's end, and before a signal ends it. */

@@ -21,13 +21,14 @@ export interface DumpOptions {
 export const writeDump = (backend: Backend, text: Buffer, options: DumpOptions = {}): void => {
   const { reason = 'panic', compress = true } = options
   const title = { reason, count: newestCount(backend) + 1 }
-  const room = backend.room('dmesg')
-  if (room === 0) throw new StoreError(`${backend.name}: has no dmesg zone`, 'ENOSPC')
+  const capacity = backend.capacity('dmesg')
+  if (!capacity) throw new StoreError(`${backend.name}: has no dmesg zone`, 'ENOSPC')
   // Linux takes a dump without text for the end of all records.
   if (text.length === 0) throw new StoreError('a dump without text is no record')
+  const { room, parts } = capacity
   const time = now()
   let written = 0
-  for (const packed of backend.parts
+  for (const packed of parts
     ? packParts(title, text, room, compress)
     : [packDump({ ...title, part: 1 }, text, room, compress)])
     if (packed) written += backend.write({ type: 'dmesg', time, ...packed })
@@ -37,8 +38,8 @@ export const writeDump = (backend: Backend, text: Buffer, options: DumpOptions =
 
 /** The most text that a dump can have a use for, in bytes: of a longer one only the end counts. */
 export const dumpRoom = (backend: Backend): number => {
-  const room = backend.room('dmesg')
-  return backend.parts ? mostText(room) : 3 * room
+  const { room = 0, parts = false } = backend.capacity('dmesg') ?? {}
+  return parts ? mostText(room) : 3 * room
 }
 
 const newestCount = (backend: Backend): number => {
@@ -49,7 +50,7 @@ const newestCount = (backend: Backend): number => {
     if (type !== 'dmesg' || !time) continue
     if (time.sec < newest.sec || (time.sec === newest.sec && time.nsec < newest.nsec)) continue
     newest = time
-    count = decodeTitle(backend.read(record))?.count ?? 0
+    count = decodeTitle(record.read())?.count ?? 0
   }
   return count
 }

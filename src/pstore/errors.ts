@@ -27,6 +27,11 @@ export class StoreError extends Error {
   }
 }
 
+/** A store's layout was guessed, so nothing may be written to it. */
+export class UncertainLayout extends StoreError {
+  override name = 'UncertainLayout'
+}
+
 /** Anything else that was thrown is a mistake of this program, which nobody may take for a store's trouble. */
 export function assertStoreError(error: unknown): asserts error is StoreError {
   if (!(error instanceof StoreError)) throw error

@@ -147,7 +147,7 @@ export const writeToAll = (
   type: RecordType,
   write: (backend: Backend) => number,
 ): number => {
-  const places = backends.filter(backend => !backend.readOnly && backend.room(type) > 0)
+  const places = backends.filter(backend => !backend.readOnly && backend.capacity(type) !== null)
   if (places.length === 0) throw new StoreError(`no backend has a place for ${type}`, 'ENOSPC')
   const errors: unknown[] = []
   let largest = 0

@@ -248,6 +248,8 @@ export class Store implements Backend {
     shown: Omit<Shown, 'content'> | null,
   ): StoredRecord | null {
     const name = this.#nameOf(slot, false)
+    const known = this.#remembered.get(name)
+    if (known?.version === version) return known
     this.#remembered.delete(name)
     if (!shown) return null
     const record = this.#record(slot, version, shown)

@@ -1,8 +1,9 @@
 /** The backends of a mount, which may become others when the config file is read again. */
 import fs from 'node:fs'
 import path from 'node:path'
-import { attach, parseSource, UncertainLayout, type AttachOptions } from '../attach.js'
+import { attach, parseSource, type AttachOptions } from '../attach.js'
 import type { Backend } from '../pstore/backend.js'
+import { UncertainLayout } from '../pstore/errors.js'
 import { select } from '../pstore/select.js'
 import { log, tell } from './log.js'
 import type { BackendChoice, MountPlan, SourceCandidate } from './plan.js'

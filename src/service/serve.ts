@@ -130,7 +130,7 @@ const introduce = (backends: readonly Backend[], attached: Attached): void => {
 /** A zone at a time: whoever reads does not wait for it. */
 const lookForDamage = async (backend: Backend, attached: Attached): Promise<void> => {
   let damaged = 0
-  for (const { name, state, findings } of backend.places()) {
+  for (const { name, state, findings } of backend.survey.conditions()) {
     if (state === 'damaged' && ++damaged <= listed)
       log('warning', `${name}: damaged: ${findings.join('; ')}`)
     await nextTurn()

@@ -1,7 +1,7 @@
 /** What holds of every driver alike. */
 import fs from 'node:fs'
 import t, { type Test } from 'tap'
-import { attach, format, StoreError, type AttachOptions, type Backend } from '#src/index.js'
+import { attach, format, StoreError, type AttachOptions, Store } from '#src/index.js'
 import { folder } from '../program.js'
 
 const rings = { console_size: 4096, pmsg_size: 4096, tty_size: 4096, ftrace_size: 0 }
@@ -20,8 +20,8 @@ const make = (t: Test, driver: string, options: AttachOptions, size: number) => 
     const layout = driver === 'erst' ? rest : { ...rest, console_size, pmsg_size, tty_size }
     format(source, { ...(layout as AttachOptions), mem_size: size })
   }
-  const open = (more: AttachOptions = {}): Backend => {
-    const backend = attach(source, { ...options, ...more })
+  const open = (more: AttachOptions = {}): Store => {
+    const backend = attach(source, { ...options, ...more }) as Store
     t.teardown(() => backend.close())
     return backend
   }
@@ -44,33 +44,32 @@ for (const [driver, options, size] of drivers)
     const console = { type: 'console', bytes: Buffer.from('one') } as const
     backend.write(console)
     const ring = backend.records().next().value!
-    t.equal(backend.read(ring).toString(), 'one')
-    t.equal(backend.raw(ring.name)?.toString(), 'one')
-    t.equal(backend.salvage(ring.name), null)
+    t.equal(ring.read().toString(), 'one')
+    t.equal(backend.survey.raw(ring.name)?.toString(), 'one')
+    t.equal(backend.survey.salvage(ring.name), null)
     backend.write(console)
-    t.equal(backend.erase(ring, true), false, 'not what was seen')
-    t.equal(backend.read(backend.record(ring.name)!).toString(), 'oneone')
-    backend.restart('console')
-    t.equal(backend.record(ring.name), null)
-    backend.restart('console')
-    backend.restart('ftrace')
+    t.equal(ring.erase(true), false, 'not what was seen')
+    t.equal(backend.find(ring.name)!.read().toString(), 'oneone')
+    backend.driver.ring('console')!.restart()
+    t.equal(backend.find(ring.name), null)
+    backend.driver.ring('console')!.restart()
     t.same([...backend.records()], [], 'there is no such ring, and none is made')
     t.equal(
-      errnoOf(() => backend.read(ring)),
+      errnoOf(() => ring.read()),
       'ENOENT',
     )
     const live = driver === 'ramoops' || driver === 'zone' ? ['console', 'pmsg', 'tty'] : []
     t.same(
-      Array.from(backend.liveRings(), ({ name }) => name).sort(),
+      Array.from(backend.rings(), ({ name }) => name).sort(),
       live.map(type => `${type}-${backend.name}-0`),
       'the rings that can be followed',
     )
-    const done = backend.exclusively(() => {
+    const done = backend.driver.lock.exclusively(() => {
       backend.write(console)
-      return backend.erase(backend.record(ring.name)!, true)
+      return backend.find(ring.name)!.erase(true)
     })
     t.equal(done, true)
-    backend.sync()
+    backend.driver.sync()
 
     const bytes = Buffer.from('Panic#1 Part1\nbroken')
     backend.write({
@@ -81,34 +80,30 @@ for (const [driver, options, size] of drivers)
     })
     const [dump] = backend.records()
     t.match(dump, { compressed: true, size: bytes.length })
-    t.ok(backend.read(dump).equals(bytes), 'as it is, where it is no stream')
-    const places = Array.from(backend.places()).filter(({ record }) => record === dump.name)
+    t.ok(dump.read().equals(bytes), 'as it is, where it is no stream')
+    const places = Array.from(backend.survey.conditions()).filter(
+      ({ record }) => record === dump.name,
+    )
     t.match(places, [{ state: 'damaged', dump: { compressed: true, text: null } }])
     t.match(places[0].findings, [/^the deflate stream /])
-    t.ok(backend.salvage(dump.name) ?? backend.salvage(places[0].name))
-    t.equal(
-      errnoOf(() => backend.erase({ ...dump, name: 'dmesg-nothing-7' })),
-      'ENOENT',
-    )
+    t.ok(backend.survey.salvage(dump.name) ?? backend.survey.salvage(places[0].name))
     t.equal(
       errnoOf(() => backend.write({ type: 'rtas', bytes })),
       'ENOSPC',
     )
-    t.equal(backend.raw('dmesg-nothing-7'), null)
-    t.equal(backend.salvage('dmesg-nothing-7'), null)
-    t.equal(backend.room('mce') > 0, driver === 'erst')
-    t.same(Object.keys(backend.facts).length > 0, true)
+    t.equal(backend.survey.raw('dmesg-nothing-7'), null)
+    t.equal(backend.survey.salvage('dmesg-nothing-7'), null)
+    t.equal((backend.capacity('mce')?.room ?? 0) > 0, driver === 'erst')
+    t.same(Object.keys(backend.survey.facts).length > 0, true)
 
     const reader = open({ readOnly: true })
     for (const refused of [
       (): unknown => reader.write(console),
-      (): unknown => reader.erase(dump),
-      (): unknown => reader.restart('console'),
-      (): unknown => reader.exclusively(() => 1),
+      (): unknown => reader.find(dump.name)!.erase(),
     ])
       t.equal(errnoOf(refused), 'EROFS')
-    t.equal(backend.erase(dump), true)
-    t.equal(backend.record(dump.name), null)
+    t.equal(dump.erase(), true)
+    t.equal(backend.find(dump.name), null)
 
     const before = BigInt(Math.floor(Date.now() / 1000))
     backend.write({ type: 'dmesg', bytes })
@@ -120,10 +115,10 @@ t.test('places that can no longer be read', async t => {
   for (const [driver, options, size] of drivers.slice(0, 2)) {
     const backend = make(t, driver, options, size)()
     backend.write({ type: 'console', bytes: Buffer.from('one') })
-    fs.truncateSync(backend.path, 0)
-    const all = [...backend.places()]
+    fs.truncateSync(backend.identity.path, 0)
+    const all = [...backend.survey.conditions()]
     t.equal(all.length > 3, true, driver)
     t.ok(all.every(({ state, findings }) => state === 'damaged' && /shorter/.test(findings[0])))
-    t.same([...backend.places(false)], all, 'no file shows them')
+    t.same([...backend.survey.conditions(false)], all, 'no file shows them')
   }
 })

@@ -1,8 +1,8 @@
 /** What its writer, who takes no lock, changes while it is read: what is shown is of one moment. */
 import t, { type Test } from 'tap'
-import { EfiBackend } from '#src/backends/efi/driver.js'
+import { EfiDriver } from '#src/backends/efi/driver.js'
 import { VariableStore } from '#src/backends/efi/variable-store.js'
-import { ErstBackend } from '#src/backends/erst/driver.js'
+import { ErstDriver } from '#src/backends/erst/driver.js'
 import { makeErst } from '#src/backends/erst/mkfs.js'
 import { makeRamoops } from '#src/backends/ramoops/mkfs.js'
 import { makeLayout } from '#src/backends/ramoops/layout.js'
@@ -14,6 +14,8 @@ import { StoreError } from '#src/pstore/errors.js'
 import { Region } from '#src/region/region.js'
 import { file, folder } from '../program.js'
 import { makeStore } from './efi/stores.js'
+import { storeOf } from './store.js'
+import type { Store } from '#src/pstore/store.js'
 
 /** A region in which something happens after each load of so many bytes, some times. */
 class MovingRegion extends Region {
@@ -97,20 +99,21 @@ for (const [name, make] of kinds)
 t.test('ERST: what its guest erases meanwhile is not shown', async t => {
   const path = `${folder(t)}/erst.img`
   makeErst(path, 8 * 4096, 4096)
-  const attached = (region: Region): ErstBackend => {
-    const backend = new ErstBackend(region, 'erst', { tty_size: 4096 })
+  const attached = (region: Region): Store => {
+    const backend = storeOf(new ErstDriver(region, { tty_size: 4096 }), 'erst')
     t.teardown(() => backend.close())
     return backend
   }
   const region = new MovingRegion(path)
   const backend = attached(region)
-  const guest = attached(new Region(path))
+  const guestRegion = new Region(path)
+  const guest = attached(guestRegion)
 
   guest.write({ type: 'dmesg', bytes: Buffer.from(text('a')) })
   const [dump] = backend.records()
   region.moves = 1
-  region.move = () => guest.erase(dump)
-  t.throws(() => backend.read(dump), new StoreError(`${dump.name}: no such record`, 'ENOENT'))
+  region.move = () => guest.find(dump.name)!.erase()
+  t.throws(() => dump.read(), new StoreError(`${dump.name}: no such record`, 'ENOENT'))
 
   const tty = Buffer.from(text('b'))
   const ringWhile = (move: (loaded: number) => void): string => {
@@ -118,7 +121,7 @@ t.test('ERST: what its guest erases meanwhile is not shown', async t => {
     const [ring] = backend.records()
     region.moves = Infinity
     region.move = move
-    const shown = backend.read(ring).toString()
+    const shown = ring.read().toString()
     region.moves = 0
     return shown
   }
@@ -126,17 +129,17 @@ t.test('ERST: what its guest erases meanwhile is not shown', async t => {
     ringWhile(() => {}),
     tty.toString(),
   )
-  guest.restart('tty')
+  guest.driver.ring('tty')!.restart()
   // Its pieces are listed, and then read.
   t.equal(
     ringWhile(loaded => {
-      if (loaded === tty.length) guest.restart('tty')
+      if (loaded === tty.length) guest.driver.ring('tty')!.restart()
     }),
     '',
   )
   let lists = 0
   const wiped = ringWhile(loaded => {
-    if (loaded < tty.length && ++lists === 2) guest.region.store(0, Buffer.alloc(8))
+    if (loaded < tty.length && ++lists === 2) guestRegion.store(0, Buffer.alloc(8))
   })
   t.equal(wiped, '', 'nor what was in a store that is none any more')
 })
@@ -145,7 +148,7 @@ t.test('an EFI variable that changes whenever it is looked at is none, and later
   const { bytes } = makeStore([{ name: 'dump-type0-1-1-1700000000-D', data: 'x'.repeat(500) }])
   const path = file(t, bytes)
   const region = new MovingRegion(path, { readOnly: true })
-  const backend = new EfiBackend(new VariableStore(region), {})
+  const backend = storeOf(new EfiDriver(new VariableStore(region), {}), 'efi_pstore')
   const guest = new Region(path)
   t.teardown(() => (backend.close(), guest.close()))
   const at = bytes.indexOf('xxx')
@@ -156,5 +159,5 @@ t.test('an EFI variable that changes whenever it is looked at is none, and later
   t.ok(region.moves > 50, 'not for ever')
   region.moves = 0
   const [record] = backend.records()
-  t.equal(backend.read(record).toString(), `${String.fromCharCode(letter - 1)}${'x'.repeat(499)}`)
+  t.equal(record.read().toString(), `${String.fromCharCode(letter - 1)}${'x'.repeat(499)}`)
 })

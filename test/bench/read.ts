@@ -51,9 +51,9 @@ export const benchRead = (): Promise<void> =>
     const backend = attach(ring, { ...layout, map: true })
     const chunk = Buffer.alloc(M, 'what the console said before it died\n')
     for (let i = 0; i < 64; i++) backend.write({ type: 'console', bytes: chunk })
-    const record = backend.record('console-ramoops-0')!
+    const record = backend.find('console-ramoops-0')!
     const [verified, copied] = await inTurns(
-      () => backend.read(record),
+      () => record.read(),
       () => fs.readFileSync(ring),
     )
     backend.close()

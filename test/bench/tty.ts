@@ -117,7 +117,7 @@ const killed = async (
   await new Promise(resolve => setTimeout(resolve, 20))
   const backend = attach(region, layout)
   try {
-    const text = backend.read(backend.record('tty-ramoops-0')!).toString('latin1')
+    const text = backend.find('tty-ramoops-0')!.read().toString('latin1')
     const kept = Array.from(text.matchAll(/^line (\d{9}): .*\r$/gm)).at(-1)!
     return Math.max(0, note() - Number(kept[1])) * (kept[0].length + 1)
   } finally {

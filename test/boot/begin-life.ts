@@ -2,13 +2,13 @@
  * A process for tests: begins a life with a region, and prints what the last one left as JSON.
  * Arguments: SOURCE, its options as JSON, the state folder, the boot id.
  */
-import { attach, type AttachOptions } from '#src/index.js'
-import { keepLastLife } from '#src/boot/last-life.js'
+import { attach, type AttachOptions, type Store } from '#src/index.js'
+import { beginLife } from '#src/boot/last-life.js'
 
 const [source, options, state, boot] = process.argv.slice(2)
 const plain = attach(source, JSON.parse(options) as AttachOptions)
-const backend = keepLastLife(plain, { source: 'own', state, boot })
+const backend = beginLife(plain as Store, { state, boot })
 const shown: { [name: string]: string } = {}
-for (const record of backend.records()) shown[record.name] = backend.read(record).toString('latin1')
+for (const record of backend.records()) shown[record.name] = record.read().toString('latin1')
 backend.close()
 process.stdout.write(JSON.stringify(shown))

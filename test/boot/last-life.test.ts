@@ -1,8 +1,8 @@
 /** `attach=boot`: what the last life left is shown, and this life starts with empty rings. */
 import fs from 'node:fs'
 import t, { type Test } from 'tap'
-import { attach, format, type AttachOptions, type Backend } from '#src/index.js'
-import { keepLastLife } from '#src/boot/last-life.js'
+import { attach, format, type AttachOptions, type Backend, type Store } from '#src/index.js'
+import { beginLife } from '#src/boot/last-life.js'
 import type { RecordType } from '#src/pstore/types.js'
 import { fixtures, loadFixture, type Fixture } from '../fixtures.js'
 import { file, folder } from '../program.js'
@@ -15,12 +15,12 @@ interface Machine {
 
 /** Begin a life, or go on with it. */
 const live = ({ source, options, state }: Machine, boot: string): Backend =>
-  keepLastLife(attach(source, options), { source, state, boot })
+  beginLife(attach(source, options) as Store, { state, boot })
 
 /** What a backend shows, by file name. */
 const shown = (backend: Backend): { [name: string]: string } =>
   Object.fromEntries(
-    Array.from(backend.records(), record => [record.name, backend.read(record).toString('latin1')]),
+    Array.from(backend.records(), record => [record.name, record.read().toString('latin1')]),
   )
 
 /** Begin a life, look, and end it. */
@@ -88,18 +88,18 @@ t.test('one life after the other', async t => {
     say(m, 'console', 'console 2\n')
     say(m, 'pmsg', 'pmsg 2\n')
     t.same(shown(backend), first)
-    t.equal(backend.record('pmsg-ramoops-0'), null)
+    t.equal(backend.find('pmsg-ramoops-0'), null)
     say(m, 'dmesg', 'Oops#1 Part1\n')
-    t.ok(backend.record('dmesg-ramoops-1'), 'a dump is shown at once')
+    t.ok(backend.find('dmesg-ramoops-1'), 'a dump is shown at once')
     backend.close()
 
     // Another daemon in the same life goes on with it.
     const again = live(m, 'two')
     t.equal(shown(again)['console-ramoops-0'], first['console-ramoops-0'])
-    again.erase(again.record('console-ramoops-0')!)
-    t.equal(again.record('console-ramoops-0'), null)
-    const gone = { ...again.record('tty-ramoops-0')!, name: 'console-ramoops-0' }
-    t.throws(() => again.erase(gone), /no such record/)
+    again.find('console-ramoops-0')!.erase()
+    t.equal(again.find('console-ramoops-0'), null)
+    const gone = { ...again.find('tty-ramoops-0')!, name: 'console-ramoops-0' }
+    t.throws(() => gone.erase(), /no such record/)
     again.close()
     t.same(Object.keys(look(m, 'two')), ['dmesg-ramoops-0', 'dmesg-ramoops-1', 'tty-ramoops-0'])
     t.equal(zones(m)['console-ramoops-0'], `console 2\n${notice}`, 'only the copy is gone')
@@ -113,7 +113,7 @@ t.test('one life after the other', async t => {
     })
     t.same(Object.keys(look(m, 'four')), ['dmesg-ramoops-0', 'dmesg-ramoops-1'])
     const last = live(m, 'four')
-    last.erase(last.record('dmesg-ramoops-0')!)
+    last.find('dmesg-ramoops-0')!.erase()
     last.close()
     t.same(Object.keys(zones(m)), ['dmesg-ramoops-1'], "a dump's zone is erased")
   }
@@ -164,7 +164,8 @@ t.test('what real kernels left', async t => {
     rings += Object.keys(before).length - left.length
     // Ready for writers, and told from what is kept.
     for (const type of ['console', 'pmsg'] as const)
-      if (records.room(type) > 0) records.write({ type, bytes: Buffer.from('this life\n') })
+      if ((records.capacity(type)?.room ?? 0) > 0)
+        records.write({ type, bytes: Buffer.from('this life\n') })
     t.same(shown(records), before)
     records.close()
     for (const [name, text] of Object.entries(look(m, 'one after')))
@@ -194,12 +195,12 @@ t.test('damaged rings', async t => {
   fs.writeFileSync(m.source, bytes)
   const backend = live(m, 'next')
   t.same(shown(backend), { 'pmsg-ramoops-0': 'a neighbour\n' })
-  t.match(backend.raw('console-ramoops-0')!.toString('latin1'), /^lost words\n/)
+  t.match(backend.survey.raw('console-ramoops-0')!.toString('latin1'), /^lost words\n/)
   backend.write({ type: 'console', bytes: Buffer.from('new words\n') })
   backend.close()
   t.same(zones(m), { 'console-ramoops-0': 'new words\n' })
   const again = live(m, 'next')
-  t.match(again.raw('console-ramoops-0')!.toString('latin1'), /^lost words\n/)
+  t.match(again.survey.raw('console-ramoops-0')!.toString('latin1'), /^lost words\n/)
   again.close()
   t.same(look(m, 'and next'), { 'console-ramoops-0': 'new words\n' })
 
@@ -214,9 +215,9 @@ t.test('damaged rings', async t => {
     shown(kept)['console-ramoops-0'],
     /^x+\?{40}x+\nECC: 0 Corrected bytes, 1 unrecoverable blocks\n$/,
   )
-  t.same(kept.record('console-ramoops-0')!.ecc, { corrected: 0, bad: 1 })
-  t.match(kept.raw('console-ramoops-0')!.toString(), /^x{20}\?{40}x{240}$/)
-  kept.erase(kept.record('console-ramoops-0')!)
+  t.same(kept.find('console-ramoops-0')!.ecc, { corrected: 0, bad: 1 })
+  t.match(kept.survey.raw('console-ramoops-0')!.toString(), /^x{20}\?{40}x{240}$/)
+  kept.find('console-ramoops-0')!.erase()
   kept.close()
   t.notMatch(fs.readFileSync(`${parity.state}/${stateFiles(parity)[0]}`, 'latin1'), /\?\?/)
 })
@@ -241,7 +242,7 @@ t.test('what can only be read is kept in memory', async t => {
   const backend = live(readOnly, 'two')
   say(m, 'console', 'console 2\n')
   t.same(shown(backend), { 'console-ramoops-0': 'console 1\n' })
-  t.throws(() => backend.erase(backend.record('console-ramoops-0')!), /is read-only/)
+  t.throws(() => backend.find('console-ramoops-0')!.erase(), /is read-only/)
   backend.close()
   t.notOk(fs.existsSync(m.state))
   fs.writeFileSync(m.source, before)

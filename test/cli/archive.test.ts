@@ -280,7 +280,7 @@ t.test(`${kills} kills: every record is in exactly one place`, async t => {
   const inRegion = (): Set<number> => {
     const backend = attach(region, options)
     const numbers = [...backend.records()].map(record =>
-      Number(/^number (\d+)$/m.exec(backend.read(record).toString('latin1'))?.[1]),
+      Number(/^number (\d+)$/m.exec(record.read().toString('latin1'))?.[1]),
     )
     backend.close()
     return new Set(numbers)

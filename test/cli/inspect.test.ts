@@ -38,7 +38,7 @@ const taken = fixtures().filter(
 const placesOf = (t: Test, fixture: Fixture): Condition[] => {
   const backend = attach(file(t, fixture.region()), { ...fixture.layout, readOnly: true })
   t.teardown(() => backend.close())
-  return [...backend.places()]
+  return [...backend.survey.conditions()]
 }
 
 t.test('every zone of every fixture', async t => {
@@ -325,12 +325,12 @@ t.test('whatever lies there', async t => {
     for (let i = random.below(200); i > 0; i--)
       region[random.below(region.length)] = random.below(256)
     const backend = attach(file(t, region), { ...fixture.layout, readOnly: true })
-    for (const { name, used, room, start, record } of backend.places()) {
+    for (const { name, used, room, start, record } of backend.survey.conditions()) {
       if (used > room || start > used) t.fail(`${name}: ${start}, ${used} of ${room}`)
-      if (record && !backend.record(record)) t.fail(`${record} is no record`)
-      const raw = backend.raw(name)
+      if (record && !backend.find(record)) t.fail(`${record} is no record`)
+      const raw = backend.survey.raw(name)
       if (!raw) t.fail(`${name}: no bytes`)
-      backend.salvage(name)
+      backend.survey.salvage(name)
     }
     backend.close()
   }

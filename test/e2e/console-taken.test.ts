@@ -140,7 +140,7 @@ t.test('what is printed on the console is kept when the power goes', { skip }, a
   ] as const) {
     const backend = attach(file, { ...layout, readOnly: true })
     t.equal(
-      backend.raw('tty-ramoops-0')!.toString('latin1'),
+      backend.survey.raw('tty-ramoops-0')!.toString('latin1'),
       expected.join(''),
       `byte for byte: ${path.basename(file)}`,
     )

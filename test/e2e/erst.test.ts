@@ -2,10 +2,12 @@
 import { join } from 'node:path'
 import zlib from 'node:zlib'
 import t, { type Test } from 'tap'
-import { ErstBackend } from '#src/backends/erst/driver.js'
+import { ErstDriver } from '#src/backends/erst/driver.js'
 import { makeErst } from '#src/backends/erst/mkfs.js'
 import { Region } from '#src/region/region.js'
 import { bootGuest, skipWithoutGuest, type GuestFile, type GuestResult } from './guest.js'
+import { storeOf } from '../backends/store.js'
+import type { Backend } from '#src/pstore/backend.js'
 
 const skip = skipWithoutGuest()
 const size = 65536
@@ -24,14 +26,14 @@ const boot = (
   options: Partial<Parameters<typeof bootGuest>[0]> = {},
 ): Promise<GuestResult> => bootGuest({ qemu: device(path), ...options })
 
-const attach = (t: Test, path: string): ErstBackend => {
-  const backend = new ErstBackend(new Region(path), 'erst', { tty_size: 8192 })
+const attach = (t: Test, path: string): Backend => {
+  const backend = storeOf(new ErstDriver(new Region(path), { tty_size: 8192 }), 'erst')
   t.teardown(() => backend.close())
   return backend
 }
 
 /** What is shown here is what the guest showed. */
-const same = (t: Test, backend: ErstBackend, files: GuestFile[]): void => {
+const same = (t: Test, backend: Backend, files: GuestFile[]): void => {
   // Terminals are none of Linux's.
   const records = [...backend.records()].filter(({ type }) => type !== 'tty')
   // readdir lists the newest inode first.
@@ -43,7 +45,7 @@ const same = (t: Test, backend: ErstBackend, files: GuestFile[]): void => {
     const shown = files.find(({ name }) => name === record.name)!
     t.equal(record.size, shown.size)
     t.equal(shown.mtime, `${record.time!.sec}.000000000`)
-    t.ok(backend.read(record).equals(shown.bytes), record.name)
+    t.ok(record.read().equals(shown.bytes), record.name)
   }
 }
 
@@ -57,10 +59,10 @@ t.test('a panic is read here, and what is erased here is gone there', { skip }, 
   const crashed = [...backend.records()]
   t.ok(crashed.length > 0)
   const [panic] = crashed
-  t.equal(backend.read(panic!).toString().split('\n', 1)[0], 'Panic#1 Part1')
+  t.equal(panic!.read().toString().split('\n', 1)[0], 'Panic#1 Part1')
   t.ok(Math.abs(Number(panic!.time!.sec) - Date.now() / 1000) < 600, 'the time of the panic')
 
-  backend.erase(panic!)
+  panic!.erase()
   backend.write({ type: 'mce', bytes: Buffer.from('\0\xff a machine check', 'latin1') })
   const second = await boot(path, { crash: true })
   t.notOk(second.files.some(({ name }) => name === panic!.name))
@@ -91,8 +93,9 @@ t.test('dumps written here are shown by the guest', { skip }, async t => {
   write(text, true, 1_700_000_000n)
   write('Oops#2 Part1\nonce erased\n', false, 1_700_000_001n)
   write('Oops#3 Part1\nafter it\n', false, 4_000_000_000n)
-  backend.erase([...backend.records()][2]!)
-  t.equal(backend.room('dmesg'), 4096 - 200)
+  const [, , third] = backend.records()
+  third!.erase()
+  t.equal(backend.capacity('dmesg')?.room ?? 0, 4096 - 200)
   backend.write({ type: 'tty', bytes: Buffer.from('what a terminal printed\n') })
   write(`Oops#4 Part1\n${'x'.repeat(4096 - 200 - 13)}`, false, 1_700_000_002n)
 
@@ -103,7 +106,7 @@ t.test('dumps written here are shown by the guest', { skip }, async t => {
   t.ok(files.some(({ bytes }) => bytes.toString() === text))
 
   t.equal(
-    backend.read(backend.record('tty-erst-0')!).toString(),
+    backend.find('tty-erst-0')!.read().toString(),
     'what a terminal printed\n',
     'the guest left it alone',
   )

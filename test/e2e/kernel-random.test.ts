@@ -91,7 +91,7 @@ const text = (random: Random, length: number): Buffer => {
 /** Put something into every zone, or nothing. */
 const fill = (random: Random, backend: Backend): void => {
   for (const type of types) {
-    const room = backend.room(type)
+    const room = backend.capacity(type)?.room ?? 0
     if (room <= 0) continue
     for (let i = random.below(type === 'dmesg' ? 7 : 4); i > 0; i--) {
       const length = random.pick([1, room, random.between(1, room), random.between(1, 3 * room)])
@@ -161,7 +161,7 @@ for (const [kind, make] of Object.entries({ ramoops: makeRamoops, pstore_blk: ma
         same(t, written, first.files)
 
         const left = show(t, store)
-        const dumpSize = backend.room('dmesg')
+        const dumpSize = backend.capacity('dmesg')?.room ?? 0
         const panicked = crash && dumpSize > 0
         if (panicked) {
           // Every boot writes its dumps from zone 0 on.
@@ -181,13 +181,16 @@ for (const [kind, make] of Object.entries({ ramoops: makeRamoops, pstore_blk: ma
         )
 
         for (const type of types)
-          if (type !== 'dmesg' && backend.room(type) > 0)
-            backend.write({ type, bytes: random.bytes(random.below(2 * backend.room(type))) })
+          if (type !== 'dmesg' && (backend.capacity(type)?.room ?? 0) > 0)
+            backend.write({
+              type,
+              bytes: random.bytes(random.below(2 * (backend.capacity(type)?.room ?? 0))),
+            })
         // Not what the guest wrote: that it shows next, as it was read here.
         const record = [...backend.records()].findLast(
           ({ name }) => !(panicked && name === 'dmesg-ramoops-0'),
         )
-        if (record) backend.erase(record)
+        if (record) record.erase()
         const again = show(t, store)
         t.notOk(record && names(again).includes(record.name))
         same(t, again, (await bootGuest(store.guest)).files)

@@ -5,14 +5,14 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import t, { type Test } from 'tap'
-import { attach, format, type AttachOptions } from '#src/index.js'
-import { keepLastLife } from '#src/boot/last-life.js'
+import { attach, format, type AttachOptions, type Store } from '#src/index.js'
+import { beginLife } from '#src/boot/last-life.js'
 import { folder, run } from '../program.js'
 
-const beginLife = path.join(import.meta.dirname, '../boot/begin-life.js')
+const lifeBeginner = path.join(import.meta.dirname, '../boot/begin-life.js')
 const calls = ['mkdir', 'flock', 'write', 'fsync', 'rename', 'pwrite64', 'unlink']
 
-interface Store {
+interface Machine {
   source: string
   options: AttachOptions
   /** Everything that is changed lies in here. */
@@ -37,23 +37,22 @@ const texts = (backend: ReturnType<typeof attach>): Shown =>
   Object.fromEntries(
     Array.from(backend.records(), record => [
       record.type,
-      backend
-        .read(record)
+      record
+        .read()
         .toString('latin1')
         .replace(/\nECC: No errors detected\n$/, ''),
     ]),
   )
 
-const zones = ({ source, options }: Store): Shown => {
+const zones = ({ source, options }: Machine): Shown => {
   const backend = attach(source, { ...options, readOnly: true })
   const found = texts(backend)
   backend.close()
   return found
 }
 
-const look = ({ source, options, home }: Store, boot: string): Shown => {
-  const backend = keepLastLife(attach(source, options), {
-    source: 'own',
+const look = ({ source, options, home }: Machine, boot: string): Shown => {
+  const backend = beginLife(attach(source, options) as Store, {
     state: `${home}/state`,
     boot,
   })
@@ -62,20 +61,20 @@ const look = ({ source, options, home }: Store, boot: string): Shown => {
   return found
 }
 
-const say = ({ source, options }: Store, text: string): void => {
+const say = ({ source, options }: Machine, text: string): void => {
   const backend = attach(source, options)
   backend.write({ type: 'console', bytes: Buffer.from(text) })
   backend.close()
 }
 
 /** Run an attach in a process of its own; kill it as it enters a system call for the n-th time. */
-const attachAndDie = (store: Store, boot: string, call?: string, n?: number): string => {
+const attachAndDie = (store: Machine, boot: string, call?: string, n?: number): string => {
   const log = `${store.home}/trace`
   const tracing = ['-o', log, '-e', `trace=${calls.join()}`]
   if (call) tracing.push('-e', `inject=${call}:signal=KILL:when=${n}`)
   const node = ['env', '-u', 'NODE_OPTIONS', process.execPath]
   const args = [store.source, JSON.stringify(store.options), `${store.home}/state`, boot]
-  const { status, stderr } = run('strace', [...tracing, ...node, beginLife, ...args])
+  const { status, stderr } = run('strace', [...tracing, ...node, lifeBeginner, ...args])
   const trace = fs.readFileSync(log, 'latin1')
   if (status !== 0 && !trace.includes('killed by SIGKILL')) throw new Error(stderr)
   return trace
@@ -102,40 +101,41 @@ const stepsOf = (trace: string): [call: string, n: number][] => {
 const saves = (trace: string): number => trace.match(/^rename\(.*= 0$/gm)?.length ?? 0
 
 /** Was something kept before the daemon died? */
-const isKept = ({ home }: Store): boolean =>
+const isKept = ({ home }: Machine): boolean =>
   fs.existsSync(`${home}/state`) &&
   fs.readdirSync(`${home}/state`).some(name => name.endsWith('.kept'))
 
 /** How a life goes on after the daemon's death, and what the next attach has to show. */
-const afterwards: { [name: string]: (t: Test, store: Store, last: Last, where: string) => void } = {
-  'at once, in the same life': (t, store, { shown }, where) => {
-    t.same(look(store, 'two'), shown, where)
-    t.same(zones(store), {}, where)
-    t.same(look(store, 'three'), {}, where)
-  },
-  'in the same life, after its writers': (t, store, { shown, room }, where) => {
-    // Killed before anything was kept: it is all the same as if the daemon had started now.
-    const late = !isKept(store)
-    say(store, said)
-    t.same(
-      look(store, 'two'),
-      late ? { ...shown, console: (shown.console + said).slice(-room) } : shown,
-      where,
-    )
-    if (!late) say(store, 'more\n')
-    t.same(look(store, 'three'), late ? {} : { console: `${said}more\n` }, where)
-  },
-  'in the next life': (t, store, { shown, room, done }, where) => {
-    const late = !isKept(store)
-    say(store, said)
-    const found = look(store, 'three')
-    const both = shown.console + said
-    // Killed after the attach itself was done: this life's text replaces the last one's.
-    if (done) t.same(found, { console: said }, where)
-    else t.same(found, { ...shown, console: late ? both.slice(-room) : both }, where)
-    t.same(look(store, 'four'), {}, where)
-  },
-}
+const afterwards: { [name: string]: (t: Test, store: Machine, last: Last, where: string) => void } =
+  {
+    'at once, in the same life': (t, store, { shown }, where) => {
+      t.same(look(store, 'two'), shown, where)
+      t.same(zones(store), {}, where)
+      t.same(look(store, 'three'), {}, where)
+    },
+    'in the same life, after its writers': (t, store, { shown, room }, where) => {
+      // Killed before anything was kept: it is all the same as if the daemon had started now.
+      const late = !isKept(store)
+      say(store, said)
+      t.same(
+        look(store, 'two'),
+        late ? { ...shown, console: (shown.console + said).slice(-room) } : shown,
+        where,
+      )
+      if (!late) say(store, 'more\n')
+      t.same(look(store, 'three'), late ? {} : { console: `${said}more\n` }, where)
+    },
+    'in the next life': (t, store, { shown, room, done }, where) => {
+      const late = !isKept(store)
+      say(store, said)
+      const found = look(store, 'three')
+      const both = shown.console + said
+      // Killed after the attach itself was done: this life's text replaces the last one's.
+      if (done) t.same(found, { console: said }, where)
+      else t.same(found, { ...shown, console: late ? both.slice(-room) : both }, where)
+      t.same(look(store, 'four'), {}, where)
+    },
+  }
 
 const layout = { record_size: 4096, console_size: 4096, pmsg_size: 4096, ftrace_size: 0 }
 const inRecords = { console_size: 8192, pmsg_size: 1024 }
@@ -159,7 +159,7 @@ const kinds: { [name: string]: Kind } = {
 }
 
 /** An empty store. */
-const makeStore = ({ source, options, home }: Store): void => {
+const makeStore = ({ source, options, home }: Machine): void => {
   if (source.startsWith('efi:')) fs.mkdirSync(`${home}/region`)
   else if (source.startsWith('erst:')) format(source, { mem_size: 65536 })
   else format(source, { ...options, mem_size: 16384 })
@@ -168,14 +168,14 @@ const makeStore = ({ source, options, home }: Store): void => {
 for (const [name, { driver, options, lines }] of Object.entries(kinds))
   t.test(name, async t => {
     const home = folder(t)
-    const fresh = (to: string, from?: string): Store => {
+    const fresh = (to: string, from?: string): Machine => {
       fs.mkdirSync(`${home}/${to}`)
       if (from) fs.cpSync(`${home}/${from}`, `${home}/${to}`, { recursive: true })
       return { source: `${driver}${home}/${to}/region`, options, home: `${home}/${to}` }
     }
     const template = fresh('template')
     makeStore(template)
-    const room = attach(template.source, options).room('console')
+    const room = attach(template.source, options).capacity('console')?.room ?? 0
     // The last life began as this one does, so that bytes alone do not tell them apart.
     const text = longer.repeat(lines) + said
     say(template, text)

@@ -35,7 +35,7 @@ for (const ecc of [0, 16])
     // A neighbour that must not change.
     const before = attach(region, options)
     before.write({ type: 'pmsg', bytes: Buffer.from('a neighbour') })
-    const pmsg = before.read(before.record('pmsg-ramoops-0')!)
+    const pmsg = before.find('pmsg-ramoops-0')!.read()
     before.close()
 
     const finished = (): number => {
@@ -71,8 +71,8 @@ for (const ecc of [0, 16])
       await gone
 
       const backend = attach(region, options)
-      const record = backend.record('console-ramoops-0')!
-      const text = backend.read(record)
+      const record = backend.find('console-ramoops-0')!
+      const text = record.read()
       const found = ecc ? text.subarray(0, text.lastIndexOf('\nECC: ')) : text
       const last = finished()
       const whole = ringWith(held, tag, last)
@@ -87,11 +87,11 @@ for (const ecc of [0, 16])
       else if (isCut()) seen.cut++
       else if (found.equals(ringWith(held, tag, last + 1))) seen.between++
       else t.fail(`round ${round}: not what was written up to line ${last}`)
-      if (!backend.read(backend.record('pmsg-ramoops-0')!).equals(pmsg)) t.fail('a neighbour')
+      if (!backend.find('pmsg-ramoops-0')!.read().equals(pmsg)) t.fail('a neighbour')
       if (whole.length < ring) seen.partly++
       seen.appends += last
       // Every other round begins with an empty ring.
-      if (round % 2) backend.erase(record)
+      if (round % 2) record.erase()
       held = round % 2 ? Buffer.alloc(0) : found
       backend.close()
     }

@@ -164,7 +164,7 @@ t.test('the tree shows what the region holds at that moment', async t => {
     'the oldest is replaced',
   )
   t.not(fs.statSync(`${mountpoint}/dmesg-ramoops-0`).ino, dump.ino, 'and is another file')
-  backend.erase(backend.record('pmsg-ramoops-0')!)
+  backend.find('pmsg-ramoops-0')!.erase()
   backend.close()
   t.notOk(fs.readdirSync(mountpoint).includes('pmsg-ramoops-0'), 'what others erase is gone')
   t.notOk(fs.existsSync(`${mountpoint}/ramoops/pmsg-ramoops-0`))

@@ -1,16 +1,16 @@
 /** pstore_blk: a real kernel shows what was written here, and here it is seen what that kernel erases. */
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { ZoneBackend } from '#src/backends/zone/driver.js'
+import { ZoneDriver } from '#src/backends/zone/driver.js'
 import { makeZones } from '#src/backends/zone/mkfs.js'
 import { makeZoneLayout } from '#src/backends/zone/layout.js'
-import { mergeFtrace, recordSize, renderFtrace } from '#src/decoders/ftrace.js'
 import { writeDump } from '#src/frontends/dmesg.js'
 import type { StoredRecord } from '#src/pstore/backend.js'
 import { Region } from '#src/region/region.js'
 import { randomFor } from '../random.js'
 import { bootGuest, skipWithoutGuest, type GuestFile } from './guest.js'
-import type { FtraceText } from '#src/pstore/ftrace.js'
+import { storeOf } from '../backends/store.js'
+import type { Backend } from '#src/pstore/backend.js'
 
 const skip = skipWithoutGuest()
 
@@ -27,13 +27,8 @@ const layout = makeZoneLayout(
   size,
 )
 
-const attach = (t: Test, disk: string): ZoneBackend => {
-  const ftrace: FtraceText = {
-    recordSize,
-    merge: mergeFtrace,
-    render: (records, endian, tail) => renderFtrace(records, endian, undefined, tail),
-  }
-  const backend = new ZoneBackend(new Region(disk), layout, ftrace)
+const attach = (t: Test, disk: string): Backend => {
+  const backend = storeOf(new ZoneDriver(new Region(disk), layout), 'pstore_blk')
   t.teardown(() => backend.close())
   return backend
 }
@@ -44,8 +39,8 @@ interface Shown {
   bytes: Buffer
 }
 
-const show = (backend: ZoneBackend): Shown[] =>
-  Array.from(backend.records(), record => ({ record, bytes: backend.read(record) }))
+const show = (backend: Backend): Shown[] =>
+  Array.from(backend.records(), record => ({ record, bytes: record.read() }))
 
 /** What is shown here is what the guest showed. */
 const same = (t: Test, own: Shown[], files: GuestFile[]): void => {
@@ -79,7 +74,7 @@ t.test('what is written here, the guest shows; what it erases is gone', { skip }
 
   // A console that has wrapped, and a ring filled to its last byte.
   for (let i = 0; i < 3; i++) backend.write({ type: 'console', bytes: log('console', 250) })
-  backend.write({ type: 'pmsg', bytes: random.bytes(backend.room('pmsg') - 1000) })
+  backend.write({ type: 'pmsg', bytes: random.bytes((backend.capacity('pmsg')?.room ?? 0) - 1000) })
   backend.write({ type: 'pmsg', bytes: random.bytes(1000) })
   // Plain, compressed, one that fills its zone, and what only claims to be compressed.
   writeDump(backend, log('plain', 100), { reason: 'oops', compress: false })
@@ -89,7 +84,7 @@ t.test('what is written here, the guest shows; what it erases is gone', { skip }
   backend.write({ type: 'dmesg', bytes: Buffer.from('no stream'), compressed: true })
   writeDump(backend, log('panic', 2000), { reason: 'panic' })
   writeDump(backend, log('again', 10), { reason: 'panic', compress: false })
-  backend.erase(backend.record('dmesg-pstore_blk-2')!)
+  backend.find('dmesg-pstore_blk-2')!.erase()
 
   const written = show(backend)
   t.equal(written.length, 8)
@@ -113,7 +108,7 @@ t.test('what is written here, the guest shows; what it erases is gone', { skip }
   backend.write({ type: 'console', bytes: Buffer.from('after the guest\n') })
   writeDump(backend, log('eighth', 10), { reason: 'oops', compress: false })
   writeDump(backend, log('ninth', 10), { reason: 'oops', compress: false })
-  backend.erase(backend.record('pmsg-pstore_blk-0')!)
+  backend.find('pmsg-pstore_blk-0')!.erase()
   const second = await bootGuest({ disk, blk, cpus })
   same(t, show(backend), second.files)
   t.ok(

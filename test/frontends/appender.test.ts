@@ -33,7 +33,7 @@ const efi = (t: Test, options: AttachOptions) => {
 
 const text = (backend: Backend): string => {
   const [record] = [...backend.records()]
-  return record ? backend.read(record).toString() : ''
+  return record ? record.read().toString() : ''
 }
 
 const broken = (backend: Backend, error: Error): void => {

@@ -77,9 +77,9 @@ export const checkBackend = (open: () => Backend, file: Scratch, bytes: Buffer):
     let total = 0
     for (const record of shown) {
       assert.match(record.name, plain)
-      assert.deepEqual(backend.record(record.name), record, 'found by its name')
-      const content = backend.read(record)
-      const pieces = Array.from(chunksOf(backend.open(record)))
+      assert.deepEqual(backend.find(record.name), record, 'found by its name')
+      const content = record.read()
+      const pieces = Array.from(chunksOf(backend.open(record.name)!.content))
       assert.ok(Buffer.concat(pieces).equals(content), 'the same in pieces')
       if (record.type !== 'ftrace') assert.equal(content.length, record.size)
       total += content.length
@@ -87,16 +87,16 @@ export const checkBackend = (open: () => Backend, file: Scratch, bytes: Buffer):
     assert.ok(total <= 5 * bytes.length + 4096 * shown.length, `${total} bytes are shown`)
     // An ERST store's last slot may be cut short by the file's end.
     const end = bytes.length
-    for (const place of backend.places()) {
+    for (const place of backend.survey.conditions()) {
       const { name, offset, length, room, used, start, state } = place
       assert.match(name, plain)
       if (offset !== null) assert.ok(offset >= 0 && offset + length <= end)
       assert.ok(0 <= used && used <= room && room <= length && start <= room, `${name}: ${used}`)
       if (place.record !== null) assert.notEqual(state, 'empty')
-      backend.raw(name)
-      backend.salvage(name)
+      backend.survey.raw(name)
+      backend.survey.salvage(name)
     }
-    for (const ring of backend.liveRings()) {
+    for (const ring of backend.rings()) {
       const { start, size } = ring.position()
       assert.ok(start < ring.length && size <= ring.length)
       assert.equal(ring.slice(start, ring.length - start).length, ring.length - start)
@@ -111,23 +111,23 @@ export const checkBackend = (open: () => Backend, file: Scratch, bytes: Buffer):
 
 const eraseAndWrite = (backend: Backend, count: number): void => {
   // Behind a record may be another of the same name, but not more than there are places.
-  const most = count + Array.from(backend.places()).length
+  const most = count + Array.from(backend.survey.conditions()).length
   for (let left = most; ; left--) {
     const [first] = backend.records()
     if (!first) break
     assert.ok(left > 0, 'erasing comes to an end')
-    assert.ok(backend.erase(first))
+    assert.ok(first.erase())
   }
   const text = Buffer.from('hello')
-  for (const { type, name, length } of backend.liveRings()) {
+  for (const { type, name, length } of backend.rings()) {
     backend.write({ type, bytes: text })
     const kept = text.subarray(Math.max(0, text.length - length))
-    assert.equal(String(backend.raw(name)?.subarray(-kept.length)), String(kept))
+    assert.equal(String(backend.survey.raw(name)?.subarray(-kept.length)), String(kept))
   }
   const dump = Buffer.from('Panic#1 Part1\nhello')
-  if (backend.room('dmesg') < dump.length) return
+  if ((backend.capacity('dmesg')?.room ?? 0) < dump.length) return
   backend.write({ type: 'dmesg', bytes: dump, time: { sec: 1_700_000_000n, nsec: 0 } })
   const shown = Array.from(backend.records()).filter(({ type }) => type === 'dmesg')
   assert.equal(shown.length, 1)
-  assert.ok(backend.read(shown[0]).includes(dump))
+  assert.ok(shown[0].read().includes(dump))
 }

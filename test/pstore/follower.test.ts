@@ -124,8 +124,8 @@ const ours = (region: string, ecc: number, history: History) => {
       yield storeTime
     },
     *erase(): Steps {
-      const record = backend.record('console-ramoops-0')
-      if (record) backend.erase(record)
+      const record = backend.find('console-ramoops-0')
+      if (record) record.erase()
       yield storeTime
     },
     close: () => backend.close(),
@@ -144,7 +144,7 @@ const watch = (
   const past: History = { written: [], announced: 0 }
   const actor = writer === 'Linux' ? new Linux(region, ecc, past) : ours(region, ecc, past)
   const backend = attach(region, { ...layout, ecc, readOnly: true })
-  const [ring] = backend.liveRings()
+  const [ring] = backend.rings()
   let erased = false
   const rest = function* (): Steps {
     for (let idle = 150; idle > 0; idle--) yield 1
@@ -225,7 +225,7 @@ t.test('a header that goes back for a moment, as when pstore_blk wraps', t => {
   format(`zone:${region}`, { ...options, mem_size: 4096 })
   const backend = attach(`zone:${region}`, options)
   backend.write({ type: 'console', bytes: Buffer.alloc(4000, 'old ') })
-  const follower = new Follower(backend.liveRings()[0], false)
+  const follower = new Follower(backend.rings()[0], false)
   t.equal(follower.poll(0), null)
   t.equal(follower.poll(60), null)
   const text = Buffer.alloc(200, 'new!')
@@ -255,7 +255,7 @@ for (const ecc of [0, 2, 16])
     const random = randomFor(t)
     const region = make(t, ecc)
     const backend = attach(region, { ...layout, ecc, readOnly: true })
-    const [ring] = backend.liveRings()
+    const [ring] = backend.rings()
     const follower = new Follower(ring, true)
     const fd = fs.openSync(region, 'r+')
     let bytes = 0

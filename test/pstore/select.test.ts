@@ -1,5 +1,4 @@
 /** `backend=`: which backends are attached, in which order, and what a failure means. */
-import { contentOf } from '#src/pstore/content.js'
 import t, { type Test } from 'tap'
 import type { Backend } from '#src/pstore/backend.js'
 import { StoreError } from '#src/pstore/errors.js'
@@ -8,24 +7,14 @@ import { badName, select, writeToAll } from '#src/pstore/select.js'
 /** A backend that is nothing but its name, and what is told of it. */
 const fake = (name: string, facts: Partial<Backend> = {}): Backend => ({
   name,
+  identity: { driver: 'fake', path: '/nowhere', offset: 0 },
   readOnly: false,
-  parts: false,
-  facts: {},
-  *places() {},
-  raw: () => null,
-  salvage: () => null,
-  pace: null,
+  survey: { facts: {}, *conditions() {}, raw: () => null, salvage: () => null },
   *records() {},
-  record: () => null,
-  read: () => Buffer.alloc(0),
-  open: () => contentOf(Buffer.alloc(0)),
-  path: '/nowhere',
-  erase: () => true,
-  liveRings: () => [],
-  exclusively: work => work(),
-  restart: () => {},
-  sync: () => {},
-  room: () => 100,
+  find: () => null,
+  open: () => null,
+  rings: () => [],
+  capacity: () => ({ room: 100, pace: null, parts: false }),
   write: ({ bytes }) => bytes.length,
   close: () => {},
   ...facts,
@@ -174,7 +163,7 @@ t.test('writes go to each that has a place', async t => {
         throw new StoreError(name, 'EIO')
       },
     })
-  const none = fake('none', { room: () => 0 })
+  const none = fake('none', { capacity: () => null })
   const readOnly = fake('readOnly', { readOnly: true })
   const short = fake('short', { write: () => 2 })
   for (const [backends, count, wrote] of [

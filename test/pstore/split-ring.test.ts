@@ -15,6 +15,9 @@ class Store implements PieceStore<Piece> {
   pieces(): Piece[] {
     return [...this.kept.keys()].toReversed()
   }
+  versionOf({ position, length }: Piece): string {
+    return `${position} ${length}`
+  }
   load(piece: Piece): Buffer | null {
     return this.kept.get(piece) ?? null
   }

@@ -103,7 +103,7 @@ t.test('folders hidden, or off, or of nothing', async t => {
     'ENOENT',
   )
   const empty = make(t, 'empty')
-  for (const record of empty.records()) empty.erase(record)
+  for (const record of empty.records()) record.erase()
   t.same(new Tree([empty]).readdir('/'), ['.', '..'], 'a folder without records is not listed')
 })
 
@@ -116,17 +116,17 @@ t.test('a ring that grows is the same file, another dump is another', async t =>
   backend.write({ type: 'console', bytes: Buffer.from(', more') })
   t.match(tree.getattr('/console-ramoops-0'), { ino: ring.ino, size: 13 })
 
-  backend.erase(backend.record('dmesg-ramoops-0')!)
+  backend.find('dmesg-ramoops-0')!.erase()
   backend.write(dump('Panic#1 Part1\nanother', 1_700_000_009n))
   const [name] = tree.readdir('/').filter(name => name.startsWith('dmesg'))
-  backend.erase(backend.record(name)!)
+  backend.find(name)!.erase()
   backend.write(dump('Panic#1 Part1\na third', 1_700_000_010n))
   backend.write(dump('Panic#1 Part1\na fourth', 1_700_000_011n))
   t.match(tree.getattr('/dmesg-ramoops-0'), { size: /2[012]/ })
   t.not(tree.getattr('/dmesg-ramoops-0').ino, old.ino)
 
   // One that was seen to be gone is another when it is back.
-  backend.erase(backend.record('console-ramoops-0')!)
+  backend.find('console-ramoops-0')!.erase()
   t.notOk(tree.readdir('/').includes('console-ramoops-0'))
   backend.write({ type: 'console', bytes: Buffer.from('new') })
   t.not(tree.getattr('/console-ramoops-0').ino, ring.ino)
@@ -200,7 +200,7 @@ t.test('modes, owners and times last as long as the file', async t => {
 t.test('a store that cannot be read any more', async t => {
   const [a, b] = [make(t, 'a'), make(t, 'b')]
   const tree = new Tree([a, b])
-  fs.truncateSync(b.path, 100)
+  fs.truncateSync(b.identity.path, 100)
   t.same(tree.readdir('/').slice(-2), ['a', 'b'], 'its folder says so when it is opened')
   t.equal(
     errnoOf(() => tree.readdir('/b')),

@@ -118,7 +118,7 @@ const archiveAll = (args: Args, dir: string): void => {
   }
 }
 
-const refusal = ({ path }: Backend): StoreError =>
+const refusal = ({ identity: { path } }: Backend): StoreError =>
   new StoreError(`${path}: cannot be written; use --keep, which changes nothing in it`, 'EROFS')
 
 const archiveOne = (backend: Backend, folder: ArchiveFolder, keep: boolean): void => {
@@ -128,8 +128,9 @@ const archiveOne = (backend: Backend, folder: ArchiveFolder, keep: boolean): voi
   }
   if (!keep) for (const name of folder.resume(backend)) say(name, 'finished')
   const isKept = folder.kept(backend)
-  const title = (record: StoredRecord): Buffer => backend.open(record).slice(0, longestTitle)
-  for (const crash of crashesOf(backend.records(), backend.parts, title)) {
+  const title = (record: StoredRecord): Buffer => record.open().slice(0, longestTitle)
+  const parts = backend.capacity('dmesg')?.parts ?? false
+  for (const crash of crashesOf(backend.records(), parts, title)) {
     const report = new Report(backend, crash, keep)
     const files = report.files(({ described }) => keep && isKept(described))
     const first = files.next()

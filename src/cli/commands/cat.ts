@@ -82,17 +82,17 @@ const contentsOf = (backend: Backend, args: Args): (() => Iterable<Buffer>)[] =>
     return records.map(
       ({ name }) =>
         () =>
-          androidLines(name, backend.raw(name)!),
+          androidLines(name, backend.survey.raw(name)!),
     )
   }
   if (!raw && !salvage)
-    return recordsNamed(backend, args).map(record => () => chunksOf(backend.open(record)))
+    return recordsNamed(backend, args).map(record => () => chunksOf(record.open()))
   const rawContent = (name: string): Content | null => {
-    const bytes = backend.raw(name)
+    const bytes = backend.survey.raw(name)
     return bytes && contentOf(bytes)
   }
   const contents = names.map(name => {
-    const content = raw ? rawContent(name) : backend.salvage(name)
+    const content = raw ? rawContent(name) : backend.survey.salvage(name)
     if (content) return content
     throw new StoreError(
       `${source}: ${raw ? `has no place called ${name}` : `${name} is no compressed dump`}`,

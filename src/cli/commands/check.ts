@@ -66,7 +66,7 @@ export const check: CommandModule<object, Args> = {
     const backend = attachSource(args, { readOnly: true })
     try {
       const counts = { sound: 0, empty: 0, unsigned: 0, damaged: 0 }
-      const places = counted(backend.places(), counts)
+      const places = counted(backend.survey.conditions(), counts)
       if (args.json) printJson(jsonObject(reportOf(backend.name, places, counts)))
       else print(linesOf(args, places, counts))
       if (isDamaged(counts)) process.exitCode = damagedExit

@@ -1,5 +1,6 @@
 /** `pstorefs erase`: what unlink does in a mount. */
 import type { CommandModule } from 'yargs'
+import { StoreError } from '../../pstore/errors.js'
 import { recordsNamed, withSourceAndNames, type SourceAndNames } from '../options/named-records.js'
 import { attachSource } from '../options/source.js'
 
@@ -12,7 +13,11 @@ export const erase: CommandModule<object, SourceAndNames> = {
     const backend = attachSource(args)
     try {
       // All of them, or none: a name that is not there stops the command before it starts.
-      for (const record of recordsNamed(backend, args)) backend.erase(record)
+      for (const record of recordsNamed(backend, args))
+        if (!record.erase())
+          throw new StoreError(
+            `${record.name}: another dump has taken its place: it was not erased`,
+          )
     } finally {
       backend.close()
     }

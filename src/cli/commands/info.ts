@@ -58,9 +58,9 @@ export const info: CommandModule<object, Args> = {
     const backend = attachSource(args, { readOnly: true })
     try {
       const title = headline(args.source, backend)
-      if (args.svg !== undefined) writeSvg(args.svg, drawSvg(title, backend.places()))
+      if (args.svg !== undefined) writeSvg(args.svg, drawSvg(title, backend.survey.conditions()))
       if (args.json) printJson(jsonObject(reportOf(backend)))
-      else if (args.svg === undefined) print(picture(canvas(), title, backend.places()))
+      else if (args.svg === undefined) print(picture(canvas(), title, backend.survey.conditions()))
     } finally {
       backend.close()
     }
@@ -69,9 +69,9 @@ export const info: CommandModule<object, Args> = {
 
 /** What `--json` prints. */
 function* reportOf(backend: Backend): Generator<[string, Iterable<string>], void, void> {
-  for (const [fact, value] of Object.entries({ backend: backend.name, ...backend.facts }))
+  for (const [fact, value] of Object.entries({ backend: backend.name, ...backend.survey.facts }))
     yield [fact, [json(value)]]
-  yield ['places', jsonArray(backend.places(), conditionToJson)]
+  yield ['places', jsonArray(backend.survey.conditions(), conditionToJson)]
 }
 
 function* picture(

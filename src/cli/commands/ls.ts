@@ -128,5 +128,7 @@ function* entriesOf<T>(
     if (!any) throw error
     failed(error)
   }
-  if (all) for (const place of backend.places(false)) if (isDropped(place)) yield ofDropped(place)
+  if (all)
+    for (const place of backend.survey.conditions(false))
+      if (isDropped(place)) yield ofDropped(place)
 }

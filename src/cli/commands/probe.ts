@@ -1,7 +1,7 @@
 /** `pstorefs probe`: find regions and their layouts in a source that nobody described. */
 import type { CommandModule } from 'yargs'
 import { probeSource } from '../../attach.js'
-import type { FoundRegion } from '../../backends/ramoops/probe/probe.js'
+import type { FoundRegion } from '../../backends/index.js'
 import { tell } from '../../service/log.js'
 import { json } from '../show/output.js'
 import { parametersOf } from '../options/parameters.js'

@@ -2,7 +2,8 @@
 import type { AttachOptions } from '../../attach.js'
 import { StoreError } from '../../pstore/errors.js'
 import type { BackendChoice, MountRequest } from '../../service/plan.js'
-import { parameters, parseSize, setParameter } from './parameters.js'
+import { parseSize } from '../../backends/index.js'
+import { parameters, setParameter } from './parameters.js'
 
 /** The content of a list of options, and nothing that the list does not say. */
 export interface GivenOptions {

@@ -21,19 +21,19 @@ export const withSourceAndNames = (argv: Argv): Argv<SourceAndNames> =>
 /** The records that were named; throws where one of them is not there. */
 export const recordsNamed = (backend: Backend, { source, names }: SourceAndNames): StoredRecord[] =>
   names.map(name => {
-    const record = backend.record(name)
+    const record = backend.find(name)
     if (!record) throw new StoreError(`${source}: has no record ${name}`, 'ENOENT')
     return record
   })
 
 /** The rings that were named, empty ones too; throws where one of them is not there. */
 export const ringsNamed = (backend: Backend, { source, names }: SourceAndNames): Ring[] => {
-  const rings = backend.liveRings()
+  const rings = backend.rings()
   const there = rings.map(({ name }) => name).join(', ') || 'none'
   return names.map(name => {
     const ring = rings.find(ring => ring.name === name)
     if (ring) return ring
-    if (backend.record(name))
+    if (backend.find(name))
       throw new StoreError(
         `${name}: is no zone that can be followed: print it with \`pstorefs cat\``,
       )

@@ -1,5 +1,5 @@
 /** Which of the attached backends take what a command has for them. */
-import { parseSource } from '../../attach.js'
+import { sizeParameter } from '../../attach.js'
 import type { Backend } from '../../pstore/backend.js'
 import { StoreError } from '../../pstore/errors.js'
 import type { RecordType } from '../../pstore/types.js'
@@ -15,19 +15,13 @@ export const writableFor = (
   backends: readonly Backend[],
   source: string | undefined,
 ): Backend[] => {
-  const withRoom = backends.filter(backend => backend.room(type) > 0)
+  const withRoom = backends.filter(backend => backend.capacity(type) !== null)
   const what = source ?? backends.map(({ name }) => name).join(', ')
   if (withRoom.length === 0)
-    throw new StoreError(`${what}: has no ${type} zone: give it a size (${sizeOf(type, source)})`)
+    throw new StoreError(
+      `${what}: has no ${type} zone: give it a size (${sizeParameter(source ?? '', type) ?? `${type}_size`})`,
+    )
   const writable = withRoom.filter(backend => !backend.readOnly)
   if (writable.length === 0) throw new StoreError(`${what}: cannot be written`, 'EROFS')
   return writable
 }
-
-/** The parameter that gives a zone its size. */
-const sizeOf = (type: RecordType, source = ''): string =>
-  type !== 'dmesg'
-    ? `${type}_size`
-    : parseSource(source).driver === 'zone'
-      ? 'kmsg_size'
-      : 'record_size'

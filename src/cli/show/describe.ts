@@ -18,7 +18,7 @@ const humanFact = ([name, value]: [string, string | number]): string =>
     : `${name} ${name === 'mem_address' ? `0x${value.toString(16)}` : value}`
 
 /** The store in a line. */
-export const headline = (source: string, { name, facts }: Backend): string =>
+export const headline = (source: string, { name, survey: { facts } }: Backend): string =>
   `${withoutControls(source)}: ${name}, ${Object.entries(facts).map(humanFact).join(', ')}`
 
 /** What is in a place. */

@@ -30,9 +30,9 @@ for (const fixture of fixtures('efi-'))
         fixture.readdir_order!.toReversed(),
       )
       for (const { name, size, mtime } of fixture.files) {
-        const record = backend.record(name)
+        const record = backend.find(name)
         t.match(record, { name, size, time: mtime, type: 'dmesg', compressed: false, ecc: null })
-        if (record && !backend.read(record).equals(fixture.file(name))) t.fail(`${name}: bytes`)
+        if (record && !record.read().equals(fixture.file(name))) t.fail(`${name}: bytes`)
       }
       const tree = new Tree([backend])
       t.same(

@@ -2,7 +2,9 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import type { Test } from 'tap'
-import { attachEfi, type EfiBackend, type EfiOptions } from '#src/backends/efi/driver.js'
+import { attach, type AttachOptions, type Backend, type Store } from '#src/index.js'
+import { EfiDriver } from '#src/backends/efi/driver.js'
+import type { Variables } from '#src/backends/efi/variables.js'
 import {
   alignVariable,
   encodeStoreHeader,
@@ -20,7 +22,7 @@ export interface Made {
   state?: number
 }
 
-export interface Store {
+export interface MadeStore {
   bytes: Buffer
   /** Where each variable starts. */
   offsets: number[]
@@ -30,7 +32,7 @@ export interface Store {
 export const makeStore = (
   variables: Made[],
   { authenticated = true, length = 64 * 1024 } = {},
-): Store => {
+): MadeStore => {
   const bytes = Buffer.alloc(length, 0xff)
   const volume = encodeVolumeHeader(length)
   const header = encodeStoreHeader({ authenticated, size: length - volume.length - 4096 })
@@ -48,14 +50,21 @@ export const makeStore = (
 }
 
 /** Attach; closed when the test ends. */
-export const attached = (t: Test, source: string, options?: EfiOptions): EfiBackend => {
-  const backend = attachEfi(source, options)
+export const attached = (t: Test, source: string, options: AttachOptions = {}): Backend => {
+  const backend = attach(`efi:${source}`, options)
   t.teardown(() => backend.close())
   return backend
 }
 
+/** Where a store's variables come from. */
+export const variablesOf = (backend: Backend): Variables => {
+  const { driver } = backend as Store
+  if (!(driver instanceof EfiDriver)) throw new TypeError('no EFI store')
+  return driver.variables
+}
+
 /** Attach to a store's bytes. */
-export const attachedTo = (t: Test, bytes: Uint8Array): EfiBackend =>
+export const attachedTo = (t: Test, bytes: Uint8Array): Backend =>
   attached(t, file(t, bytes, 'VARS.fd'))
 
 /** A folder with these files: attributes and data. */
@@ -81,9 +90,9 @@ export const errnoOf = (work: () => void): Errno | null => {
 }
 
 /** File names and contents. */
-export const shown = (backend: EfiBackend): { [name: string]: string } =>
+export const shown = (backend: Backend): { [name: string]: string } =>
   Object.fromEntries(
-    Array.from(backend.records(), record => [record.name, backend.read(record).toString('latin1')]),
+    Array.from(backend.records(), record => [record.name, record.read().toString('latin1')]),
   )
 
 /** The name of a dump's variable in efivarfs. */

@@ -5,7 +5,15 @@ import t from 'tap'
 import { ringGuid } from '#src/backends/efi/names.js'
 import { deflate } from '#src/pstore/deflate.js'
 import { run } from '../../program.js'
-import { attached, errnoOf, makeFolder, shown, varFile, withAttributes } from './stores.js'
+import {
+  attached,
+  errnoOf,
+  makeFolder,
+  shown,
+  varFile,
+  withAttributes,
+  variablesOf,
+} from './stores.js'
 
 const one = varFile('dump-type0-1-1-1700000000-D')
 const two = varFile('dump-type0-2-1-1700000000-D')
@@ -59,12 +67,14 @@ t.test('what is listed and has gone is not shown, nor looked for again', async t
   const tried = withShortFile(path.join(made, two), () => {
     for (let listed = 0; listed < 3; listed++) {
       t.same(shown(backend), { [nameOne]: 'text' })
-      t.same([...backend.places()].length, 1)
+      t.same([...backend.survey.conditions()].length, 1)
       // Have it listed anew.
       fs.utimesSync(made, listed, listed)
     }
     t.same(
-      backend.source.variables().dumps.map(({ name }) => name),
+      variablesOf(backend)
+        .list()
+        .dumps.map(({ name }) => name),
       ['dump-type0-1-1-1700000000-D'],
     )
   })
@@ -84,16 +94,16 @@ t.test('what is replaced by a link or a FIFO is not followed', async t => {
   ]) {
     fs.rmSync(path.join(made, one), { recursive: true })
     fs.writeFileSync(path.join(made, one), withAttributes('text'))
-    const record = backend.record(nameOne)!
-    const [variable] = backend.source.variables().dumps
+    const record = backend.find(nameOne)!
+    const [variable] = variablesOf(backend).list().dumps
     fs.rmSync(path.join(made, one))
     replace()
-    t.equal(backend.source.read(variable), null)
+    t.equal(variablesOf(backend).read(variable), null)
     t.equal(
-      errnoOf(() => backend.read(record)),
+      errnoOf(() => record.read()),
       'ENOENT',
     )
-    t.equal(backend.record(nameOne), null)
+    t.equal(backend.find(nameOne), null)
   }
 })
 
@@ -120,9 +130,9 @@ t.test('two variables of one file name: the same one each time, then the other',
   })
   const backend = attached(t, made)
   t.same(shown(backend), { [nameOne]: 'without' })
-  backend.erase(backend.record(nameOne)!)
+  backend.find(nameOne)!.erase()
   t.same(shown(backend), { [nameOne]: 'with the letter' })
-  backend.erase(backend.record(nameOne)!)
+  backend.find(nameOne)!.erase()
   t.same(fs.readdirSync(made), [])
 })
 
@@ -146,7 +156,7 @@ t.test('compressed, and no longer so', async t => {
   const backend = attached(t, made)
   const facts = Array.from(backend.records(), record => {
     const { name, size, compressed } = record
-    t.equal(backend.read(record).length, size)
+    t.equal(record.read().length, size)
     return [name.slice('dmesg-efi_pstore-1700000000'.length), size, compressed]
   })
   t.same(facts, [
@@ -157,9 +167,9 @@ t.test('compressed, and no longer so', async t => {
     ['05001', text.length, false],
     ['06001', 3 * 4096, false],
   ])
-  t.equal(backend.record('dmesg-efi_pstore-170000000002001'), null, 'not under the other name')
-  t.equal(backend.record('dmesg-efi_pstore-170000000001001.enc.z'), null)
-  backend.erase(backend.record('dmesg-efi_pstore-170000000002001.enc.z')!)
+  t.equal(backend.find('dmesg-efi_pstore-170000000002001'), null, 'not under the other name')
+  t.equal(backend.find('dmesg-efi_pstore-170000000001001.enc.z'), null)
+  backend.find('dmesg-efi_pstore-170000000002001.enc.z')!.erase()
   t.notOk(fs.existsSync(path.join(made, compressed(2))))
 })
 
@@ -182,18 +192,18 @@ t.test('what others do is seen', async t => {
   const made = makeFolder(t, { [one]: 'text' })
   const backend = attached(t, made)
   t.same(Object.values(shown(backend)), ['text'])
-  const { version } = backend.record(nameOne)!
+  const { version } = backend.find(nameOne)!
   fs.writeFileSync(path.join(made, two), withAttributes('more'))
   t.same(Object.values(shown(backend)), ['text', 'more'])
-  const record = backend.record(nameOne)!
+  const record = backend.find(nameOne)!
   t.equal(record.version, version)
   fs.unlinkSync(path.join(made, one))
   t.equal(
-    errnoOf(() => backend.read(record)),
+    errnoOf(() => record.read()),
     'ENOENT',
   )
   t.equal(
-    errnoOf(() => backend.erase(record)),
+    errnoOf(() => record.erase()),
     'ENOENT',
   )
   fs.rmSync(made, { recursive: true })
@@ -209,11 +219,11 @@ t.test('what has taken the place of a record that was seen is not erased for it'
   // Also where that is done at once: the folder's own time does not tell of it.
   for (let round = 0; round < 20; round++) {
     fs.writeFileSync(path.join(made, one), withAttributes('text'))
-    const seen = backend.record(nameOne)!
+    const seen = backend.find(nameOne)!
     fs.writeFileSync(path.join(made, one), withAttributes('other text'))
-    t.equal(backend.erase(seen, true), false)
+    t.equal(seen.erase(true), false)
     t.same(shown(backend), { [nameOne]: 'other text' })
-    t.equal(backend.erase(backend.record(nameOne)!, true), true)
+    t.equal(backend.find(nameOne)!.erase(true), true)
     t.same(fs.readdirSync(made), [])
   }
 })
@@ -222,7 +232,7 @@ t.test('a machine check has a place of its own, and is no dump', async t => {
   const backend = attached(t, makeFolder(t, { [varFile('dump-type1-1-1-1700000000-D')]: 'mce' }))
   const name = 'mce-efi_pstore-170000000001001'
   t.match(
-    [...backend.places()],
+    [...backend.survey.conditions()],
     [{ type: 'mce', record: name, used: 3, state: 'sound', dump: null }],
   )
 })
@@ -230,7 +240,10 @@ t.test('a machine check has a place of its own, and is no dump', async t => {
 t.test('a broken stream is damage, whatever its type', async t => {
   const backend = attached(t, makeFolder(t, { [varFile('dump-type1-1-1-1700000000-C')]: '\xff' }))
   const record = 'mce-efi_pstore-170000000001001.enc.z'
-  t.match([...backend.places()], [{ record, state: 'damaged', findings: [/deflate stream/] }])
+  t.match(
+    [...backend.survey.conditions()],
+    [{ record, state: 'damaged', findings: [/deflate stream/] }],
+  )
 })
 
 t.test("a dump of 1970 that has a ring's name waits until the ring is erased", async t => {
@@ -242,13 +255,13 @@ t.test("a dump of 1970 that has a ring's name waits until the ring is erased", a
     [tty],
   )
   t.same(
-    Array.from(backend.places(), ({ record }) => record),
+    Array.from(backend.survey.conditions(), ({ record }) => record),
     [tty],
   )
   t.same(shown(backend), { [tty]: 'ring' })
-  backend.erase(backend.record(tty)!)
+  backend.find(tty)!.erase()
   t.same(shown(backend), { [tty]: 'dump' })
-  backend.erase(backend.record(tty)!)
+  backend.find(tty)!.erase()
   t.same(shown(backend), {})
 })
 
@@ -256,8 +269,8 @@ t.test('writing a part of a dump', async t => {
   const made = makeFolder(t, {})
   const backend = attached(t, made)
   const time = { sec: 1700000000n, nsec: 999 }
-  t.equal(backend.room('dmesg'), 1024)
-  t.equal(backend.room('console'), 0)
+  t.equal(backend.capacity('dmesg')?.room ?? 0, 1024)
+  t.equal(backend.capacity('console')?.room ?? 0, 0)
   const write = (bytes: Buffer, compressed?: boolean): number =>
     backend.write({
       type: 'dmesg',
@@ -326,7 +339,7 @@ t.test('more dumps of one second than there are numbers for', async t => {
   fs.rmSync(path.join(made, files[500]))
   t.equal(backend.write(dump), 1)
   t.ok(fs.existsSync(path.join(made, files[500])))
-  t.equal(backend.room('ftrace'), 0)
+  t.equal(backend.capacity('ftrace')?.room ?? 0, 0)
 })
 
 t.test('names that say the same come in the order of their letters', async t => {
@@ -336,7 +349,7 @@ t.test('names that say the same come in the order of their letters', async t => 
       path.join(made, varFile(`dump-type0-1-1-1700000000-${letter}`)),
       withAttributes(letter),
     )
-  const { dumps } = attached(t, made).source.variables()
+  const { dumps } = variablesOf(attached(t, made)).list()
   t.equal(dumps.map(({ name }) => name.at(-1)).join(''), 'ABCDEFGH')
 })
 
@@ -354,9 +367,9 @@ t.test('read-only', async t => {
   const made = makeFolder(t, { [one]: 'text' })
   const backend = attached(t, made, { readOnly: true, name: 'guest' })
   t.equal(backend.readOnly, true)
-  const record = backend.record('dmesg-guest-170000000001001')!
+  const record = backend.find('dmesg-guest-170000000001001')!
   t.equal(
-    errnoOf(() => backend.erase(record)),
+    errnoOf(() => record.erase()),
     'EROFS',
   )
   t.equal(
@@ -383,7 +396,7 @@ t.test('an immutable variable can be erased', async t => {
   const tried = withFlag('i', file, () => {
     t.throws(() => fs.unlinkSync(file), { code: 'EPERM' })
     const backend = attached(t, made)
-    backend.erase(backend.record(nameOne)!)
+    backend.find(nameOne)!.erase()
     t.notOk(fs.existsSync(file))
   })
   if (!tried) t.comment('files cannot be made immutable here')
@@ -395,7 +408,7 @@ t.test('what cannot be erased says so, and is as it was', async t => {
   const backend = attached(t, made)
   const refused = (): void => {
     t.equal(
-      errnoOf(() => backend.erase(backend.record(nameOne)!)),
+      errnoOf(() => backend.find(nameOne)!.erase()),
       'EPERM',
     )
     t.same(shown(backend), { [nameOne]: 'text' })

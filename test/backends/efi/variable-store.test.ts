@@ -2,7 +2,8 @@
 import fs from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 import t from 'tap'
-import { attachEfi } from '#src/backends/efi/driver.js'
+import { attach } from '#src/index.js'
+import { encodeGuid } from '#src/backends/guid.js'
 import {
   decodeStoreHeader,
   decodeVariableHeader,
@@ -10,13 +11,12 @@ import {
   encodeStoreHeader,
   encodeVariable,
   encodeVolumeHeader,
-  guidBytes,
 } from '#src/backends/efi/variable-store-format.js'
 import { vendorGuid } from '#src/backends/efi/names.js'
 import { loadFixture } from '../../fixtures.js'
 import { file } from '../../program.js'
 import { randomFor } from '../../random.js'
-import { attached, attachedTo, errnoOf, makeStore, shown } from './stores.js'
+import { attached, attachedTo, errnoOf, makeStore, shown, variablesOf } from './stores.js'
 
 const globalGuid = '8be4df61-93ca-11d2-aa0d-00e098032b8c'
 const one = 'dump-type0-1-1-1700000000-D'
@@ -36,7 +36,7 @@ t.test('headers are encoded as they are decoded', async t => {
       attributes: 7,
       nameSize: 6,
       dataSize: 4,
-      vendor: guidBytes(globalGuid),
+      vendor: encodeGuid(globalGuid),
     })
   }
 })
@@ -142,18 +142,18 @@ t.test('what the guest does is seen at once', async t => {
   const { bytes, offsets } = makeStore([{ name: one, data: 'a' }, { name: two }, { name: three }])
   const path = file(t, bytes)
   const backend = attached(t, path)
-  const record = backend.record(fileOf(1))!
-  t.equal(backend.read(record).toString(), 'a')
+  const record = backend.find(fileOf(1))!
+  t.equal(record.read().toString(), 'a')
   const fd = fs.openSync(path, 'r+')
   t.teardown(() => fs.closeSync(fd))
   // Within one tick of the file system's clock, so that stat(2) does not tell.
   const { mtime } = fs.fstatSync(fd)
   fs.writeSync(fd, Buffer.from([0x3e]), 0, 1, offsets[0] + 2)
   fs.futimesSync(fd, mtime, mtime)
-  t.equal(backend.read(record).toString(), 'a', 'on its way to be deleted')
+  t.equal(record.read().toString(), 'a', 'on its way to be deleted')
   fs.writeSync(fd, Buffer.from([0x3c]), 0, 1, offsets[0] + 2)
   t.equal(
-    errnoOf(() => backend.read(record)),
+    errnoOf(() => record.read()),
     'ENOENT',
   )
   t.same([...backend.records()].length, 2)
@@ -227,7 +227,7 @@ t.test('headers that lie about the volume', async t => {
   for (const [what, offset, value, found] of cases) {
     const lying = Buffer.from(bytes)
     lying.set(value, offset)
-    t.equal(attachedTo(t, lying).record(fileOf(1)) !== null, found, what)
+    t.equal(attachedTo(t, lying).find(fileOf(1)) !== null, found, what)
   }
   const refused: [what: string, offset: number, value: number[]][] = [
     ['a header past the end', 48, [0xff, 0xff]],
@@ -238,14 +238,18 @@ t.test('headers that lie about the volume', async t => {
   for (const [what, offset, value] of refused) {
     const lying = Buffer.from(bytes)
     lying.set(value, offset)
-    t.throws(() => attachEfi(file(t, lying)), { message: /is no UEFI variable store/ }, what)
+    t.throws(
+      () => attach(`efi:${file(t, lying)}`, {}),
+      { message: /is no UEFI variable store/ },
+      what,
+    )
   }
 })
 
 t.test('what is no store is refused, and nothing stays open', async t => {
   const open = fs.readdirSync('/proc/self/fd').length
   const refuse = (bytes: Uint8Array, message: RegExp): void => {
-    t.throws(() => attachEfi(file(t, bytes)), { message })
+    t.throws(() => attach(`efi:${file(t, bytes)}`, {}), { message })
   }
   refuse(Buffer.alloc(0), /is empty/)
   refuse(Buffer.alloc(1), /is no UEFI variable store/)
@@ -255,7 +259,7 @@ t.test('what is no store is refused, and nothing stays open', async t => {
   for (const length of [57, 71, 72, 80, 99])
     refuse(makeStore([]).bytes.subarray(0, length), /is no UEFI variable store/)
   t.equal(
-    errnoOf(() => attachEfi('/nonexistent')),
+    errnoOf(() => attach('efi:/nonexistent', {})),
     'ENOENT',
   )
   t.equal(fs.readdirSync('/proc/self/fd').length, open)
@@ -272,9 +276,9 @@ t.test('nothing is ever written', async t => {
   const path = file(t, bytes)
   const backend = attached(t, path)
   t.equal(backend.readOnly, true)
-  const record = backend.record(fileOf(1))!
+  const record = backend.find(fileOf(1))!
   t.equal(
-    errnoOf(() => backend.erase(record)),
+    errnoOf(() => record.erase()),
     'EROFS',
   )
   t.equal(
@@ -319,7 +323,7 @@ t.test('mutated stores: no crash, no lasting work, nothing made up', async t => 
     fs.writeFileSync(path, bytes)
     let backend
     try {
-      backend = attachEfi(path)
+      backend = attach(`efi:${path}`, {})
     } catch (error) {
       t.match(error, { name: 'StoreError' })
       continue
@@ -328,7 +332,7 @@ t.test('mutated stores: no crash, no lasting work, nothing made up', async t => 
     let total = 0
     for (const record of backend.records()) {
       if (!/^[a-z-]+-efi_pstore-\d{1,20}(\.enc\.z)?$/.test(record.name)) t.fail(record.name)
-      const read = backend.read(record)
+      const read = record.read()
       if (read.length !== record.size) t.fail(`${record.name}: ${record.size} and ${read.length}`)
       total += read.length
     }
@@ -363,7 +367,7 @@ t.test('a store full of the smallest records costs no more than its length', asy
   const names = Array.from(backend.records(), ({ name }) => name)
   t.equal(names.length, 4200, 'also those beyond what is kept of them')
   // As `ls -l` does: each name is looked up again.
-  for (const name of names) t.ok(backend.record(name))
+  for (const name of names) t.ok(backend.find(name))
   const took = performance.now() - start
   t.ok(took < 5000, `${took} ms`)
 })
@@ -371,13 +375,13 @@ t.test('a store full of the smallest records costs no more than its length', asy
 t.test('what the guest changes while it is looked at', async t => {
   const { bytes, offsets } = makeStore([{ name: 'dump-type0-1-1-1700000000-D', data: 'before' }])
   const path = file(t, bytes, 'VARS.fd')
-  const { source } = attached(t, path)
-  const [variable] = source.variables().dumps
+  const source = variablesOf(attached(t, path))
+  const [variable] = source.list().dumps
   t.equal(source.read(variable)?.toString(), 'before')
   bytes.write('after!', bytes.indexOf('before', offsets[0]))
   fs.writeFileSync(path, bytes)
   t.equal(source.read(variable), null, 'not what was listed')
-  const [again] = source.variables().dumps
+  const [again] = source.list().dumps
   t.equal(source.read(again)?.toString(), 'after!')
   // Its firmware writes it: nobody else does.
   for (const write of [

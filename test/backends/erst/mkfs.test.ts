@@ -1,12 +1,13 @@
 /** Making a store. */
 import fs from 'node:fs'
 import t from 'tap'
-import { ErstBackend } from '#src/backends/erst/driver.js'
+import { ErstDriver } from '#src/backends/erst/driver.js'
 import { makeErst } from '#src/backends/erst/mkfs.js'
 import { Region } from '#src/region/region.js'
 import { loadFixture } from '../../fixtures.js'
 import { file, folder } from '../../program.js'
 import { qemuReads } from './qemu.js'
+import { storeOf } from '../store.js'
 
 t.test('a new file is as QEMU makes it of zeros', async t => {
   const path = `${folder(t)}/erst.img`
@@ -57,7 +58,7 @@ t.test('a kill at any moment of a wipe leaves no map of records that are gone', 
   const size = 2 ** 22
   const path = `${folder(t)}/erst.img`
   makeErst(path, size, 4096)
-  const backend = new ErstBackend(new Region(path))
+  const backend = storeOf(new ErstDriver(new Region(path)), 'erst')
   backend.write({ type: 'dmesg', bytes: Buffer.from('x') })
   backend.close()
   const fd = fs.openSync(path, 'r')

@@ -186,12 +186,12 @@ for (const ecc of [0, 16])
     async t => {
       const { region, zone } = make(t, { console_size: 0, ftrace_size: 1024, ecc }, 'ftrace')
       zone.append(Buffer.alloc(24, 1), ++epoch)
-      const { offset } = zone.place
+      const { offset } = zone.extent
       // 5.10 wrote it, and its numbers are impossible: it counts as new.
       const header = Buffer.alloc(12, 0xff)
       header.writeUInt32LE((0x43474244 ^ 0x050a00) >>> 0)
       region.store(offset, header)
-      if (ecc) region.store(offset + zone.place.size - ecc, parityOf(header, ecc))
+      if (ecc) region.store(offset + zone.extent.size - ecc, parityOf(header, ecc))
       t.equal(zone.read().state, 'invalid')
       zone.erase(++epoch)
       t.match(zone.read(), { state: 'empty', ...(ecc && { ecc: { corrected: 0, bad: 0 } }) })

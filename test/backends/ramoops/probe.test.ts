@@ -2,7 +2,7 @@
 import fs from 'node:fs'
 import t from 'tap'
 import { format, probeSource } from '#src/index.js'
-import type { FoundRegion } from '#src/backends/ramoops/probe/probe.js'
+import type { FoundRegion } from '#src/index.js'
 import { makeLayout, type RamoopsParameters } from '#src/backends/ramoops/layout.js'
 import { fixtures, type Fixture } from '../../fixtures.js'
 import { file, folder } from '../../program.js'

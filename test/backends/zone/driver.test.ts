@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import zlib from 'node:zlib'
 import t from 'tap'
-import { ZoneBackend } from '#src/backends/zone/driver.js'
+import { ZoneDriver } from '#src/backends/zone/driver.js'
 import {
   encodeKmsgHeader,
   encodeZoneHeader,
@@ -17,7 +17,19 @@ import { Region } from '#src/region/region.js'
 import { fixtures, loadFixture } from '../../fixtures.js'
 import { file } from '../../program.js'
 import { randomFor } from '../../random.js'
-import { attach, dump, ftrace, layoutOf, make, names, small, textOf, throws } from './stores.js'
+import {
+  attach,
+  dump,
+  ftrace,
+  layoutOf,
+  make,
+  names,
+  regionOf,
+  small,
+  textOf,
+  throws,
+} from './stores.js'
+import { Store } from '#src/pstore/store.js'
 
 for (const fixture of fixtures('blk-')) {
   t.test(`${fixture.name}: ${fixture.description}`, async t => {
@@ -36,17 +48,17 @@ for (const fixture of fixtures('blk-')) {
       t.equal(name, `${type}-pstore_blk-${id}`)
       t.same([size, compressed, ecc], [expected.size, false, null])
       t.same(time, expected.mtime_is_mount_time ? null : expected.mtime)
-      const bytes = backend.read(record)
+      const bytes = record.read()
       t.equal(bytes.length, expected.read_len)
       t.ok(bytes.equals(fixture.file(name)), `${name}: its bytes`)
-      t.equal(backend.record(name), record, 'looked at anew, nothing has changed')
+      t.equal(backend.find(name), record, 'looked at anew, nothing has changed')
     }
     t.ok(fs.readFileSync(path).equals(fixture.region()), 'reading has changed nothing')
 
     for (const { names: erased, region } of fixture.erased) {
       const path = file(t, fixture.region())
       const backend = attach(t, path, layout)
-      for (const name of erased) backend.erase(backend.record(name)!)
+      for (const name of erased) backend.find(name)!.erase()
       const expected = region()
       // Linux erases the first of ftrace's zones only.
       if (erased.includes('ftrace-pstore_blk-0'))
@@ -57,7 +69,7 @@ for (const fixture of fixtures('blk-')) {
         names(backend),
         fixture.readdir_order!.toReversed().filter(name => !erased.includes(name)),
       )
-      for (const name of erased) t.equal(backend.record(name), null)
+      for (const name of erased) t.equal(backend.find(name), null)
     }
   })
 }
@@ -77,7 +89,7 @@ t.test("dumps are stored as Linux stores them: the fixtures' zones, byte for byt
       const zone = region.subarray(offset, offset + size)
       const datalen = zone.readUInt32LE(4)
       if (datalen === 0) continue
-      const { time } = source.record(`dmesg-pstore_blk-${index}`)!
+      const { time } = source.find(`dmesg-pstore_blk-${index}`)!
       backend.write({
         type: 'dmesg',
         bytes: zone.subarray(zoneHeaderSize + kmsgHeaderSize, zoneHeaderSize + datalen),
@@ -121,10 +133,14 @@ t.test('what is written is read back', async t => {
   t.equal(textOf(backend, 'dmesg-pstore_blk-0'), `Panic: Total 1 times\n${latin1}`)
   t.equal(textOf(backend, 'dmesg-pstore_blk-1'), latin1)
   t.match(textOf(backend, 'ftrace-pstore_blk-0'), /^CPU:0 ts:7 ffffffff81000000  00000000  /)
-  t.equal(backend.record('ftrace-pstore_blk-0')!.size, 24)
-  t.same(backend.record('dmesg-pstore_blk-1')!.time, { sec: 1_700_000_001n, nsec: 0 })
+  t.equal(backend.find('ftrace-pstore_blk-0')!.size, 24)
+  t.same(backend.find('dmesg-pstore_blk-1')!.time, { sec: 1_700_000_001n, nsec: 0 })
 
-  const guest = new ZoneBackend(new Region(path, { readOnly: true }), layout, ftrace, 'guest1')
+  const guest = new Store(
+    'guest1',
+    new ZoneDriver(new Region(path, { readOnly: true }), layout),
+    ftrace,
+  )
   t.same(
     names(guest),
     names(backend).map(name => name.replace('pstore_blk', 'guest1')),
@@ -137,7 +153,7 @@ t.test('a tty ring with the plain signature', async t => {
   const { path, layout } = make(t)
   const backend = attach(t, path, layout)
   const { offset } = layout.zones.find(({ kind }) => kind === 'tty')!
-  backend.region.store(offset, Buffer.from('DBGC'))
+  regionOf(backend).store(offset, Buffer.from('DBGC'))
   backend.write({ type: 'tty', bytes: Buffer.from('plain') })
   t.equal(textOf(backend, 'tty-pstore_blk-0'), 'plain')
   t.equal(fs.readFileSync(path).toString('latin1', offset, offset + 4), 'DBGC')
@@ -169,7 +185,7 @@ t.test('dumps go to the places in turn, also after a restart, and count on', asy
     'Panic: Total 1 times|Panic#1 Part1|',
   ])
   // As in Linux, what was erased is still known: where it was, and what it counted.
-  for (const record of second.records()) second.erase(record)
+  for (const record of second.records()) record.erase()
   t.same(shown(), [])
   attach(t, path, layout).write(oops(8, 1004n))
   t.same(names(attach(t, path, layout)), ['dmesg-pstore_blk-2'])
@@ -190,7 +206,7 @@ t.test('a counter at its end', async t => {
     { time, compressed: false, counter: 0xffffffff, reason: 2 },
     'little',
   )
-  backend.region.store(offset + zoneHeaderSize, header)
+  regionOf(backend).store(offset + zoneHeaderSize, header)
   backend.write(dump('Oops#1 Part1\n', 6n))
   t.match(textOf(backend, 'dmesg-pstore_blk-1'), /^Oops: Total 0 times\n/)
 })
@@ -207,11 +223,11 @@ t.test('what does not fit is refused, and nothing is changed', async t => {
   }
   for (const type of recordTypes) {
     const room = rooms[type] ?? 0
-    t.equal(backend.room(type), room, type)
+    t.equal(backend.capacity(type)?.room ?? 0, room, type)
     if (room === 0) throws(t, 'ENOSPC', () => backend.write({ type, bytes: Buffer.from('x') }))
   }
   throws(t, 'ENOSPC', () => backend.write(dump('x'.repeat(4096 - 51), 1n)))
-  t.equal(backend.write(dump('', 1n)), 0, 'a dump without bytes is none')
+  throws(t, 'EINVAL', () => backend.write(dump('', 1n)))
   t.ok(fs.readFileSync(path).equals(before))
   t.equal(backend.write(dump('x'.repeat(4096 - 52), 1n)), 4096 - 52)
   t.equal(
@@ -222,7 +238,7 @@ t.test('what does not fit is refused, and nothing is changed', async t => {
   const reader = attach(t, path, layout, true)
   t.equal(reader.readOnly, true)
   throws(t, 'EROFS', () => reader.write(dump('x', 1n)))
-  throws(t, 'EROFS', () => reader.erase([...reader.records()][0]!))
+  throws(t, 'EROFS', () => [...reader.records()][0]!.erase())
 })
 
 t.test('what never was a store is not written to', async t => {
@@ -242,18 +258,17 @@ t.test('erasing', async t => {
   const { path, layout } = make(t)
   const backend = attach(t, path, layout)
   backend.write(dump('Oops#1 Part1\n', 5n))
-  const record = backend.record('dmesg-pstore_blk-0')!
+  const record = backend.find('dmesg-pstore_blk-0')!
   const other = attach(t, path, layout)
-  other.erase(record)
-  throws(t, 'ENOENT', () => backend.read(record))
-  throws(t, 'ENOENT', () => backend.erase(record))
-  throws(t, 'ENOENT', () => backend.erase({ ...record, name: 'dmesg-pstore_blk-99' }))
+  other.find(record.name)!.erase()
+  throws(t, 'ENOENT', () => record.read())
+  throws(t, 'ENOENT', () => record.erase())
   for (let n = 0; n < 3; n++) backend.write(dump(`Oops#${n} Part1\n`, 6n))
   t.equal(textOf(backend, record.name), 'Oops: Total 4 times\nOops#2 Part1\n')
-  backend.erase(record)
-  t.ok(backend.record(record.name), 'a dump that has taken its place stays')
-  backend.erase(backend.record(record.name)!)
-  t.equal(backend.record(record.name), null)
+  record.erase()
+  t.ok(backend.find(record.name), 'a dump that has taken its place stays')
+  backend.find(record.name)!.erase()
+  t.equal(backend.find(record.name), null)
   const after = fs.readFileSync(path)
   const { offset } = layout.zones.find(({ kind }) => kind === 'dmesg')!
   t.ok(after.includes('Oops#2 Part1', offset), 'its bytes stay')
@@ -265,27 +280,27 @@ t.test('a changed record has another version, and an unchanged one has not', asy
   backend.write({ type: 'console', bytes: Buffer.from('abc') })
   backend.write(dump('Oops#1 Part1\nfirst\n', 5n))
   const [oops, ring] = [...backend.records()]
-  t.equal(backend.record(oops!.name)!.version, oops!.version)
+  t.equal(backend.find(oops!.name)!.version, oops!.version)
   backend.write({ type: 'console', bytes: Buffer.from('d') })
-  t.not(backend.record(ring!.name)!.version, ring!.version)
+  t.not(backend.find(ring!.name)!.version, ring!.version)
   const { offset } = layout.zones.find(({ kind }) => kind === 'dmesg')!
-  backend.region.store(offset + zoneHeaderSize + kmsgHeaderSize + 13, Buffer.from('F'))
-  t.not(backend.record(oops!.name)!.version, oops!.version, 'only a byte of its text is another')
+  regionOf(backend).store(offset + zoneHeaderSize + kmsgHeaderSize + 13, Buffer.from('F'))
+  t.not(backend.find(oops!.name)!.version, oops!.version, 'only a byte of its text is another')
 })
 
 t.test('a stream that cannot be inflated', async t => {
   const { path, layout } = make(t)
   const backend = attach(t, path, layout)
-  const limit = 3 * backend.room('dmesg')
+  const limit = 3 * (backend.capacity('dmesg')?.room ?? 0)
   const stream = (length: number): Buffer => zlib.deflateRawSync(Buffer.alloc(length, 'x'))
   const raw = (bytes: Buffer): ReturnType<typeof dump> => dump('', 5n, { bytes, compressed: true })
   backend.write(raw(Buffer.from('no stream')))
   backend.write(raw(stream(limit)))
   t.same(names(backend), ['dmesg-pstore_blk-0.enc.z', 'dmesg-pstore_blk-1'])
   t.equal(textOf(backend, 'dmesg-pstore_blk-0.enc.z'), 'no stream')
-  t.equal(backend.record('dmesg-pstore_blk-0'), null, 'not by the name of another state')
-  t.equal(backend.record('dmesg-pstore_blk-1')!.size, limit)
-  for (const record of backend.records()) backend.erase(record)
+  t.equal(backend.find('dmesg-pstore_blk-0'), null, 'not by the name of another state')
+  t.equal(backend.find('dmesg-pstore_blk-1')!.size, limit)
+  for (const record of backend.records()) record.erase()
   // One byte more than Linux gives it, and a bomb.
   const bomb = zlib.deflateRawSync(Buffer.alloc(3_500_000))
   for (const bytes of [stream(limit + 1), bomb]) {
@@ -293,7 +308,7 @@ t.test('a stream that cannot be inflated', async t => {
     const [record] = [...backend.records()]
     t.match(record!.name, /\.enc\.z$/)
     t.same([record!.compressed, record!.size], [true, bytes.length])
-    backend.erase(record!)
+    record!.erase()
   }
   // Linux ends its enumeration at a compressed dump without bytes.
   const { path: image, layout: more } = make(t)
@@ -301,21 +316,28 @@ t.test('a stream that cannot be inflated', async t => {
   for (const n of [1, 2]) odd.write(dump(`Oops#${n} Part1\n`, BigInt(n)))
   const { offset } = more.zones.find(({ kind }) => kind === 'dmesg')!
   const header = { time: { sec: 9n, nsec: 0 }, compressed: true, counter: 1, reason: 2 }
-  odd.region.store(offset + zoneHeaderSize, encodeKmsgHeader(header, 'little'))
+  regionOf(odd).store(offset + zoneHeaderSize, encodeKmsgHeader(header, 'little'))
   const sig = signatureOf('dmesg')
-  odd.region.store(offset, encodeZoneHeader({ sig, datalen: kmsgHeaderSize, start: 0 }, 'little'))
+  regionOf(odd).store(
+    offset,
+    encodeZoneHeader({ sig, datalen: kmsgHeaderSize, start: 0 }, 'little'),
+  )
   t.same(names(odd), ['dmesg-pstore_blk-1'])
   t.match(
-    [...odd.places()].find(({ type }) => type === 'dmesg'),
+    [...odd.survey.conditions()].find(({ type }) => type === 'dmesg'),
     {
       record: null,
       findings: [/^a dump without text: /, /^the deflate stream is cut short$/],
     },
   )
-  t.equal(odd.salvage('dmesg-pstore_blk-1'), null, 'of a plain dump there is nothing to salvage')
+  t.equal(
+    odd.survey.salvage('dmesg-pstore_blk-1'),
+    null,
+    'of a plain dump there is nothing to salvage',
+  )
   // Less than a header; Linux writes past its buffer there.
   for (const datalen of [1, kmsgHeaderSize - 1]) {
-    odd.region.store(offset, encodeZoneHeader({ sig, datalen, start: 0 }, 'little'))
+    regionOf(odd).store(offset, encodeZoneHeader({ sig, datalen, start: 0 }, 'little'))
     t.same(names(odd), ['dmesg-pstore_blk-1'])
   }
 })
@@ -331,8 +353,8 @@ t.test('a time of 1970 is none, and any other is shown as it is', async t => {
     [2n ** 63n - 1n, 0xffffffff],
   ] as const) {
     const header = { time: { sec, nsec }, compressed: false, counter: 1, reason: 2 }
-    backend.region.store(offset + zoneHeaderSize, encodeKmsgHeader(header, 'little'))
-    const { time } = backend.record('dmesg-pstore_blk-0')!
+    regionOf(backend).store(offset + zoneHeaderSize, encodeKmsgHeader(header, 'little'))
+    const { time } = backend.find('dmesg-pstore_blk-0')!
     t.same(time, sec === 0n ? null : { sec, nsec })
   }
 })
@@ -343,14 +365,14 @@ t.test('less than one ftrace record is no file', async t => {
   backend.write({ type: 'ftrace', bytes: Buffer.alloc(24, 1) })
   const [whole] = backend.records()
   t.match(textOf(backend, whole.name), /^CPU:1 .*\n$/)
-  backend.erase(whole)
+  whole.erase()
   backend.write({ type: 'ftrace', bytes: Buffer.alloc(23, 1) })
   t.same(names(backend), [])
   t.match(
-    [...backend.places()].find(({ type }) => type === 'ftrace'),
+    [...backend.survey.conditions()].find(({ type }) => type === 'ftrace'),
     { state: 'sound', used: 23, record: null },
   )
-  throws(t, 'ENOENT', () => backend.read(whole))
+  throws(t, 'ENOENT', () => whole.read())
 })
 
 t.test('big-endian', async t => {
@@ -372,8 +394,8 @@ t.test('the dmesg frontend', async t => {
   t.match(textOf(backend, 'dmesg-pstore_blk-0'), /^Oops#1 Part1\n/)
   t.match(textOf(backend, 'dmesg-pstore_blk-1'), /^Panic: Total 1 times\nPanic#2 Part1\n/)
   t.equal(
-    backend.record('dmesg-pstore_blk-1')!.size,
-    backend.room('dmesg') + 'Panic: Total 1 times\n'.length,
+    backend.find('dmesg-pstore_blk-1')!.size,
+    (backend.capacity('dmesg')?.room ?? 0) + 'Panic: Total 1 times\n'.length,
   )
 })
 
@@ -384,8 +406,10 @@ t.test('a store that shrinks is an I/O error', async t => {
   const [record] = [...backend.records()]
   fs.truncateSync(path, 4096)
   throws(t, 'EIO', () => [...backend.records()])
-  throws(t, 'EIO', () => backend.read(record!))
-  throws(t, 'EIO', () => attach(t, path, layout).write({ type: 'pmsg', bytes: Buffer.from('x') }))
+  throws(t, 'EIO', () => record!.read())
+  throws(t, 'EIO', () =>
+    attach(t, path, layout).write({ type: 'console', bytes: Buffer.from('x') }),
+  )
   t.equal(fs.statSync(path).size, 4096, 'writing has not made it larger')
 })
 
@@ -425,7 +449,7 @@ t.test('hostile stores show what is sound', async t => {
     const records = [...backend.records()]
     for (const record of records) {
       t.match(record.name, name)
-      const bytes = backend.read(record)
+      const bytes = record.read()
       if (record.type !== 'ftrace') t.equal(bytes.length, record.size)
       if (bytes.length > 3 * 32768 + 100) t.fail(`${record.name}: ${bytes.length} bytes`)
       if (!harmed.has(record.name.replace('.enc.z', '')))
@@ -440,8 +464,8 @@ t.test('hostile stores show what is sound', async t => {
         )
     if (random.below(8) === 0)
       for (const record of records) {
-        backend.erase(record)
-        t.equal(backend.record(record.name), null)
+        record.erase()
+        t.equal(backend.find(record.name), null)
       }
     if (random.below(8) === 0) {
       backend.write({ type: 'console', bytes: Buffer.from('the end') })

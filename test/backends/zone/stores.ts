@@ -1,7 +1,7 @@
 /** Stores for the tests of pstore/zone, and how the tests look at them. */
 import path from 'node:path'
 import type { Test } from 'tap'
-import { ZoneBackend } from '#src/backends/zone/driver.js'
+import { ZoneDriver } from '#src/backends/zone/driver.js'
 import { makeZones } from '#src/backends/zone/mkfs.js'
 import { makeZoneLayout, type ZoneLayout, type ZoneParameters } from '#src/backends/zone/layout.js'
 import { mergeFtrace, recordSize, renderFtrace } from '#src/decoders/ftrace.js'
@@ -12,6 +12,8 @@ import { Region } from '#src/region/region.js'
 import { fixtureFolder, type Fixture } from '../../fixtures.js'
 import { folder } from '../../program.js'
 import type { FtraceText } from '#src/pstore/ftrace.js'
+import type { Backend } from '#src/pstore/backend.js'
+import { Store } from '#src/pstore/store.js'
 
 const symbols = loadSymbols(path.join(fixtureFolder, 'kallsyms.gz'))
 
@@ -58,23 +60,22 @@ export const make = (
   return { path, layout }
 }
 
-export const attach = (
-  t: Test,
-  path: string,
-  layout: ZoneLayout,
-  readOnly = false,
-): ZoneBackend => {
-  const backend = new ZoneBackend(new Region(path, { readOnly }), layout, ftrace)
+export const attach = (t: Test, path: string, layout: ZoneLayout, readOnly = false): Backend => {
+  const backend = new Store(
+    'pstore_blk',
+    new ZoneDriver(new Region(path, { readOnly }), layout),
+    ftrace,
+  )
   t.teardown(() => backend.close())
   return backend
 }
 
-export const names = (backend: ZoneBackend): string[] =>
+export const names = (backend: Backend): string[] =>
   Array.from(backend.records(), ({ name }) => name)
 
 /** A record's bytes as text, a character a byte. */
-export const textOf = (backend: ZoneBackend, name: string): string =>
-  backend.read(backend.record(name)!).toString('latin1')
+export const textOf = (backend: Backend, name: string): string =>
+  backend.find(name)!.read().toString('latin1')
 
 export const dump = (text: string, sec: bigint, more: Partial<NewRecord> = {}): NewRecord => ({
   type: 'dmesg',
@@ -92,4 +93,11 @@ export const throws = (t: Test, errno: Errno, work: () => unknown): void => {
     if (!(error instanceof StoreError)) throw error
     t.equal(error.errno, errno, error.message)
   }
+}
+
+/** Where a store's bytes are. */
+export const regionOf = (backend: Backend): Region => {
+  const { driver } = backend as Store
+  if (!(driver instanceof ZoneDriver)) throw new TypeError('no pstore/zone store')
+  return driver.region
 }

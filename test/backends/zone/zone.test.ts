@@ -2,13 +2,12 @@
 import fs from 'node:fs'
 import t, { type Test } from 'tap'
 import { encodeZoneHeader, signatureOf, zoneHeaderSize } from '#src/backends/zone/header.js'
-import type { ZoneExtent } from '#src/backends/zone/layout.js'
 import { Zone } from '#src/backends/zone/zone.js'
 import { Region } from '#src/region/region.js'
 import { randomFor } from '../../random.js'
 import { NotingRegion } from '../../region/noting.js'
 import { make, small } from './stores.js'
-import type { Endian } from '#src/pstore/types.js'
+import type { Endian, ZoneExtent } from '#src/pstore/types.js'
 
 interface Bench {
   path: string
@@ -40,7 +39,7 @@ const replay = ({ path, region, place, endian }: Bench, before: Buffer): Buffer[
     bytes.copy(image, offset)
     fs.writeFileSync(copy, image)
     const view = new Region(copy)
-    const content = new Zone(view, place, endian).read()
+    const content = new Zone(view, place, endian).read().content
     view.close()
     return content
   })
@@ -69,7 +68,7 @@ for (const endian of ['little', 'big'] as const)
       if (random.below(2)) epoch++
       zone.append(bytes, epoch)
       model = Buffer.concat([model, bytes]).subarray(-length)
-      const content = zone.read()
+      const content = zone.read().content
       if (!content.equals(model))
         t.fail(`after ${size} bytes: ${content.length} of ${model.length}`)
     }
@@ -77,7 +76,7 @@ for (const endian of ['little', 'big'] as const)
     zone.erase(++epoch)
     t.equal(zone.status().state, 'empty')
     zone.append(Buffer.from('after'), epoch)
-    t.equal(zone.read().toString(), 'after')
+    t.equal(zone.read().content.toString(), 'after')
   })
 
 t.test("every prefix of an append's stores is sound", async t => {
@@ -90,11 +89,11 @@ t.test("every prefix of an append's stores is sound", async t => {
     const size = random.pick([1, 5, 64, 400, 2000, length - 1, length, length + 50])
     if (random.below(8) === 0) zone.erase(++epoch)
     const before = fs.readFileSync(path)
-    const old = zone.read()
+    const old = zone.read().content
     const { start } = zone.status()
     region.stores = []
     zone.append(random.bytes(size), ++epoch)
-    const after = zone.read()
+    const after = zone.read().content
     const ringOf = (image: Buffer): Buffer =>
       image.subarray(place.offset + zoneHeaderSize, place.offset + zoneHeaderSize + length)
     const [oldRing, newRing] = [ringOf(before), ringOf(fs.readFileSync(path))]
@@ -133,13 +132,13 @@ t.test("every prefix of a dump's stores shows the old one, none, or the new one"
   const { path, region, place, zone } = at
   for (let round = 0; round < 50; round++) {
     const before = fs.readFileSync(path)
-    const old = zone.read()
+    const old = zone.read().content
     region.stores = []
     const dump = random.bytes(random.pick([1, 40, 41, 1000, zone.dataLength]))
     zone.replace(dump, ++epoch)
     for (const content of replay(at, before))
       if (content.length > 0 && !content.equals(dump) && !content.equals(old)) t.fail('a part')
-    t.ok(zone.read().equals(dump))
+    t.ok(zone.read().content.equals(dump))
     const rest = fs.readFileSync(path).subarray(0, place.offset + place.size)
     const used = place.offset + zoneHeaderSize + dump.length
     t.ok(
@@ -165,7 +164,7 @@ t.test(
       zone.append(Buffer.from('hello'), ++epoch)
       for (const content of replay(at, before))
         if (content.length > 0 && content.toString() !== 'hello') t.fail('garbage')
-      t.equal(zone.read().toString(), 'hello')
+      t.equal(zone.read().content.toString(), 'hello')
       t.equal(fs.statSync(path).size, size)
     }
   },
@@ -193,9 +192,9 @@ t.test('impossible numbers', async t => {
     region.store(place.offset + zoneHeaderSize, Buffer.alloc(length, '?'))
     region.store(place.offset, encodeZoneHeader({ sig, datalen, start }, 'little'))
     t.equal(zone.status().state, state, `${datalen}, ${start}`)
-    t.equal(zone.read().length, state === 'valid' ? datalen : 0)
+    t.equal(zone.read().content.length, state === 'valid' ? datalen : 0)
     zone.append(Buffer.from('x'), ++epoch)
-    t.match(zone.read().toString(), state === 'valid' ? /^\?*x$/ : /^x$/)
+    t.match(zone.read().content.toString(), state === 'valid' ? /^\?*x$/ : /^x$/)
   }
 })
 
@@ -207,10 +206,10 @@ t.test('a ring with odd numbers takes in no bytes that nobody wrote', async t =>
     encodeZoneHeader({ sig: signatureOf('console'), datalen: 6, start: 3 }, 'little'),
   )
   region.store(place.offset + zoneHeaderSize, Buffer.from('defabc'))
-  t.equal(zone.read().toString(), 'abcdef')
+  t.equal(zone.read().content.toString(), 'abcdef')
   zone.append(Buffer.from('XY'), ++epoch)
-  t.equal(zone.read().toString(), 'cdefXY')
+  t.equal(zone.read().content.toString(), 'cdefXY')
   zone.append(Buffer.from('Z'), epoch)
   zone.append(Buffer.from('123'), epoch)
-  t.equal(zone.read().toString(), 'defXYZ123')
+  t.equal(zone.read().content.toString(), 'defXYZ123')
 })

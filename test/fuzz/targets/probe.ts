@@ -48,7 +48,7 @@ export const target: Target = {
       assert.ok(mem_address + mem_size <= bytes.length, 'a region lies in its source')
       const backend = attach(file.path, { ...parameters, mem_address, readOnly: true })
       try {
-        const isThere = Array.from(backend.places(), ({ state }) => state !== 'unsigned')
+        const isThere = Array.from(backend.survey.conditions(), ({ state }) => state !== 'unsigned')
         if (certain) assert.ok(!isThere.includes(false), 'all zones are there')
       } finally {
         backend.close()

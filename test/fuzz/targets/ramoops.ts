@@ -1,12 +1,8 @@
 /** A region with any layout and any bytes. The first bytes choose the layout: {@link encodeLayout}. */
 import { attach, type AttachOptions } from '#src/index.js'
 import { blockSize, codec, maxEccSize } from '#src/backends/ramoops/ecc.js'
-import {
-  divideZone,
-  makeLayout,
-  zoneHeaderSize,
-  type RamoopsLayout,
-} from '#src/backends/ramoops/layout.js'
+import { divideZone, makeLayout, type RamoopsLayout } from '#src/backends/ramoops/layout.js'
+import { zoneHeaderSize } from '#src/backends/ramoops/zone-header.js'
 import { fixtures } from '../../fixtures.js'
 import { randomLayout, randomRegion } from '../../model/make.js'
 import { Random } from '../../random.js'

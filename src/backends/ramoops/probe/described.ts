@@ -63,28 +63,43 @@ const toRegion = ({ parameters: given, evidence, open }: Description): FoundRegi
   })
 }
 
+/** A file or folder that describes regions, and the regions. */
+export interface DescribedRegions {
+  kind: 'a device tree' | 'a kernel command line' | 'a folder of module parameters'
+  regions: FoundRegion[]
+}
+
 /**
- * The regions that a file or folder describes.
+ * Read a file or folder that may describe regions.
  *
  * @returns null where it is no description, but may be memory
  */
-export const describedBy = (source: string): FoundRegion[] | null => {
+export const readDescription = (source: string): DescribedRegions | null => {
+  const as = (
+    kind: DescribedRegions['kind'],
+    descriptions: readonly Description[],
+  ): DescribedRegions => ({ kind, regions: descriptions.map(toRegion) })
   const stat = fs.statSync(source, { throwIfNoEntry: false })
   if (stat?.isDirectory()) {
-    const own = describeParameters(source)
-    if (own) return [toRegion(own)]
-    return describeTreeFolder(source)?.map(toRegion) ?? null
+    const parameters = describeParameters(source)
+    if (parameters) return as('a folder of module parameters', [parameters])
+    const tree = describeTreeFolder(source)
+    return tree && as('a device tree', tree)
   }
   if (!stat?.isFile() || stat.size > largestBlob) return null
   const start = readStart(source)
-  // Whoever opens it next says why it cannot be read: a PCI device's memory in /sys can be mapped only.
+  // Opening the source says why it cannot be read: a PCI device's memory in /sys can only be mapped.
   if (!start) return null
-  if (isBlob(start)) return describeBlob(fs.readFileSync(source)).map(toRegion)
-  // A file of /proc says that it is empty.
+  if (isBlob(start)) return as('a device tree', describeBlob(fs.readFileSync(source)))
+  // stat says of a file in /proc that it is empty.
   if (stat.size > largestText || start.includes(0)) return null
   const line = describeCommandLine(start.toString('latin1'))
-  return line ? [toRegion(line)] : null
+  return line && as('a kernel command line', [line])
 }
+
+/** The regions that a file or folder describes; null where it is no description. */
+export const describedBy = (source: string): FoundRegion[] | null =>
+  readDescription(source)?.regions ?? null
 
 /** The first bytes of a file; null where it cannot be read. */
 const readStart = (source: string): Buffer | null => {

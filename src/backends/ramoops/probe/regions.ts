@@ -14,8 +14,6 @@ import { shareOf, zonesOf } from './shapes.js'
 import { findSignatures, isSound, pageSize, type Segment } from './signatures.js'
 import { View, Work } from './view.js'
 
-export type { Findings, FoundRegion } from './found.js'
-
 /** Regions that are reported, and places that are tried for one. A hostile source has more. */
 const mostRegions = 64
 const mostCandidates = 1024
@@ -41,7 +39,7 @@ export const wholeOf = (region: Region): Segment[] => [
  * @param progress told of the bytes that are done
  * @throws StoreError (EIO) where the source cannot be read
  */
-export const probe = (
+export const findRegions = (
   region: Region,
   pieces: readonly Segment[] = wholeOf(region),
   progress?: (done: number) => void,

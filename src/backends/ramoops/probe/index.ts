@@ -1,0 +1,132 @@
+/**
+ * The prober's door: the layout of a source that no option describes.
+ *
+ * A source is probed in two steps. A file that only describes regions (described.ts) says what it knows;
+ * anything else is taken for memory and searched for regions (regions.ts).
+ */
+import { count } from '../../../pstore/condition.js'
+import { StoreError, UncertainLayout } from '../../../pstore/errors.js'
+import type { Region } from '../../../region/region.js'
+import { layoutParameters, type RamoopsParameters } from '../layout.js'
+import { describedBy, readDescription } from './described.js'
+import { elfSegments, refuseCompressed } from './elf.js'
+import type { Findings, FoundRegion } from './found.js'
+import { findRegions } from './regions.js'
+
+/** The part of a source, in bytes; by default all of it. */
+interface Extent {
+  mem_address?: number
+  mem_size?: number
+}
+
+/** Open a part of a source to read it. */
+export type OpenRegion = (path: string, part: Extent & { readOnly: true; map: false }) => Region
+
+export interface ProbeOptions extends Extent {
+  /** Called with the bytes that have been searched, of how many. */
+  progress?: (done: number, total: number) => void
+}
+
+export interface LayoutOptions extends ProbeOptions {
+  /** True where the caller only reads: a guessed layout then is enough. */
+  readOnly?: boolean
+  /** Called with a line that says a guess. Default: a warning of the process. */
+  report?: (line: string) => void
+}
+
+/**
+ * Find the regions in a source, and their layouts.
+ *
+ * @param options say which part of the source is searched
+ * @throws StoreError where the source cannot be read, or is a dump with compressed pages
+ */
+export const probeRegion = (path: string, options: ProbeOptions, open: OpenRegion): Findings => {
+  const described = describedBy(path)
+  if (described)
+    return {
+      regions: described,
+      notes: ["this file only describes the region; its contents are in the machine's memory"],
+    }
+  const { mem_address: from = 0, progress } = options
+  const region = open(path, { ...options, readOnly: true, map: false })
+  try {
+    if (from === 0) refuseCompressed(region, path)
+    const segments = (from === 0 && elfSegments(region)) || undefined
+    const findings = findRegions(region, segments, done => progress?.(done, region.length))
+    for (const found of findings.regions) found.mem_address += from
+    return findings
+  } finally {
+    region.close()
+  }
+}
+
+/**
+ * The layout of the only region in a source, or of the one that starts at `mem_address`.
+ *
+ * @throws UncertainLayout where the layout is a guess and the caller would write
+ * @throws StoreError where no region is found, or more than one, or the source only describes regions
+ */
+export const probeLayout = (
+  path: string,
+  options: LayoutOptions,
+  open: OpenRegion,
+): RamoopsParameters => {
+  refuseDescription(path)
+  const found = onlyRegion(path, probeRegion(path, options, open).regions, options.mem_address)
+  if (!found.certain) {
+    if (!options.readOnly)
+      throw new UncertainLayout(
+        `${path}: ${undecided(found)}: refusing to write with a guessed layout; ` +
+          `pass it explicitly: ${found.options}`,
+      )
+    const { report = process.emitWarning } = options
+    report(`${path}: layout guessed (${undecided(found)}); using: ${found.options}`)
+  }
+  return { ...found.parameters, mem_address: found.mem_address }
+}
+
+/** The region that is meant: of several, the one that starts at the address. */
+const onlyRegion = (
+  path: string,
+  regions: readonly FoundRegion[],
+  address: number | undefined,
+): FoundRegion => {
+  const meant = regions.filter(
+    ({ mem_address }) => address === undefined || mem_address === address,
+  )
+  const [found] = meant
+  if (!found)
+    throw new StoreError(
+      `no pstore region found in ${path}. If you know the layout, give it: ` +
+        layoutParameters.map(name => `--${name.replace('_', '-')}`).join(', '),
+    )
+  if (meant.length > 1)
+    throw new StoreError(
+      `${path}: has ${meant.length} regions: say which: ` +
+        meant
+          .slice(0, 8)
+          .map(({ mem_address }) => `--mem-address 0x${mem_address.toString(16)}`)
+          .join(', '),
+    )
+  return found
+}
+
+/** Refuse a file that describes regions: it has no bytes of theirs. */
+const refuseDescription = (path: string): void => {
+  const description = readDescription(path)
+  if (!description) return
+  const { kind, regions } = description
+  const [first] = regions
+  if (!first) throw new StoreError(`${path}: is ${kind}: it describes no ramoops region`)
+  const [what, them] =
+    regions.length === 1 ? ['a region', 'it'] : [count(regions.length, 'region'), 'them']
+  throw new StoreError(
+    `${path}: is ${kind}: it describes ${what} but does not contain ${them}. ` +
+      `Run the command on the memory dump with: ${first.options}`,
+  )
+}
+
+const undecided = ({ open }: FoundRegion): string =>
+  open.length
+    ? `${new Intl.ListFormat('en-GB').format(open)} cannot be told from the bytes`
+    : 'headers of zones are damaged'
