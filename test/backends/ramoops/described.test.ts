@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import t, { type Test } from 'tap'
 import { describedBy } from '#src/backends/ramoops/probe/described.js'
-import type { FoundRegion } from '#src/index.js'
+import type { FoundRegion } from '#src/backends/ramoops/probe/found.js'
 import { file, folder } from '../../program.js'
 import { makeBlob, u32, type Tree } from './blob.js'
 

@@ -2,8 +2,8 @@
 import fs from 'node:fs'
 import t from 'tap'
 import { format, probeSource } from '#src/index.js'
-import type { FoundRegion } from '#src/index.js'
-import { makeLayout, type RamoopsParameters } from '#src/backends/ramoops/layout.js'
+import type { FoundRegion } from '#src/backends/ramoops/probe/found.js'
+import { makeLayout, sizeParameters, type RamoopsParameters } from '#src/backends/ramoops/layout.js'
 import { fixtures, type Fixture } from '../../fixtures.js'
 import { file, folder } from '../../program.js'
 import {
@@ -64,16 +64,7 @@ const zonesOf = (parameters: RamoopsParameters): string => {
 
 const truth = (fixture: Fixture): string => zonesOf({ ...fixture.layout, ...written[fixture.name] })
 
-const names = [
-  'mem_size',
-  'record_size',
-  'console_size',
-  'ftrace_size',
-  'pmsg_size',
-  'tty_size',
-  'ecc',
-  'cpus',
-] as const
+const names = ['mem_size', ...sizeParameters, 'ecc', 'cpus'] as const
 
 /** What a region that was found says wrongly, and does not say to be open. */
 const wrongIn = (found: FoundRegion, given: RamoopsParameters, at = 0): string[] => {
