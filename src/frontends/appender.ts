@@ -1,46 +1,45 @@
 /**
- * How a stream (a terminal, the console) gets into backends: one append for many lines.
+ * Appends a stream (a terminal, the console) to backends: one append for many lines.
  *
- * What keeps coming is gathered, and stored when there is much of it or after a moment. Where a store
- * wears the medium out (EFI, ERST), the backend's pace decides how much and how often.
+ * Text is gathered, and stored after a moment or when there is much of it. Where each store wears the medium
+ * out (EFI, ERST), the backend's pace decides how much is stored and how often.
  */
 import type { Backend, Pace } from '../pstore/backend.js'
-import { StoreError } from '../pstore/errors.js'
 import type { RecordType } from '../pstore/types.js'
 
-/** Bytes that are stored at once where stores cost nothing. */
+/** The most bytes that one store takes where stores cost nothing. */
 const batch = 65536
-/** How long text waits for more there, in milliseconds: what a kill can lose. */
+/** How long text waits for more there, in milliseconds; a kill can lose that much. */
 const moment = 2
 const hour = 3_600_000
 
-/** What goes to one backend. */
+/** The text that waits for one backend. */
 class BackendBuffer {
+  /** As {@link Capacity.pace} and {@link Capacity.room}. */
   readonly pace: Pace | null
   readonly room: number
   readonly #buffer: Buffer
   #filled = 0
   #timer: NodeJS.Timeout | null = null
-  /** Stores that the pace still allows; grows with time. */
+  /** The number of stores that the pace still allows; it grows with time. */
   #allowed: number
   #since = performance.now()
 
   constructor(
     readonly backend: Backend,
     readonly type: RecordType,
-    readonly failed: (outlet: BackendBuffer, error: Error) => void,
+    readonly failed: (buffer: BackendBuffer, error: Error) => void,
   ) {
-    const capacity = backend.capacity(type)
-    this.pace = capacity?.pace ?? null
-    this.room = capacity?.room ?? 0
-    const { pace, room } = this
+    const { pace = null, room = 0 } = backend.capacity(type) ?? {}
+    this.pace = pace
+    this.room = room
     this.#buffer = Buffer.allocUnsafe(pace ? room : batch)
     this.#allowed = pace?.perHour ?? 0
   }
 
   append(bytes: Uint8Array): void {
     const { pace } = this
-    // Of more than the ring holds, only the end stays.
+    // A ring keeps only the end of a longer text.
     const from = pace ? Math.max(0, bytes.length - this.#buffer.length) : 0
     for (let at = from; at < bytes.length;) {
       if (this.#filled === this.#buffer.length) this.#makeRoom(bytes.length - at)
@@ -54,7 +53,7 @@ class BackendBuffer {
     else this.#timer ??= setTimeout(() => this.#due(), pace ? this.#delay(pace) : moment)
   }
 
-  /** Store what there is; where the pace does not let it through, drop the oldest. */
+  /** Store the text; where the pace does not allow that, drop the oldest of it. */
   #makeRoom(wanted: number): void {
     const { pace } = this
     if (!pace || this.#wait(pace) === 0) {
@@ -74,7 +73,7 @@ class BackendBuffer {
     else this.flush()
   }
 
-  /** Milliseconds until text is stored that waits for more. */
+  /** Milliseconds until waiting text is stored. */
   #delay(pace: Pace): number {
     return Math.max(pace.seconds * 1000, this.#wait(pace))
   }
@@ -87,7 +86,7 @@ class BackendBuffer {
     return this.#allowed >= 1 ? 0 : ((1 - this.#allowed) * hour) / perHour
   }
 
-  /** Store what there is, whatever the pace says. */
+  /** Store the text, whatever the pace says. */
   flush(): void {
     if (this.#timer) clearTimeout(this.#timer)
     this.#timer = null
@@ -105,45 +104,40 @@ class BackendBuffer {
 }
 
 export class Appender {
-  #outlets: BackendBuffer[]
-  /** The length of the shortest ring among those in which all that is settled is stored at once. */
+  #buffers: BackendBuffer[]
+  /** The length of the shortest ring among those that {@link settle} stores to. */
   readonly room: number
 
   /**
-   * @param backends the places of one type among them are appended to
-   * @param report is told of a backend that failed, once; it gets no more, and the others go on
-   * @throws StoreError (ENOSPC) where none has a place that can be written
+   * @param writable backends that have room for the type and can be written to
+   * @param report is called once for a backend that fails; it gets nothing more, and the others go on
    */
   constructor(
-    backends: readonly Backend[],
+    writable: readonly Backend[],
     readonly type: RecordType,
     report: (backend: Backend, error: Error) => void,
   ) {
-    const failed = (outlet: BackendBuffer, error: Error): void => {
-      this.#outlets = this.#outlets.filter(other => other !== outlet)
-      report(outlet.backend, error)
+    const failed = (buffer: BackendBuffer, error: Error): void => {
+      this.#buffers = this.#buffers.filter(other => other !== buffer)
+      report(buffer.backend, error)
     }
-    this.#outlets = backends
-      .filter(backend => !backend.readOnly && backend.capacity(type) !== null)
-      .map(backend => new BackendBuffer(backend, type, failed))
-    if (this.#outlets.length === 0)
-      throw new StoreError(`no backend has a place for ${type}`, 'ENOSPC')
-    const settled = this.#outlets.filter(({ pace }) => !pace)
+    this.#buffers = writable.map(backend => new BackendBuffer(backend, type, failed))
+    const settled = this.#buffers.filter(({ pace }) => !pace)
     this.room = Math.min(...settled.map(({ room }) => room))
   }
 
-  /** Take the stream's next bytes; they are copied. */
+  /** Append the stream's next bytes; they are copied. */
   append(bytes: Uint8Array): void {
-    for (const outlet of this.#outlets) outlet.append(bytes)
+    for (const buffer of this.#buffers) buffer.append(bytes)
   }
 
-  /** Store what was taken, wherever stores cost nothing. */
+  /** Store all text of the backends whose stores cost nothing. */
   settle(): void {
-    for (const outlet of this.#outlets) if (!outlet.pace) outlet.flush()
+    for (const buffer of this.#buffers) if (!buffer.pace) buffer.flush()
   }
 
-  /** Store all that was taken: at the stream's end, and before a signal ends it. */
+  /** Store all text: at the stream's end, and before a signal ends the process. */
   flush(): void {
-    for (const outlet of this.#outlets) outlet.flush()
+    for (const buffer of this.#buffers) buffer.flush()
   }
 }

@@ -1,15 +1,73 @@
-/** The C library's functions, for what Node has none (native-notes/koffi.md). */
+/** The C library's functions that Node lacks, each declared once (native-notes/koffi.md). */
 import { createRequire } from 'node:module'
 import os from 'node:os'
 import type Koffi from 'koffi'
 
 const require = createRequire(import.meta.url)
 
-/** Loaded when it is first needed: few commands need it, and it takes 6 ms. */
+/** Loaded at the first use: few commands need it, and loading takes 6 ms. */
 export const loadLibc = (): { koffi: typeof Koffi; libc: ReturnType<typeof Koffi.load> } => {
   const koffi = require('koffi') as typeof Koffi
   return { koffi, libc: koffi.load(null) }
 }
+
+/** An instruction of the classic BPF: `struct sock_filter`. */
+export interface Instruction {
+  code: number
+  jt: number
+  jf: number
+  k: number
+}
+
+/** Functions return a negative number on failure; {@link Libc.errno} then tells why. */
+export interface Libc {
+  cfmakeraw(modes: Buffer): void
+  ioctl(fd: number, request: number, data: Buffer | Int32Array | null): number
+  poll(fds: Buffer, count: number, timeout: number): number
+  prctl(option: number, ...values: [number, number, number, number]): number
+  ptsname_r(fd: number, name: Buffer, size: number): number
+  seccomp(operation: number, flags: number, program: Instruction[]): number
+  tcgetattr(fd: number, modes: Buffer): number
+  tcsetattr(fd: number, when: number, modes: Buffer): number
+  unlockpt(fd: number): number
+  /** The errno of the last call. */
+  errno(): number
+}
+
+/** seccomp(2)'s number, as libc has no function for it; newer architectures share one list of numbers. */
+const seccompNumbers: { readonly [arch: string]: number } = {
+  x64: 317,
+  ia32: 354,
+  arm: 383,
+  ppc64: 358,
+  s390x: 348,
+}
+const seccompNumber = seccompNumbers[process.arch] ?? 277
+
+const declare = (): Libc => {
+  const { koffi, libc } = loadLibc()
+  const instruction = koffi.struct({ code: 'uint16', jt: 'uint8', jf: 'uint8', k: 'uint32' })
+  const program = koffi.struct({ len: 'uint16', filter: koffi.pointer(instruction) })
+  const syscall = libc.func('syscall', 'long', ['long', 'long', 'long', koffi.pointer(program)])
+  const ioctl = libc.func('int ioctl(int, unsigned long, ...)')
+  return {
+    cfmakeraw: libc.func('void cfmakeraw(_Inout_ void *)'),
+    ioctl: (fd, request, data) => ioctl(fd, request, 'void *', data) as number,
+    poll: libc.func('int poll(_Inout_ void *, unsigned long, int)'),
+    prctl: libc.func('int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)'),
+    ptsname_r: libc.func('int ptsname_r(int, _Out_ char *, size_t)'),
+    seccomp: (operation, flags, filter) =>
+      syscall(seccompNumber, operation, flags, { len: filter.length, filter }) as number,
+    tcgetattr: libc.func('int tcgetattr(int, _Out_ void *)'),
+    tcsetattr: libc.func('int tcsetattr(int, int, void *)'),
+    unlockpt: libc.func('int unlockpt(int)'),
+    errno: () => koffi.errno(),
+  }
+}
+
+let declared: Libc | null = null
+
+export const libc = (): Libc => (declared ??= declare())
 
 /** `EINVAL` for 22. */
 export const errnoName = (errno: number): string =>

@@ -1,4 +1,4 @@
-/** `pstorefs tty --console --journal-tty`: keeping what others print, until a signal ends it. */
+/** `pstorefs tty --console --journal-tty`: keep the output of other programs, until a signal ends it. */
 import fs from 'node:fs'
 import path from 'node:path'
 import { Appender } from '../frontends/appender.js'
@@ -10,41 +10,41 @@ import type { Backend } from '../pstore/backend.js'
 import { StoreError } from '../pstore/errors.js'
 import { tell } from './log.js'
 import { notifyReady } from './notify.js'
-import { dieOf, endings } from './signals.js'
+import { dieOf, endings } from '../native/signals.js'
 
-interface What {
+interface Kept {
   console: boolean
-  /** Where the link to journald's terminal is to be; null: there is none. */
+  /** The path of the link to journald's terminal; null: no such terminal. */
   link: string | null
 }
 
 /**
- * Keep what is printed on the console, for the journal, or both.
+ * Keep the output to the console, to the journal's terminal, or to both. Ends by a signal, which it dies of.
  *
- * @returns the exit status, where all backends failed; a signal that ends it is died of
+ * @returns the exit status once all backends have failed
  */
 export const keepLines = async (
-  places: readonly Backend[],
-  transforms: () => Filter[],
-  { console, link }: What,
+  writable: readonly Backend[],
+  filters: () => Filter[],
+  { console, link }: Kept,
 ): Promise<number> => {
-  let kept = places.length
+  let working = writable.length
   let fail: () => void
   const failed = new Promise<null>(resolve => (fail = () => resolve(null)))
-  const appender = new Appender(places, 'tty', ({ name }, error) => {
-    tell(`${name}: what is printed is kept no longer: ${error.message}`)
-    // What goes through here goes through all the same: the console stays in use.
-    if (--kept === 0 && !console) fail()
+  const appender = new Appender(writable, 'tty', ({ name }, error) => {
+    tell(`${name}: output is no longer kept: ${error.message}`)
+    // The console's output must pass on, even when none of it is kept.
+    if (--working === 0 && !console) fail()
   })
   const ended = new Promise<NodeJS.Signals>(resolve => {
     for (const signal of endings) process.on(signal, resolve)
   })
   const closers: (() => void | Promise<void>)[] = []
   try {
-    if (console) closers.push(takeConsole(appender, transforms()))
-    // The last: who finds the link knows that all is kept.
+    if (console) closers.push(takeConsole(appender, filters()))
+    // The link comes last: its presence tells that all output is kept.
     if (link !== null)
-      closers.push(makeLink(new Listener(new Tee(appender, transforms(), () => true)), link))
+      closers.push(makeLink(new Listener(new Tee(appender, filters(), () => true)), link))
     notifyReady(`keeping ${[console ? 'the console' : [], link ?? []].flat().join(' and ')}`)
     const signal = await Promise.race([ended, failed])
     for (const close of closers.splice(0)) await close()
@@ -56,37 +56,37 @@ export const keepLines = async (
   }
 }
 
-/** Put a link to a terminal where journald looks for it; one that is there already is replaced. */
-const makeLink = (line: Listener, link: string): (() => void) => {
+/** Put a link to a terminal where journald looks for it. An existing link is replaced. */
+const makeLink = (listener: Listener, link: string): (() => void) => {
   const temporary = `${link}.new`
   try {
     fs.mkdirSync(path.dirname(link), { recursive: true })
     const there = fs.lstatSync(link, { throwIfNoEntry: false })
-    if (there && !there.isSymbolicLink()) throw new Error('there is something else')
+    if (there && !there.isSymbolicLink()) throw new Error('a file that is no link is there')
     fs.rmSync(temporary, { force: true })
-    fs.symlinkSync(line.name, temporary)
+    fs.symlinkSync(listener.name, temporary)
     fs.renameSync(temporary, link)
   } catch (error) {
-    line.close()
+    listener.close()
     throw new StoreError(`${link}: cannot be made: ${(error as Error).message}`, 'EIO')
   }
   return () => {
-    // Another one may have taken its place since.
-    if (fs.readlinkSync(link) === line.name) fs.rmSync(link, { force: true })
-    line.close()
+    // Another process may have replaced the link since.
+    if (fs.readlinkSync(link) === listener.name) fs.rmSync(link, { force: true })
+    listener.close()
   }
 }
 
-/** Take the console over, and pass on what is written to it. */
-const takeConsole = (appender: Appender, transforms: readonly Filter[]): (() => Promise<void>) => {
+/** Take the console over, and pass its output on to the screen. */
+const takeConsole = (appender: Appender, filters: readonly Filter[]): (() => Promise<void>) => {
   const device = consoleDevice()
   let screen: fs.WriteStream | null = null
-  const keeper = new Tee(appender, transforms, bytes => screen?.write(bytes) ?? true)
+  const tee = new Tee(appender, filters, bytes => screen?.write(bytes) ?? true)
   if (device === null)
-    tell('/dev/console: /sys does not say where it is: it is kept, and shown to nobody')
+    tell('/dev/console: output is kept but not shown: /sys does not tell the device')
   else {
     const failed = ({ message }: Error): void => {
-      tell(`${device}: the console is kept, and not passed on: ${message}`)
+      tell(`${device}: console output is kept but not shown: ${message}`)
       screen = null
     }
     try {
@@ -94,22 +94,22 @@ const takeConsole = (appender: Appender, transforms: readonly Filter[]): (() => 
       screen = fs.createWriteStream(device, { fd })
       screen.on('error', error => {
         failed(error)
-        keeper.release()
+        tee.release()
       })
-      screen.on('drain', () => keeper.release())
+      screen.on('drain', () => tee.release())
     } catch (error) {
       failed(error as Error)
     }
   }
-  const line = new Listener(keeper)
+  const listener = new Listener(tee)
   try {
-    line.takeConsole()
+    listener.takeConsole()
   } catch (error) {
-    line.close()
+    listener.close()
     throw error
   }
   return async () => {
-    line.close()
+    listener.close()
     if (screen) await new Promise(resolve => screen!.end(resolve))
   }
 }

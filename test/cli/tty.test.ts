@@ -219,7 +219,7 @@ t.test('every backend gets it, and one that fails stops nothing', async t => {
   )
   t.equal(status, 0)
   t.equal(stdout.toString(), 'first\r\nsecond\r\nthird\r\n')
-  t.match(stderr, /^pstorefs: one: what is printed is kept no longer: .*shorter.*\n$/, 'one line')
+  t.match(stderr, /^pstorefs: one: output is no longer kept: .*shorter.*\n$/, 'one line')
   t.equal(
     succeed(t, ['cat', two.region, 'tty-ramoops-0', ...two.options]).toString(),
     'first\r\nsecond\r\nthird\r\n',
@@ -249,6 +249,6 @@ t.test('a terminal for the journal', async t => {
   fs.writeFileSync(link, 'precious')
   const outcome = pstorefs(['tty', region, ...options, '--journal-tty', link])
   t.equal(outcome.status, 1)
-  t.match(outcome.stderr, /^pstorefs: .*journal-tty: cannot be made: there is something else\n$/)
+  t.match(outcome.stderr, /^pstorefs: .*journal-tty: cannot be made: a file that is no link is there\n$/)
   t.equal(fs.readFileSync(link, 'utf8'), 'precious')
 })

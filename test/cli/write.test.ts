@@ -191,7 +191,7 @@ t.test('what must not be written is not', async t => {
   refuse(['write', 'tty', region, ...none], /has no tty zone/)
   refuse(
     ['write', 'console', region, ...layout, '--reason', 'oops'],
-    /--reason: only a dmesg record has one/,
+    /--reason: only for dmesg/,
   )
   refuse(['write', 'dmesg', region, ...layout], /a dump without text is no record/, Buffer.alloc(0))
   refuse(

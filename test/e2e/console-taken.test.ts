@@ -44,7 +44,7 @@ const config = Object.entries({
 const expected = [
   'a\tb \x1b[31mred\x1b[0m\nprompt> ',
   'for the journal\n',
-  'pstorefs: /dev/console: another program has taken it already\n',
+  'pstorefs: /dev/console: already taken by another program\n',
   'and ended\n',
   'from a command\r\n',
   'taken again\n',

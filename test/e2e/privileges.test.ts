@@ -70,7 +70,7 @@ t.test('what is refused', { skip: asRoot }, async t => {
     pstorefs(['mount', region, folder(t), ...flags, ...more]).stderr
   t.equal(
     refusal('-o', 'user=no-such-user'),
-    'pstorefs: user no-such-user: there is no such user\n',
+    'pstorefs: user no-such-user: no such user\n',
   )
   t.match(
     refusal('-o', 'user=nobody,attach=boot'),

@@ -1,4 +1,4 @@
-/** `pstorefs console`: the kernel's log, as its console prints it, kept in the console zone. */
+/** `pstorefs console`: keep the kernel's log, as its console prints it, in the console zone. */
 import fs from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { seekSync } from 'fs-ext'
@@ -9,7 +9,7 @@ import { StoreError } from '../../pstore/errors.js'
 import { tell } from '../../service/log.js'
 import { notifyReady } from '../../service/notify.js'
 import { writableFor } from '../options/writable.js'
-import { dieOf, endings } from '../../service/signals.js'
+import { dieOf, endings } from '../../native/signals.js'
 import { attachSources, withSources, type SourcesArgs } from '../options/source.js'
 
 interface Args extends SourcesArgs {
@@ -18,21 +18,21 @@ interface Args extends SourcesArgs {
 }
 
 const device = '/dev/kmsg'
-/** More than any record takes. */
+/** Bytes; no record takes more. */
 const longestRecord = 65536
-/** How many records are gathered for one append. */
+/** The most records for one append. */
 const most = 512
-/** How long to wait between two looks, in ms: after messages, and at most. */
+/** Milliseconds between two looks: after messages, and at most. */
 const shortest = 2
 const longest = 32
 
-/** Each name's level. */
+/** The names of the levels, from 0. */
 const levels = ['emerg', 'alert', 'crit', 'err', 'warn', 'notice', 'info', 'debug']
 
 const details =
-  'Follows /dev/kmsg until it is ended, and appends the messages as the kernel prints them on its ' +
-  'console: all that its log still holds, and then what is new. Where the log was written faster than it ' +
-  'could be read, a line says how many messages are missing, as the kernel does.'
+  'Follows /dev/kmsg until a signal ends it, and appends the messages as the kernel prints them on its ' +
+  'console: first all that the log still holds, then new ones. Where the kernel logs faster than the log is ' +
+  'read, a line tells the number of missing messages, as the kernel does.'
 
 export const kernelConsole: CommandModule<object, Args> = {
   command: 'console [source]',
@@ -43,12 +43,12 @@ export const kernelConsole: CommandModule<object, Args> = {
       .option('new', {
         type: 'boolean',
         default: false,
-        describe: 'only messages that come from now on',
+        describe: 'keep only new messages',
       })
       .option('level', {
         type: 'string',
         requiresArg: true,
-        describe: `only messages of a lower level than this number, as loglevel= has it; or of a name's and lower: ${levels.join(', ')} [all]`,
+        describe: `keep only messages below this number, as loglevel= does; or up to this name: ${levels.join(', ')} [all]`,
       })
       .example('$0 console pstore.img --console-size 256K', '')
       .example('$0 console --backend all --new --level warn', ''),
@@ -56,12 +56,12 @@ export const kernelConsole: CommandModule<object, Args> = {
     const lines = new KernelConsole(loglevelOf(args.level), args.new ? null : 0n)
     const backends = attachSources(args)
     try {
-      const places = writableFor('console', backends, args.source)
+      const writable = writableFor('console', backends, args.source)
       const log = openLog(args.new)
-      let kept = places.length
-      const appender = new Appender(places, 'console', ({ name }, error) => {
-        kept--
-        tell(`${name}: the console is kept no longer: ${error.message}`)
+      let working = writable.length
+      const appender = new Appender(writable, 'console', ({ name }, error) => {
+        working--
+        tell(`${name}: the console is no longer kept: ${error.message}`)
       })
       let ending: NodeJS.Signals | null = null
       const wake = new AbortController()
@@ -71,7 +71,7 @@ export const kernelConsole: CommandModule<object, Args> = {
           ending = signal
           wake.abort()
         })
-      for (let pause = shortest; kept > 0; pause = Math.min(2 * pause, longest)) {
+      for (let pause = shortest; working > 0; pause = Math.min(2 * pause, longest)) {
         const { text, more } = readLog(log, lines)
         if (text.length > 0) {
           appender.append(text)
@@ -85,14 +85,14 @@ export const kernelConsole: CommandModule<object, Args> = {
       appender.append(lines.end())
       appender.flush()
       if (ending) dieOf(ending)
-      if (kept === 0) process.exit(1)
+      if (working === 0) process.exit(1)
     } finally {
       for (const backend of backends) backend.close()
     }
   },
 }
 
-/** The loglevel that `--level` means: everything where it is not given. */
+/** The loglevel that `--level` means; without it, that of all messages. */
 const loglevelOf = (level: string | undefined): number => {
   if (level === undefined) return levels.length
   const named = levels.indexOf(level === 'warning' ? 'warn' : level === 'error' ? 'err' : level)
@@ -120,7 +120,7 @@ const openLog = (atEnd: boolean): number => {
 
 const record = Buffer.allocUnsafe(longestRecord)
 
-/** What the log has that is new, as text; `more`: perhaps not all of it. */
+/** The log's new messages as text; `more` is true where there may be further ones. */
 const readLog = (log: number, lines: KernelConsole): { text: Buffer; more: boolean } => {
   const parts: Buffer[] = []
   for (let n = 0; n < most; n++) {
@@ -130,7 +130,7 @@ const readLog = (log: number, lines: KernelConsole): { text: Buffer; more: boole
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
       if (code === 'EAGAIN') return { text: Buffer.concat(parts), more: false }
-      // EPIPE: what comes next was overwritten; its number tells how much is missing.
+      // EPIPE: messages were overwritten; the next one's number tells how many.
       if (code !== 'EPIPE' && code !== 'EINTR')
         throw new StoreError(`${device}: cannot be read: ${code}`, 'EIO')
     }

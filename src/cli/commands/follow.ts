@@ -12,7 +12,7 @@ import {
   withSourceAndNames,
   type SourceAndNames,
 } from '../options/named-records.js'
-import { dieOf } from '../../service/signals.js'
+import { dieOf } from '../../native/signals.js'
 import { attachSource } from '../options/source.js'
 import { terminalFilter } from '../../pstore/printable.js'
 

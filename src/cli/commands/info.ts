@@ -58,9 +58,14 @@ export const info: CommandModule<object, Args> = {
     const backend = attachSource(args, { readOnly: true })
     try {
       const title = headline(args.source, backend)
-      if (args.svg !== undefined) writeSvg(args.svg, drawSvg(title, backend.survey.conditions()))
+      if (args.svg !== undefined)
+        writeSvg(
+          args.svg,
+          drawSvg(title, () => backend.survey.conditions()),
+        )
       if (args.json) printJson(jsonObject(reportOf(backend)))
-      else if (args.svg === undefined) print(picture(canvas(), title, backend.survey.conditions()))
+      else if (args.svg === undefined)
+        print(picture(canvas(), title, () => backend.survey.conditions()))
     } finally {
       backend.close()
     }
@@ -77,18 +82,18 @@ function* reportOf(backend: Backend): Generator<[string, Iterable<string>], void
 function* picture(
   here: Canvas,
   title: string,
-  places: Iterable<Condition>,
+  places: () => Iterable<Condition>,
 ): Generator<string, void, void> {
   const map = new StoreMap(here)
   const table = new ZoneTable(here)
-  for (const run of runsOf(map.adding(places))) table.add(run)
+  for (const run of runsOf(map.adding(places()))) table.add(run)
   yield `${paint(here, 'bold', title)}\n\n`
   if (map.isEmpty) {
     yield 'empty\n'
     return
   }
   if (map.hasOffsets) yield `${map.draw()}\n\n`
-  yield* table.lines()
+  yield* table.lines(() => runsOf(places()))
   yield `\n${paint(here, 'dim', legend(here))}\n`
 }
 

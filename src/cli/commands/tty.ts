@@ -1,4 +1,4 @@
-/** `pstorefs tty`: what a command, the console or the journal prints on a terminal is kept. */
+/** `pstorefs tty`: keep the terminal output of a command, of the console or of the journal. */
 import fs from 'node:fs'
 import path from 'node:path'
 import type { CommandModule } from 'yargs'
@@ -17,29 +17,29 @@ interface Args extends SourcesArgs {
   strip: boolean
   console: boolean
   journalTty: string | undefined
-  /** What stands after `--`. */
+  /** The words after `--`. */
   '--'?: string[]
 }
 
-/** Where the link to journald's terminal is. */
+/** The usual path of the link to journald's terminal. */
 const journalTty = '/run/pstorefs/journal-tty'
-/** What shells say of a command that is not there, or is none. */
+/** The exit statuses of shells for a command that is missing, or not executable. */
 const notFound = 127
 const notExecutable = 126
 
 const details =
-  'Runs COMMAND on a pseudo-terminal, as usual, and keeps what it prints, byte for byte, in the tty ' +
-  'zone: before it is shown, so that all that was seen is kept, also where everything is killed right ' +
-  'after. Ends with the exit status of COMMAND, or 128 + n where signal n ended it. The end of a standard ' +
-  'input that is no terminal is passed on as ^D; what a pipe holds that is no text is better redirected ' +
-  "inside: -- sh -c 'COMMAND < FILE'. " +
-  'With --console it takes over what programs write to /dev/console instead (TIOCCONS; root only), keeps ' +
-  'it, and passes it on to where it went before. With --journal-tty it makes a terminal, and a link to it ' +
-  'for TTYPath= in journald.conf. Both go on until they are ended.'
+  'Runs COMMAND on a pseudo-terminal, as usual, and keeps its output, byte for byte, in the tty zone. ' +
+  'Output is kept before it is shown, so that all text that was seen survives a crash right after. The exit ' +
+  'status is that of COMMAND, or 128 + n where signal n ended it. Where standard input is not a terminal, ' +
+  'its end is passed on as ^D; binary input is better redirected inside: ' +
+  "-- sh -c 'COMMAND < FILE'. " +
+  'With --console, the output of programs to /dev/console (TIOCCONS; root only) is kept instead, and passed ' +
+  'on to the console. With --journal-tty, a terminal is made, and a link to it for TTYPath= in ' +
+  'journald.conf. Both run until a signal ends them.'
 
 export const tty: CommandModule<object, Args> = {
   command: 'tty [source]',
-  describe: 'run a command on a terminal, and keep what it prints',
+  describe: 'run a command on a terminal, and keep its output',
   builder: argv =>
     withSources(argv)
       .parserConfiguration({ 'populate--': true })
@@ -49,17 +49,17 @@ export const tty: CommandModule<object, Args> = {
       .option('timestamps', {
         type: 'boolean',
         default: false,
-        describe: 'put the time since the machine started before each line in the zone',
+        describe: 'put the time since boot before each line in the zone',
       })
       .option('strip', {
         type: 'boolean',
         default: false,
-        describe: 'keep no escape sequences (colours, cursor movements) in the zone',
+        describe: 'leave escape sequences (colours, cursor movements) out of the zone',
       })
       .option('console', {
         type: 'boolean',
         default: false,
-        describe: 'keep what programs write to /dev/console',
+        describe: 'keep the output of programs to /dev/console',
       })
       .option('journal-tty', {
         type: 'string',
@@ -79,13 +79,13 @@ export const tty: CommandModule<object, Args> = {
     const backends = attachSources(args)
     let status: number
     try {
-      const places = writableFor('tty', backends, args.source)
-      const transforms = (): Filter[] =>
+      const writable = writableFor('tty', backends, args.source)
+      const filters = (): Filter[] =>
         [args.strip ? stripper() : [], args.timestamps ? stamper() : []].flat()
       const { journalTty: link } = args
       status = command.length
-        ? await keepCommand(command, places, transforms())
-        : await keepLines(places, transforms, {
+        ? await keepCommand(command, writable, filters())
+        : await keepLines(writable, filters, {
             console: args.console,
             link: link === undefined ? null : link || journalTty,
           })
@@ -96,11 +96,11 @@ export const tty: CommandModule<object, Args> = {
   },
 }
 
-/** Run a command, and keep what it prints; gives its exit status. */
+/** Run a command, and keep its output; returns its exit status. */
 const keepCommand = async (
   command: readonly string[],
-  places: readonly Backend[],
-  transforms: readonly Filter[],
+  writable: readonly Backend[],
+  filters: readonly Filter[],
 ): Promise<number> => {
   const problem = problemOf(command[0])
   if (problem) {
@@ -108,20 +108,20 @@ const keepCommand = async (
     return problem.status
   }
   const outer = new OuterTerminal()
-  const appender = new Appender(places, 'tty', ({ name }, error) =>
-    outer.aside(() => tell(`${name}: what is printed is kept no longer: ${error.message}`)),
+  const appender = new Appender(writable, 'tty', ({ name }, error) =>
+    outer.aside(() => tell(`${name}: output is no longer kept: ${error.message}`)),
   )
   const screen = new Screen()
-  const keeper = new Tee(appender, transforms, bytes => screen.show(bytes, () => keeper.release()))
+  const tee = new Tee(appender, filters, bytes => screen.show(bytes, () => tee.release()))
   try {
-    return await runSession(command, outer, keeper, screen.broken)
+    return await runSession(command, outer, tee, screen.broken)
   } finally {
     appender.flush()
     await screen.flushed()
   }
 }
 
-/** Why a command cannot be run; null where it can. */
+/** The reason why a command cannot be run; null where it can. */
 const problemOf = (command: string): { message: string; status: number } | null => {
   const isPath = command.includes('/')
   const folders = isPath ? [''] : (process.env.PATH ?? '/usr/bin:/bin').split(':')
@@ -142,15 +142,15 @@ const problemOf = (command: string): { message: string; status: number } | null 
     : { message: `${command}: cannot be executed: permission denied`, status: notExecutable }
 }
 
-/** Standard output, whatever it is. */
+/** Standard output: a terminal, a pipe or a file. */
 class Screen {
-  /** Settles when it cannot be written to any more, with the signal that a writer gets for that. */
+  /** Settles when standard output fails, with the signal that a writer gets for that. */
   readonly broken: Promise<'SIGPIPE' | 'SIGHUP'>
   #isBroken = false
 
   constructor() {
     this.broken = new Promise(resolve => {
-      // Not the end of this program, as it is otherwise, but the command's.
+      // main.ts ends the program here; a session ends its command first.
       process.stdout.removeAllListeners('error').on('error', ({ code }: NodeJS.ErrnoException) => {
         this.#isBroken = true
         resolve(code === 'EPIPE' ? 'SIGPIPE' : 'SIGHUP')
@@ -158,17 +158,17 @@ class Screen {
     })
   }
 
-  /** False where some of it waits for a reader; once that has taken it, `seen` is called. */
+  /** Returns false where some of the bytes wait for a reader; `seen` is called once they are read. */
   show(bytes: Buffer, seen: () => void): boolean {
     if (this.#isBroken) return true
     const { stdout } = process
     const isTaken = (): boolean => stdout.writableLength === 0
-    // Called for what was written before, too.
+    // The callback also comes for earlier writes.
     stdout.write(bytes, () => isTaken() && seen())
     return isTaken()
   }
 
-  /** Wait until all is written. */
+  /** Wait until all bytes are written. */
   flushed(): Promise<void> {
     return new Promise(resolve => {
       if (this.#isBroken) resolve()

@@ -1,11 +1,11 @@
-/** `pstorefs write`: stdin to a ring, or as one dump. */
+/** `pstorefs write`: append stdin to a ring, or store it as one dump. */
 import type { CommandModule } from 'yargs'
 import { Appender } from '../../frontends/appender.js'
-import { dumpRoom, writeDump } from '../../frontends/dmesg.js'
+import { dumpRoom, writeDump, type DumpOptions } from '../../frontends/dmesg.js'
 import type { Backend } from '../../pstore/backend.js'
 import { reasons, type Reason } from '../../pstore/dump.js'
 import { StoreError } from '../../pstore/errors.js'
-import { writeToAll } from '../../pstore/select.js'
+import type { RecordType } from '../../pstore/types.js'
 import { writableFor } from '../options/writable.js'
 import { attachSources, withSources, type SourcesArgs } from '../options/source.js'
 
@@ -18,9 +18,9 @@ interface Args extends SourcesArgs {
 }
 
 const details =
-  'Reads stdin to its end. console, tty and pmsg append it to the ring, as it comes; dmesg stores it as ' +
-  'one dump, as Linux does when it dies. Dumps go to the zone after the newest one, where Linux starts ' +
-  'again with number 0 after each boot; of a text that is too long the end is kept.'
+  'Reads stdin to its end. For console, tty and pmsg the text is appended to the ring as it comes; for dmesg ' +
+  'it becomes one dump, as when Linux dies. A dump goes to the zone after the newest one (Linux starts with ' +
+  'zone 0 after each boot). A text that is too long is cut to its end.'
 
 export const write: CommandModule<object, Args> = {
   command: 'write <type> [source]',
@@ -30,11 +30,15 @@ export const write: CommandModule<object, Args> = {
       .usage(
         `$0 write TYPE SOURCE [options] < TEXT\n$0 write TYPE --backend NAMES [options] < TEXT\n\n${details}`,
       )
-      .positional('type', { choices: writableTypes, demandOption: true, describe: 'where it goes' })
-      .option('reason', { choices: reasons, describe: 'dmesg: why the machine died [panic]' })
+      .positional('type', {
+        choices: writableTypes,
+        demandOption: true,
+        describe: 'the ring, or a dump',
+      })
+      .option('reason', { choices: reasons, describe: 'dmesg: the cause of the dump [panic]' })
       .option('compress', {
         choices: ['deflate', 'none'] as const,
-        describe: 'dmesg: how the text is stored [deflate]',
+        describe: 'dmesg: the compression of the text [deflate]',
       })
       .example('dmesg | $0 write console pstore.img --console-size 256K', '')
       .example('$0 write dmesg pstore.img --reason oops --record-size 64K < oops.txt', '')
@@ -42,36 +46,47 @@ export const write: CommandModule<object, Args> = {
   handler: async args => {
     const { type, reason, compress } = args
     if (type !== 'dmesg' && (reason ?? compress) !== undefined)
-      throw new StoreError(`--${reason ? 'reason' : 'compress'}: only a dmesg record has one`)
+      throw new StoreError(`--${reason ? 'reason' : 'compress'}: only for dmesg`)
     const backends = attachSources(args)
     try {
-      // What cannot be written is said before stdin is read.
-      const places = writableFor(type, backends, args.source)
-      if (type === 'dmesg') {
-        const text = await readAll(process.stdin, Math.max(...places.map(dumpRoom)))
-        const options = { ...(reason ? { reason } : {}), compress: compress !== 'none' }
-        writeToAll(places, type, backend => {
-          writeDump(backend, text, options)
-          return text.length
-        })
-      } else await appendStdin(type, places)
+      // Refuse before stdin is read.
+      const writable = writableFor(type, backends, args.source)
+      const options = { ...(reason ? { reason } : {}), compress: compress !== 'none' }
+      const errors =
+        type === 'dmesg' ? await dumpStdin(writable, options) : await appendStdin(writable, type)
+      if (errors.length) throw errors[0]
     } finally {
       for (const backend of backends) backend.close()
     }
   },
 }
 
-/** Append stdin, as it comes, to every place; one that fails does not stop the others. */
-const appendStdin = async (type: Args['type'], places: readonly Backend[]): Promise<void> => {
-  const errors: Error[] = []
-  for (const backend of places) backend.write({ type, bytes: Buffer.alloc(0) })
-  const appender = new Appender(places, type, (_, error) => errors.push(error))
+/** Store stdin as a dump in every backend. Returns the errors of those that failed. */
+const dumpStdin = async (
+  writable: readonly Backend[],
+  options: DumpOptions,
+): Promise<unknown[]> => {
+  const text = await readAll(process.stdin, Math.max(...writable.map(dumpRoom)))
+  const errors: unknown[] = []
+  for (const backend of writable)
+    try {
+      writeDump(backend, text, options)
+    } catch (error) {
+      errors.push(error)
+    }
+  return errors
+}
+
+/** Append stdin, as it comes, to a ring of every backend. Returns the errors of those that failed. */
+const appendStdin = async (writable: readonly Backend[], type: RecordType): Promise<unknown[]> => {
+  const errors: unknown[] = []
+  const appender = new Appender(writable, type, (_, error) => errors.push(error))
   for await (const bytes of process.stdin as AsyncIterable<Buffer>) {
     appender.append(bytes)
-    if (errors.length === places.length) break
+    if (errors.length === writable.length) break
   }
   appender.flush()
-  if (errors.length) throw errors[0]
+  return errors
 }
 
 /** The last `limit` bytes of a stream, however long it is. */

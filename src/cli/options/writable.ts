@@ -1,13 +1,13 @@
-/** Which of the attached backends take what a command has for them. */
+/** The one place that decides which of the attached backends a command writes to. */
 import { sizeParameter } from '../../attach.js'
 import type { Backend } from '../../pstore/backend.js'
 import { StoreError } from '../../pstore/errors.js'
 import type { RecordType } from '../../pstore/types.js'
 
 /**
- * The backends that can be written to.
+ * The backends that have room for a type and can be written to.
  *
- * @param source what the command line calls the only one; undefined where several were asked for
+ * @param source SOURCE of the command line; undefined where --backend chose the backends
  * @throws StoreError where there are none
  */
 export const writableFor = (

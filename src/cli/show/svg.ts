@@ -6,8 +6,8 @@ import {
   type ConditionState,
 } from '../../pstore/condition.js'
 import type { RecordType } from '../../pstore/types.js'
-import { PackedRows } from './packed-rows.js'
 import { cellsOf, runsOf, wrap, type Run } from './describe.js'
+import { Rows } from './rows.js'
 
 const width = 1000
 const margin = 20
@@ -149,22 +149,26 @@ const drawRow = (drawn: Drawn, y: number): string => {
   ].join('')
 }
 
+function* allDrawn(places: Iterable<Condition>): Generator<Drawn, void, void> {
+  for (const run of runsOf(places)) yield drawnOf(run)
+}
+
 /**
  * Draw a store.
  *
- * @param title says what it is
+ * @param title its name, and its facts
+ * @param places is asked for once, and again for each pass over a store that has too many to keep
  */
 export function* drawSvg(
   title: string,
-  places: Iterable<Condition>,
+  places: () => Iterable<Condition>,
 ): Generator<string, void, void> {
-  const all = new PackedRows<Drawn>()
+  const rows = new Rows<Drawn>()
   const top = mapTop + mapHeight + 60
   let total = 0
   let height = top + 2 * rowHeight
-  for (const run of runsOf(places)) {
-    const drawn = drawnOf(run)
-    all.add(drawn)
+  for (const drawn of allDrawn(places())) {
+    rows.add(drawn)
     total += drawn.length
     height += heightOf(drawn)
   }
@@ -179,10 +183,11 @@ text { fill: #dddddd } .dim { fill: #999999 } .bad { fill: #ff7070 } .ink { fill
 <rect class="paper" width="${width}" height="${height}"/>
 ${text(margin, 30, title, 'class="title"')}
 `
-  yield* drawMap(all, total)
+  const all = (): Iterable<Drawn> => rows.all(() => allDrawn(places()))
+  yield* drawMap(all(), total)
   for (const [name, x] of Object.entries(columns)) yield text(margin + x, top, name, 'class="dim"')
   let y = top + rowHeight
-  for (const drawn of all) {
+  for (const drawn of all()) {
     yield drawRow(drawn, y)
     y += heightOf(drawn)
   }

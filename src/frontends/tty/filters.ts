@@ -1,19 +1,19 @@
-/** What becomes of a terminal's bytes on their way into a zone: times before lines, no escape sequences. */
+/** Filters for a terminal's bytes on their way into a zone: stamp lines, strip escape sequences. */
 
-/** Takes the stream's next bytes, cut anywhere, and gives what is kept of it. */
+/** Takes the stream's next bytes, cut anywhere, and returns the bytes to keep. */
 export type Filter = (bytes: Buffer) => Buffer
 
 const LF = 0x0a
 const ESC = 0x1b
 
-/** `[    1.234567] `: as the kernel's console has it. */
+/** `[    1.234567] `, the format of the kernel's console. */
 export const timestamp = (microseconds: bigint): string =>
   `[${String(microseconds / 1_000_000n).padStart(5)}.${String(microseconds % 1_000_000n).padStart(6, '0')}] `
 
 /** Microseconds since the machine started: the clock of the kernel's own messages. */
 export const uptime = (): bigint => process.hrtime.bigint() / 1000n
 
-/** Put the time before each line: that at which its first byte came. */
+/** Put a time before each line: the arrival of its first byte. */
 export const stamper = (clock: () => bigint = uptime): Filter => {
   let atStart = true
   return bytes => {
@@ -33,23 +33,23 @@ export const stamper = (clock: () => bigint = uptime): Filter => {
 }
 
 /**
- * Where in a sequence the stream is (ECMA-48): in none; after ESC; after ESC and intermediate bytes, which
- * one more ends; in a control sequence; in a string (title, palette, picture) that BEL or ESC \ ends;
- * after an ESC in one.
+ * The stream's position in an escape sequence (ECMA-48): outside; after ESC; after ESC and intermediate bytes,
+ * which one more byte ends; in a control sequence; in a string (title, palette, picture), which BEL or ESC \
+ * ends; after an ESC in a string.
  */
 type State = 'text' | 'escape' | 'intermediate' | 'control' | 'string' | 'stringEscape'
 
-/** What follows ESC and begins a string: DCS, SOS, OSC, PM, APC. */
+/** The bytes that begin a string after ESC: DCS, SOS, OSC, PM, APC. */
 const strings = new Set(Buffer.from('PX]^_'))
 const bracket = '['.charCodeAt(0)
 const BEL = 0x07
-/** Ends a sequence that was not completed. */
+/** CAN and SUB end an incomplete sequence. */
 const isCancel = (byte: number): boolean => byte === 0x18 || byte === 0x1a
 
 /** The state after one byte; null where the byte is text. */
 const follow = (state: State, byte: number): State | null => {
   if (state === 'string' || state === 'stringEscape') {
-    // A string that nobody ended must not swallow what comes after it.
+    // An unterminated string must not swallow all later text.
     if (byte === LF) return null
     if (state === 'stringEscape' && byte !== ESC) return afterEscape(byte)
     if (byte === ESC) return 'stringEscape'
@@ -58,7 +58,7 @@ const follow = (state: State, byte: number): State | null => {
   if (byte === ESC) return 'escape'
   if (state === 'text') return null
   if (isCancel(byte)) return 'text'
-  // Terminals obey controls in the middle of a sequence, and what is beyond ASCII belongs to none.
+  // Terminals obey controls in the middle of a sequence, and no sequence has bytes beyond ASCII.
   if (byte < 0x20 || byte > 0x7e) return null
   if (state === 'escape') return afterEscape(byte)
   if (state === 'intermediate') return byte >= 0x30 ? 'text' : state

@@ -1,14 +1,14 @@
-/** Terminals for others to write to: what they print is taken, and nothing is typed there. */
+/** A terminal that other programs print to. Its output is taken; nothing is typed there. */
 import fs from 'node:fs'
 import tty from 'node:tty'
-import { drain, feed, type Output } from './output.js'
+import { feed, passRest, type Output } from './output.js'
 import { modesOf, openTerminal, rawModes, setModes, giveConsoleBack, takeConsole } from './pty.js'
 
 export class Listener {
-  /** What others open: `/dev/pts/3`. */
+  /** The path that other programs open: `/dev/pts/3`. */
   readonly name: string
   readonly #master: number
-  /** Kept open, so that it goes on when its last writer closes it. */
+  /** Kept open, so that the terminal survives its last writer. */
   readonly #slave: number
   readonly #printed: tty.ReadStream
   #hasConsole = false
@@ -19,7 +19,7 @@ export class Listener {
     this.name = name
     this.#master = master
     this.#slave = fs.openSync(name, fs.constants.O_RDWR | fs.constants.O_NOCTTY)
-    // Bytes come as they were written: what a line end is, is up to the terminal that shows them.
+    // Raw: line ends are up to the terminal that shows the bytes.
     setModes(this.#slave, rawModes(modesOf(this.#slave)!))
     this.#printed = new tty.ReadStream(master)
     feed(this.#printed, output)
@@ -27,8 +27,8 @@ export class Listener {
   }
 
   /**
-   * Get what programs write to /dev/console, until it is closed; also when this process is killed, the
-   * console then is what it was.
+   * Take the output to /dev/console until {@link close}. The console is restored when this process is
+   * killed, too.
    *
    * @throws StoreError (EPERM, EBUSY)
    */
@@ -37,10 +37,10 @@ export class Listener {
     this.#hasConsole = true
   }
 
-  /** Take what was written until now, and go. */
+  /** Take the output so far, and close the terminal. */
   close(): void {
     if (this.#hasConsole) giveConsoleBack()
-    drain(this.#printed, this.#master, this.output)
+    passRest(this.#printed, this.#master, this.output)
     this.output.flush()
     fs.closeSync(this.#slave)
     this.#printed.destroy()

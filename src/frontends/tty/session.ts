@@ -1,12 +1,13 @@
-/** A command on a pseudo-terminal of its own, in front of whoever started it, as script(1) runs one. */
+/** A command on a pseudo-terminal of its own, shown on the terminal that it was started from, as in script(1). */
 import { spawn, type ChildProcess } from 'node:child_process'
 import fs from 'node:fs'
 import type { Socket } from 'node:net'
 import os from 'node:os'
 import { createInterface } from 'node:readline'
 import tty from 'node:tty'
+import { deadly } from '../../native/signals.js'
 import { StoreError } from '../../pstore/errors.js'
-import { drain, feed, type Output } from './output.js'
+import { feed, passRest, type Output } from './output.js'
 import {
   copySize,
   hasInput,
@@ -19,29 +20,11 @@ import {
   type Modes,
 } from './pty.js'
 
-/** Signals that end a program that takes no care of them, and that Node lets one take care of. */
-const endings = [
-  'SIGHUP',
-  'SIGINT',
-  'SIGQUIT',
-  'SIGTERM',
-  'SIGUSR1',
-  'SIGUSR2',
-  'SIGALRM',
-  'SIGVTALRM',
-  'SIGIO',
-  'SIGPWR',
-  'SIGXCPU',
-  'SIGSTKFLT',
-  'SIGSYS',
-  'SIGTRAP',
-  'SIGABRT',
-] as const
-
 /**
- * Runs a command as an interactive shell runs a job, for `sh -m`: in a process group of its own, and with a
- * parent in another one. Without such a parent the kernel has nobody stopped by ^Z (the group is orphaned).
- * On descriptor 3 it tells the command's process id, and that it was stopped; an answer lets it go on.
+ * A script for `sh -m` that runs a command as an interactive shell runs a job: in a process group of its own,
+ * with a parent in another group. Without such a parent the group is orphaned, and the kernel ignores ^Z.
+ * The script writes the command's process id to descriptor 3, and a line when the command is stopped; an
+ * answer there continues the command.
  */
 const jobControl = `
 exec 4>&2 2>/dev/null
@@ -55,21 +38,21 @@ while jobs %% >/dev/null; do
 done
 exit $status`
 
-/** How often is looked whether the terminal takes more input, in ms. */
+/** Milliseconds between two tries to write input to a full terminal. */
 const inputPause = 5
-/** How often, at least, is looked whether somebody reads on after the end of the input, in ms. */
+/** The most milliseconds between two looks for a reader after the end of the input. */
 const endPause = 200
 
-/** The terminal that the command was started from; there may be none. */
+/** The terminal that the session was started from, if any. */
 export class OuterTerminal {
-  /** Its modes, as they were; null where standard input is no terminal. */
+  /** Its modes at the start; null where standard input is no terminal. */
   readonly modes: Modes | null = modesOf(0)
   readonly #raw = this.modes && rawModes(this.modes)
   #isRaw = false
-  /** What knows its size. */
+  /** The descriptor that knows its size. */
   readonly #sized = this.modes ? 0 : 1
 
-  /** Pass on every key; until {@link leave}, or the process ends. */
+  /** Pass on every key, until {@link leave} or the end of the process. */
   enter(): void {
     if (!this.#raw) return
     if (!this.#isRaw) process.on('exit', this.leave)
@@ -77,7 +60,7 @@ export class OuterTerminal {
     this.#isRaw = true
   }
 
-  /** Make it what it was. */
+  /** Restore its modes. */
   readonly leave = (): void => {
     if (!this.#isRaw || !this.modes) return
     setModes(0, this.modes)
@@ -85,7 +68,7 @@ export class OuterTerminal {
     process.off('exit', this.leave)
   }
 
-  /** Do something, like printing a line, with the terminal as it was. */
+  /** Do something, like printing a line, with its modes restored. */
   aside(work: () => void): void {
     const wasRaw = this.#isRaw
     this.leave()
@@ -100,13 +83,13 @@ export class OuterTerminal {
 }
 
 /**
- * Run a command until it ends, and all that it printed was taken.
+ * Run a command until it has ended and all its output was taken.
  *
  * @param command an executable, and its arguments
- * @param broken settles when nobody takes the output any more, with the signal that the command should die
+ * @param broken settles when the output has no reader any more, with the signal that the command should die
  *   of; the session then ends, and its terminal hangs up
- * @returns its exit status, or 128 + n where signal n ended it
- * @throws StoreError (EIO) where it cannot be started
+ * @returns the command's exit status, or 128 + n where signal n ended it
+ * @throws StoreError (EIO) where the command cannot be started
  */
 export const runSession = async (
   command: readonly string[],
@@ -115,14 +98,14 @@ export const runSession = async (
   broken: Promise<'SIGPIPE' | 'SIGHUP'>,
 ): Promise<number> => {
   const { master, name } = openTerminal()
-  // Kept open: a command that closes its terminal may open it again.
+  // Kept open, so that a command that closes its terminal can open it again.
   const slave = fs.openSync(name, fs.constants.O_RDWR | fs.constants.O_NOCTTY)
   if (outer.modes) setModes(slave, outer.modes)
-  // What comes from a pipe is not shown without us either.
+  // A command that reads a pipe does not show its input either.
   else setModes(slave, silentModes(modesOf(slave)!))
   outer.giveSize(slave)
 
-  // The shell becomes the leader of a session with that terminal; setsid(1) is gone by then.
+  // setsid(1) is replaced by the shell, which leads a session with that terminal.
   const child = spawn('setsid', ['-c', 'sh', '-mc', jobControl, 'sh', ...command], {
     stdio: [slave, slave, slave, 'pipe'],
   })
@@ -135,7 +118,7 @@ export const runSession = async (
   const input = new Input(master, slave, outer.modes === null)
   try {
     const status = await Promise.race([ended, broken.then(statusOf)])
-    drain(printed, master, output)
+    passRest(printed, master, output)
     return status
   } finally {
     output.flush()
@@ -147,18 +130,18 @@ export const runSession = async (
   }
 }
 
-/** What a shell says of a process that a signal ended. */
+/** A shell's exit status for a process that a signal ended. */
 const statusOf = (signal: NodeJS.Signals): number => 128 + os.constants.signals[signal]
 
 const endOf = (child: ChildProcess): Promise<number> =>
   new Promise((resolve, reject) => {
     child.on('exit', (code, signal) => resolve(signal ? statusOf(signal) : (code ?? 1)))
     child.on('error', ({ message }) =>
-      reject(new StoreError(`setsid: ${message}: util-linux has it`, 'EIO')),
+      reject(new StoreError(`setsid: ${message}: install util-linux`, 'EIO')),
     )
   })
 
-/** Pass signals on to the command, and keep the terminals' sizes and modes right. */
+/** Pass signals on to the command, and keep the terminals' sizes and modes in step. */
 const handleSignals = (
   child: ChildProcess,
   outer: OuterTerminal,
@@ -167,7 +150,7 @@ const handleSignals = (
 ): (() => void) => {
   const handlers = new Map<NodeJS.Signals, () => void>()
   let command: number | null = null
-  for (const signal of endings)
+  for (const signal of deadly)
     handlers.set(signal, () => {
       output.flush()
       if (command === null) child.kill(signal)
@@ -177,7 +160,7 @@ const handleSignals = (
     outer.enter()
     outer.giveSize(slave)
   }
-  /** Be suspended like any program: by the kernel, which knows whether somebody is there to continue it. */
+  /** Stop by the kernel's own action: it ignores the signal where no shell could continue this process. */
   const suspend = (pid: number): void => {
     output.flush()
     outer.leave()
@@ -197,7 +180,7 @@ const handleSignals = (
       command = Number(said)
       return
     }
-    // All that the terminal would have stopped: `pstorefs tty … | tee`.
+    // The whole process group, as ^Z stops a pipeline: `pstorefs tty … | tee`.
     suspend(0)
     channel.write('go on\n')
   })
@@ -207,25 +190,24 @@ const handleSignals = (
   }
 }
 
-/** Send a signal to a process, or with 0 to this one's group, that may have ended. */
+/** Send a signal to a process, or for 0 to this one's group; nothing happens where it has ended. */
 const kill = (pid: number, signal: NodeJS.Signals): void => {
   try {
     process.kill(pid, signal)
   } catch {
-    // It has.
+    // It has ended.
   }
 }
 
-/** Standard input, typed into the terminal. */
+/** Types standard input into the terminal. */
 class Input {
   readonly #queue: Buffer[] = []
   #timer: NodeJS.Timeout | undefined
-  /** How the terminal took its input when it was last told that there is no more. */
+  /** Whether the terminal gathered lines when it was last told of the input's end; null: not told yet. */
   #toldLines: boolean | null = null
 
   /**
-   * @param ends standard input's end is the end of the terminal's input; where it is a terminal itself,
-   *   whoever types says when it ends
+   * @param ends true where the end of standard input is to be passed on; a terminal's user types ^D instead
    */
   constructor(
     readonly master: number,
@@ -252,13 +234,13 @@ class Input {
     process.stdin.resume()
   }
 
-  /** Write what the terminal takes, and keep the rest; false where there is a rest. */
+  /** Write as much as the terminal takes, and queue the rest; false where there is a rest. */
   #write(bytes: Buffer): boolean {
     let n: number
     try {
       n = fs.writeSync(this.master, bytes)
     } catch (error) {
-      // Where the terminal is gone, so is who would have read it.
+      // A terminal that is gone has no reader: drop the bytes.
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return true
       n = 0
     }
@@ -271,8 +253,8 @@ class Input {
   }
 
   /**
-   * Tell whoever reads that there is no more, as ^D does: each one that reads lines, but only once one
-   * that takes keys, to whom it may mean anything.
+   * Tell the terminal's readers of the input's end, as ^D does. Each reader of lines is told; a reader of keys,
+   * to which ^D may mean anything, only once.
    */
   #tellEnd(pause: number): void {
     const modes = this.#queue.length === 0 && !hasInput(this.slave) ? modesOf(this.slave) : null

@@ -1,9 +1,9 @@
 /**
- * What a terminal's screen and its zone get of what was printed: the zone first, so that all that was
- * seen is kept.
+ * Sends a terminal's output to its zone and to the screen: to the zone first, so that all text that was seen is
+ * kept.
  *
- * After a pause the next bytes go through at once, for whoever types. What then keeps coming is gathered
- * for a moment, so that it takes one append for many lines.
+ * After a pause the next bytes pass at once, as a typist waits for the echo. Bytes that follow are gathered for
+ * a moment, so that many lines take one append.
  */
 import type { Appender } from '../appender.js'
 import type { Output } from './output.js'
@@ -11,7 +11,7 @@ import type { Filter } from './filters.js'
 
 /** How long bytes wait for more, in milliseconds. */
 const moment = 2
-/** How many wait at most. */
+/** How many bytes wait at most. */
 const plenty = 262_144
 
 export class Tee implements Output {
@@ -23,13 +23,13 @@ export class Tee implements Output {
   released = (): void => {}
 
   /**
-   * @param transforms what becomes of the bytes on their way into the zone, in this order
-   * @param show takes them as they are, once they are in the zone; says false where they have yet to be
-   *   seen, and {@link release} follows
+   * @param filters are applied, in this order, to the bytes on their way into the zone
+   * @param show shows the unfiltered bytes, once they are in the zone; returns false where they have yet to be
+   *   seen, and calls {@link release} later
    */
   constructor(
     readonly appender: Appender,
-    readonly transforms: readonly Filter[],
+    readonly filters: readonly Filter[],
     readonly show: (bytes: Buffer) => boolean,
   ) {}
 
@@ -37,7 +37,7 @@ export class Tee implements Output {
     return this.#isHeld
   }
 
-  /** Take what was printed next; it is not copied. */
+  /** Take the next output; it is not copied. */
   take(bytes: Buffer): void {
     this.#waiting.push(bytes)
     this.#length += bytes.length
@@ -46,7 +46,7 @@ export class Tee implements Output {
     else this.#timer ??= setTimeout(() => this.#pass(), moment)
   }
 
-  /** What was shown has been seen. */
+  /** Say that all shown bytes have been seen. */
   release(): void {
     if (!this.#isHeld) return
     this.#isHeld = false
@@ -55,8 +55,8 @@ export class Tee implements Output {
   }
 
   /**
-   * Keep and show what there is, until it takes a while to be seen: a zone that went on meanwhile could
-   * lose what is seen last. What waits, and what was seen before it, are both in there.
+   * Keep and show the waiting bytes, half a zone at a time, until the screen falls behind. The zone then
+   * holds both the bytes that wait to be seen and those that were seen last.
    */
   #pass(): void {
     const half = Math.ceil(this.appender.room / 2)
@@ -64,19 +64,19 @@ export class Tee implements Output {
     this.#rest()
   }
 
-  /** Keep and show all that there is. Where stores wear the medium out, the backend's pace still holds. */
+  /** Keep and show all waiting bytes. Where stores wear the medium out, the backend's pace still holds. */
   flush(): void {
     if (this.#length > 0) this.#passOn(this.#length)
     this.#rest()
   }
 
-  /** Keep and show so many bytes, or what there is. */
+  /** Keep and show at most so many bytes. */
   #passOn(most: number): boolean {
     const bytes = this.#waiting.length === 1 ? this.#waiting[0] : Buffer.concat(this.#waiting)
     const now = bytes.subarray(0, most)
     this.#waiting = now.length < bytes.length ? [bytes.subarray(most)] : []
     this.#length -= now.length
-    this.appender.append(this.transforms.reduce((kept, transform) => transform(kept), now))
+    this.appender.append(this.filters.reduce((kept, filter) => filter(kept), now))
     this.appender.settle()
     return this.show(now)
   }
@@ -84,7 +84,7 @@ export class Tee implements Output {
   #rest(): void {
     if (this.#timer) clearTimeout(this.#timer)
     this.#timer = null
-    // After the work: where it takes long, what came meanwhile is gathered all the same.
+    // The time after the work: bytes that came during long work are gathered, too.
     this.#last = performance.now()
   }
 }
