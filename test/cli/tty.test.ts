@@ -249,6 +249,9 @@ t.test('a terminal for the journal', async t => {
   fs.writeFileSync(link, 'precious')
   const outcome = pstorefs(['tty', region, ...options, '--journal-tty', link])
   t.equal(outcome.status, 1)
-  t.match(outcome.stderr, /^pstorefs: .*journal-tty: cannot be made: a file that is no link is there\n$/)
+  t.match(
+    outcome.stderr,
+    /^pstorefs: .*journal-tty: cannot be made: a file that is no link is there\n$/,
+  )
   t.equal(fs.readFileSync(link, 'utf8'), 'precious')
 })

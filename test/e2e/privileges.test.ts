@@ -68,10 +68,7 @@ t.test('what is refused', { skip: asRoot }, async t => {
   const region = makeRegion(t)
   const refusal = (...more: string[]): string =>
     pstorefs(['mount', region, folder(t), ...flags, ...more]).stderr
-  t.equal(
-    refusal('-o', 'user=no-such-user'),
-    'pstorefs: user no-such-user: no such user\n',
-  )
+  t.equal(refusal('-o', 'user=no-such-user'), 'pstorefs: user no-such-user: no such user\n')
   t.match(
     refusal('-o', 'user=nobody,attach=boot'),
     /^pstorefs: user nobody: attach=boot keeps .*\n$/,
