@@ -5,7 +5,17 @@ import t from 'tap'
 import { StoreError } from '#src/pstore/errors.js'
 import { loadTarget, targets } from './target.js'
 
+const dist = path.resolve(import.meta.dirname, '../../dist')
 const found = path.resolve(import.meta.dirname, '../../test/fuzz/found')
+
+t.test('each target explores modules that there are', async t => {
+  const modules = fs.readdirSync(dist, { recursive: true, encoding: 'utf8' })
+  for (const prefix of Object.values(targets).flat())
+    t.ok(
+      modules.some(module => module.startsWith(prefix)),
+      prefix,
+    )
+})
 
 for (const name of Object.keys(targets))
   t.test(name, async t => {

@@ -19,21 +19,28 @@ export interface Target {
 
 /** The targets, and the modules that each explores: what their paths in dist begin with. */
 export const targets: { readonly [name: string]: readonly string[] } = {
-  ramoops: ['backend', 'header', 'layout', 'zone'].map(module => `backends/ramoops/${module}.`),
-  'dmesg-header': ['backends/ramoops/header.'],
+  ramoops: ['driver', 'dmesg-header', 'layout', 'zone'].map(
+    module => `backends/ramoops/${module}.`,
+  ),
+  'dmesg-header': ['backends/ramoops/dmesg-header.'],
   ecc: ['backends/ramoops/ecc.'],
   deflate: ['pstore/content.', 'pstore/deflate.'],
   zone: ['backends/zone/'],
-  efi: ['backends/efi/', 'pstore/pieces.'],
-  erst: ['backends/erst/', 'pstore/pieces.'],
-  android: ['frontends/android.'],
+  efi: ['backends/efi/', 'pstore/split-ring.'],
+  erst: ['backends/erst/', 'pstore/split-ring.'],
+  android: ['decoders/android.'],
   kmsg: ['frontends/kmsg.'],
-  typescript: ['frontends/typescript.'],
-  kallsyms: ['frontends/kallsyms.'],
+  filters: ['frontends/tty/filters.'],
+  kallsyms: ['decoders/kallsyms.'],
   'device-tree': ['backends/ramoops/probe/described.', 'backends/ramoops/probe/device-tree.'],
   'command-line': ['backends/ramoops/probe/described.', 'backends/ramoops/probe/boot-parameters.'],
   probe: ['backends/ramoops/probe/'],
-  config: ['cli/config.', 'cli/parameters.', 'cli/mount-options.', 'pstore/registry.'],
+  config: [
+    'cli/options/config.',
+    'cli/options/parameters.',
+    'cli/options/mount-options.',
+    'pstore/select.',
+  ],
 }
 
 export const loadTarget = async (name: string): Promise<Target> =>
