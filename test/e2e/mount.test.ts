@@ -1,9 +1,10 @@
 /** The mounted tree as a file system: what it allows and refuses, how it lives and ends. */
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import t, { type Test } from 'tap'
 import { attach, format, type AttachOptions } from '#src/index.js'
+import { inside, makeApart, type Apart } from '../apart.js'
 import { fixtureFolder, layoutOptions, loadFixture } from '../fixtures.js'
 import {
   daemonOf,
@@ -56,12 +57,6 @@ const append = (region: string, text: string): void => {
   backend.write({ type: 'console', bytes: Buffer.from(text) })
   backend.close()
 }
-
-/** Run a script where its mounts are nobody else's, and tap does not look into our program. */
-const inNamespace = (script: string, env: { [name: string]: string } = {}) =>
-  spawnSync('unshare', ['--mount', 'sh', '-ec', `unset NODE_OPTIONS; ${script}`], {
-    env: { ...process.env, ...env },
-  })
 
 t.test("every file operation gives what Linux's pstorefs gives", { skip: asRoot }, async t => {
   const home = folder(t)
@@ -248,24 +243,25 @@ t.test('sources with odd and long names', async t => {
   }
 })
 
+/** A machine of the test's own with a region, and a folder to mount it on. */
+const makeMachine = (t: Test): Apart & { region: string; mountpoint: string } => {
+  const apart = makeApart(t)
+  fs.copyFileSync(make(t), `${apart.home}/region.img`)
+  fs.mkdirSync(`${apart.home}/mnt`)
+  return { ...apart, region: `${inside}/region.img`, mountpoint: `${inside}/mnt` }
+}
+
 t.test('mount(8) mounts it', { skip: asRoot }, async t => {
-  const bin = folder(t)
-  // By the Node that is tested, whichever the system's is.
-  const script = `#!/bin/sh\nexec ${process.execPath} ${program} "$@"\n`
-  fs.writeFileSync(`${bin}/pstorefs`, script, { mode: 0o755 })
   const list = `record_size=4096,console_size=4096,pmsg_size=4096,ftrace_size=0,ro,nodev,x-systemd.automount`
   for (const form of ['-t fuse.pstorefs SOURCE', '-t fuse pstorefs#SOURCE']) {
-    const region = make(t)
-    const mountpoint = folder(t)
-    // mount(8) looks for the program in the system's own folders only.
-    const { status, stdout, stderr } = inNamespace(`
-      mount --bind ${bin} /usr/local/sbin
+    const { sh, region, mountpoint } = makeMachine(t)
+    const { status, said, stderr } = sh(`
       mount ${form.replace('SOURCE', region)} ${mountpoint} -o ${list}
       cat ${mountpoint}/console-ramoops-0
       rm -f ${mountpoint}/console-ramoops-0 2>&1 || echo refused
       umount ${mountpoint}`)
-    t.equal(status, 0, stderr.toString())
-    t.match(stdout.toString(), /^console\n.*Read-only file system\nrefused\n$/)
+    t.equal(status, 0, stderr)
+    t.match(said, /^console\n.*Read-only file system\nrefused\n$/)
   }
 })
 
@@ -394,40 +390,24 @@ t.test('the daemon does not grow with the region', async t => {
   t.ok(Number(/VmRSS:\s+(\d+)/.exec(status)![1]) < 160 * 1024, /VmRSS.*/.exec(status)![0])
 })
 
+/** An ordinary user: whom most machines call nobody. */
+const user = 65534
+
 t.test('an ordinary user mounts their own, and nobody else sees in', { skip: asRoot }, async t => {
-  // /dev/fuse is for everybody on distributions, and not on some machines.
-  const { mode } = fs.statSync('/dev/fuse')
-  fs.chmodSync('/dev/fuse', 0o666)
-  t.teardown(() => fs.chmodSync('/dev/fuse', mode & 0o777))
-  const home = folder(t)
-  const [uid, gid] = [65534, 65534]
-  fs.chmodSync(home, 0o755)
-  fs.mkdirSync(`${home}/mnt`)
-  fs.mkdirSync(`${home}/project`)
-  fs.copyFileSync(make(t), `${home}/region.img`)
-  for (const name of ['mnt', 'region.img']) fs.chownSync(`${home}/${name}`, uid, gid)
-  const region = `${home}/region.img`
-  // In a mount namespace of its own, where the project lies within that user's reach.
-  const script = `
-    mount --bind "$PROJECT" ${home}/project
-    as_user() { setpriv --reuid ${uid} --regid ${gid} --clear-groups "$@"; }
-    pstorefs="${process.execPath} ${home}/project/dist/cli/main.js"
-    as_user $pstorefs mount ${region} ${home}/mnt ${layoutArgs.join(' ')}
-    as_user ls -ln ${home}/mnt
-    as_user cat ${home}/mnt/console-ramoops-0
-    ls ${home}/mnt 2>&1 || true
-    as_user rm ${home}/mnt/pmsg-ramoops-0
-    as_user ls ${home}/mnt
-    as_user fusermount3 -u ${home}/mnt
+  const { sh, region, mountpoint } = makeMachine(t)
+  const { status, said, stderr } = sh(`
+    chown ${user}:${user} ${region} ${mountpoint}
+    as ${user} pstorefs mount ${region} ${mountpoint} ${layoutArgs.join(' ')}
+    as ${user} ls -ln ${mountpoint}
+    as ${user} cat ${mountpoint}/console-ramoops-0
+    ls ${mountpoint} 2>&1 || true
+    as ${user} rm ${mountpoint}/pmsg-ramoops-0
+    as ${user} ls ${mountpoint}
+    as ${user} fusermount3 -u ${mountpoint}
     chmod 400 ${region}; chown 0:0 ${region}
-    as_user $pstorefs mount ${region} ${home}/mnt ${layoutArgs.join(' ')} 2>&1 || echo "exit $?"
-    umount ${home}/project
-  `
-  const { status, stdout, stderr } = inNamespace(script, {
-    PROJECT: path.resolve(program, '../../..'),
-  })
-  t.equal(status, 0, stderr.toString())
-  const said = stdout.toString()
+    as ${user} pstorefs mount ${region} ${mountpoint} ${layoutArgs.join(' ')} 2>&1 || echo "exit $?"
+  `)
+  t.equal(status, 0, stderr)
   t.match(said, /-r--r--r-- 2 65534 65534 +8 .* console-ramoops-0\n/, 'the files are theirs')
   t.match(said, /\nconsole\n/)
   t.match(said, /ls: cannot (access|open directory) .*: Permission denied/, 'not even root sees in')
@@ -468,29 +448,22 @@ t.test('100,000 times open, read and close', async t => {
 })
 
 t.test('no FUSE, no mount: said in a line', { skip: asRoot }, async t => {
-  const home = folder(t)
-  fs.chmodSync(home, 0o755)
-  const region = `${home}/region.img`
-  fs.copyFileSync(make(t), region)
-  fs.mkdirSync(`${home}/mnt`)
-  fs.mkdirSync(`${home}/project`)
-  const user = 65534
-  for (const name of ['region.img', 'mnt']) fs.chownSync(`${home}/${name}`, user, user)
-  const mountpoint = `${home}/mnt`
-  const ordinary = `setpriv --reuid ${user} --regid ${user} --clear-groups`
+  const { sh, region, mountpoint } = makeMachine(t)
+  const mounting = `pstorefs mount ${region} ${mountpoint} ${layoutArgs.join(' ')}`
+  const ordinary = `as ${user}`
   /** @param how what the program is run by */
   const without = (prepare: string, how = ''): string => {
-    const command = `${process.execPath} ${home}/project/dist/cli/main.js mount ${region} ${mountpoint}`
-    const { stdout } = inNamespace(
-      `mount --bind "$PROJECT" ${home}/project
+    const { said } = sh(`
+      chown ${user}:${user} ${region} ${mountpoint}
       ${prepare}
-      ${how} ${command} ${layoutArgs.join(' ')} 2>&1 || echo "exit $?"`,
-      { PROJECT: path.resolve(program, '../../..') },
-    )
-    return stdout.toString()
+      ${how} ${mounting} 2>&1 || echo "exit $?"
+      ! grep ' ${mountpoint} ' /proc/mounts`)
+    return said
   }
-  const newDev = 'mount -t tmpfs none /dev; mknod -m 666 /dev/null c 1 3'
-  const noFusermount = 'for f in /bin /usr/bin; do mount --bind /dev/null $f/fusermount; done'
+  const newDev = 'mount -t tmpfs -o mode=755 none /dev; mknod -m 666 /dev/null c 1 3'
+  /** In the place of fusermount, wherever it lies. */
+  const noFusermount = `PATH=/usr/bin:/bin:/usr/local/sbin
+    for f in /bin /usr/bin; do [ ! -e $f/fusermount ] || mount --bind /dev/null $f/fusermount; done`
   for (const who of ['', ordinary]) {
     t.equal(
       without(newDev, who),
@@ -510,6 +483,7 @@ t.test('no FUSE, no mount: said in a line', { skip: asRoot }, async t => {
     without(`${newDev}; mknod -m 666 /dev/fuse c 10 250`),
     /^pstorefs: [^\n]*: fuse device not found, try 'modprobe fuse' first\nexit 1\n$/,
   )
+  const own = make(t)
   for (const [error, words] of [
     ['EBUSY', 'Device or resource busy'],
     ['EPERM', 'Operation not permitted'],
@@ -517,16 +491,16 @@ t.test('no FUSE, no mount: said in a line', { skip: asRoot }, async t => {
     const { status, stderr } = pstorefsRefused(
       '/dev/fuse',
       [`openat:error=${error}`],
-      ['mount', region, mountpoint, ...layoutArgs],
+      ['mount', own, folder(t), ...layoutArgs],
     )
     t.equal(status, 1)
     t.match(stderr, new RegExp(`^pstorefs: [^\\n]*: failed to open /dev/fuse: ${words}\\n$`))
   }
-  const plainFusermount = `cp -L /usr/bin/fusermount ${home}/fusermount; chmod 755 ${home}/fusermount
-    for f in /bin /usr/bin; do mount --bind ${home}/fusermount $f/fusermount; done`
+  const plainFusermount = `PATH=/usr/bin:/bin:/usr/local/sbin
+    plain=${inside}/fusermount; cp -L $(command -v fusermount) $plain; chmod 755 $plain
+    for f in /bin /usr/bin; do [ ! -e $f/fusermount ] || mount --bind $plain $f/fusermount; done`
   t.match(
     without(plainFusermount, ordinary),
     /^pstorefs: [^\n]*: mount failed: Operation not permitted: is fusermount set-uid root\?\nexit 1\n$/,
   )
-  t.notOk(isMounted(mountpoint))
 })

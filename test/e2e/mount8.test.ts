@@ -1,10 +1,8 @@
 /** mount(8) and fstab: forms, options, owners, users, exit codes. */
-import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
-import path from 'node:path'
 import t, { type Test } from 'tap'
 import { attach, format, type AttachOptions } from '#src/index.js'
-import { folder, program, run } from '../program.js'
+import { inside, makeApart, type Apart } from '../apart.js'
 
 const skip = process.getuid!() !== 0 && 'only root can mount(8)'
 const layout: AttachOptions = {
@@ -17,41 +15,19 @@ const list = Object.entries(layout)
   .map(([name, size]) => `${name}=${size}`)
   .join()
 
-/** A folder that all may enter, with a region of everybody's and a folder to mount on. */
-const make = (t: Test): { home: string; region: string; mountpoint: string } => {
-  const home = folder(t)
-  fs.chmodSync(home, 0o755)
-  const region = `${home}/region.img`
-  format(region, { ...layout, mem_size: 16384 })
-  const backend = attach(region, layout)
+const region = `${inside}/region.img`
+const mountpoint = `${inside}/mnt`
+
+/** A machine with a region and a folder to mount on. */
+const make = (t: Test): Apart => {
+  const apart = makeApart(t)
+  const made = `${apart.home}/region.img`
+  format(made, { ...layout, mem_size: 16384 })
+  const backend = attach(made, layout)
   backend.write({ type: 'console', bytes: Buffer.from('console\n') })
   backend.close()
-  fs.mkdirSync(`${home}/mnt`)
-  return { home, region, mountpoint: `${home}/mnt` }
-}
-
-const project = path.resolve(program, '../../..')
-
-/**
- * Run a script with mounts and an fstab of its own, where mount(8) finds pstorefs, and everybody the
- * project. /dev/fuse is for everybody, as distributions have it.
- */
-const inside = (t: Test, script: string, fstab = '') => {
-  const bin = folder(t)
-  fs.chmodSync(bin, 0o755)
-  fs.mkdirSync(`${bin}/project`)
-  fs.writeFileSync(`${bin}/fstab`, fstab)
-  fs.symlinkSync(`${bin}/project/dist/cli/main.js`, `${bin}/pstorefs`)
-  const all = `
-    unset NODE_OPTIONS
-    cp -a /dev/fuse ${bin}/fuse && chmod 666 ${bin}/fuse && mount --bind ${bin}/fuse /dev/fuse
-    mount --bind ${project} ${bin}/project
-    mount --bind ${bin}/fstab /etc/fstab
-    mount --bind ${bin} /usr/local/bin
-    as() { id=$1; shift; setpriv --reuid $id --regid $id --clear-groups "$@"; }
-    ${script}`
-  const { status, stdout, stderr } = spawnSync('unshare', ['--mount', 'sh', '-ec', all])
-  return { status, said: stdout.toString(), stderr: stderr.toString() }
+  fs.mkdirSync(`${apart.home}/mnt`)
+  return apart
 }
 
 /** What mount(8) knows for all file systems, and what cancels it. */
@@ -62,10 +38,9 @@ const everyOption = [
 ]
 
 t.test('generic options, owners and modes', { skip }, async t => {
-  const { region, mountpoint } = make(t)
+  const { sh } = make(t)
   const generic = 'nodev,noexec,nosuid,noatime,x-systemd.automount,nofail,_netdev,comment=x'
-  const { status, said, stderr } = inside(
-    t,
+  const { status, said, stderr } = sh(
     `
     mount -t fuse.pstorefs ${region} ${mountpoint} -o ${generic},${list},uid=1234,gid=0x,ro 2>&1 && exit 9
     mount -t fuse.pstorefs ${region} ${mountpoint} -o ${generic},${list},uid=1234,gid=5678,umask=037
@@ -94,9 +69,8 @@ t.test('generic options, owners and modes', { skip }, async t => {
 })
 
 t.test("mount(8)'s exit codes", { skip }, async t => {
-  const { region, mountpoint } = make(t)
-  const { status, said, stderr } = inside(
-    t,
+  const { sh } = make(t)
+  const { status, said, stderr } = sh(
     `
     code() { "$@" 2>&1 || echo "exit $?"; }
     code mount -t fuse.pstorefs ${region}.gone ${mountpoint} -o ${list}
@@ -112,17 +86,20 @@ t.test("mount(8)'s exit codes", { skip }, async t => {
 })
 
 t.test('fstab: user, and mount -a', { skip }, async t => {
-  const { region, mountpoint, home } = make(t)
+  const { home, sh } = make(t)
   fs.mkdirSync(`${home}/boot`)
   const user = 1000
-  for (const name of [region, mountpoint]) fs.chownSync(name, user, user)
-  const { status, said, stderr } = inside(
-    t,
+  const { status, said, stderr } = sh(
     `
+    chown ${user}:${user} ${region} ${mountpoint}
+    cat >/etc/fstab <<'END'
+${region} ${mountpoint} fuse.pstorefs noauto,user,${list} 0 0
+${region} ${inside}/boot fuse.pstorefs ro,nofail,x-systemd.after=x,${list} 0 0
+END
     mount -a -t fuse.pstorefs
-    findmnt -n -o SOURCE,FSTYPE,OPTIONS ${home}/boot
-    cat ${home}/boot/console-ramoops-0
-    umount ${home}/boot
+    findmnt -n -o SOURCE,FSTYPE,OPTIONS ${inside}/boot
+    cat ${inside}/boot/console-ramoops-0
+    umount ${inside}/boot
     findmnt ${mountpoint} || echo 'not at boot'
     as ${user} mount ${mountpoint}
     findmnt -n -o OPTIONS ${mountpoint}
@@ -131,8 +108,6 @@ t.test('fstab: user, and mount -a', { skip }, async t => {
     as 2000 umount ${mountpoint} 2>&1 || true
     as ${user} umount ${mountpoint}
     findmnt ${mountpoint} || echo 'unmounted'`,
-    `${region} ${mountpoint} fuse.pstorefs noauto,user,${list} 0 0
-${region} ${home}/boot fuse.pstorefs ro,nofail,x-systemd.after=x,${list} 0 0\n`,
   )
   t.equal(status, 0, stderr)
   t.match(said, /region\.img +fuse\.pstorefs +ro,[^\n]*\nconsole\nnot at boot\n/)
@@ -144,21 +119,13 @@ ${region} ${home}/boot fuse.pstorefs ro,nofail,x-systemd.after=x,${list} 0 0\n`,
 })
 
 t.test('a second user, made for it', { skip }, async t => {
-  const { region, mountpoint, home } = make(t)
-  const names = ['pstorefs-test-a', 'pstorefs-test-b']
-  t.teardown(() => {
-    for (const name of names) run('userdel', [name])
-  })
-  for (const name of names) {
-    const { status, stderr } = run('useradd', ['--no-create-home', '--shell', '/bin/sh', name])
-    t.equal(status, 0, stderr)
-  }
+  const { sh } = make(t)
   const args = `${region} ${mountpoint} -o ${list}`
-  const { status, said, stderr } = inside(
-    t,
+  const { status, said, stderr } = sh(
     `
     run() { name=$1; shift; setpriv --reuid $name --regid $name --init-groups "$@" 2>&1 || echo "exit $?"; }
-    a=${names[0]} b=${names[1]}
+    a=pstorefs-test-a b=pstorefs-test-b
+    for name in $a $b; do useradd --no-create-home --shell /bin/sh $name; done
     chown $a:$a ${region} ${mountpoint}; chmod 600 ${region}
     run $a pstorefs ${args}
     run $a cat ${mountpoint}/console-ramoops-0
@@ -166,13 +133,12 @@ t.test('a second user, made for it', { skip }, async t => {
     cat ${mountpoint}/console-ramoops-0 2>&1 || echo 'nor root'
     run $a fusermount3 -u ${mountpoint}
     run $a pstorefs ${args}
-    kill -9 $(pgrep -u $a -f 'pstorefs ${region}')
+    kill -9 $(pgrep -u $a -f 'main.js ${region}')
     for try in $(seq 1200); do findmnt ${mountpoint} >/dev/null || break; sleep 0.1; done
     findmnt ${mountpoint} || echo 'no dead mount'
-    : > ${home}/fuse.conf; mount --bind ${home}/fuse.conf /etc/fuse.conf
     run $a pstorefs ${args},allow_other
     run $a pstorefs ${region} /usr/share -o ${list},nonempty
-    echo user_allow_other > ${home}/fuse.conf
+    echo user_allow_other >/etc/fuse.conf
     run $a pstorefs ${args},allow_other,default_permissions
     run $b ls ${mountpoint}
     run $a chmod 755 ${mountpoint}
