@@ -1,4 +1,5 @@
 /** The real program for tests: run it, mount with it, and leave nothing behind. */
+import './environment.js'
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import os from 'node:os'
