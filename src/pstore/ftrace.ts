@@ -1,4 +1,4 @@
-/** What backends need to show ftrace zones; frontends/ftrace.ts makes it. */
+/** What backends need to show ftrace zones; decoders/ftrace.ts makes it. */
 import type { Content } from './content.js'
 import type { Endian } from './types.js'
 

@@ -37,7 +37,7 @@ const sections = [
     compressed: false,
     guid: encodeGuid('fe08ffbe-95e4-4be7-bc73-4096044a38fc'),
   },
-  // Pieces of a ring (pstore/pieces.ts).
+  // Pieces of a ring (pstore/split-ring.ts).
   {
     creator: ours,
     type: 'tty',
