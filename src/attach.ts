@@ -2,9 +2,9 @@
 import {
   drivers,
   type AttachHow,
-  type DriverModule,
   type DriverParameters,
   type Findings,
+  type RegisteredDriver,
   type Whereabouts,
 } from './backends/index.js'
 import { beginLife } from './boot/last-life.js'
@@ -48,7 +48,7 @@ export const driverNames: readonly string[] = Object.keys(drivers)
 /** The driver of a source that names none. */
 const [usual = ''] = driverNames
 
-const moduleOf = (driver: string): DriverModule<DriverParameters> => {
+const moduleOf = (driver: string): RegisteredDriver => {
   const module = drivers[driver]
   if (!module) throw new StoreError(`${driver}: no driver: ${driverNames.join(', ')}`)
   return module

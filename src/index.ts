@@ -21,16 +21,14 @@ export {
 export type {
   Backend,
   Capacity,
-  EccState,
   NewRecord,
   OpenRecord,
-  Pace,
   StoredRecord,
   Survey,
 } from './pstore/backend.js'
 export type { Condition } from './pstore/condition.js'
 export type { Content, SizedContent } from './pstore/content.js'
-export type { Driver, Identity } from './pstore/driver.js'
+export type { Driver } from './pstore/driver.js'
 export { Store } from './pstore/store.js'
 export type { Findings, FoundRegion, Progress } from './backends/index.js'
 export type { Timespec } from './pstore/time.js'
@@ -49,7 +47,15 @@ export {
   type Selection,
 } from './pstore/select.js'
 export { StoreError, UncertainLayout, type Errno } from './pstore/errors.js'
-export { fileName, recordTypes, type RecordType } from './pstore/types.js'
+export {
+  fileName,
+  recordTypes,
+  type EccState,
+  type Identity,
+  type Pace,
+  type RecordType,
+  type RingType,
+} from './pstore/types.js'
 export {
   Tree,
   type Attributes,

@@ -3,7 +3,6 @@ import type { Driver } from '../pstore/driver.js'
 import { StoreError } from '../pstore/errors.js'
 import { Region } from '../region/region.js'
 import type { ParameterTable } from './parameters.js'
-import type { Findings } from './ramoops/probe/found.js'
 
 /** How a caller attaches, whatever the driver is. */
 export interface AttachHow {
@@ -25,8 +24,12 @@ export interface Whereabouts {
   mem_size?: number
 }
 
-/** A driver, as the registry knows it. Its methods are called with parameters of its own only. */
-export interface DriverModule<Parameters extends object> {
+/**
+ * A driver, as the registry knows it. Its methods are called with parameters of its own only.
+ *
+ * Findings are what its prober reports; never where it has none.
+ */
+export interface DriverModule<Parameters extends object, Findings = never> {
   /** What Linux calls the backend: its name where it was given no other. */
   readonly backend: string
   /** What can be said of its sources, with the help for it. */

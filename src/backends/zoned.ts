@@ -4,13 +4,11 @@
  * rings does not.
  */
 import zlib from 'node:zlib'
-import type { EccState } from '../pstore/backend.js'
 import type {
   Driver,
   DumpArea,
   Extent,
   Glance,
-  Identity,
   Inspection,
   Loaded,
   NewDump,
@@ -22,7 +20,9 @@ import { StoreError } from '../pstore/errors.js'
 import type { Ring } from '../pstore/ring.js'
 import type { DumpZone } from '../pstore/rotation.js'
 import type {
+  EccState,
   Endian,
+  Identity,
   RecordType,
   RingType,
   ZoneExtent,

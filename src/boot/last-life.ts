@@ -19,11 +19,16 @@ import type {
   Survey,
 } from '../pstore/backend.js'
 import { contentOf, type Content } from '../pstore/content.js'
-import type { Identity } from '../pstore/driver.js'
 import { StoreError } from '../pstore/errors.js'
 import type { Ring } from '../pstore/ring.js'
 import type { Store } from '../pstore/store.js'
-import { isRingType, ringTypes, type RecordType, type RingType } from '../pstore/types.js'
+import {
+  isRingType,
+  ringTypes,
+  type Identity,
+  type RecordType,
+  type RingType,
+} from '../pstore/types.js'
 import { cut, markOf } from './cut.js'
 import { defaultStateFolder, StateFile, type KeptLife, type KeptRing } from './state.js'
 

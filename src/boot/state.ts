@@ -6,9 +6,8 @@
  */
 import fs from 'node:fs'
 import path from 'node:path'
-import type { EccState } from '../pstore/backend.js'
 import { StoreError } from '../pstore/errors.js'
-import { isRingType, recordTypes, type RingType } from '../pstore/types.js'
+import { isRingType, recordTypes, type EccState, type RingType } from '../pstore/types.js'
 import { SourceLock } from '../region/lock.js'
 import type { Step } from './cut.js'
 

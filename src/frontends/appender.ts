@@ -4,8 +4,8 @@
  * Text is gathered, and stored after a moment or when there is much of it. Where each store wears the medium
  * out (EFI, ERST), the backend's pace decides how much is stored and how often.
  */
-import type { Backend, Pace } from '../pstore/backend.js'
-import type { RecordType } from '../pstore/types.js'
+import type { Backend } from '../pstore/backend.js'
+import type { Pace, RecordType } from '../pstore/types.js'
 
 /** The most bytes that one store takes where stores cost nothing. */
 const batch = 65536

@@ -4,18 +4,9 @@
  */
 import type { Condition } from './condition.js'
 import type { Content, SizedContent } from './content.js'
-import type { Identity } from './driver.js'
 import type { Ring } from './ring.js'
 import type { Timespec } from './time.js'
-import type { RecordType } from './types.js'
-
-/** What error correction found in a record's zones, header included. */
-export interface EccState {
-  /** Bytes that were corrected (in a copy: reading never writes). */
-  corrected: number
-  /** Blocks that could not be corrected; their bytes are shown as they are. */
-  bad: number
-}
+import type { EccState, Identity, Pace, RecordType } from './types.js'
 
 /** What one file shows, without its bytes. */
 export interface RecordFacts {
@@ -77,16 +68,6 @@ export interface NewRecord {
   readonly time?: Timespec
   /** dmesg: the bytes are a raw deflate stream. */
   readonly compressed?: boolean
-}
-
-/** How a stream is stored where every store wears the medium out: in batches, and not too often. */
-export interface Pace {
-  /** Bytes that are worth a store of their own. */
-  readonly bytes: number
-  /** How long text waits for more, in seconds. */
-  readonly seconds: number
-  /** How many stores an hour may see, in the long run. */
-  readonly perHour: number
 }
 
 /** What a store takes of one type. */

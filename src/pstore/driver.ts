@@ -3,22 +3,11 @@
  * nothing of files. pstore/store.ts makes records of what it says, once for all drivers, as platform.c and
  * inode.c do in Linux.
  */
-import type { EccState, Pace } from './backend.js'
 import type { Parity } from './condition.js'
 import type { Ring } from './ring.js'
 import type { DumpZone } from './rotation.js'
 import type { Timespec } from './time.js'
-import type { Endian, RecordType, RingType, ZoneState } from './types.js'
-
-/** What tells a store from all others of this machine. */
-export interface Identity {
-  /** The driver's name, as a SOURCE begins with it. */
-  readonly driver: string
-  /** The source. */
-  readonly path: string
-  /** Where the store starts in the source, in bytes. */
-  readonly offset: number
-}
+import type { EccState, Endian, Identity, Pace, RecordType, RingType, ZoneState } from './types.js'
 
 /** What is known of a slot without its bytes. */
 export interface Glance {

@@ -5,9 +5,8 @@
  * A piece that has room is replaced by one with more text, and goes once that is there; so a kill at
  * any moment leaves pieces that overlap, never a gap, and each byte is still shown once.
  */
-import type { Pace } from './backend.js'
 import type { Glance, Loaded, RingArea, Slot, StoreLock } from './driver.js'
-import type { RingType } from './types.js'
+import type { Pace, RingType } from './types.js'
 
 /** The rings that can be kept in pieces. */
 export const splitRingTypes = ['tty', 'console', 'pmsg'] as const satisfies RingType[]

@@ -10,7 +10,6 @@
 import type {
   Backend,
   Capacity,
-  EccState,
   NewRecord,
   OpenRecord,
   RecordFacts,
@@ -19,14 +18,22 @@ import type {
 import { foundAt } from './condition.js'
 import { contentOf, withTail, type Content } from './content.js'
 import { inflate } from './deflate.js'
-import type { Driver, DumpArea, Identity, Raw, Slot } from './driver.js'
+import type { Driver, DumpArea, Raw, Slot } from './driver.js'
 import { assertStoreError, StoreError } from './errors.js'
 import type { FtraceText } from './ftrace.js'
 import type { Ring } from './ring.js'
 import { nextDumpZone } from './rotation.js'
 import { StoreSurvey } from './survey.js'
 import { now } from './time.js'
-import { fileName, isRingType, parseFileName, ringTypes, type RecordType } from './types.js'
+import {
+  fileName,
+  isRingType,
+  parseFileName,
+  ringTypes,
+  type EccState,
+  type Identity,
+  type RecordType,
+} from './types.js'
 
 /** Records that are remembered, so that a look at an unchanged one makes nothing. A region that Linux made has a hundred. */
 const mostRemembered = 4096

@@ -1,5 +1,5 @@
 /**
- * Record types and the names of the files that show them.
+ * The field's words as types: record types and the names of their files, zones, parity, identity.
  *
  * Source: doc/formats.md 1.8 and 2 (Linux include/linux/pstore.h, fs/pstore/platform.c).
  */
@@ -61,6 +61,34 @@ export type ZoneState = 'valid' | 'empty' | 'unsigned' | 'invalid'
 
 /** The byte order of the machine that wrote a store. */
 export type Endian = 'little' | 'big'
+
+/** What tells a store from all others of this machine. */
+export interface Identity {
+  /** The driver's name, as a SOURCE begins with it. */
+  readonly driver: string
+  /** The source. */
+  readonly path: string
+  /** Where the store starts in the source, in bytes. */
+  readonly offset: number
+}
+
+/** What error correction found in a record's zones, header included. */
+export interface EccState {
+  /** Bytes that were corrected (in a copy: reading never writes). */
+  corrected: number
+  /** Blocks that could not be corrected; their bytes are shown as they are. */
+  bad: number
+}
+
+/** How a stream is stored where every store wears the medium out: in batches, and not too often. */
+export interface Pace {
+  /** Bytes that are worth a store of their own. */
+  readonly bytes: number
+  /** How long text waits for more, in seconds. */
+  readonly seconds: number
+  /** How many stores an hour may see, in the long run. */
+  readonly perHour: number
+}
 
 /** What a compressed record's name ends in, where its bytes could not be inflated. */
 export const compressedSuffix = '.enc.z'

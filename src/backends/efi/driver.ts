@@ -9,7 +9,6 @@ import type {
   DumpArea,
   Extent,
   Glance,
-  Identity,
   Inspection,
   Loaded,
   NewDump,
@@ -29,7 +28,7 @@ import {
   type SplitRingType,
 } from '../../pstore/split-ring.js'
 import type { Timespec } from '../../pstore/time.js'
-import type { RecordType, RingType } from '../../pstore/types.js'
+import type { Identity, RecordType, RingType } from '../../pstore/types.js'
 import {
   encodeDumpName,
   encodePieceName,

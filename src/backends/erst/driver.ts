@@ -13,7 +13,6 @@ import type {
   DumpArea,
   Extent,
   Glance,
-  Identity,
   Inspection,
   Loaded,
   NewDump,
@@ -32,7 +31,7 @@ import {
   type SplitRingType,
 } from '../../pstore/split-ring.js'
 import { now } from '../../pstore/time.js'
-import type { RecordType, RingType } from '../../pstore/types.js'
+import type { Identity, RecordType, RingType } from '../../pstore/types.js'
 import type { Region } from '../../region/region.js'
 import {
   cperHeaderSize,

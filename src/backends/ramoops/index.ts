@@ -23,11 +23,12 @@ import {
 import { RamoopsDriver } from './driver.js'
 import { layoutParameters, makeLayout, presets, type RamoopsParameters } from './layout.js'
 import { makeRamoops } from './mkfs.js'
+import type { Findings } from './probe/found.js'
 import { probeLayout, probeRegion } from './probe/index.js'
 
 export type RamoopsOptions = RamoopsParameters & FtraceParameters
 
-export const ramoops: DriverModule<RamoopsOptions> = {
+export const ramoops: DriverModule<RamoopsOptions, Findings> = {
   backend: 'ramoops',
   parameters: {
     ...whereabouts,

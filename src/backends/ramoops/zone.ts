@@ -4,12 +4,11 @@
  * Source: doc/formats.md 1.3–1.6; fs/pstore/ram_core.c. Reading corrects in a copy and changes nothing.
  */
 import zlib from 'node:zlib'
-import type { EccState } from '../../pstore/backend.js'
 import { badBlock, cleanBlock, correctedBlock } from '../../pstore/condition.js'
 import type { RingPosition } from '../../pstore/ring.js'
 import type { Region } from '../../region/region.js'
 import { blockSize, codec, maxEccSize, type Codec } from './ecc.js'
-import type { Endian, ZoneExtent, ZoneState } from '../../pstore/types.js'
+import type { EccState, Endian, ZoneExtent, ZoneState } from '../../pstore/types.js'
 import { checksum, unwrap, type RingZone, type ZoneContent } from '../zoned.js'
 import { divideZone } from './layout.js'
 import {
