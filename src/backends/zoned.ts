@@ -169,6 +169,7 @@ export abstract class ZonedDriver<Z extends RingZone> implements Driver {
         length: size,
         room: zone.dataLength,
         whole: zones.length === 1,
+        shared: kind === 'ftrace',
         inspect: () => this.inspect(zone),
       }
     }

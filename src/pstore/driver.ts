@@ -70,8 +70,10 @@ export interface Extent {
   readonly length: number
   /** Bytes of data that it can hold. */
   readonly room: number
-  /** True where a slot is this extent and nothing else: a slot that shows a record has no secrets then. */
+  /** True where a slot is this extent and nothing else: where the slot shows a record, no look adds to that. */
   readonly whole: boolean
+  /** True where only a look at the whole slot tells whether a file shows it: CPUs share ftrace's. */
+  readonly shared: boolean
   /** Look into it. Null where it has gone meanwhile. May throw a StoreError (EIO). */
   inspect(): Inspection | null
 }

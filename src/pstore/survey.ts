@@ -56,7 +56,7 @@ export class StoreSurvey implements Survey {
         const found = extent.inspect()
         if (!found) return null
         const condition = this.#judge(extent, found)
-        return type === 'ftrace' && found.used > 0
+        return extent.shared && found.used > 0
           ? Object.assign(condition, { record: ftraceName(extent) })
           : condition
       })

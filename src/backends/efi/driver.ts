@@ -129,7 +129,7 @@ export class EfiDriver implements Driver {
 
   *extents(): Generator<Extent, void, void> {
     // Variables lie where the firmware likes.
-    const where = { index: 0, offset: null, whole: false }
+    const where = { index: 0, offset: null, whole: false, shared: false }
     for (const variable of this.#variables().values()) {
       const { says, size } = variable
       const slot = { type: says.type, label: says.type, id: recordId(says) }

@@ -166,7 +166,7 @@ export class ErstDriver implements Driver {
     const id = map.id(slot)
     const content = map.isFree(slot) ? null : this.#load(map.slots, slot, id)
     const type = content?.header.type ?? 'dmesg'
-    const site = { index: slot, offset, length, room, whole: false }
+    const site = { index: slot, offset, length, room, whole: false, shared: false }
     const inspect = (): Inspection =>
       content
         ? inspectRecord(content, ids, id)
