@@ -3,7 +3,10 @@ import fs from 'node:fs'
 import t, { type Test } from 'tap'
 import { format } from '#src/index.js'
 import { parseConfig } from '#src/cli/options/config.js'
+import { inside, makeApart } from '../apart.js'
 import { file, folder, isMounted, pstorefs, succeed } from '../program.js'
+
+const asRoot = process.getuid!() !== 0 && 'only root has an /etc of its own'
 
 const good = `
 backend = "all"
@@ -124,8 +127,43 @@ t.test('it is said in a line that names the file', async t => {
   const empty = file(t, Buffer.alloc(0), 'empty.toml')
   refused(t, ['mount', '--config', empty, mountpoint], /: no backend is configured$/)
   t.notOk(isMounted(mountpoint))
-  if (!fs.existsSync('/etc/pstorefs.toml'))
-    t.match(pstorefs(['mount', mountpoint]), { status: 2, stderr: /--config FILE/ })
+})
+
+t.test('without one, and with the usual one', { skip: asRoot }, async t => {
+  const { home, sh } = makeApart(t)
+  fs.mkdirSync(`${home}/mnt`)
+  const mountpoint = `${inside}/mnt`
+  const { said } = sh(`
+    code() { "$@" 2>&1 || echo "exit $?"; }
+    code pstorefs mount ${mountpoint}
+    code pstorefs umount ${mountpoint}
+    code pstorefs ls guest
+    code pstorefs tty --backend all -- true
+    echo '[backends.guest]
+      source = "/nowhere"' >/etc/pstorefs.toml
+    code pstorefs mount ${mountpoint}
+    code pstorefs umount ${mountpoint}
+    code pstorefs ls guest`)
+  const why = [
+    /^pstorefs: .*--config FILE.*$/,
+    /^exit 2$/,
+    /^pstorefs: umount: no such file, backend or command.*$/,
+    /^exit 1$/,
+    /^pstorefs: guest: no such file.*$/,
+    /^exit 1$/,
+    /^pstorefs: \/etc\/pstorefs\.toml: no such file: name another with --config$/,
+    /^exit 1$/,
+    /^pstorefs: .*\/nowhere: no such file$/,
+    /^exit 1$/,
+    /^pstorefs: umount: no such file, backend or command.*$/,
+    /^exit 1$/,
+    /^pstorefs: .*\/nowhere: no such file.*$/,
+    /^exit 1$/,
+    /^$/,
+  ]
+  const lines = said.split('\n')
+  t.equal(lines.length, why.length, said)
+  for (const [i, line] of lines.entries()) t.match(line, why[i])
 })
 
 t.test('commands take a configured name', async t => {
