@@ -66,9 +66,9 @@ const kindOf = (reason: string): string =>
 const minimise = (input: Buffer, reason: string): Buffer => {
   const kind = kindOf(reason)
   let least = input
-  const end = Date.now() + 10_000
+  const end = performance.now() + 10_000
   for (let size = input.length >> 1; size > 0; size >>= 1)
-    for (let at = 0; at < least.length && Date.now() < end;) {
+    for (let at = 0; at < least.length && performance.now() < end;) {
       const shorter = Buffer.concat([least.subarray(0, at), least.subarray(at + size)])
       const other = execute(shorter)
       if (other !== null && kindOf(other) === kind) least = shorter
@@ -93,7 +93,7 @@ const pick = (): Buffer => {
 const seeds = [Buffer.alloc(0), ...target.seeds()]
   .map(seed => seed.subarray(0, longest))
   .sort((a, b) => a.length - b.length)
-const end = Date.now() + Number(seconds) * 1000
+const end = performance.now() + Number(seconds) * 1000
 for (;;) {
   const input = seeds.shift() ?? mutate(random, pick(), pick(), target.words ?? [], longest)
   const reason = execute(input)
@@ -103,7 +103,7 @@ for (;;) {
   }
   if (counters.isNew() || corpus.length === 0)
     corpus.push({ input: Buffer.from(input), cost: counters.cost })
-  if (Date.now() > end && seeds.length === 0) {
+  if (performance.now() > end && seeds.length === 0) {
     report(null)
     break
   }

@@ -75,7 +75,8 @@ export const fuzz = async (name: string, seconds: number, seed: number): Promise
       return // It has ended.
     }
     const { execution } = lookAt(current)
-    const now = Date.now() / 1000
+    // Not by the clock on the wall, which may be set meanwhile.
+    const now = performance.now() / 1000
     if (execution !== seen.execution) seen = { execution, work, time: now }
     // Before the first there are the modules to load.
     if (execution === 0) return
@@ -105,7 +106,7 @@ export const fuzz = async (name: string, seconds: number, seed: number): Promise
 const keep = (name: string, input: string): string => {
   const bytes = Buffer.from(input, 'base64')
   const hash = createHash('sha256').update(bytes).digest('hex').slice(0, 12)
-  const folder = path.join(os.tmpdir(), 'pstorefs-found', name)
+  const folder = path.join(os.tmpdir(), `pstorefs-found-${process.getuid!()}`, name)
   fs.mkdirSync(folder, { recursive: true })
   const file = path.join(folder, hash)
   fs.writeFileSync(file, bytes)
