@@ -50,6 +50,7 @@ mknod -m 666 ${inside}/apart/dev/fuse c 10 229
 mount --bind ${inside}/apart/dev/fuse /dev/fuse
 mount --bind "$NODE" ${inside}/apart/node
 mount --bind "$PROGRAM" ${inside}/apart/project
+mount -o remount,bind,exec ${inside}/apart/project
 mount --bind ${inside}/apart/bin /usr/local/sbin
 as() { id=$1; shift; setpriv --reuid $id --regid $id --clear-groups "$@"; }
 `

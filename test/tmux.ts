@@ -31,7 +31,8 @@ export const terminal = async (t: Test, environment: string[] = []): Promise<Ter
     // What is typed there, perhaps by mistake, writes to no folder of the project's.
     '-c',
     home,
-    `env NODE_OPTIONS= PS1='$ ' ${environment.join(' ')} sh`,
+    // Nobody's settings of a shell, of readline or of less.
+    `env NODE_OPTIONS= HOME=${home} INPUTRC=/dev/null PS1='$ ' ${environment.join(' ')} sh`,
   )
   const screen = (escapes = false): string => tmux('capture-pane', '-p', ...(escapes ? ['-e'] : []))
   const made: Terminal = {
