@@ -3,6 +3,7 @@ import t from 'tap'
 import { mergeFtrace, recordSize, renderFtrace as render } from '#src/decoders/ftrace.js'
 import { loadSymbols } from '#src/decoders/kallsyms.js'
 import { randomFor, type Random } from '../random.js'
+import { measureWork } from '../work.js'
 import type { Endian } from '#src/pstore/types.js'
 
 const renderFtrace = (...args: Parameters<typeof render>): Buffer => render(...args).all()
@@ -216,9 +217,9 @@ t.test('many zones of many records cost no more than one', async t => {
     for (let i = 0; i < count; i++) zone.writeUInt32LE((i * 1024 + cpu) * 8, i * recordSize + 17)
     return zone
   })
-  const start = performance.now()
+  const work = measureWork()
   const merged = mergeFtrace(zones, 'little')
-  t.ok(performance.now() - start < 10_000)
+  t.ok(work() < 10_000)
   t.equal(merged.length, 1024 * count * recordSize)
   for (let i = 1; i < 1024 * count; i++)
     if (merged.readUInt32LE(i * recordSize + 17) <= merged.readUInt32LE((i - 1) * recordSize + 17))

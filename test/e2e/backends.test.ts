@@ -3,7 +3,16 @@ import fs from 'node:fs'
 import t, { type Test } from 'tap'
 import { attach, format, type AttachOptions } from '#src/index.js'
 import { loadFixture } from '../fixtures.js'
-import { file, folder, isMounted, program, pstorefs, run, succeed } from '../program.js'
+import {
+  archiveBySystemd,
+  file,
+  folder,
+  isMounted,
+  program,
+  pstorefs,
+  run,
+  succeed,
+} from '../program.js'
 
 const asRoot = process.getuid!() !== 0 && 'only root can mount(8), and run systemd-pstore'
 
@@ -271,7 +280,7 @@ t.test('stores of several kinds, and systemd-pstore on them', { skip: asRoot }, 
   })
 
   const archive = folder(t)
-  const archived = run('/lib/systemd/systemd-pstore', [mountpoint, archive])
+  const archived = archiveBySystemd(mountpoint, archive)
   t.equal(archived.status, 0, archived.stderr)
   t.equal(read(`${archive}/console-ramoops-0`), 'console of ramoops\n')
   t.same(

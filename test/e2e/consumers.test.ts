@@ -8,11 +8,19 @@ import path from 'node:path'
 import t, { type Test } from 'tap'
 import { attach, format, type AttachOptions } from '#src/index.js'
 import { fixtureFolder, layoutOptions, loadFixture, type Fixture } from '../fixtures.js'
-import { file, folder, mount, program, run, succeed } from '../program.js'
+import {
+  archiveBySystemd,
+  file,
+  folder,
+  mount,
+  program,
+  run,
+  succeed,
+  systemdPstore,
+} from '../program.js'
 
 const asRoot =
   process.getuid!() !== 0 && 'only root can mount over /sys/fs/pstore, where consumers look'
-const systemdPstore = '/lib/systemd/systemd-pstore'
 
 const layout: AttachOptions = {
   record_size: 4096,
@@ -82,7 +90,7 @@ t.test('systemd-pstore archives what kernels wrote', { skip: asRoot }, async t =
           : fixture.file(name),
       ]),
     )
-    const { status, stderr } = run(systemdPstore, [mountpoint, archive])
+    const { status, stderr } = archiveBySystemd(mountpoint, archive)
     t.equal(status, 0, stderr)
     // It looks into the backend's folder, and says once that this is none of its business.
     t.match(stderr, /^Failed to read file \S+, skipping: [^\n]+\n$/, stderr)
@@ -130,7 +138,7 @@ const onSysFs = (t: Test, region: string, options: string[], script: string): st
     `unset NODE_OPTIONS
     cd ${home}
     # Of what other tests have mounted, nothing is seen in here.
-    for other in $(awk '$3 == "fuse.pstorefs" { print $2 }' /proc/mounts); do umount -l $other; done
+    umount -a -l -t fuse.pstorefs
     [ -d /sys/fs/pstore ] || { mount -t tmpfs none /sys/fs; mkdir /sys/fs/pstore; }
     umount /sys/fs/pstore 2>/dev/null || true
     if grep -qw pstore /proc/filesystems; then mount -t pstore none /sys/fs/pstore; fi
@@ -151,12 +159,13 @@ t.test('systemd-pstore as its unit starts it, over /sys/fs/pstore', { skip: asRo
     t,
     makeRegion(t, 2),
     ['--subdirs=hidden', '--attach=boot', '-o', `state=${folder(t)}`],
-    `mkdir lib; mount --bind lib /var/lib/systemd
+    `mkdir -p lib/systemd; mount --bind lib /var/lib
+    [ ! -e /etc/systemd ] || mount -t tmpfs none /etc/systemd
     condition() { [ -n "$(ls -A /sys/fs/pstore)" ] && echo "would start" || echo "would not start"; }
     condition
     ${systemdPstore}
     condition
-    cd lib/pstore; grep -r --exclude dmesg.txt . . | sort`,
+    cd lib/systemd/pstore; grep -r --exclude dmesg.txt . . | sort`,
   )
   t.equal(
     said,

@@ -184,6 +184,9 @@ const execute = (t: Test, line: string, how: Line) => {
   fs.writeFileSync(`${home}/config`, config)
   const script = `
     unset NODE_OPTIONS
+    # Nobody else's mounts, and programs run from here, whatever TMPDIR is.
+    umount -a -l -t fuse.pstorefs
+    mount --bind ${home} ${home} && mount -o remount,bind,exec ${home}
     cp -a /etc ${home}/etc && cp ${home}/config ${home}/etc/pstorefs.toml && mount --bind ${home}/etc /etc
     mount --bind ${home}/bin /usr/local/sbin
     export PATH=/usr/local/sbin:$PATH HOME=${home}

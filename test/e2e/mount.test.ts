@@ -7,6 +7,7 @@ import { attach, format, type AttachOptions } from '#src/index.js'
 import { inside, makeApart, type Apart } from '../apart.js'
 import { fixtureFolder, layoutOptions, loadFixture } from '../fixtures.js'
 import {
+  archiveBySystemd,
   daemonOf,
   file,
   folder,
@@ -417,7 +418,7 @@ t.test('an ordinary user mounts their own, and nobody else sees in', { skip: asR
 t.test('systemd-pstore archives it, byte for byte', { skip: asRoot }, async t => {
   const archive = folder(t)
   const mountpoint = mount(t, file(t, fixture.region()), [...options, '--subdirs', 'hidden'])
-  const { status, stderr } = run('/lib/systemd/systemd-pstore', [mountpoint, archive])
+  const { status, stderr } = archiveBySystemd(mountpoint, archive)
   t.equal(status, 0, stderr)
   t.same(fs.readdirSync(mountpoint), [], 'and the region is empty')
   for (const { name } of fixture.files)

@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import t, { type Test } from 'tap'
 import { attach } from '#src/index.js'
 import { loadFixture } from '../fixtures.js'
-import { folder, mount, pstorefs, run, succeed } from '../program.js'
+import { archiveBySystemd, folder, mount, pstorefs, succeed } from '../program.js'
 
 const efi = (t: Test): string => {
   const path = `${folder(t)}/efivars`
@@ -88,7 +88,7 @@ t.test(
     succeed(t, ['write', 'tty', source, '--tty-size', '16K'], Buffer.from('kdump: failed\r\n'))
     const mountpoint = mount(t, source, ['-o', 'subdirs=hidden'])
     const archive = folder(t)
-    const { status, stderr } = run('/lib/systemd/systemd-pstore', [mountpoint, archive])
+    const { status, stderr } = archiveBySystemd(mountpoint, archive)
     t.equal(status, 0, stderr)
     t.same(fs.readdirSync(mountpoint), [])
     t.equal(fs.readFileSync(`${archive}/tty-efi_pstore-0`, 'latin1'), 'kdump: failed\r\n')
