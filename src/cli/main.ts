@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The command line: picks a command, and turns what goes wrong into a line and an exit code. */
+/** The command line: picks a command, and turns an error into a line and an exit code. */
 import fs from 'node:fs'
 import v8 from 'node:v8'
 import yargs, { type CommandModule } from 'yargs'
@@ -24,14 +24,14 @@ import { mount, mount8 } from './commands/mount.js'
 import { dashOptions } from './options/parameters.js'
 import { probe } from './commands/probe.js'
 
-/** Exit codes: 1 where something could not be done, 2 where it was not understood. */
+/** Exit codes: 1 for a failure, 2 for wrong usage. */
 const failed = 1
 const wrongUsage = 2
-/** mount(8)'s own exit codes for the same, which it passes on from us. */
+/** The same in mount(8)'s exit codes, which it passes on from its helpers. */
 const mountFailed = 32
 const mountWrongUsage = 1
 
-/** Has mount(8) called us? By mount.fuse(8) and the shell, each of which becomes the next. */
+/** Whether mount(8) called this program, directly or by mount.fuse(8) and a shell. */
 const byMount = (): boolean => {
   let pid = process.ppid
   for (let generations = 0; generations < 2; generations++) {
@@ -70,10 +70,10 @@ const epilogue = `\
 SOURCE is [DRIVER:]PATH or the name of a backend in the config file. DRIVER is ${driverList}; \
 PATH a file, a folder (efi), a block device or a dump.
 
-The layout of a region is what its kernel was booted with: ramoops.record_size=65536 there is \
+The layout of a region comes from its kernel's boot parameters: ramoops.record_size=65536 there is \
 --record-size 64K here (or --record_size). Sizes: 65536, 0x10000, 64K, 2M. Where one layout option is \
-given, the others have Linux's defaults (4096; tty 0, ecc 0). Without any the layout is found out from \
-the bytes; \`probe\` says how. Each command's --help lists them.`
+given, the others have Linux's defaults (4096; tty 0, ecc 0). Without any, the layout is found from the \
+bytes; \`probe\` shows how. Each command's --help lists the layout options.`
 
 const commands = [
   mount,
@@ -92,25 +92,46 @@ const commands = [
 ]
 const line = hideBin(process.argv)
 
-/** What is wrong with a command line, of which yargs says so. */
+/** Samples of commands' arguments. */
+const samples: { readonly [argument: string]: string } = {
+  source: 'region.img',
+  names: 'dmesg-ramoops-0',
+  type: 'console',
+  mountpoint: '/mnt',
+  dir: 'crashes',
+}
+
+/** Name the first argument that is missing, with an example; null where yargs reports another problem. */
+const missingArgument = (command: string, said: string): string | null => {
+  const [, given] = /^too few arguments: got (\d+)/.exec(said) ?? []
+  if (given === undefined) return null
+  const all = [...command.matchAll(/[<[](\w+)/g)].map(([, name]) => name)
+  const name = command.split(' ')[0].replace('$0', '')
+  const missing = all[Number(given)].replace('names', 'name').toUpperCase()
+  const example = ['pstorefs', name, ...all.map(argument => samples[argument])]
+  return `${name ? `${name}: ` : ''}${missing} is missing, e.g. ${example.filter(Boolean).join(' ')}`
+}
+
+/** A usage error in a line, after yargs's own message. */
 const usageProblem = (said: string): string => {
   const [first] = line
   const command = commands
-    .map(({ command }) => String(command).split(' ')[0])
-    .find(name => name === first)
-  const help = `(see \`pstorefs ${command ? `${command} ` : ''}--help\`)`
+    .map(({ command }) => String(command))
+    .find(text => text.split(' ')[0] === first)
+  const help = `(see \`pstorefs ${command ? `${first} ` : ''}--help\`)`
   if (first === undefined) return `no command is given ${help}`
-  // Anything may be mount(8)'s SOURCE.
+  // In mount(8)'s form the first word may be any SOURCE.
   if (!command && /^[a-z]+$/.test(first) && !fs.existsSync(first))
     return `${first}: no such command ${help}`
-  return `${said.replaceAll(/\s+/g, ' ')} ${help}`
+  const missing = missingArgument(command ?? String(mount8.command), said)
+  return `${missing ?? said.replace(/^--(?=\w )/, '-').replaceAll(/\s+/g, ' ')} ${help}`
 }
 
-// What nobody needs any more goes soon: a hostile region must not make the heap grow (SECURITY.md).
+// Garbage is collected soon: a hostile region must not make the heap grow (SECURITY.md).
 v8.setFlagsFromString('--heap-growing-percent=20')
 v8.setFlagsFromString('--semi-space-growth-factor=1')
 process.on('uncaughtException', fail)
-// Who reads no further has seen enough: `pstorefs ls … | head`.
+// The reader has seen enough: `pstorefs ls … | head`.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0)
   fail(error)
@@ -124,7 +145,7 @@ await yargs(dashOptions(line))
   .command(mount8)
   .completion(
     'completion',
-    'print what makes bash or zsh complete: pstorefs completion >> ~/.bashrc',
+    'print a completion script for bash or zsh: pstorefs completion >> ~/.bashrc',
     (
       _word: string,
       _argv: unknown,
@@ -137,12 +158,13 @@ await yargs(dashOptions(line))
     'parse-numbers': false,
     'parse-positional-numbers': false,
   })
-  // Its types know no plural forms, which its own locales have.
+  // yargs's locales have plural forms, its types do not know them.
   .updateStrings({
     'Not enough non-option arguments: got %s, need at least %s': {
       one: 'too few arguments: got %s, need at least %s',
       other: 'too few arguments: got %s, need at least %s',
     },
+    'Not enough arguments following: %s': '--%s needs a value',
   } as never)
   .strict()
   .demandCommand(1)
@@ -154,7 +176,7 @@ await yargs(dashOptions(line))
   .wrap(Math.min(100, process.stdout.columns ?? 80))
   .epilogue(epilogue)
   .fail((message, error) => {
-    // yargs throws its own errors only for what was not understood.
+    // yargs throws a YError only for wrong usage.
     if (error instanceof Error && error.name !== 'YError') throw error
     tell(usageProblem(message ?? error.message))
     process.exit(byMount() ? mountWrongUsage : wrongUsage)

@@ -1,4 +1,4 @@
-/** The dmesg frontend: a dump as Linux makes one when it dies (fs/pstore/platform.c, pstore_dump). */
+/** The dmesg frontend: writes a dump as a dying Linux does (fs/pstore/platform.c, pstore_dump). */
 import type { Backend } from '../pstore/backend.js'
 import { mostText, packDump, packParts, decodeTitle, type Reason } from '../pstore/dump.js'
 import { StoreError } from '../pstore/errors.js'
@@ -12,19 +12,19 @@ export interface DumpOptions {
 }
 
 /**
- * Store one dump: in as many records as Linux makes of it where the backend takes several, else in one,
- * with the end of its text. Linux counts dumps from 1 after each boot; here the count goes on from the newest
- * record, since nothing boots in between.
+ * Store one dump: in as many records as Linux makes where the backend takes several, else in one record with
+ * the end of the text. Linux counts dumps from 1 after each boot; without a boot in between, this count
+ * continues from the newest record.
  *
- * @throws StoreError where the backend has no place for dumps, or none large enough
+ * @throws StoreError where the backend has no zone for dumps, or none that is large enough
  */
 export const writeDump = (backend: Backend, text: Buffer, options: DumpOptions = {}): void => {
   const { reason = 'panic', compress = true } = options
   const title = { reason, count: newestCount(backend) + 1 }
   const capacity = backend.capacity('dmesg')
   if (!capacity) throw new StoreError(`${backend.name}: has no dmesg zone`, 'ENOSPC')
-  // Linux takes a dump without text for the end of all records.
-  if (text.length === 0) throw new StoreError('a dump without text is no record')
+  // Linux takes an empty dump for the end of all records.
+  if (text.length === 0) throw new StoreError('an empty dump cannot be stored')
   const { room, parts } = capacity
   const time = now()
   let written = 0
@@ -36,7 +36,7 @@ export const writeDump = (backend: Backend, text: Buffer, options: DumpOptions =
     throw new StoreError(`${backend.name}: its dmesg zones are too small for a dump`, 'ENOSPC')
 }
 
-/** The most text that a dump can have a use for, in bytes: of a longer one only the end counts. */
+/** The most bytes of text that a dump can hold; a longer text is cut to its end. */
 export const dumpRoom = (backend: Backend): number => {
   const { room = 0, parts = false } = backend.capacity('dmesg') ?? {}
   return parts ? mostText(room) : 3 * room

@@ -9,18 +9,18 @@
 export interface KernelMessage {
   /** 0 (emergency) … 7 (debug). */
   readonly level: number
-  /** Its place in the log: each is one more than the last. */
+  /** The message's number in the log. */
   readonly sequence: bigint
   /** Microseconds since the machine started. */
   readonly time: bigint
   /**
-   * `whole`: a line; `first`: the first piece of one, which pieces of kind `next` go on with. Kernels since
-   * 4.10 have pieces of one kind, and print each as a line.
+   * `whole`: a line; `first`: the first piece of a line, which pieces of kind `next` continue. Kernels since
+   * 4.10 mark no pieces, and print each as a line.
    */
   readonly part: 'whole' | 'first' | 'next'
-  /** Who said it, `T123` or `C0`, where the kernel keeps that; else null. */
+  /** The task or CPU that printed it, `T123` or `C0`; null where the kernel does not keep that. */
   readonly caller: string | null
-  /** As it was printed: any bytes, line feeds too. */
+  /** The printed text: any bytes, line feeds too. */
   readonly text: Buffer
 }
 
@@ -29,20 +29,20 @@ const SEMICOLON = 0x3b
 const BACKSLASH = 0x5c
 /** `prefix,sequence,time,flags[,caller=T1]`; later kernels may add more. */
 const header = /^(\d{1,10}),(\d{1,20}),(\d{1,20}),([^,;]*)(?:,(.*))?$/s
-/** A header is not longer, and text may hold any number of semicolons. */
+/** Bytes; the semicolon that ends a header lies within them, later ones belong to the text. */
 const longestHeader = 256
 
 /**
- * What one read(2) of /dev/kmsg gave.
+ * Parse the bytes of one read(2) of /dev/kmsg.
  *
- * @returns null where that is no record
+ * @returns null where they are not a record
  */
 export const parseMessage = (record: Buffer): KernelMessage | null => {
   const end = record.subarray(0, longestHeader).indexOf(SEMICOLON)
   const [, prefix, sequence, time, flags, more = ''] =
     header.exec(record.toString('latin1', 0, Math.max(end, 0))) ?? []
   if (prefix === undefined) return null
-  // Behind the text are lines of a dictionary: ` DEVICE=+pci:0000:00:1f.2`.
+  // Lines of a dictionary follow the text: ` DEVICE=+pci:0000:00:1f.2`.
   const textEnd = record.indexOf(LF, end)
   return {
     level: Number(prefix) & 7,
@@ -58,7 +58,7 @@ export const parseMessage = (record: Buffer): KernelMessage | null => {
 const hexDigit = (byte: number): number =>
   '0123456789abcdef'.indexOf(String.fromCharCode(byte).toLowerCase())
 
-/** Undo `\xNN`, which stands for whatever is no printable ASCII, and for the backslash. */
+/** Undo `\xNN`, the escape of bytes that are not printable ASCII, and of the backslash. */
 const decode = (text: Buffer): Buffer => {
   if (!text.includes(BACKSLASH)) return Buffer.from(text)
   const decoded = Buffer.allocUnsafe(text.length)
@@ -73,23 +73,23 @@ const decode = (text: Buffer): Buffer => {
   return decoded.subarray(0, length)
 }
 
-/** `[    1.234567] `, or with a caller `[    1.234567][   T123] `: what stands before each line. */
+/** The prefix of a line: `[    1.234567] `, or with a caller `[    1.234567][   T123] `. */
 const prefixOf = ({ time, caller }: KernelMessage): string => {
   const seconds = String(time / 1_000_000n).padStart(5)
   const micros = String(time % 1_000_000n).padStart(6, '0')
   return `[${seconds}.${micros}]${caller === null ? '' : `[${caller.padStart(6)}]`} `
 }
 
-/** Makes the console's text of the log's messages, in their order. */
+/** Renders the log's messages, in their order, as the console's text. */
 export class KernelConsole {
-  /** The next message's place, if none is lost; null: any. */
+  /** The next message's number if none is lost; null: any number. */
   #next: bigint | null
-  /** The last line goes on where the next message is a piece of it. */
+  /** True while the last line has no end, as the next message may be a piece of it. */
   #isOpen = false
 
   /**
    * @param loglevel messages of a lower level are printed, as the kernel's `loglevel=` has it
-   * @param first the place of the first message that is missed if it is not there; null: none is
+   * @param first the number of the first message to miss; null: the first message that comes is the first
    */
   constructor(
     readonly loglevel: number,
@@ -98,7 +98,7 @@ export class KernelConsole {
     this.#next = first
   }
 
-  /** What the console prints for a message; nothing where it is not printed. */
+  /** The console's text for a message; empty where the loglevel hides it. */
   print(message: KernelMessage): Buffer {
     const { sequence, level, part, text } = message
     const parts: (string | Buffer)[] = []
@@ -123,7 +123,7 @@ export class KernelConsole {
     return Buffer.concat(parts.map(piece => Buffer.from(piece)))
   }
 
-  /** End a line that could have gone on. */
+  /** End an unfinished line. */
   end(): Buffer {
     const end = Buffer.from(this.#isOpen ? '\n' : '')
     this.#isOpen = false

@@ -1,4 +1,4 @@
-/** The backends of a mount, which may become others when the config file is read again. */
+/** The backends of a mount, which change when the config file is read again. */
 import fs from 'node:fs'
 import path from 'node:path'
 import { attach, parseSource, type AttachOptions } from '../attach.js'
@@ -21,23 +21,23 @@ export const attachSelected = (
   return attached
 }
 
-/** Which file a path names, so that one in its place is known for another. */
+/** The identity of the file at a path: a replaced file has another one. */
 const fileOf = (file: string): string => {
   const stat = fs.statSync(file, { throwIfNoEntry: false })
-  // A folder's size says nothing of what is in it.
+  // A folder's size changes with its entries, while the folder stays the same.
   return stat ? `${stat.dev}:${stat.ino}:${stat.isFile() ? stat.size : ''}` : ''
 }
 
 export class Attached {
-  /** What each was attached as. */
+  /** For each backend a key of all that it was attached with. */
   readonly #keys = new Map<Backend, string>()
 
   /**
-   * Attach what is wanted, and tell of what is not as asked. What is attached already, as it is wanted and
-   * from the same file, is kept.
+   * Attach the backends of a plan. A backend that is attached already, with the same options and from the same
+   * file, is kept.
    *
-   * @returns all that is wanted, the new ones also by themselves
-   * @throws StoreError as {@link attachSelected} does; then all is as it was
+   * @returns all backends of the plan, and separately the new ones
+   * @throws StoreError as {@link attachSelected} does; then nothing has changed
    */
   attach(plan: MountPlan): { backends: Backend[]; added: Backend[] } {
     const { candidates, backend, readOnly, mode, state } = plan
@@ -45,7 +45,7 @@ export class Attached {
     const made = new Map<Backend, string>()
     const attachOne = (candidate: SourceCandidate): Backend => {
       const { driver, path: file } = parseSource(candidate.source)
-      // Served from another folder than the one that it was named in.
+      // The working folder changes once the mount is served.
       const source = `${driver}:${path.resolve(file)}`
       const key = JSON.stringify([{ ...candidate, source }, how, fileOf(file)])
       for (const [attached, of] of this.#keys) if (of === key) return attached
@@ -65,7 +65,7 @@ export class Attached {
     return this.#keys.has(backend)
   }
 
-  /** Let go of all backends but these. */
+  /** Detach all backends but these. */
   closeAllBut(kept: readonly Backend[]): void {
     for (const backend of this.#keys.keys())
       if (!kept.includes(backend)) {
@@ -89,6 +89,6 @@ const attachAs = (
     if (!(error instanceof UncertainLayout)) throw error
     attached = as(true)
   }
-  if (attached.readOnly && !how.readOnly) tell(`${source}: cannot be written: mounted read-only`)
+  if (attached.readOnly && !how.readOnly) tell(`${source}: cannot be written; mounted read-only`)
   return attached
 }

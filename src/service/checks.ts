@@ -4,11 +4,11 @@ import path from 'node:path'
 import { unmountDead } from '../fuse/fusermount.js'
 import { StoreError } from '../pstore/errors.js'
 
-/** Say what is missing before libfuse says it in its own words. */
+/** Check that FUSE is there: libfuse's own messages are harder to understand. */
 export const checkFuse = (): void => {
   const device = '/dev/fuse'
   if (!fs.existsSync(device))
-    throw new StoreError(`${device}: not there: load the kernel's FUSE (modprobe fuse)`)
+    throw new StoreError(`${device}: missing; load the kernel's FUSE (modprobe fuse)`)
   try {
     fs.accessSync(device, fs.constants.R_OK | fs.constants.W_OK)
   } catch {
@@ -16,10 +16,10 @@ export const checkFuse = (): void => {
       `${device}: permission denied: only root may mount (or chmod 666 ${device})`,
     )
   }
-  // mount(8) leaves no PATH; libfuse looks in the system's own folders anyway.
+  // mount(8) clears PATH; libfuse looks in the system's own folders anyway.
   const folders = [...(process.env.PATH ?? '').split(':'), '/usr/bin', '/bin']
   if (!folders.some(folder => isExecutable(path.join(folder, 'fusermount'))))
-    throw new StoreError('fusermount: not found: install the package fuse3 (or fuse)')
+    throw new StoreError('fusermount: not found; install the package fuse3 (or fuse)')
 }
 
 const isExecutable = (file: string): boolean => {
@@ -31,7 +31,7 @@ const isExecutable = (file: string): boolean => {
   }
 }
 
-/** What is mounted where: folders and file system types, from the kernel's own list. */
+/** The kernel's list of mounts: folders and their file system types. */
 const mounts = (): Map<string, string> =>
   new Map(
     fs
@@ -42,14 +42,14 @@ const mounts = (): Map<string, string> =>
         const folder = line
           .split(' ')[4]
           .replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)))
-        // Of several in one place the last is the one that is seen.
+        // Of several mounts in one place the last one is visible.
         return [folder, line.split(' - ')[1].split(' ')[0]]
       }),
   )
 
 /**
- * Make room where a daemon of ours was killed together with what watches over its mount (as the kernel does
- * that is out of memory): what it left is of no use to anybody.
+ * Unmount a dead mount of this program. One is left where a daemon was killed together with the process that
+ * watches over its mount, as by the kernel when memory runs out.
  */
 export const clearDeadMount = (mountpoint: string): void => {
   try {
@@ -57,14 +57,14 @@ export const clearDeadMount = (mountpoint: string): void => {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code !== 'ENOTCONN' && code !== 'ECONNABORTED') return
-    // The mount itself has no real path: only the folder that it is in.
+    // realpath(3) fails for the dead mount itself, so only its folder is resolved.
     const { dir, base } = path.parse(mountpoint)
     const folder = realPathOf(dir)
     if (folder && mounts().get(path.join(folder, base)) === 'fuse.pstorefs') unmountDead(mountpoint)
   }
 }
 
-/** Null where there is none, or what it lies in is dead. */
+/** A file's real path; null where the file is missing, or lies in a dead mount. */
 const realPathOf = (file: string): string | null => {
   try {
     return fs.realpathSync(file)
@@ -74,15 +74,16 @@ const realPathOf = (file: string): string | null => {
 }
 
 /**
- * Can the mount be put there?
+ * Check that the mountpoint is an empty folder, or the kernel's own pstore, which systemd mounts at every boot.
  *
- * @returns true where it covers the kernel's own pstore, which systemd mounts at every boot
+ * @returns true where the mount will cover the kernel's pstore
+ * @throws StoreError saying what is in the way
  */
 export const checkMountpoint = (mountpoint: string, nonempty: boolean): boolean => {
   let names: string[]
   let covered: string | undefined
   try {
-    // A path with a link in it is listed under its real name.
+    // The kernel lists real paths, without links.
     covered = mounts().get(fs.realpathSync(mountpoint))
     if (covered !== undefined && covered !== 'pstore')
       throw new StoreError(
@@ -94,7 +95,7 @@ export const checkMountpoint = (mountpoint: string, nonempty: boolean): boolean 
     const { code, message } = error as NodeJS.ErrnoException
     const dead = 'busy: a dead mount is there (fusermount -u it first)'
     const why: { [code: string]: string } = {
-      ENOENT: 'no such folder: mkdir it first',
+      ENOENT: 'no such folder; mkdir it first',
       ENOTDIR: 'is not a folder',
       EACCES: 'permission denied',
       ENOTCONN: dead,
@@ -104,7 +105,7 @@ export const checkMountpoint = (mountpoint: string, nonempty: boolean): boolean 
   }
   if (names.length && !nonempty)
     throw new StoreError(
-      `${mountpoint}: not empty: what is in it would be hidden (-o nonempty does it)`,
+      `${mountpoint}: not empty; the mount would hide its files (-o nonempty allows that)`,
     )
   return covered !== undefined
 }

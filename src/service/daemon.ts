@@ -1,37 +1,38 @@
 /**
- * Going to the background: the same command again in a process of its own, which says on a pipe how
- * it went. The first process waits for that, so that what goes wrong is told on the terminal.
+ * Going to the background: the same command runs again in a process of its own, which reports its start on a
+ * pipe. The first process waits for the report, and prints a failure on the terminal.
  */
 import { spawn } from 'node:child_process'
 import fs from 'node:fs'
 import type { Readable } from 'node:stream'
 import { StoreError } from '../pstore/errors.js'
 
-/** The pipe on which a daemon reports; also what tells it that it is one. */
+/** The descriptor of the pipe on which a daemon reports. */
 const statusFd = 3
+/** The variable that tells a process that it is a daemon. */
 const variable = 'PSTOREFS_DAEMON'
 const ready = 'ready'
 
 let daemon = process.env[variable] !== undefined
 delete process.env[variable]
 
-/** Was this process started by {@link startDaemon}? */
+/** Whether this process was started by {@link startDaemon}. */
 export const isDaemon = (): boolean => daemon
 
-/** A daemon's last word to the process that started it: the mount answers. */
+/** Report to the first process that the mount answers. */
 export const reportReady = (): void => {
   if (!daemon) return
   fs.writeSync(statusFd, ready)
   fs.closeSync(statusFd)
 }
 
-/** A daemon that cannot go on says why, for the first process to print. */
+/** Report a failure, which the first process prints. */
 export const reportFailure = (message: string): void => {
   fs.writeSync(statusFd, message)
   daemon = false
 }
 
-/** What a daemon says: all of it, or that it is ready (others may hold the pipe open after that). */
+/** Read a daemon's report, to `ready` or to the pipe's end (other processes may hold the pipe open). */
 const readStatus = async (pipe: Readable): Promise<string> => {
   let status = ''
   for await (const chunk of pipe.setEncoding('utf8') as AsyncIterable<string>) {
@@ -44,8 +45,8 @@ const readStatus = async (pipe: Readable): Promise<string> => {
 /**
  * Run this command again in the background.
  *
- * @returns when it reports that it is ready
- * @throws StoreError with what it reports instead
+ * @returns once the daemon reports that it is ready
+ * @throws StoreError with the failure that the daemon reports
  */
 export const startDaemon = async (): Promise<void> => {
   const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
@@ -59,13 +60,13 @@ export const startDaemon = async (): Promise<void> => {
       reject(new StoreError(`cannot go to the background: ${error.message}`)),
     )
   })
-  // Awaited below; until then nobody else need know.
+  // Awaited below; until then the rejection counts as handled.
   ended.catch(() => {})
   const interrupted = (): void => {
     child.kill('SIGTERM')
   }
   process.on('SIGINT', interrupted).on('SIGTERM', interrupted)
-  // What libfuse and fusermount print comes here too, and says best why a mount failed.
+  // libfuse and fusermount print here, too, and know best why a mount failed.
   let said = ''
   child.stderr!.setEncoding('utf8').on('data', (chunk: string) => (said += chunk))
   const status = await readStatus(child.stdio[statusFd] as Readable)

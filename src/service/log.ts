@@ -1,21 +1,21 @@
 /**
- * Where messages go: to stderr while somebody is there to read it, with priorities where that is systemd's
- * journal; from the background to syslog, which on most systems is the journal too.
+ * Messages: to stderr in the foreground, with priorities where stderr is systemd's journal; from the background
+ * to syslog, which on most systems is the journal, too.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import fs from 'node:fs'
 import { withoutControls } from '../pstore/printable.js'
 
-/** syslog's priorities, of which these are used. */
+/** The used ones of syslog's priorities. */
 const priorities = { error: 3, warning: 4, notice: 5, info: 6 }
 export type Priority = keyof typeof priorities
 
-/** For how long the same message is not repeated, in ms. */
+/** Milliseconds for which the same message is not repeated. */
 const quiet = 60_000
-/** Messages that are remembered for that. */
+/** The number of messages that are remembered for that. */
 const remembered = 1000
 
-/** Is stderr the journal? systemd tells by which file it is (systemd.exec(5), JOURNAL_STREAM). */
+/** Whether stderr is the journal; systemd names its file in JOURNAL_STREAM (systemd.exec(5)). */
 const stderrIsJournal = (): boolean => {
   try {
     const { dev, ino } = fs.fstatSync(2)
@@ -29,18 +29,18 @@ const onStderr = (line: string): void => {
   try {
     fs.writeSync(2, line)
   } catch {
-    // Nobody listens any more.
+    // stderr has no reader any more.
   }
 }
 
-/** logger(1) knows how to talk to /dev/log: Node has no sockets of that kind. */
+/** Start logger(1), which writes to /dev/log: Node has no datagram sockets of that family. */
 const startLogger = (): ChildProcess | null => {
   const logger = spawn('logger', ['--prio-prefix', '--tag', 'pstorefs', `--id=${process.pid}`], {
     stdio: ['pipe', 'ignore', 'ignore'],
-    // mount(8) leaves no PATH.
+    // mount(8) clears PATH.
     env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
   })
-  // Where there is no logger, or no /dev/log, there is nobody to tell.
+  // Without logger or /dev/log the messages are lost.
   logger.on('error', () => {}).unref()
   logger.stdin!.on('error', () => {})
   return logger
@@ -54,16 +54,16 @@ const toSyslog = (line: string): void => {
   logger?.stdin?.write(line)
 }
 
-/** From now on this process has no terminal. */
+/** Log to syslog from now on: the process has left its terminal. */
 export const logFromBackground = (): void => {
   background = true
 }
 
-/** A message may quote a file's name, or a line of a config file: it is not to drive the terminal. */
+/** A message may quote a file's name or a config file's line, which must not drive the terminal. */
 const oneLine = (message: string): string =>
   withoutControls(message.trim().replaceAll(/\s*\n\s*/g, ': '))
 
-/** Tell a message. */
+/** Log a message. */
 export const log = (priority: Priority, message: string): void => {
   const text = oneLine(message)
   const line = `<${priorities[priority]}>${text}\n`
@@ -71,12 +71,12 @@ export const log = (priority: Priority, message: string): void => {
   else onStderr(stderrIsJournal() ? line : `pstorefs: ${text}\n`)
 }
 
-/** Print an error for the user: `pstorefs: WHAT: WHY`. */
+/** Log an error, which the user sees as `pstorefs: WHAT: WHY`. */
 export const tell = (message: string): void => log('error', message)
 
 const told = new Map<string, number>()
 
-/** Tell a message that may come again and again: once a minute is enough. */
+/** Log a message that may come again and again, at most once a minute. */
 export const logOnce = (priority: Priority, message: string): void => {
   const now = performance.now()
   const last = told.get(message)

@@ -1,10 +1,10 @@
-/** Telling systemd how the service is (sd_notify(3)), where it asks. */
+/** Notifications to systemd (sd_notify(3)), where it asks for them. */
 import { spawn } from 'node:child_process'
 
 /**
- * Say that the service is ready, and what it does, for `systemctl status`.
+ * Report that the service is ready, with a line for `systemctl status`.
  *
- * By systemd-notify(1), since Node has no sockets of that kind: the unit needs `NotifyAccess=all`.
+ * systemd-notify(1) does so, as Node has no datagram sockets of that family: the unit needs `NotifyAccess=all`.
  */
 export const notifyReady = (status: string): void => {
   if (process.env.NOTIFY_SOCKET === undefined) return

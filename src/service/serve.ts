@@ -16,11 +16,11 @@ import type { MountPlan } from './plan.js'
 import { becomeUser, findAccount } from './privileges.js'
 
 /**
- * Attach, mount, and serve until somebody unmounts; the process ends with the mount.
+ * Attach, mount, and serve until the mount is unmounted; the process ends with the mount.
  *
- * @param plan what is to be mounted; asked again on SIGHUP
- * @param debug print what FUSE asks
- * @throws StoreError where it cannot be mounted
+ * @param plan makes the plan; called again on SIGHUP
+ * @param debug print the requests of FUSE
+ * @throws StoreError where the plan cannot be mounted
  */
 export const serve = async (
   plan: () => MountPlan,
@@ -33,10 +33,10 @@ export const serve = async (
   checkFuse()
   const account = first.user === undefined ? null : findAccount(first.user)
   if (account?.uid && first.mode === 'boot')
-    throw new StoreError(`user ${account.name}: attach=boot keeps its copies as root`)
+    throw new StoreError(`user ${account.name}: not with attach=boot, whose copies belong to root`)
   const attached = new Attached()
   clearDeadMount(mountpoint)
-  // First: attach=boot changes a source.
+  // Before anything is attached: attach=boot changes a source.
   const cover = checkMountpoint(mountpoint, first.passed.includes('nonempty'))
   const { backends } = attached.attach(first)
   const nothingWritable = backends.every(backend => backend.readOnly)
@@ -53,31 +53,31 @@ export const serve = async (
   let ending = false
   const end = (): void => {
     ending = true
-    // Who may not unmount leaves that to the process that watches over the mount, and is still root.
+    // This process may not unmount any more; the one that watches over the mount is still root.
     if (mounted && account?.uid) process.exit(0)
     mounted?.unmount().catch((error: Error) => tell(`${mountpoint}: ${error.message}`))
   }
   const reread = (): void => {
     try {
-      // What is named relative to a folder is named relative to the one that we were started in.
+      // Relative paths of the plan start from the folder in which the process was started.
       process.chdir(here)
       const next = plan()
       const { backends, added } = attached.attach(next)
       tree.replace(backends, next.subdirs)
       attached.closeAllBut(backends)
       if (String(next.passed) !== String(first.passed) || next.readOnly !== first.readOnly)
-        log('warning', `${mountpoint}: other options for the mount itself: they take a new mount`)
+        log('warning', `${mountpoint}: changed mount options take effect with the next mount`)
       introduce(added, attached)
       notifyReady(statusOf(backends))
     } catch (error) {
       if (!(error instanceof StoreError) && !(error as NodeJS.ErrnoException).syscall) throw error
-      tell(`${mountpoint}: stays as it is: ${(error as Error).message}`)
+      tell(`${mountpoint}: config not reloaded: ${(error as Error).message}`)
     } finally {
       process.chdir('/')
     }
   }
   const onTerminal = process.stdin.isTTY
-  // Before it is mounted: what was mounted is unmounted, whenever the signal comes.
+  // Before the mount, so that a signal unmounts it whenever it comes.
   process
     .on('SIGTERM', end)
     .on('SIGINT', end)
@@ -91,7 +91,7 @@ export const serve = async (
   })
   if (account) becomeUser(account)
   if (ending) end()
-  // Whoever works in the folder that we were started in can still unmount it.
+  // A working folder would keep its file system from being unmounted.
   process.chdir('/')
   if (isDaemon()) logFromBackground()
   reportReady()
@@ -106,7 +106,7 @@ export const serve = async (
 const statusOf = (backends: readonly Backend[]): string =>
   `${count(backends.length, 'backend')}: ${backends.map(({ name }) => name).join(', ')}`
 
-/** Is the terminal that we were started on still there? SIGHUP is also what tells that it is gone. */
+/** Whether the process still has its terminal: SIGHUP also tells that the terminal is gone. */
 const hasTerminal = (): boolean => {
   try {
     fs.closeSync(fs.openSync('/dev/tty', fs.constants.O_RDONLY | fs.constants.O_NOCTTY))
@@ -116,18 +116,18 @@ const hasTerminal = (): boolean => {
   }
 }
 
-/** How many damaged zones of a backend are named. */
+/** The most damaged zones of a backend that are named. */
 const listed = 5
 
-/** Log that backends are attached, and what is damaged in them. */
+/** Log that backends are attached, and their damaged zones. */
 const introduce = (backends: readonly Backend[], attached: Attached): void => {
   for (const backend of backends) {
-    log('info', `${backend.name}: attached${backend.readOnly ? ', to be read only' : ''}`)
+    log('info', `${backend.name}: attached${backend.readOnly ? ' (read-only)' : ''}`)
     lookForDamage(backend, attached).catch((error: Error) => logOnce('error', error.message))
   }
 }
 
-/** A zone at a time: whoever reads does not wait for it. */
+/** Look at one zone per turn of the event loop, so that readers do not wait. */
 const lookForDamage = async (backend: Backend, attached: Attached): Promise<void> => {
   let damaged = 0
   for (const { name, state, findings } of backend.survey.conditions()) {
@@ -139,7 +139,7 @@ const lookForDamage = async (backend: Backend, attached: Attached): Promise<void
   if (damaged > listed) log('warning', `${backend.name}: ${damaged} damaged zones in all`)
 }
 
-/** Log damage where it is met. */
+/** Log the damage of a record that is opened. */
 const tellDamage = (_: Backend, { name, ecc, compressed }: StoredRecord): void => {
   if (ecc?.bad) logOnce('warning', `${name}: damaged: ${count(ecc.bad, 'block')} beyond correction`)
   if (compressed) logOnce('warning', `${name}: damaged: cannot be inflated`)

@@ -127,7 +127,7 @@ t.test('wrong usage', async t => {
     [[region, ...layout, '--level', '9'], 1, /--level '9': must be 0 to 8/],
     [[region, ...layout, '--level', 'loud'], 1, /must be 0 to 8, or one of emerg/],
     [[region, '--console-size', '0'], 1, /has no console zone/],
-    [[], 2, /Give SOURCE, or --backend/],
+    [[], 2, /Give SOURCE or --backend/],
   ] as const) {
     const outcome = pstorefs(['console', ...args])
     t.equal(outcome.status, status)

@@ -196,7 +196,7 @@ t.test('what cannot be followed', t => {
   succeed(t, ['write', 'dmesg', region, ...layout], Buffer.from('died\n'))
   for (const [name, why] of [
     ['console', 'has no ring console: there is console-ramoops-0, pmsg-ramoops-0'],
-    ['dmesg-ramoops-0', 'is no zone that can be followed: print it with `pstorefs cat`'],
+    ['dmesg-ramoops-0', 'cannot be followed, only rings can; use `pstorefs cat`'],
   ] as const) {
     const { status, stderr } = pstorefs(['follow', region, name, ...layout])
     t.equal(status, 1)

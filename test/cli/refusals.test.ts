@@ -77,7 +77,7 @@ t.test('mounts', async t => {
   for (const [args, why] of [
     [['mount', region, `${full}/nowhere`, ...layout], /nowhere: no such folder/],
     [['mount', region, region, ...layout], /is not a folder/],
-    [['mount', region, full, ...layout], /not empty: what is in it would be hidden/],
+    [['mount', region, full, ...layout], /not empty; the mount would hide its files/],
     [['mount', region, '/proc', ...layout], /busy: something is mounted there already/],
     [['mount', region, mountpoint, '-o', 'bogus'], /option bogus: not known/],
     [['mount', region, mountpoint, '-o', 'bogus=1,ro'], /option bogus=1: not known/],
@@ -105,9 +105,9 @@ t.test('wrong usage is exit 2', async t => {
   // With one argument it could be mount(8)'s SOURCE. Without a config file: config.test.ts.
   const config = file(t, Buffer.from('[backends.guest]\nsource = "/nonexistent"\n'), 'some.toml')
   refuse(t, ['umount', folder(t), '--config', config], /umount: no such file, backend or command/)
-  refuse(t, ['ls'], /too few arguments: .*`pstorefs ls --help`/, 2)
+  refuse(t, ['ls'], /ls: SOURCE is missing, e.g. pstorefs ls region.img .*`pstorefs ls --help`/, 2)
   refuse(t, ['ls', 'x', '--bogus'], /Unknown argument: bogus/, 2)
-  refuse(t, ['ls', 'x', '--record-size'], /--help/, 2)
+  refuse(t, ['ls', 'x', '--record-size'], /--record-size needs a value .*--help/, 2)
   refuse(t, ['write', 'nonsense', 'x'], /Invalid values/, 2)
 })
 

@@ -119,7 +119,7 @@ t.test('wrong usage', async t => {
   for (const [args, status, why] of [
     [['tty', region, ...options], 2, /Give a command after --/],
     [['tty', region, ...options, '--'], 2, /Give a command after --/],
-    [['tty', '--', 'true'], 2, /Give SOURCE, or --backend/],
+    [['tty', '--', 'true'], 2, /Give SOURCE or --backend/],
     [['tty', region, '--tty-size', '0', '--', 'true'], 1, /has no tty zone.*tty_size/],
     [['tty', `${region}x`, ...options, '--', 'true'], 1, /no such file/],
   ] as const) {

@@ -187,10 +187,14 @@ t.test('what must not be written is not', async t => {
   const region = make(t)
   const before = fs.readFileSync(region)
   const none = ['--record-size', '4K', '--pmsg-size', '0', '--ftrace-size', '0']
-  refuse(['write', 'pmsg', region, ...none], /has no pmsg zone: give it a size \(pmsg_size\)/)
+  refuse(['write', 'pmsg', region, ...none], /has no pmsg zone; give it a size \(pmsg_size\)/)
   refuse(['write', 'tty', region, ...none], /has no tty zone/)
   refuse(['write', 'console', region, ...layout, '--reason', 'oops'], /--reason: only for dmesg/)
-  refuse(['write', 'dmesg', region, ...layout], /a dump without text is no record/, Buffer.alloc(0))
+  refuse(
+    ['write', 'dmesg', region, ...layout],
+    /nothing on stdin: an empty dump cannot be stored/,
+    Buffer.alloc(0),
+  )
   refuse(
     ['erase', region, 'console-ramoops-0', 'pmsg-ramoops-0', ...layout],
     /has no record console-ramoops-0/,

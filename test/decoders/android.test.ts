@@ -201,7 +201,7 @@ t.test('cat --android', t => {
     pstorefs(['write', 'pmsg', region, ...options], Buffer.from('plain text\n'))
     const plain = pstorefs(['cat', '--android', region, 'pmsg-ramoops-0', ...options])
     t.equal(plain.status, 1)
-    t.match(plain.stderr, /holds no Android log: print it without --android\n$/)
+    t.match(plain.stderr, /holds no Android log; try without --android\n$/)
   }
   t.end()
 })

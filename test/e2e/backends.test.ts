@@ -255,7 +255,7 @@ t.test('stores of several kinds, and systemd-pstore on them', { skip: asRoot }, 
   )
   const { mountpoint, stderr } = mountWith(t, ['mount', '--config', config])
   // The variable store can only be read.
-  t.match(stderr, /^pstorefs: efi:.*vars\.fd: cannot be written: mounted read-only\n$/)
+  t.match(stderr, /^pstorefs: efi:.*vars\.fd: cannot be written; mounted read-only\n$/)
   const same = (): void => {
     for (const [folder, fixture] of [
       ['efi_pstore', efi],

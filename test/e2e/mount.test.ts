@@ -467,11 +467,11 @@ t.test('no FUSE, no mount: said in a line', { skip: asRoot }, async t => {
   for (const who of ['', ordinary]) {
     t.equal(
       without(newDev, who),
-      "pstorefs: /dev/fuse: not there: load the kernel's FUSE (modprobe fuse)\nexit 1\n",
+      "pstorefs: /dev/fuse: missing; load the kernel's FUSE (modprobe fuse)\nexit 1\n",
     )
     t.match(
       without(noFusermount, who),
-      /^pstorefs: fusermount: not found: install the package fuse3 [^\n]*\nexit 1\n$/,
+      /^pstorefs: fusermount: not found; install the package fuse3 [^\n]*\nexit 1\n$/,
     )
   }
   t.equal(

@@ -49,7 +49,7 @@ for (const [name, make] of Object.entries({ efi_pstore: efi, erst })) {
     const source = make(t)
     const { status, stderr } = pstorefs(['write', 'tty', source], Buffer.from('x'))
     t.equal(status, 1)
-    t.match(stderr, /has no tty zone: give it a size \(tty_size\)\n$/)
+    t.match(stderr, /has no tty zone; give it a size \(tty_size\)\n$/)
   })
 
   t.test(`${name}: dumps take as many records as Linux makes of them`, async t => {

@@ -1,4 +1,4 @@
-/** `pstorefs cat`: records' bytes on stdout, exactly as the mounted files have them, or as they lie there. */
+/** `pstorefs cat`: print records' bytes, exactly as the mounted files have them, or as they lie in the store. */
 import type { CommandModule } from 'yargs'
 import { AndroidLog } from '../../decoders/android.js'
 import type { Backend } from '../../pstore/backend.js'
@@ -29,26 +29,27 @@ export const cat: CommandModule<object, Args> = {
       .option('raw', {
         type: 'boolean',
         default: false,
-        describe: "the zones' bytes as they lie there, also of what `ls --all` lists",
+        describe:
+          "print zones' bytes as they lie in the region, also of zones that only `ls --all` lists",
       })
       .option('salvage', {
         type: 'boolean',
         default: false,
-        describe: 'of a dump that cannot be inflated, the text before the damage',
+        describe: 'print the text before the damage, of a dump that cannot be inflated',
       })
       .option('android', {
         type: 'boolean',
         default: false,
-        describe: "pmsg: Android's binary log as logcat prints it",
+        describe: "print Android's binary log in pmsg as logcat does",
       })
       .check(
         ({ raw, salvage, android }) =>
           Number(raw) + Number(salvage) + Number(android) < 2 ||
-          '--raw, --salvage and --android: one of them',
+          'Give only one of --raw, --salvage and --android',
       )
       .epilogue(
-        'On a terminal, control characters are shown as ^[ and the like; everything else, and --raw, gets ' +
-          'the bytes as they are.',
+        'A terminal gets control characters as ^[ and the like. Pipes and files get the bytes unchanged, and ' +
+          'so does a terminal with --raw.',
       )
       .example('$0 cat dump.bin dmesg-ramoops-0 --record-size 64K', '')
       .example('$0 cat dump.bin dmesg-ramoops-0.enc.z --salvage', '')
@@ -56,7 +57,7 @@ export const cat: CommandModule<object, Args> = {
   handler: args => {
     const backend = attachSource(args, { readOnly: true })
     try {
-      // All of them, or none: a name that is not there stops the command before it prints.
+      // All or nothing: a missing name stops the command before it prints.
       const contents = contentsOf(backend, args)
       const filtered = process.stdout.isTTY && !args.raw
       for (const pieces of contents)
@@ -73,7 +74,7 @@ function* forTerminal(pieces: Iterable<Buffer>): Generator<Buffer, void, void> {
   yield Buffer.from(filter(Buffer.alloc(0), true))
 }
 
-/** What gives the bytes of each name in turn; throws where one of them is not there. */
+/** A source of bytes for each name, in turn; throws where one of the names is missing. */
 const contentsOf = (backend: Backend, args: Args): (() => Iterable<Buffer>)[] => {
   const { source, names, raw, salvage, android } = args
   if (android) {
@@ -95,7 +96,7 @@ const contentsOf = (backend: Backend, args: Args): (() => Iterable<Buffer>)[] =>
     const content = raw ? rawContent(name) : backend.survey.salvage(name)
     if (content) return content
     throw new StoreError(
-      `${source}: ${raw ? `has no place called ${name}` : `${name} is no compressed dump`}`,
+      `${source}: ${raw ? `has no zone ${name}` : `${name} is not a compressed dump`}`,
       'ENOENT',
     )
   })
@@ -105,7 +106,6 @@ const contentsOf = (backend: Backend, args: Args): (() => Iterable<Buffer>)[] =>
 function* androidLines(name: string, bytes: Buffer): Generator<Buffer, void, void> {
   const log = new AndroidLog()
   for (const piece of chunksOf(contentOf(bytes))) yield log.decode(piece)
-  if (log.count === 0)
-    throw new StoreError(`${name}: holds no Android log: print it without --android`)
-  if (log.skipped) tell(`${name}: ${log.skipped} bytes are no Android log`)
+  if (log.count === 0) throw new StoreError(`${name}: holds no Android log; try without --android`)
+  if (log.skipped) tell(`${name}: skipped ${log.skipped} bytes that are not an Android log`)
 }

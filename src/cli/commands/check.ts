@@ -1,4 +1,4 @@
-/** `pstorefs check`: every zone of a store, and what is wrong with it. */
+/** `pstorefs check`: look for damage in every zone of a store. */
 import type { CommandModule } from 'yargs'
 import { badBlock, correctedBlock, type Condition } from '../../pstore/condition.js'
 import { json, jsonArray, jsonObject, print, printJson } from '../show/output.js'
@@ -11,7 +11,7 @@ interface Args extends SourceArgs {
   verbose: boolean
 }
 
-/** What {@link check} exits with where something is damaged. */
+/** The exit code of {@link check} where something is damaged. */
 const damagedExit = 1
 
 const blocksThat = ({ blocks }: { blocks: Uint8Array }, state: number): number[] => {
@@ -20,7 +20,7 @@ const blocksThat = ({ blocks }: { blocks: Uint8Array }, state: number): number[]
   return found
 }
 
-/** A place as `--json` shows it. */
+/** A zone as `--json` shows it. */
 export const conditionToJson = ({ parity, dump, ...place }: Condition) =>
   Object.assign(place, {
     ecc: parity && {
@@ -45,8 +45,8 @@ const line = ({ name, index, type, offset, state, findings }: Condition): string
 
 const details =
   "Looks at every zone: its header, the parity of each block, a dump's header and its deflate stream. " +
-  'Prints what is damaged or was corrected (in a copy: nothing is changed), then how many are what. Exits ' +
-  'with 0 where nothing is damaged, 1 where something is, 2 for wrong usage.'
+  'Prints the zones with damage or corrected bytes, then totals by state. Corrections are made in a copy: ' +
+  'the source is not changed. Exit codes: 0 no damage, 1 damage, 2 wrong usage.'
 
 export const check: CommandModule<object, Args> = {
   command: 'check <source>',
@@ -58,9 +58,9 @@ export const check: CommandModule<object, Args> = {
         alias: 'v',
         type: 'boolean',
         default: false,
-        describe: 'the sound and empty ones, too',
+        describe: 'print sound and empty zones, too',
       })
-      .option('json', { type: 'boolean', default: false, describe: 'an object, for programs' })
+      .option('json', { type: 'boolean', default: false, describe: 'print JSON, an object' })
       .example('$0 check dump.bin --record-size 64K --ecc 1', ''),
   handler: args => {
     const backend = attachSource(args, { readOnly: true })
@@ -78,7 +78,7 @@ export const check: CommandModule<object, Args> = {
 
 type Counts = { [state in Condition['state']]: number }
 
-/** Count the places that pass by. */
+/** Count zones by state as they pass by. */
 function* counted(places: Iterable<Condition>, counts: Counts): Generator<Condition, void, void> {
   for (const place of places) {
     counts[place.state]++
@@ -86,13 +86,13 @@ function* counted(places: Iterable<Condition>, counts: Counts): Generator<Condit
   }
 }
 
-/** A region without a single zone is not this one. */
+/** Where no zone at all has a header, the region has another layout. */
 const isBlank = ({ unsigned, ...others }: Counts): boolean =>
   unsigned > 0 && Object.values(others).every(n => n === 0)
 
 const isDamaged = (counts: Counts): boolean => counts.damaged > 0 || isBlank(counts)
 
-/** What `--json` prints. The counts are known once the places have passed by. */
+/** The members that `--json` prints. The counts come last: they are known once all zones have passed by. */
 function* reportOf(
   backend: string,
   places: Iterable<Condition>,

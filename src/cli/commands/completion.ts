@@ -1,9 +1,9 @@
-/** What the shell completes a word with. Where that is nothing, it offers files. */
+/** Completions of a word for the shell; where there are none, the shell offers files. */
 import { mountOptions } from '../options/mount-options.js'
 import { parameters } from '../options/parameters.js'
 import { writableTypes } from './write.js'
 
-/** The values of options that take one of a few words, besides those that yargs knows the choices of. */
+/** The values of options that take one of a few words, besides the choices that yargs knows. */
 const values = new Map<string, readonly string[]>(
   Object.entries({ ...parameters, ...mountOptions }).flatMap(([name, { values }]) =>
     values ? [[`--${name}`, values] as const] : [],
@@ -13,8 +13,8 @@ const values = new Map<string, readonly string[]>(
 /**
  * Words for the last of a command line.
  *
- * @param line `pstorefs`, and what has been typed
- * @param offered what yargs offers there: commands, options, choices; each for zsh with `:` and what it is
+ * @param line `pstorefs`, and the words typed so far
+ * @param offered yargs's own offers: commands, options, choices; for zsh each with `:` and a description
  */
 export const complete = (
   line: readonly string[],
@@ -24,7 +24,7 @@ export const complete = (
   const known = values.get(previous)
   if (known) return known
   if (line[1] === 'write' && line.length === 3) return writableTypes
-  // The form that mount(8) calls has no name. Options are offered to whoever has begun one.
+  // mount(8)'s form has no name to complete. Options are offered once the word begins with a dash.
   return offered.filter(
     offer => !offer.startsWith('$0') && offer.startsWith('-') === word.startsWith('-'),
   )

@@ -1,4 +1,4 @@
-/** `pstorefs erase`: what unlink does in a mount. */
+/** `pstorefs erase`: erase records, as unlink does in a mount. */
 import type { CommandModule } from 'yargs'
 import { StoreError } from '../../pstore/errors.js'
 import { recordsNamed, withSourceAndNames, type SourceAndNames } from '../options/named-records.js'
@@ -6,18 +6,16 @@ import { attachSource } from '../options/source.js'
 
 export const erase: CommandModule<object, SourceAndNames> = {
   command: 'erase <source> <names..>',
-  describe: 'take records out of a region for good',
+  describe: 'erase records for good',
   builder: argv =>
     withSourceAndNames(argv).example('$0 erase dump.bin dmesg-ramoops-0 --record-size 64K', ''),
   handler: args => {
     const backend = attachSource(args)
     try {
-      // All of them, or none: a name that is not there stops the command before it starts.
+      // All or nothing: a missing name stops the command before it erases.
       for (const record of recordsNamed(backend, args))
         if (!record.erase())
-          throw new StoreError(
-            `${record.name}: another dump has taken its place: it was not erased`,
-          )
+          throw new StoreError(`${record.name}: replaced by another dump; not erased`)
     } finally {
       backend.close()
     }

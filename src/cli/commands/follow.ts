@@ -1,4 +1,4 @@
-/** `pstorefs follow`: a ring's bytes, then what is appended to it, as `tail -f` does. */
+/** `pstorefs follow`: print a ring's bytes, then each addition, as `tail -f` does. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CommandModule } from 'yargs'
 import { AndroidLog } from '../../decoders/android.js'
@@ -21,31 +21,31 @@ interface Args extends SourceAndNames {
   android: boolean
 }
 
-/** How long to wait between two looks, in ms: after news, and at most. */
+/** Milliseconds between two looks: after news, and at most. */
 const shortest = 10
 const longest = 100
 
 const details =
-  'Prints what a ring holds – a zone of console, pmsg or tty – and then what is appended to it, ' +
-  'until it is interrupted. Names are those that `pstorefs ls` prints; a ring that is still empty is ' +
-  'waited for. Of a region whose machine runs, too: a guest’s, say. Where the ring was erased, or written ' +
-  'faster than it could be read, a line on stderr says so.'
+  'Prints the content of a ring (a zone of console, pmsg or tty), and then each addition, until a signal ' +
+  'ends it. `pstorefs ls` prints the names; an empty ring can be followed, too. Also works while the machine ' +
+  '(e.g. a guest) is running. A line on stderr tells where the ring was erased, or was written faster than ' +
+  'it is read.'
 
 export const follow: CommandModule<object, Args> = {
   command: 'follow <source> <names..>',
-  describe: 'print a ring, and what is appended to it',
+  describe: 'print a ring, then each addition to it',
   builder: argv =>
     withSourceAndNames(argv)
       .usage(`$0 follow SOURCE NAME… [options]\n\n${details}`)
       .option('history', {
         type: 'boolean',
         default: true,
-        describe: 'what it holds first; --no-history: only what is new',
+        describe: 'print the old content first; --no-history: only additions',
       })
       .option('android', {
         type: 'boolean',
         default: false,
-        describe: "pmsg: Android's binary log as logcat prints it",
+        describe: "print Android's binary log in pmsg as logcat does",
       })
       .example('$0 follow guest.img console-ramoops-0 --record-size 64K --console-size 256K', '')
       .example('$0 follow --android --no-history guest.img pmsg-ramoops-0 --preset crosvm', ''),
@@ -72,7 +72,7 @@ export const follow: CommandModule<object, Args> = {
           await printer.print(news)
           pause = shortest
         }
-        // A guest that has large zones verified again and again does not get the host to do only that.
+        // A guest that changes large zones all the time must not keep the host busy verifying them.
         pause = Math.max(pause, 3 * spent)
       }
     } finally {
@@ -81,17 +81,17 @@ export const follow: CommandModule<object, Args> = {
   },
 }
 
-/** Stdout, shared by the rings that are followed. */
+/** Stdout, shared by the followed rings. */
 class Output {
-  /** Whose text was last printed. */
+  /** The printer of the last text. */
   #last: Printer | null = null
 
   constructor(readonly headed: boolean) {
-    // What cannot be written is the writer's to handle.
+    // The callback of each write handles its error.
     process.stdout.on('error', () => {})
   }
 
-  /** Say whose text follows, as tail does, where several are followed and another one's came last. */
+  /** Print a header, as tail does, where the text of another ring follows. */
   async turnTo(printer: Printer): Promise<void> {
     const { headed } = this
     const first = this.#last === null
@@ -100,7 +100,7 @@ class Output {
     await this.write(`${first ? '' : '\n'}==> ${printer.name} <==\n`)
   }
 
-  /** Write, and wait until it is written. Where nobody reads any more, the process ends. */
+  /** Write, and wait until the bytes are written. Where stdout has no reader any more, the process ends. */
   write(bytes: string | Buffer): Promise<void> {
     return new Promise((resolve, reject) => {
       process.stdout.write(bytes, error => {
@@ -112,7 +112,7 @@ class Output {
   }
 }
 
-/** Prints what is new in one ring. */
+/** Prints the news of one ring. */
 class Printer {
   readonly #log: AndroidLog | null
   readonly #filter = process.stdout.isTTY ? terminalFilter() : null
@@ -126,7 +126,7 @@ class Printer {
     this.#log = android ? new AndroidLog() : null
   }
 
-  /** Print the header that every ring has at the start, as in tail. */
+  /** Print the ring's header at the start, as tail does. */
   introduce(): Promise<void> {
     return this.output.turnTo(this)
   }
@@ -148,7 +148,7 @@ class Printer {
     }
     const skipped = this.#log?.skipped ?? 0
     if (skipped > this.#skipped)
-      tell(`${this.name}: ${skipped - this.#skipped} bytes are no Android log`)
+      tell(`${this.name}: skipped ${skipped - this.#skipped} bytes that are not an Android log`)
     this.#skipped = skipped
   }
 }

@@ -16,9 +16,13 @@ export const format: CommandModule<object, Args> = {
       .positional('source', {
         type: 'string',
         demandOption: true,
-        describe: `${sourceHelp}; a file is made where there is none, --mem-size long`,
+        describe: `${sourceHelp}; a missing file is made, --mem-size long`,
       })
-      .option('force', { type: 'boolean', default: false, describe: 'wipe what is in it' })
+      .option('force', {
+        type: 'boolean',
+        default: false,
+        describe: 'wipe a region that holds something',
+      })
       .example('$0 format pstore.img --mem-size 1M --record-size 64K --console-size 256K', ''),
   handler: args => {
     const { source, options } = findSource(args.source, args.config, parametersOf({ ...args }))

@@ -1,4 +1,4 @@
-/** `pstorefs info`: a store as a picture, with a table of its places. */
+/** `pstorefs info`: draw a store as a picture, with a table of its zones. */
 import fs from 'node:fs'
 import type { CommandModule } from 'yargs'
 import type { Backend } from '../../pstore/backend.js'
@@ -17,7 +17,7 @@ interface Args extends SourceArgs {
   svg: string | undefined
 }
 
-/** What stdout can show. */
+/** The abilities of stdout. */
 const canvas = (): Canvas => {
   const { env, stdout } = process
   const dumb = env.TERM === 'dumb'
@@ -37,21 +37,21 @@ const legend = (canvas: Canvas): string => {
 }
 
 const details =
-  'Draws the zones to scale, with their offsets, how full they are, where rings wrap, and what parity ' +
-  'says of each block; and lists what is in them.'
+  'Draws the zones to scale, with their offsets, their fill, the place where a ring wraps, and the blocks ' +
+  'that parity corrected or gave up. A table lists their content.'
 
 export const info: CommandModule<object, Args> = {
   command: 'info <source>',
-  describe: 'the layout as a picture: zones, offsets, fill, ECC state',
+  describe: 'draw the layout: zones, offsets, fill, ECC state',
   builder: argv =>
     withSource(argv)
       .usage(`$0 info SOURCE [options]\n\n${details}`)
       .option('svg', {
         type: 'string',
         requiresArg: true,
-        describe: 'draw it into FILE, for reports',
+        describe: 'write the picture to FILE as SVG, for reports',
       })
-      .option('json', { type: 'boolean', default: false, describe: 'an object, for programs' })
+      .option('json', { type: 'boolean', default: false, describe: 'print JSON, an object' })
       .example('$0 info dump.bin', '')
       .example('$0 info dump.bin --svg report.svg', ''),
   handler: args => {
@@ -72,7 +72,7 @@ export const info: CommandModule<object, Args> = {
   },
 }
 
-/** What `--json` prints. */
+/** The members that `--json` prints. */
 function* reportOf(backend: Backend): Generator<[string, Iterable<string>], void, void> {
   for (const [fact, value] of Object.entries({ backend: backend.name, ...backend.survey.facts }))
     yield [fact, [json(value)]]

@@ -1,4 +1,4 @@
-/** `pstorefs ls`: the records, without FUSE. */
+/** `pstorefs ls`: list the records, without FUSE. */
 import type { CommandModule } from 'yargs'
 import type { Backend, StoredRecord } from '../../pstore/backend.js'
 import type { Condition } from '../../pstore/condition.js'
@@ -28,7 +28,7 @@ const toJson = (
   ecc,
 })
 
-/** What a person wants to know of a record's state. */
+/** A record's state for people. */
 const state = ({ compressed, ecc }: StoredRecord): string =>
   [
     compressed ? 'cannot be inflated' : '',
@@ -38,7 +38,7 @@ const state = ({ compressed, ecc }: StoredRecord): string =>
     .filter(Boolean)
     .join(', ') || 'ok'
 
-/** A place with something that no file shows. */
+/** Whether a zone holds something that no file shows. */
 const isDropped = ({ record, used, state }: Condition): boolean =>
   record === null && (used > 0 || state === 'damaged')
 
@@ -73,9 +73,9 @@ export const ls: CommandModule<object, Args> = {
         alias: 'a',
         type: 'boolean',
         default: false,
-        describe: 'what no file shows, too: broken headers, dumps without text (see cat --raw)',
+        describe: 'also list zones that no file shows: broken headers, empty dumps (see cat --raw)',
       })
-      .option('json', { type: 'boolean', default: false, describe: 'an array, for programs' })
+      .option('json', { type: 'boolean', default: false, describe: 'print JSON, an array' })
       .example('$0 ls dump.bin --record-size 64K --console-size 256K', '')
       .example('$0 ls ram.img --mem-address 0x8000000 --mem-size 1M --record-size 32K --ecc 1', ''),
   handler: args => {
@@ -98,7 +98,7 @@ export const ls: CommandModule<object, Args> = {
           ),
         )
       else print(table(entries(rowOf, droppedRow), [1]))
-      // What can be read has been shown.
+      // The readable records have been shown by now.
       if (failure !== null) throw failure
     } finally {
       backend.close()
@@ -107,9 +107,9 @@ export const ls: CommandModule<object, Args> = {
 }
 
 /**
- * What is made of each record, and with `all` of what no file shows.
+ * Entries for all records, and with `all` for the zones that no file shows.
  *
- * @param failed is told why some cannot be read; where that is so of all, it is thrown
+ * @param failed gets the error of records that cannot be read; where no record can be read, it is thrown
  */
 function* entriesOf<T>(
   backend: Backend,

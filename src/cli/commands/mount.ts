@@ -1,5 +1,5 @@
 /**
- * `pstorefs mount`, and the form that mount(8) calls: `pstorefs SOURCE MOUNTPOINT -o OPT,…`.
+ * `pstorefs mount`, and mount(8)'s form of it: `pstorefs SOURCE MOUNTPOINT -o OPT,…`.
  *
  * Both serve the mount in a process of its own, which goes to the background once the mount answers.
  */
@@ -22,7 +22,7 @@ import {
 
 interface Args {
   source: string
-  /** Without one, `source` is it, and the config file says what is mounted. */
+  /** Undefined: `source` is the mountpoint, and the config file names the sources. */
   mountpoint: string | undefined
   config: string | undefined
   backend: NonNullable<BackendChoice> | undefined
@@ -64,7 +64,7 @@ const build = (argv: Argv): Argv<Args> =>
       alias: 'd',
       type: 'boolean',
       default: false,
-      describe: 'foreground, and print what FUSE asks',
+      describe: 'stay in the foreground, and print the requests of FUSE',
     })
     .option('read-only', {
       alias: 'r',
@@ -75,16 +75,16 @@ const build = (argv: Argv): Argv<Args> =>
       type: 'string',
       requiresArg: true,
       describe:
-        "boot: this machine's own region: show what its last life left, start with empty rings; " +
-        'view: change nothing [view]',
+        "view: change nothing; boot: for this machine's own region: show the records of its last life, " +
+        'and start with empty rings [view]',
     })
     .option('subdirs', {
       type: 'string',
       requiresArg: true,
-      describe: "backends' folders: visible, hidden (opened by name only) or off",
+      describe: "backends' folders: visible, hidden (only opened by name) or off",
     })
 
-/** Those that are not the region's. */
+/** Options of the mount itself; the others describe the region. */
 const ownOptions = 'config backend options foreground debug read-only attach subdirs'.split(' ')
 
 /** The options of a command line, of which `--subdirs` and the like win over `-o`. */
@@ -107,7 +107,7 @@ const run = async (args: Args, given = givenIn(args)): Promise<void> => {
     await startDaemon()
     return
   }
-  // Only now: the process that waits for the daemon has no need of it.
+  // Loaded here, as the process that waits for the daemon does not need it.
   const { serve } = await import('../../service/serve.js')
   const mountpoint = args.mountpoint ?? args.source
   await serve(() => makePlan(args, given), mountpoint, args.debug)
@@ -143,26 +143,26 @@ interface Chosen {
   config: Config | null
 }
 
-/** What fstab has as a source where there is none to name. */
+/** Words that stand in fstab as the source of a mount without one. */
 const labels = ['none', 'pstore', 'pstorefs']
 
-/** From SOURCE, `--config` and `backend=` to the backends that there are to choose from. */
+/** The candidates that SOURCE, `--config` and `backend=` leave to choose from. */
 const whatToMount = (
   { source, mountpoint }: Args,
   { request: { backend = null }, layout, config: file }: GivenOptions,
 ): Chosen => {
-  // A path needs no config file, and should not fail for a broken one that nobody named.
+  // A path needs no config file, and must not fail because the usual one is broken.
   const needed = file !== undefined || mountpoint === undefined || maybeName(source)
   const config = needed ? findConfig(file) : null
   const all = (label: string): Chosen => {
-    if (!config) throw new StoreError(`${defaultConfig}: no such file: name another with --config`)
+    if (!config) throw new StoreError(`${defaultConfig}: no such file; name another with --config`)
     const candidates = config.backends.map(candidate => withOptions(candidate, layout))
     return { candidates, backend: backend ?? config.mount.backend ?? null, label, config }
   }
   if (mountpoint === undefined) return all(file ?? defaultConfig)
   if (config && maybeName(source)) {
     const configured = config.backends.some(({ name }) => name === source)
-    // mount(8) wants a source: with `backend=` it may be any word, as the names are there.
+    // mount(8) wants a source; with `backend=` that may be any word.
     const label = !configured && labels.includes(source)
     if (label || (backend !== null && (configured || file !== undefined))) return all(source)
   }
@@ -170,10 +170,10 @@ const whatToMount = (
 }
 
 const details =
-  'Shows each record in the region as a file. Without --foreground it returns as soon as the mount ' +
-  'answers. Unlinking a file erases its record in the region, unless mounted with -o ro. ' +
-  'Unmount with umount or fusermount -u. SIGHUP makes it read the config file again: backends that are ' +
-  'new there are attached, others are let go. From the background it logs to syslog, or the journal.'
+  'Shows each record in the region as a file. Without --foreground, the command returns as soon as the ' +
+  'mount answers. Unlinking a file erases its record in the region, unless the mount is read-only (-o ro). ' +
+  'Unmount with umount or fusermount -u. On SIGHUP the config file is read again: new backends are ' +
+  'attached, removed ones detached. In the background, messages go to syslog or the journal.'
 
 export const mount: CommandModule<object, Args> = {
   command: 'mount <source> [mountpoint]',
@@ -197,14 +197,14 @@ export const mount: CommandModule<object, Args> = {
   handler: args => run(args),
 }
 
-/** What mount.fuse(8) runs for `mount -t fuse.pstorefs SOURCE DIR -o …`. */
+/** The form that mount.fuse(8) runs for `mount -t fuse.pstorefs SOURCE DIR -o …`. */
 export const mount8: CommandModule<object, Args> = {
   command: '$0 <source> <mountpoint>',
-  describe: 'mount, as mount(8) calls it: SOURCE MOUNTPOINT -o OPT,…',
-  // Its help is the program's, where the commands are what is looked for.
+  describe: "mount(8)'s form of mount: SOURCE MOUNTPOINT -o OPT,…",
+  // Its help is the program's help, whose readers look for the commands.
   builder: argv => hideParameters(build(argv)).group(ownOptions, 'Options of mount:'),
   handler: async args => {
-    // What was meant as a command, and has one argument, looks the same.
+    // A mistyped command with one argument looks the same.
     const { source } = args
     const given = givenIn(args)
     const isSource = (): boolean =>

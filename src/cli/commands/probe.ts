@@ -1,4 +1,4 @@
-/** `pstorefs probe`: find regions and their layouts in a source that nobody described. */
+/** `pstorefs probe`: find regions and their layouts in a source. */
 import type { CommandModule } from 'yargs'
 import { probeSource } from '../../attach.js'
 import type { FoundRegion } from '../../backends/index.js'
@@ -15,12 +15,12 @@ interface Args extends SourceArgs {
 
 const details =
   "Looks for ramoops regions in a dump of a region or of all RAM, in a guest's memory or in an ELF core, and " +
-  'says how they are laid out and why: the signatures tell where zones begin, the parity its own size, and the contents ' +
-  'what a ring is. What the bytes do not decide is said to be open, with the layouts that are possible. ' +
-  'Every command that is given no layout does the same. A device tree (blob or folder), ' +
-  "/sys/module/ramoops/parameters and a file with a kernel's command line say what they know, too."
+  'prints their layouts with the evidence: signatures tell where zones begin, parity tells its own size, and ' +
+  'the content tells the kind of a ring. Options that the bytes leave undecided are named, with all possible ' +
+  'layouts. Every command does the same where no layout is given. SOURCE can also be a device tree (blob or ' +
+  "folder), /sys/module/ramoops/parameters, or a file with a kernel's command line."
 
-/** What `--json` shows of a region. */
+/** The members of a region that `--json` shows. */
 const shown = [
   'mem_address',
   'mem_size',
@@ -52,18 +52,18 @@ const report = (region: FoundRegion): string =>
       (region.certain ? 'its layout is certain' : 'its layout is not certain'),
     `  ${region.options}`,
     ...region.evidence.map(line => `  - ${line}`),
-    ...(region.open.length ? [`  open: ${region.open.join(', ')}`] : []),
-    ...(region.others.length ? ['  also possible, the likelier first:'] : []),
+    ...(region.open.length ? [`  undecided: ${region.open.join(', ')}`] : []),
+    ...(region.others.length ? ['  also possible, likeliest first:'] : []),
     ...region.others.map(options => `    ${options}`),
   ].join('\n')
 
 export const probe: CommandModule<object, Args> = {
   command: 'probe <source>',
-  describe: 'find regions and their layouts in a dump that nobody described',
+  describe: 'find regions and their layouts in a dump',
   builder: argv =>
     withSource(argv)
       .usage(`$0 probe SOURCE [options]\n\n${details}`)
-      .option('json', { type: 'boolean', default: false, describe: 'an object, for programs' })
+      .option('json', { type: 'boolean', default: false, describe: 'print JSON, an object' })
       .example('$0 probe dump.bin', '')
       .example('$0 probe ram.img --mem-address 0x8000000 --mem-size 1M', 'search a part of it'),
   handler: args => {

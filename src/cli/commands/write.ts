@@ -67,6 +67,7 @@ const dumpStdin = async (
   options: DumpOptions,
 ): Promise<unknown[]> => {
   const text = await readAll(process.stdin, Math.max(...writable.map(dumpRoom)))
+  if (text.length === 0) throw new StoreError('nothing on stdin: an empty dump cannot be stored')
   const errors: unknown[] = []
   for (const backend of writable)
     try {
@@ -89,7 +90,7 @@ const appendStdin = async (writable: readonly Backend[], type: RecordType): Prom
   return errors
 }
 
-/** The last `limit` bytes of a stream, however long it is. */
+/** Read a stream of any length; returns its last bytes, at least `limit` of them. */
 const readAll = async (stream: AsyncIterable<Buffer>, limit: number): Promise<Buffer> => {
   let tail = Buffer.alloc(0)
   for await (const bytes of stream) {

@@ -41,9 +41,9 @@ export const loadConfig = (file: string): Config => {
 }
 
 /**
- * Make sense of a config file's text.
+ * Parse a config file's text.
  *
- * @param folder what relative paths start from
+ * @param folder the start of relative paths
  */
 export const parseConfig = (text: string, folder: string): Omit<Config, 'file'> => {
   const { backends = {}, ...options } = parseToml(text)
@@ -82,11 +82,11 @@ const isTable = (value: unknown): value is { [key: string]: unknown } =>
   Object.getPrototypeOf(value) !== Date.prototype &&
   !(value instanceof Date)
 
-/** A key of the top level, as it would stand after -o. */
+/** A key of the top level, as an option after -o. */
 const mountOption = (name: string, value: unknown): string[] => {
   if (Object.hasOwn(parameters, name) || name === 'driver' || name === 'source')
-    throw new StoreError(`${name}: says what a source is: it belongs below [backends.NAME]`)
-  if (name === 'config') throw new StoreError('config: one file is enough')
+    throw new StoreError(`${name}: describes a source; it belongs below [backends.NAME]`)
+  if (name === 'config') throw new StoreError('config: a config file cannot name another one')
   const takes = Object.hasOwn(mountOptions, name) ? mountOptions[name].takes : 'a string'
   if (takes === null) {
     if (typeof value !== 'boolean') throw new StoreError(`${name}: must be true or false`)
@@ -98,15 +98,15 @@ const mountOption = (name: string, value: unknown): string[] => {
   return [`${name}=${value}`]
 }
 
-/** What `[backends.NAME]` describes. */
+/** The backend that a table `[backends.NAME]` describes. */
 const candidate = (name: string, table: unknown, folder: string): SourceCandidate => {
   const why = badName(name)
   if (why) throw new StoreError(why)
-  // JavaScript moves such keys to the front, and the order decides which backend is the first.
-  if (/^\d+$/.test(name)) throw new StoreError('a name needs more than digits')
+  // The file's order decides which backend comes first, and JavaScript moves such keys to the front.
+  if (/^\d+$/.test(name)) throw new StoreError('a name must not be a number')
   if (!isTable(table)) throw new StoreError(`must be a table: [backends.${name}]`)
   const { driver, source, ...rest } = table
-  if (source === undefined) throw new StoreError('source: missing: say where the store is')
+  if (source === undefined) throw new StoreError('source: missing; give the path of the store')
   if (typeof source !== 'string' || source === '')
     throw new StoreError('source: must be a path, as a string')
   if (driver !== undefined && (typeof driver !== 'string' || !driverNames.includes(driver)))

@@ -1,4 +1,4 @@
-/** What commands that take a source and names of records share. */
+/** Commands that take a source and names of records. */
 import type { Argv } from 'yargs'
 import type { Backend, StoredRecord } from '../../pstore/backend.js'
 import { StoreError } from '../../pstore/errors.js'
@@ -18,7 +18,7 @@ export const withSourceAndNames = (argv: Argv): Argv<SourceAndNames> =>
     describe: 'as `pstorefs ls` prints them',
   })
 
-/** The records that were named; throws where one of them is not there. */
+/** The named records; throws where one of them is missing. */
 export const recordsNamed = (backend: Backend, { source, names }: SourceAndNames): StoredRecord[] =>
   names.map(name => {
     const record = backend.find(name)
@@ -26,7 +26,7 @@ export const recordsNamed = (backend: Backend, { source, names }: SourceAndNames
     return record
   })
 
-/** The rings that were named, empty ones too; throws where one of them is not there. */
+/** The named rings, empty ones too; throws where one of them is missing. */
 export const ringsNamed = (backend: Backend, { source, names }: SourceAndNames): Ring[] => {
   const rings = backend.rings()
   const there = rings.map(({ name }) => name).join(', ') || 'none'
@@ -34,14 +34,12 @@ export const ringsNamed = (backend: Backend, { source, names }: SourceAndNames):
     const ring = rings.find(ring => ring.name === name)
     if (ring) return ring
     if (backend.find(name))
-      throw new StoreError(
-        `${name}: is no zone that can be followed: print it with \`pstorefs cat\``,
-      )
+      throw new StoreError(`${name}: cannot be followed, only rings can; use \`pstorefs cat\``)
     throw new StoreError(`${source}: has no ring ${name}: there is ${there}`, 'ENOENT')
   })
 }
 
-/** Refuse `--android` where it means nothing. */
+/** Refuse `--android` for anything but pmsg. */
 export const requirePmsg = (chosen: readonly { name: string; type: RecordType }[]): void => {
   for (const { name, type } of chosen)
     if (type !== 'pmsg') throw new StoreError(`${name}: --android: only pmsg holds Android's log`)

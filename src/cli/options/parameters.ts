@@ -1,10 +1,10 @@
-/** The options that say what a source is: the kernel's own names, on the command line and after -o. */
+/** The options that describe a source: under the kernel's own names, on the command line and after -o. */
 import type { Argv } from 'yargs'
 import type { AttachOptions } from '../../attach.js'
 import { StoreError } from '../../pstore/errors.js'
 import { drivers, type Parameter } from '../../backends/index.js'
 
-/** The drivers that take each parameter, and what the first of them says of it. */
+/** Each parameter as its first driver describes it, and the drivers that take it. */
 const known = new Map<string, Parameter & { drivers: string[] }>()
 for (const [driver, { parameters }] of Object.entries(drivers))
   for (const [name, parameter] of Object.entries(parameters)) {
@@ -13,10 +13,10 @@ for (const [driver, { parameters }] of Object.entries(drivers))
     else known.set(name, { ...parameter, drivers: [driver] })
   }
 
-/** The driver of a source that names none: its parameters need no name before them. */
+/** The default driver: its parameters are described without its name. */
 const [usual = ''] = Object.keys(drivers)
 
-/** Every option that says what a source is, under the kernel's name. */
+/** Every option that describes a source, under the kernel's name. */
 export const parameters: { readonly [name: string]: Parameter } = Object.fromEntries(
   Array.from(known, ([name, { drivers, ...parameter }]) => {
     const prefix = drivers.includes(usual) ? '' : `${drivers.join(', ')}: `
@@ -24,7 +24,7 @@ export const parameters: { readonly [name: string]: Parameter } = Object.fromEnt
   }),
 )
 
-/** Take one parameter, by its name and text. */
+/** Set a parameter by its name and text. */
 export const setParameter = (options: AttachOptions, name: string, text: string): void => {
   const parameter = parameters[name]
   if (!parameter) throw new StoreError(`${name}: not known`)
@@ -34,7 +34,7 @@ export const setParameter = (options: AttachOptions, name: string, text: string)
 
 const dashed = (name: string): string => name.replaceAll('_', '-')
 
-/** The kernel's own spelling for ours: `--record_size` is `--record-size`. */
+/** Accept the kernel's spelling of options: `--record_size` is `--record-size`. */
 export const dashOptions = (args: readonly string[]): string[] => {
   const end = args.indexOf('--')
   return args.map((arg, i) =>
@@ -54,13 +54,13 @@ export const withParameters = <T>(argv: Argv<T>): Argv<T> => {
   return argv
 }
 
-/** Take the parameters out of a command's help. */
+/** Hide the parameters from a command's help. */
 export const hideParameters = <T>(argv: Argv<T>): Argv<T> => {
   for (const name of Object.keys(parameters)) argv.hide(dashed(name))
   return argv
 }
 
-/** The parameters among a command's arguments; of one that stands twice the last counts. */
+/** The parameters among a command's arguments; where one is repeated, the last counts. */
 export const parametersOf = (args: { [name: string]: unknown }): AttachOptions => {
   const options: AttachOptions = {}
   for (const name of Object.keys(parameters)) {

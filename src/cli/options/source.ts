@@ -1,4 +1,4 @@
-/** What SOURCE means in a command: `[DRIVER:]PATH`, or the name of a backend in the config file. */
+/** SOURCE in a command: `[DRIVER:]PATH`, or the name of a backend in the config file. */
 import fs from 'node:fs'
 import type { Argv } from 'yargs'
 import { attach, backendName, parseSource, type AttachOptions } from '../../attach.js'
@@ -27,7 +27,7 @@ export const withConfig = <T>(argv: Argv<T>): Argv<T & { config: string | undefi
     describe: `the config file [${defaultConfig}]`,
   })
 
-/** Offer SOURCE and what says what it is. */
+/** Offer SOURCE and the options that describe it. */
 export const withSource = <T>(argv: Argv<T>): Argv<T & SourceArgs> =>
   withConfig(withParameters(argv)).positional('source', {
     type: 'string',
@@ -35,15 +35,15 @@ export const withSource = <T>(argv: Argv<T>): Argv<T & SourceArgs> =>
     describe: sourceHelp,
   })
 
-/** The config file that was named; else the usual one, where it is there. */
+/** The named config file; without a name the usual one, if it exists. */
 export const findConfig = (file: string | undefined): Config | null =>
   file !== undefined || fs.existsSync(defaultConfig) ? loadConfig(file ?? defaultConfig) : null
 
-/** Could it be a configured name? A path with a slash and one with a driver never are. */
+/** Whether SOURCE could be a configured name: not where it has a slash or a driver. */
 export const maybeName = (source: string): boolean =>
   !source.includes('/') && parseSource(source).path === source
 
-/** Options that were given here win over the configured ones. */
+/** Let options of the command line win over the configured ones. */
 export const withOptions = (
   candidate: SourceCandidate,
   options: AttachOptions,
@@ -53,7 +53,7 @@ export const withOptions = (
  * The backend that a SOURCE means.
  *
  * @param config the config file that the command line names
- * @throws StoreError where a file was named, and has no such backend, nor is there a file of that name
+ * @throws StoreError where SOURCE is neither a backend of the named config file nor a file
  */
 export const findSource = (
   source: string,
@@ -74,39 +74,38 @@ interface BackendArgs {
   backend: NonNullable<BackendChoice> | undefined
 }
 
-/** Offer `--backend` on a command that can do without SOURCE. */
+/** Offer `--backend`, which replaces SOURCE. */
 export const withBackend = <T>(argv: Argv<T>): Argv<T & BackendArgs> =>
   argv.option('backend', {
     type: 'string',
     array: true,
     nargs: 1,
     coerce: (lists: string[]) => parseBackends(lists.join()),
-    describe: 'which of the configured backends: all, or names: a,b [the first that attaches]',
+    describe: 'configured backends: all, or names: a,b [the first that attaches]',
   })
 
 export interface SourcesArgs extends Omit<SourceArgs, 'source'>, BackendArgs {
   source: string | undefined
 }
 
-/** Offer SOURCE, or several of the config file's backends. The command checks that it is either. */
+/** Offer SOURCE, or several of the config file's backends. The command checks that one of them is given. */
 export const maybeSources = <T>(argv: Argv<T>): Argv<T & SourcesArgs> =>
   withBackend(withConfig(withParameters(argv))).positional('source', {
     type: 'string',
-    describe: `${sourceHelp}; without, see --backend`,
+    describe: `${sourceHelp}; or give --backend`,
   })
 
-/** Offer what a command appends to: SOURCE, or several of the config file's backends. */
+/** Require either SOURCE or several of the config file's backends. */
 export const withSources = <T>(argv: Argv<T>): Argv<T & SourcesArgs> =>
   maybeSources(argv).check(({ source, backend }) => {
-    if (source !== undefined && backend !== undefined)
-      return '--backend chooses among the configured backends: leave SOURCE out'
-    return source !== undefined || backend !== undefined || 'Give SOURCE, or --backend'
+    if (source !== undefined && backend !== undefined) return 'Give SOURCE or --backend, not both'
+    return source !== undefined || backend !== undefined || 'Give SOURCE or --backend'
   })
 
 /**
- * Attach what SOURCE means, or what `--backend` chooses of the config file's.
+ * Attach SOURCE, or the configured backends that `--backend` names.
  *
- * @param how by default as those attach that append a lot
+ * @param how mapped by default, which suits commands that append a lot
  * @throws StoreError as `backend=` of a mount does; nothing stays open
  */
 export const attachSources = (
@@ -118,12 +117,12 @@ export const attachSources = (
   if (args.source !== undefined)
     return [attachOne(findSource(args.source, args.config, parameters))]
   const config = findConfig(args.config)
-  if (!config) throw new StoreError(`${defaultConfig}: no such file: name another with --config`)
+  if (!config) throw new StoreError(`${defaultConfig}: no such file; name another with --config`)
   const candidates = config.backends.map(candidate => withOptions(candidate, parameters))
   return attachSelected(candidates, args.backend ?? null, attachOne)
 }
 
-/** Attach what a command's SOURCE means, with the parameters among its arguments. */
+/** Attach a command's SOURCE, with the parameters among its arguments. */
 export const attachSource = (
   args: SourceArgs,
   how: Pick<AttachOptions, 'readOnly' | 'map'> = {},
@@ -131,7 +130,7 @@ export const attachSource = (
   return attachCandidate(findSource(args.source, args.config, parametersOf({ ...args })), how)
 }
 
-/** Attach, and show how the search for a region goes on. */
+/** Attach, and show the progress of a search for a region. */
 const attachCandidate = (
   { name, source, options }: SourceCandidate,
   how: Pick<AttachOptions, 'readOnly' | 'map'>,

@@ -19,7 +19,7 @@ export const writableFor = (
   const what = source ?? backends.map(({ name }) => name).join(', ')
   if (withRoom.length === 0)
     throw new StoreError(
-      `${what}: has no ${type} zone: give it a size (${sizeParameter(source ?? '', type) ?? `${type}_size`})`,
+      `${what}: has no ${type} zone; give it a size (${sizeParameter(source ?? '', type) ?? `${type}_size`})`,
     )
   const writable = withRoom.filter(backend => !backend.readOnly)
   if (writable.length === 0) throw new StoreError(`${what}: cannot be written`, 'EROFS')

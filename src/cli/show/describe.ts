@@ -1,4 +1,4 @@
-/** What a store and its places are, in words. */
+/** Stores and their zones in words. */
 import type { Backend } from '../../pstore/backend.js'
 import type { Condition } from '../../pstore/condition.js'
 import { withoutControls } from '../../pstore/printable.js'
@@ -21,7 +21,7 @@ const humanFact = ([name, value]: [string, string | number]): string =>
 export const headline = (source: string, { name, survey: { facts } }: Backend): string =>
   `${withoutControls(source)}: ${name}, ${Object.entries(facts).map(humanFact).join(', ')}`
 
-/** What is in a place. */
+/** The content of a place, and its state. */
 const describeCondition = ({ state, findings, dump, start, used, room }: Condition): string => {
   const facts: string[] = []
   if (dump?.time) facts.push(when(dump.time))
@@ -31,23 +31,25 @@ const describeCondition = ({ state, findings, dump, start, used, room }: Conditi
   return [state, ...facts, ...findings].join(', ')
 }
 
-/** A place, or a run of empty ones that are alike. */
+/** A place, or a run of empty places that are alike. */
 export interface Run {
   first: Condition
-  /** Index of the last, bytes of all, and how many. */
+  /** The index of the last place. */
   last: number
+  /** Bytes of all places. */
   length: number
+  /** The number of places. */
   count: number
 }
 
-/** Nothing in it. */
+/** Whether a place is empty and unremarkable. */
 const isPlain = ({ state, findings }: Condition): boolean =>
   (state === 'empty' || state === 'unsigned') && findings.length === 0
 
 const areAlike = (a: Condition, b: Condition): boolean =>
   isPlain(a) && isPlain(b) && a.state === b.state && a.type === b.type
 
-/** Take empty places that are alike together. */
+/** Group empty places that are alike. */
 export function* runsOf(places: Iterable<Condition>): Generator<Run, void, void> {
   let run: Run | undefined
   for (const place of places) {
@@ -64,7 +66,7 @@ export function* runsOf(places: Iterable<Condition>): Generator<Run, void, void>
   if (run) yield run
 }
 
-/** What the columns of a table say of a run, but for its type. */
+/** A run's texts in the columns of a table, without its type. */
 export const cellsOf = ({ first, last, length, count }: Run) => ({
   indexes: count > 1 ? `${first.index}-${last}` : `${first.index}`,
   offset: first.offset === null ? '' : `0x${first.offset.toString(16)}`,

@@ -1,4 +1,4 @@
-/** A store as a picture of text: its places to scale, and how full each is. */
+/** A store as a picture of text: its zones to scale, and their fill. */
 import { styleText } from 'node:util'
 import {
   badBlock,
@@ -8,12 +8,12 @@ import {
 } from '../../pstore/condition.js'
 import type { RecordType } from '../../pstore/types.js'
 
-/** What the terminal can show. */
+/** The abilities of the terminal. */
 export interface Canvas {
   /** Columns. */
   width: number
   colour: boolean
-  /** Else ASCII. */
+  /** False: only ASCII. */
   unicode: boolean
 }
 
@@ -22,11 +22,11 @@ type Style = Parameters<typeof styleText>[0]
 interface Glyphs {
   used: string
   free: string
-  /** Nobody has made a zone of it. */
+  /** A place without a zone. */
   none: string
   corrected: string
   bad: string
-  /** Where a ring's oldest byte follows its newest. */
+  /** The boundary between a ring's newest byte and its oldest. */
   wrap: string
   border: string
 }
@@ -65,17 +65,17 @@ const colourOf = ({ type }: Condition): Style => colours[type] ?? 'reset'
 export const paint = (canvas: Canvas, style: Style, text: string): string =>
   canvas.colour ? styleText(style, text, { validateStream: false }) : text
 
-/** A place, or a run of a kind whose places are too narrow to be drawn each. */
+/** A place, or a run of places of one type that are too narrow to be drawn each. */
 interface MapSegment {
   readonly first: Condition
-  /** The last one's index. */
+  /** The index of the last place. */
   last: number
-  /** Of each place. */
+  /** The state of each place. */
   readonly states: ConditionState[]
   length: number
 }
 
-/** What each segment is called; one of a kind needs no number. */
+/** The segments' labels; the only segment of a type needs no number. */
 const labelsOf = (segments: readonly MapSegment[]): string[] => {
   const kinds = new Map<RecordType, number>()
   for (const { first } of segments) kinds.set(first.type, (kinds.get(first.type) ?? 0) + 1)
@@ -85,13 +85,13 @@ const labelsOf = (segments: readonly MapSegment[]): string[] => {
   })
 }
 
-/** Cells for each segment, to scale, one at least; `width` in all where there is room for that. */
+/** Each segment's number of cells: to scale, at least one, and `width` in all if the segments fit. */
 const scale = (segments: readonly MapSegment[], width: number): number[] => {
   const total = segments.reduce((sum, { length }) => sum + length, 0)
   const ideal = segments.map(({ length }) => (length / total) * width)
   const cells = ideal.map(n => Math.max(1, Math.floor(n)))
   let left = width - cells.reduce((sum, n) => sum + n, 0)
-  // What rounding left goes to, or comes from, whoever is farthest from its share.
+  // Rounding leaves some cells over or missing: the segment farthest from its share gets or gives one.
   while (left !== 0) {
     const step = Math.sign(left)
     let best = -1
@@ -106,7 +106,7 @@ const scale = (segments: readonly MapSegment[], width: number): number[] => {
   return cells
 }
 
-/** What a cell of a place's bar shows: bytes `from … to` of its data. */
+/** The cell of a place's bar that shows bytes `from … to` of its data. */
 const cell = (place: Condition, from: number, to: number, glyphs: Glyphs): Cell => {
   const { parity, used, start, state } = place
   if (state === 'unsigned') return [glyphs.none, 'dim']
@@ -117,16 +117,16 @@ const cell = (place: Condition, from: number, to: number, glyphs: Glyphs): Cell 
     if (here.includes(badBlock)) return [glyphs.bad, 'red']
     if (here.includes(correctedBlock)) return [glyphs.corrected, colourOf(place)]
   }
-  // Where not even the header makes sense, all of it is lost.
+  // Without a sound header all of the zone is lost.
   if (state === 'damaged' && !parity && (used === 0 || from < used)) return [glyphs.bad, 'red']
   if (start > 0 && start < used && start >= from && start < to) return [glyphs.wrap, 'bold']
-  // Rounded up: a byte is something.
+  // Rounded up: even one byte shows.
   return from < used ? [glyphs.used, colourOf(place)] : [glyphs.free, 'dim']
 }
 
 type Cell = [glyph: string, style: Style]
 
-/** Draw cells, neighbours of one style in one go. */
+/** Draw cells; neighbours of one style share their escape sequences. */
 const draw = (canvas: Canvas, cells: readonly Cell[]): string => {
   let text = ''
   for (let i = 0; i < cells.length;) {
@@ -150,7 +150,7 @@ export const bar = (canvas: Canvas, place: Condition, width: number): string => 
   )
 }
 
-/** Several places as one bar: a cell shows the worst of those in it. */
+/** Several places as one bar: each cell shows the worst state in it. */
 const barOf = (canvas: Canvas, { first, states }: MapSegment, width: number): string => {
   if (states.length === 1) return bar(canvas, first, width)
   const glyphs = glyphsOf(canvas)
@@ -167,7 +167,7 @@ const barOf = (canvas: Canvas, { first, states }: MapSegment, width: number): st
   )
 }
 
-/** Put texts at columns, each where it does not touch the one before it. */
+/** Put labels at their columns; a label that would touch the one before it is left out. */
 const putLabels = (items: readonly { at: number; text: string }[], width: number): string => {
   let line = ''
   for (const { at, text } of items)
@@ -183,10 +183,10 @@ const segmentOf = (place: Condition): MapSegment => ({
   length: place.length,
 })
 
-/** The whole store to scale: one segment a place, or one for each run of a kind where that is too many. */
+/** The whole store to scale: a segment for each place, or for each run of a type where places are too many. */
 export class StoreMap {
   readonly #most: number
-  /** The first places, one more than fit at most; and the runs. */
+  /** The first places: at most one more than fit. */
   readonly #each: MapSegment[] = []
   readonly #runs: MapSegment[] = []
 
@@ -194,7 +194,7 @@ export class StoreMap {
     this.#most = Math.floor(canvas.width / 4)
   }
 
-  /** Draw places as they pass by. */
+  /** Take up places as they pass by. */
   *adding(places: Iterable<Condition>): Generator<Condition, void, void> {
     for (const place of places) {
       if (this.#each.length <= this.#most) this.#each.push(segmentOf(place))
@@ -212,7 +212,7 @@ export class StoreMap {
     return this.#each.length === 0
   }
 
-  /** Whether its places have any: variables have not. */
+  /** Whether the places have offsets; EFI variables have none. */
   get hasOffsets(): boolean {
     return !this.isEmpty && this.#each[0].first.offset !== null
   }

@@ -1,15 +1,15 @@
-/** What goes to stdout in pieces: however much a store makes of it, it is never whole in memory. */
+/** Output in pieces: however long a store's listing is, it is never whole in memory. */
 import fs from 'node:fs'
 
-/** How much text is gathered for one write, in characters. */
+/** Characters that are gathered for one write. */
 const batch = 65536
 
-/** How long a full pipe is left alone, in ms: a quick reader loses no time, a slow one costs none. */
+/** Milliseconds between two tries to write to a full pipe: few for a quick reader, more for a slow one. */
 const shortestWait = 0.05
 const longestWait = 10
 const nobody = new Int32Array(new SharedArrayBuffer(4))
 
-/** Write to stdout and wait for it: a pipe that is full makes write(2) say EAGAIN. */
+/** Write to stdout, and wait while it is a full pipe, where write(2) fails with EAGAIN. */
 export const writeAll = (bytes: Uint8Array): void => {
   let wait = shortestWait
   for (let done = 0; done < bytes.length;) {
@@ -18,7 +18,7 @@ export const writeAll = (bytes: Uint8Array): void => {
       wait = shortestWait
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
-      // Who reads no further has seen enough.
+      // The reader has seen enough.
       if (code === 'EPIPE') process.exit(0)
       if (code !== 'EAGAIN') throw error
       Atomics.wait(nobody, 0, 0, wait)
@@ -27,7 +27,7 @@ export const writeAll = (bytes: Uint8Array): void => {
   }
 }
 
-/** Print pieces of text as they come; what came before one that throws is printed. */
+/** Print pieces of text as they come. Where making one throws, the earlier ones are printed. */
 export const print = (
   pieces: Iterable<string>,
   write: (bytes: Buffer) => void = writeAll,
@@ -45,17 +45,17 @@ export const print = (
   }
 }
 
-/** Controls that JSON leaves as they are, and a terminal does not. */
+/** Controls that JSON does not escape, but that a terminal obeys. */
 const controls = /[\x7f-\x9f]/g
 
-/** A value as JSON for programs, which people see on their terminals too: indented by a blank a level. */
+/** A value as JSON for programs, readable on a terminal: indented by one blank per level. */
 export const json = (value: unknown): string =>
   JSON.stringify(value, null, 1).replace(
     controls,
     control => `\\u00${control.charCodeAt(0).toString(16)}`,
   )
 
-/** An array like that, of what is shown of each member, one at a time. */
+/** An array as {@link json}, one member at a time. */
 export function* jsonArray<T>(
   members: Iterable<T>,
   show: (member: T) => unknown = member => member,
@@ -68,7 +68,7 @@ export function* jsonArray<T>(
   yield before === '[' ? '[]' : '\n]'
 }
 
-/** An object like that, whose values come in pieces. */
+/** An object as {@link json}, whose values come in pieces. */
 export function* jsonObject(
   members: Iterable<readonly [name: string, value: Iterable<string>]>,
 ): Generator<string, void, void> {
@@ -81,7 +81,7 @@ export function* jsonObject(
   yield '\n}'
 }
 
-/** Print a document of JSON. */
+/** Print a JSON document. */
 export const printJson = (pieces: Iterable<string>): void => {
   print(pieces)
   print(['\n'])

@@ -1,18 +1,18 @@
-/** A bar on a terminal for what takes longer than a second. */
+/** A progress bar on the terminal for work that takes longer than a second. */
 
-/** Before this many ms nobody wonders what is going on. */
+/** Milliseconds before the bar appears. */
 const patience = 1000
-/** ms between two drawings. */
+/** Milliseconds between two drawings. */
 const interval = 100
 const width = 30
 
 export interface ProgressBar {
   show: (done: number, total: number) => void
-  /** Take the bar away. */
+  /** Remove the bar. */
   clear: () => void
 }
 
-/** Make a bar on stderr; where that is no terminal it never shows. */
+/** Make a bar on stderr; it never shows where stderr is not a terminal. */
 export const progressBar = (what: string): ProgressBar => {
   const start = performance.now()
   let next = start + patience

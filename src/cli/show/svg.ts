@@ -1,4 +1,4 @@
-/** A store as an SVG picture, for reports: the map to scale, and the table as text. */
+/** A store as an SVG picture for reports: the map to scale, and the table as text. */
 import {
   badBlock,
   correctedBlock,
@@ -16,9 +16,9 @@ const mapTop = 70
 const mapHeight = 60
 const rowHeight = 22
 const lineHeight = 16
-/** Where the table's columns begin. */
+/** The left edges of the table's columns. */
 const columns = { zone: 18, offset: 140, size: 240, used: 330, state: 390 }
-/** Characters of the last column, which is as wide as is left: 7.3 pixels each. */
+/** Characters that fit into the last column, 7.3 pixels each. */
 const stateWidth = Math.floor((inner - columns.state) / 7.3)
 
 /** Readable on white and on black. */
@@ -32,8 +32,8 @@ const colours: { readonly [type in RecordType]?: string } = {
 
 const escapeXml = (text: string): string =>
   text
-    // What XML has no way to say.
-    // oxlint-disable-next-line no-control-regex -- controls are what is looked for
+    // XML has no escape for these.
+    // oxlint-disable-next-line no-control-regex -- it matches controls on purpose
     .replaceAll(/[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/g, '\ufffd')
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
@@ -46,7 +46,7 @@ const rect = (x: number, y: number, w: number, h: number, attributes: string): s
 const text = (x: number, y: number, content: string, attributes = ''): string =>
   `<text x="${x.toFixed(2)}" y="${y}" ${attributes}>${escapeXml(content)}</text>`
 
-/** Stretches of blocks in one state, as parts of the whole: a thousand neighbours are one rectangle. */
+/** Stretches of blocks in one state, as fractions of the whole: a thousand neighbours become one rectangle. */
 const stretches = (blocks: Uint8Array, state: number): [from: number, to: number][] => {
   const found: [number, number][] = []
   for (let at = blocks.indexOf(state); at >= 0; at = blocks.indexOf(state, at)) {
@@ -57,18 +57,18 @@ const stretches = (blocks: Uint8Array, state: number): [from: number, to: number
   return found
 }
 
-/** How many stretches a place draws: more are no picture. */
+/** The most stretches that are drawn of a place: more cannot be told apart. */
 const mostStretches = 500
 
-/** What is drawn of a place, or of a run of empty ones; parts of it as fractions of its width. */
+/** The drawing of a place, or of a run of empty places; parts are fractions of its width. */
 interface Drawn extends Omit<ReturnType<typeof cellsOf>, 'words'> {
   type: RecordType
   length: number
   state: ConditionState
-  /** What the last column says, line by line. */
+  /** The lines of the last column. */
   words: string[]
   filled: number
-  /** Where a ring that has wrapped goes on; null elsewhere. */
+  /** The place where a wrapped ring goes on; null for others. */
   wrapped: number | null
   corrected: [from: number, to: number][]
   bad: [from: number, to: number][]
@@ -104,7 +104,7 @@ const drawZone = (drawn: Drawn, x: number, w: number): string => {
   return [
     `<g><title>${escapeXml(`${labelOf(drawn)}: ${drawn.words.join(' ')}`)}</title>`,
     part(0, 1, outline),
-    // What is narrower than a pixel's half is drawn as wide; nothing is not drawn.
+    // `rect` draws at least half a pixel, so an empty part must be left out.
     ...(filled > 0 ? [part(0, filled, `fill="${colour}" fill-opacity="0.8"`)] : []),
     ...corrected.map(([from, to]) => part(from, to, 'fill="#e0a800"')),
     ...bad.map(([from, to]) => part(from, to, 'fill="#d62828"')),
@@ -116,7 +116,7 @@ const drawZone = (drawn: Drawn, x: number, w: number): string => {
   ].join('\n')
 }
 
-/** The map: each place to scale, and its name and offset where there is room. */
+/** The map: each place to scale, with its name and offset where they fit. */
 function* drawMap(places: Iterable<Drawn>, total: number): Generator<string, void, void> {
   let x = margin
   let labelled = 0
