@@ -1,10 +1,10 @@
-/** What libfuse leaves to fusermount(1), and does not get from it. */
+/** fusermount(1): its reasons for refusing a mount, and unmounting. */
 import { spawn, spawnSync } from 'node:child_process'
 
-/** mount(8) leaves no PATH. */
+/** mount(8) clears PATH. */
 const env = { PATH: process.env.PATH ?? '/usr/bin:/bin' }
 
-/** mount(2)'s word for whoever is not root, and for root without CAP_SYS_ADMIN. */
+/** mount(2)'s error for an ordinary user, and for root without CAP_SYS_ADMIN. */
 const notPermitted = 'mount failed: Operation not permitted'
 const hint = (): string =>
   process.getuid!() === 0
@@ -12,16 +12,17 @@ const hint = (): string =>
     : ': is fusermount set-uid root?'
 
 /**
- * Why a mount was refused. fusermount says so, but libfuse closes its stderr; so it is asked once more.
+ * The reason why a mount was refused. fusermount prints it, but libfuse closes its stderr; so fusermount is run
+ * once more.
  *
- * @param options those that are not libfuse's own
- * @returns its words; null where it has none
+ * @param options the mount options that are not libfuse's own
+ * @returns fusermount's message; null where it prints none
  */
 export const refusal = (mountpoint: string, options: readonly string[]): Promise<string | null> =>
   new Promise(resolve => {
     const list = options.length ? ['-o', options.join()] : []
     const asked = spawn('fusermount', [...list, '--', mountpoint], {
-      // Where it would send its /dev/fuse to.
+      // fusermount sends its /dev/fuse there.
       env: { ...env, _FUSE_COMMFD: '3' },
       stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
     })
@@ -29,7 +30,7 @@ export const refusal = (mountpoint: string, options: readonly string[]): Promise
     asked.stderr!.setEncoding('utf8').on('data', (text: string) => (said += text))
     asked.on('error', () => resolve(null))
     asked.on('close', code => {
-      // This time it did mount: what stood in the way is gone.
+      // This time the mount worked: the obstacle is gone.
       if (code === 0) spawn('fusermount', ['-u', '-z', '--', mountpoint], { env, stdio: 'ignore' })
       const why = /^fusermount3?: (.+)$/m.exec(said)?.[1] ?? null
       resolve(why?.endsWith(notPermitted) ? `${why}${hint()}` : why)
@@ -37,14 +38,14 @@ export const refusal = (mountpoint: string, options: readonly string[]): Promise
   })
 
 /**
- * Have a process unmount when this one is killed. libfuse's auto_unmount is such a one, but fusermount 3
- * looks into the mount first, as root, whom a mount of somebody else's does not let in; and where it looks
- * before the kernel is done with our end (ECONNABORTED), it takes the mount for a live one.
+ * Start a process that unmounts when this one is killed. libfuse's auto_unmount is not enough: fusermount 3
+ * first looks into the mount as root, whom another user's mount does not admit; and a look before the kernel has
+ * closed our end (ECONNABORTED) takes the mount for a live one.
  *
- * @returns what calls it off
+ * @returns a function that ends the watch
  */
 export const unmountWhenKilled = (mountpoint: string): (() => void) => {
-  // Nobody writes: what it reads is the end. By then another mount may have taken the dead one's place.
+  // Nothing is written to it, so its read ends with this process. A live mount may be in the place by then.
   const script = 'read -r line; [ -e "$1" ] || exec fusermount -u -z -- "$1"'
   const watcher = spawn('sh', ['-c', script, 'sh', mountpoint], {
     env,
@@ -59,7 +60,7 @@ export const unmountWhenKilled = (mountpoint: string): (() => void) => {
   }
 }
 
-/** Unmount what nobody serves any more; nothing where that is not allowed. */
+/** Unmount a mount that is not served any more; nothing happens where that is not allowed. */
 export const unmountDead = (mountpoint: string): void => {
   spawnSync('fusermount', ['-u', '-z', '--', mountpoint], { env, stdio: 'ignore' })
 }

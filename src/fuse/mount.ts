@@ -1,7 +1,7 @@
 /**
- * A tree, mounted with fuse-native: paths and callbacks on its side, the tree's methods on ours.
+ * Mounts a tree with fuse-native: turns its paths and callbacks into calls of the tree's methods.
  *
- * What libfuse and fuse-native do that a reader would not expect is in native-notes/fuse-native.md.
+ * native-notes/fuse-native.md lists the surprises of libfuse and fuse-native.
  */
 import { execFile } from 'node:child_process'
 import fs from 'node:fs'
@@ -18,42 +18,42 @@ import { refusal, unmountWhenKilled } from './fusermount.js'
 import { CoveringSession } from './session.js'
 
 export interface MountOptions {
-  /** What /proc/mounts shows as the source. */
+  /** The source as /proc/mounts shows it. */
   source: string
   /** Mount options for the kernel and libfuse, as mount(8) spells them (`ro`, `allow_other`, …). */
   options?: string[]
-  /** Mount also where something is mounted already, which is hidden then. */
+  /** Mount even where something is mounted already, and hide that. */
   cover?: boolean
-  /** Print what libfuse does on stderr. */
+  /** Let libfuse print its requests on stderr. */
   debug?: boolean
-  /** Told of what went wrong in the source while the mount was in use. */
+  /** Called with a problem of the source while the mount is in use. */
   report?: (problem: string) => void
 }
 
 /** A mount that answers. */
 export interface Mount {
-  /** Resolves once the file system is gone, whoever unmounted it. */
+  /** Resolves once the file system is unmounted, by any process. */
   readonly ended: Promise<void>
-  /** Unmount, also where files are open. */
+  /** Unmount, even while files are open. */
   unmount(): Promise<void>
 }
 
-/** How often is looked whether somebody else has unmounted, in ms: libfuse tells nobody. */
+/** Milliseconds between two looks for an unmount by another process, which libfuse does not report. */
 const watchInterval = 100
-/** fuse-native keeps libfuse's options in a buffer of 1,024 bytes, and cuts what is longer. */
+/** fuse-native copies libfuse's options into a buffer of 1,024 bytes, and cuts longer ones. */
 const longestOptions = 800
-/** What of it a source's name may take; of a longer path the last part stands for it. */
+/** The share of a source's name in that; of a longer path the last part is shown. */
 const longestSource = 400
-/** How many files that were closed may wait to be so here; the most that the kernel can be asked for. */
+/** How many closed files may wait for their release; the kernel's maximum. */
 const mostClosed = 65535
-/** What libfuse renames an open file to when it is unlinked; the tree's business is the unlinking. */
+/** The name to which libfuse renames an open file instead of unlinking it. */
 const hiddenName = /^\/(?:[^/]+\/)?\.fuse_hidden[0-9a-f]+$/
-/** A number that is 0 in 32 bits, for fields where fuse-native takes 0 as not given. */
+/** A number that is 0 in 32 bits, for fields in which fuse-native takes 0 for a missing value. */
 const zero = 2 ** 32
 
 /**
- * A time in ms, as fuse-native takes it: an unsigned number. What lies before 1970 or after the year
- * 287396 is shown as the first or the last moment that there is (native-notes/fuse-native.md).
+ * A time in ms, as fuse-native takes it: an unsigned number. Times before 1970 or after the year 287396 become
+ * the first or the last moment of that range (native-notes/fuse-native.md).
  */
 const toMs = ({ sec, nsec }: Timespec): number => {
   const ms = sec * 1000n + BigInt(Math.floor(nsec / 1_000_000))
@@ -80,16 +80,16 @@ const toStats = (a: Attributes): Stats => ({
 /** An errno as fuse-native takes it. */
 const errno = (name: keyof typeof os.constants.errno): number => -os.constants.errno[name]
 
-/** Refuse whatever is asked, with the errno that Linux's pstorefs has for it. */
+/** Refuse an operation, with the errno of Linux's pstorefs. */
 const refuse =
   (name: keyof typeof os.constants.errno) =>
   (...args: [...unknown[], Reply]): void =>
     (args.at(-1) as Reply)(errno(name))
 
 /**
- * An open file whose text is longer than what Linux says of it. While it is open fstat(2) says how long
- * the text is: the kernel's FUSE serves sendfile(2), with which systemd-pstore copies, from its page cache
- * and up to that size, and after that the file is unlinked.
+ * An open file whose text is longer than Linux's st_size. While it is open, fstat(2) tells the text's true
+ * length: systemd-pstore copies with sendfile(2), which the kernel's FUSE serves from its page cache and up to
+ * that size, and then unlinks the file.
  */
 interface LongerText {
   fd: number
@@ -98,7 +98,7 @@ interface LongerText {
   length(): number
 }
 
-/** How long a content is; null where that takes making it. */
+/** The length of a content; null where only rendering it tells. */
 const lengthOf = (content: Content): number | null =>
   'length' in content ? (content as SizedContent).length : null
 
@@ -113,12 +113,12 @@ const once = <T>(work: () => T): (() => T) => {
   return () => (done ??= { result: work() }).result
 }
 
-/** The tree's answers to what the kernel asks. */
+/** The tree's answers to the kernel's requests. */
 class TreeOperations implements Operations {
   readonly #open = new Map<number, { path: string; file: OpenFile }>()
-  /** Open files that were unlinked, by the names that libfuse has for them. */
+  /** Open files that were unlinked, by libfuse's names for them. */
   readonly #hidden = new Map<string, OpenFile>()
-  /** The last opened of each path whose text is longer than its st_size, or may be. */
+  /** For each path the file opened last, where its text is, or may be, longer than its st_size. */
   readonly #longer = new Map<string, LongerText>()
   #lastFd = 0
   constructor(
@@ -126,7 +126,7 @@ class TreeOperations implements Operations {
     readonly report: (problem: string) => void,
   ) {}
 
-  /** Answer with what a piece of work returns, or with the errno of what it throws. */
+  /** Answer with the result of a piece of work, or with the errno of its error. */
   #answer<T>(cb: ReplyWith<T>, work: () => T): void {
     let result: T
     try {
@@ -134,7 +134,7 @@ class TreeOperations implements Operations {
     } catch (error) {
       const known = error instanceof StoreError
       const { message, stack } = error as Error
-      // What nobody foresaw is told whole; what a user asked for in vain is told to the user only.
+      // An unforeseen error is reported whole. An errno tells the caller enough, except for EIO.
       if (!known) this.report(stack ?? message)
       else if (error.errno === 'EIO') this.report(message)
       cb(errno(known ? error.errno : 'EIO'))
@@ -148,7 +148,7 @@ class TreeOperations implements Operations {
     this.#answer(cb, () => {
       const attributes = file ? file.attributes() : this.tree.getattr(path)
       const longer = this.#longer.get(path)
-      // What truncate(2) set stays.
+      // A size that truncate(2) set stays.
       const size = longer?.size === attributes.size ? longer.length() : attributes.size
       return toStats({ ...attributes, size })
     })
@@ -158,7 +158,7 @@ class TreeOperations implements Operations {
     this.#answer(cb, () => this.tree.readdir(path))
 
   open = (path: string, _flags: number, cb: ReplyWith<number>): void => {
-    // A descriptor of 0 is one that fuse-native forgets.
+    // fuse-native drops a descriptor of 0.
     let fd = this.#lastFd
     do fd = fd === 0x7fffffff ? 1 : fd + 1
     while (this.#open.has(fd))
@@ -203,13 +203,13 @@ class TreeOperations implements Operations {
   }
 
   unlink = (path: string, cb: Reply): void => {
-    // The last of a file that was unlinked while open: it has been erased already.
+    // The hidden name of a file that was unlinked while open: its record is erased already.
     if (this.#hidden.delete(path)) cb(0)
     else this.#answer(cb, () => this.tree.unlink(path))
   }
 
   rename = (from: string, to: string, cb: Reply): void => {
-    // libfuse's way to unlink a file that is open, so that it stays readable.
+    // libfuse unlinks an open file by a rename, so that it stays readable.
     const open = [...this.#open.values()].find(({ path }) => path === from)
     if (!open || !hiddenName.test(to)) {
       cb(errno('EPERM'))
@@ -222,7 +222,7 @@ class TreeOperations implements Operations {
   }
 
   access = (path: string, mode: number, cb: Reply): void => {
-    // Asked only without default_permissions. Root may do all but execute what nobody may.
+    // Called only without default_permissions: all is allowed but to execute a file that nobody may execute.
     const execute = 1
     this.#answer(cb, () => {
       const { mode: permissions } = this.tree.getattr(path)
@@ -266,7 +266,7 @@ class TreeOperations implements Operations {
 
   listxattr = (_path: string, cb: ReplyWith<string[]>): void => cb(0, [])
 
-  // What Linux's pstorefs refuses, with its errnos (test/fixtures/fsops.txt).
+  // Operations that Linux's pstorefs refuses, with its errnos (test/fixtures/fsops.txt).
   write = refuse('EINVAL')
   fsync = refuse('EINVAL')
   create = refuse('EACCES')
@@ -280,12 +280,12 @@ class TreeOperations implements Operations {
 /** In libfuse's option list a comma or backslash inside a value is escaped. */
 const escape = (value: string): string => value.replace(/[\\,]/g, '\\$&')
 
-/** This process's file descriptors, and what each is. */
+/** This process's file descriptors, and the files behind them. */
 const descriptors = (): Map<string, string> =>
   new Map(
     fs.readdirSync('/proc/self/fd').flatMap(fd => {
       const link = linkOf(fd)
-      // The folder's own is closed by now.
+      // The descriptor of the folder itself is closed by now.
       return link === null ? [] : [[fd, link]]
     }),
   )
@@ -298,11 +298,11 @@ const linkOf = (fd: string): string | null => {
 }
 
 /**
- * Wait until a mount answers. Another process asks: one that is killed while a thread of its own waits for
- * its own mount never ends, nor does the mount.
+ * Wait until a mount answers. A child asks: a process that is killed while a thread of it waits for its own mount
+ * never ends, nor does the mount.
  */
 const askFor = async (mountpoint: string): Promise<void> => {
-  // mount(8) leaves no PATH.
+  // mount(8) clears PATH.
   const env = { PATH: process.env.PATH ?? '/usr/bin:/bin' }
   await promisify(execFile)('stat', ['--', mountpoint], { env })
 }
@@ -311,7 +311,7 @@ const askFor = async (mountpoint: string): Promise<void> => {
  * Mount a tree.
  *
  * @returns once the mount answers
- * @throws StoreError where it cannot be mounted; libfuse's own words are on stderr by then
+ * @throws StoreError where the mount fails; libfuse has printed its own message on stderr by then
  */
 export const mount = async (
   tree: Tree,
@@ -323,10 +323,10 @@ export const mount = async (
     `fsname=${escape(Buffer.byteLength(source) > longestSource ? path.basename(source) : source)}`,
     // One inode number for both names of a record.
     'use_ino',
-    // Each open serves the bytes it found, also past st_size (ftrace's text is longer than that).
+    // Each open serves the bytes of its moment, also beyond st_size (ftrace's text is longer).
     'direct_io',
-    // Closing is asked for in the background, where the kernel lets 12 requests wait for an answer, and keeps
-    // the rest: with a crowd of readers more and more closed files would stay open here.
+    // Files are released by background requests, of which the kernel sends 12 at a time and holds the rest back:
+    // with a crowd of readers, ever more closed files would stay open here.
     `max_background=${mostClosed}`,
     ...options,
   ]
@@ -334,11 +334,11 @@ export const mount = async (
     throw new StoreError(`${mountpoint}: so many options are too long for a mount`)
   const operations = new TreeOperations(tree, report)
   const session = new (cover ? CoveringSession : Fuse)(mountpoint, operations, {
-    // Every answer is given at once, so none needs a timer.
+    // Every answer comes at once, so none needs a timer.
     timeout: false,
     subtype: list.join(),
     autoUnmount: true,
-    // What the region holds now: nothing is remembered. (0 as a number would be dropped.)
+    // The kernel must not cache: the tree shows the region of this moment. (A number 0 would be dropped.)
     attrTimeout: '0.0',
     entryTimeout: '0.0',
     debug,
@@ -352,17 +352,17 @@ export const mount = async (
     const opened = [...descriptors()].filter(
       ([fd, link]) => before.get(fd) !== link && /^(\/dev\/fuse$|socket:)/.test(link),
     )
-    // A child that had them, too, would keep the mount, which nobody serves, when this process is killed.
+    // A child that inherited them would keep the unserved mount alive when this process is killed.
     for (const [fd] of opened) fcntlSync(Number(fd), 'setfd', constants.FD_CLOEXEC)
     device = opened.find(([, link]) => link === '/dev/fuse')?.[0]
-    // libfuse says so before it has answered the kernel's first request.
+    // libfuse reports success before it has answered the kernel's first request.
     await askFor(mountpoint)
   } catch (error) {
     const why = (await refusal(mountpoint, options)) ?? (error as Error).message
     throw new StoreError(`${mountpoint}: cannot be mounted: ${why}`, 'EIO')
   }
   const stopWatch = unmountWhenKilled(mountpoint)
-  // libfuse closes its end when the file system is gone, and that is all it tells of it.
+  // libfuse closes its end when the file system is gone, and reports it in no other way.
   const ended = new Promise<void>(resolve => {
     const timer = setInterval(() => {
       if (device !== undefined && linkOf(device) === '/dev/fuse') return

@@ -1,4 +1,4 @@
-/** fuse-native's session, also for a folder that is a mount already. */
+/** A fuse-native session that can cover an existing mount. */
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import Fuse, { type Binding } from 'fuse-native'
@@ -11,8 +11,8 @@ const loadBinding = (): Binding => {
 }
 
 /**
- * A session that covers what is mounted in its place. fuse-native asks whether the mountpoint is a mount
- * before it calls its native part, and offers no way around that; this is the rest of what it does.
+ * A session that covers an existing mount. fuse-native refuses a mountpoint that is a mount before it calls its
+ * native part, and has no option against that; this method does the rest of its work.
  */
 export class CoveringSession extends Fuse {
   protected override _open(cb: (error?: Error | null) => void): void {
