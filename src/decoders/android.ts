@@ -1,5 +1,5 @@
 /**
- * Android's binary log in pmsg, as text: what `logcat -L` makes of it, in its `threadtime` format.
+ * Android's binary log in pmsg, as the text of `logcat -L` in its `threadtime` format.
  *
  * Source: AOSP system/logging. Each record is, little-endian and packed:
  *
@@ -14,8 +14,7 @@
  * | 18 | payload      | text: u8 prio (android_LogPriority), tag, NUL, message, NUL;        |
  * |    |              | else android_event_header_t (i32 tag), then a typed value           |
  *
- * What counts as a record is what liblog/pmsg_reader.cpp takes for one; the text is that of
- * liblog/logprint.cpp (android_log_processLogBuffer, android_log_processBinaryLogBuffer,
+ * A record is what liblog/pmsg_reader.cpp takes for one; the text is that of liblog/logprint.cpp (android_log_processLogBuffer, android_log_processBinaryLogBuffer,
  * android_log_formatLogLine) and of logcat.cpp (PrintDividers).
  */
 import { TextBuffer } from './text-buffer.js'
@@ -24,10 +23,10 @@ const magic = 0x6c // LOGGER_MAGIC, 'l'
 const headerSize = 18
 /** LOGGER_ENTRY_MAX_PAYLOAD. */
 const mostPayload = 4068
-/** The reader takes a text's priority for a part of the header, and wants more than that. */
+/** Bytes; liblog's reader counts a text's priority as header, and wants at least one byte more. */
 const leastLength = headerSize + 2
 const mostLength = headerSize + 1 + mostPayload
-/** What fits into android_log_formatLogLine's buffer: a long tag before each of many lines would be much. */
+/** The size of android_log_formatLogLine's buffer: a long tag before each of many lines must not add up. */
 const mostPrefix = 127
 const nsecPerSec = 1_000_000_000
 const nsecPerMsec = 1_000_000
@@ -40,7 +39,7 @@ const security = 6
 const letters = Buffer.from('??VDIWEFS')
 const info = 4
 const warn = 5
-/** ANDROID_LOG_VERBOSE and ANDROID_LOG_FATAL: what a text's priority can be. */
+/** ANDROID_LOG_VERBOSE and ANDROID_LOG_FATAL: the range of a text's priority. */
 const leastPriority = 2
 const mostPriority = 7
 
@@ -51,7 +50,7 @@ const string = 2
 const list = 3
 const float = 4
 
-/** Could a record start there, as far as its bytes go? */
+/** Whether a record could start there, by the bytes so far. */
 const couldStart = (bytes: Buffer, at: number): boolean => {
   const left = bytes.length - at
   if (left < 1) return true
@@ -69,14 +68,14 @@ const couldStart = (bytes: Buffer, at: number): boolean => {
   return priority >= leastPriority && priority <= mostPriority
 }
 
-/** The end of the record that starts there; null where none does, or not all of it is there. */
+/** The end of the record that starts there; null where no whole record does. */
 const endOf = (bytes: Buffer, at: number): number | null => {
   if (bytes.length - at < leastLength || !couldStart(bytes, at)) return null
   const end = at + bytes.readUInt16LE(at + 1)
   return end <= bytes.length ? end : null
 }
 
-/** The first record from an offset on that another one follows, or the end; before `limit`. */
+/** The first record at or after an offset, before `limit`, that another record or the end follows. */
 const findSound = (bytes: Buffer, from: number, limit: number): number | null => {
   for (
     let at = bytes.indexOf(magic, from);
@@ -89,7 +88,7 @@ const findSound = (bytes: Buffer, from: number, limit: number): number | null =>
   return null
 }
 
-/** Typed values as text; what breaks off ends with `!`, as in logcat. */
+/** Typed values as text; a truncated value ends with `!`, as in logcat. */
 class Values {
   #at = 0
   text = ''
@@ -128,7 +127,7 @@ class Values {
   }
 }
 
-/** An event's tag, for which there are no names here, and its values. */
+/** An event's tag, as a number because names are not known here, and its values. */
 const parseEvent = (payload: Buffer): { tag: string; message: string } => {
   if (payload.length < 4) return { tag: '[?]', message: '!' }
   const values = new Values(payload.subarray(4))
@@ -148,31 +147,31 @@ const putId = (lines: TextBuffer, id: number): void => {
   lines.decimal(id)
 }
 
-/** The first place of a byte in a range; the range's end where it is nowhere. */
+/** The first index of a byte in a range; the range's end where it does not occur. */
 const placeOf = (byte: number, bytes: Buffer, from: number, end: number): number => {
   let at = from
   while (at < end && bytes[at] !== byte) at++
   return at
 }
 
-/** Makes lines of a pmsg ring's bytes as they come. Its memory is that of their text. */
+/** Turns a pmsg ring's bytes into lines as they come. Its memory is bounded by their text. */
 export class AndroidLog {
-  /** What may become a record once there is more. */
+  /** Bytes that may become a record once more come. */
   #rest: Buffer = Buffer.alloc(0)
-  /** There was a record, and nothing is missing since: what follows should be one. */
+  /** True after a record without a gap since: a record should follow. */
   #synchronous = false
   readonly #begun = new Set<number>()
   readonly #lines = new TextBuffer()
   readonly #date = new Date(0)
-  /** Bytes that were no records, so far; not those after a gap, or at a ring's front, which cut one. */
+  /** Bytes outside records so far; not those of a record that a gap or the ring's front has cut. */
   skipped = 0
   /** Records so far. */
   count = 0
 
   /**
-   * The lines of the records that are whole by now.
+   * Take the ring's next bytes.
    *
-   * @returns the text, in the bytes that the log has: UTF-8 where its writers kept to that
+   * @returns the lines of the records that are now whole, in the log's own bytes, which need not be UTF-8
    */
   decode(bytes: Buffer): Buffer {
     const all = this.#rest.length ? Buffer.concat([this.#rest, bytes]) : bytes
@@ -206,7 +205,7 @@ export class AndroidLog {
       this.#message(prefix, both, tag.length, both.length)
       return
     }
-    // One that was cut has no NUL at its end.
+    // A cut text has no NUL at its end.
     const tag = payload + 1
     const tagEnd = placeOf(nul, bytes, tag, end)
     const message = Math.min(tagEnd + 1, end)
@@ -215,9 +214,9 @@ export class AndroidLog {
   }
 
   /**
-   * What comes before each of a record's lines: time, pid, tid, priority, tag.
+   * Write the prefix of a record's lines: time, pid, tid, priority, tag.
    *
-   * @returns how long it is
+   * @returns its length
    */
   #prefix(
     entry: Buffer,
@@ -250,7 +249,7 @@ export class AndroidLog {
   #message(prefix: number, bytes: Buffer, from: number, end: number): void {
     const lines = this.#lines
     const start = lines.length - prefix
-    // A line feed at the end makes no line of its own.
+    // A line feed at the end starts no line.
     const last = from < end && bytes[end - 1] === newline ? end - 1 : end
     for (let at = from; ;) {
       const lineEnd = placeOf(newline, bytes, at, last)
@@ -263,7 +262,7 @@ export class AndroidLog {
     }
   }
 
-  /** `MM-DD HH:MM:SS.mmm` in the local time zone, as logcat has it. */
+  /** `MM-DD HH:MM:SS.mmm` in the local time zone, as in logcat. */
   #time(sec: number, nsec: number): void {
     const lines = this.#lines
     this.#date.setTime(sec * 1000)
@@ -280,24 +279,24 @@ export class AndroidLog {
     lines.decimal(Math.floor(nsec / nsecPerMsec), 3)
   }
 
-  /** Bytes are missing before those that come next. */
+  /** Note a gap before the next bytes. */
   interrupt(): void {
     this.#rest = Buffer.alloc(0)
     this.#synchronous = false
   }
 
-  /** Where the next whole record starts. */
+  /** The start of the next whole record. */
   #next(bytes: Buffer, at: number): number | null {
     const end = endOf(bytes, at)
     if (end === null) return findSound(bytes, at + 1, bytes.length)
     if (couldStart(bytes, end)) return at
-    // Something else follows it. Its length is damaged where a sound record starts within it.
+    // No record follows this one. Its length is damaged if a sound record starts within it.
     const within = findSound(bytes, at + 1, end)
     if (within !== null) return within
     return this.#synchronous ? at : findSound(bytes, end, bytes.length)
   }
 
-  /** From where on bytes are kept until there are more. */
+  /** The start of the bytes that wait for more. */
   #unfinished(bytes: Buffer, from: number): number {
     let at = Math.max(from, bytes.length - mostLength)
     for (; at < bytes.length; at++) if (couldStart(bytes, at)) return at
@@ -308,7 +307,7 @@ export class AndroidLog {
     if (this.#synchronous) this.skipped += count
   }
 
-  /** What logcat prints before the first record of each buffer. */
+  /** The line that logcat prints before the first record of each buffer. */
   #divide(id: number): void {
     if (this.#begun.has(id)) return
     this.#begun.add(id)

@@ -1,9 +1,9 @@
 /**
- * ftrace records: which function was called from where, merged over CPUs, and as text.
+ * ftrace records, each a function and its caller: merged over CPUs, and rendered as text.
  *
  * Source: doc/formats.md 1.9; fs/pstore/ftrace.c (pstore_ftrace_combine_log), fs/pstore/inode.c
- * (pstore_ftrace_seq_show), include/linux/pstore.h (pstore_ftrace_read_timestamp). The records of
- * 64-bit machines: 32-bit ones have shorter ones, and may keep the CPU elsewhere.
+ * (pstore_ftrace_seq_show), include/linux/pstore.h (pstore_ftrace_read_timestamp). These are the
+ * records of 64-bit machines; those of 32-bit machines are shorter, and may keep the CPU elsewhere.
  */
 import { chunksOf, type Content } from '../pstore/content.js'
 import type { Symbols } from './kallsyms.js'
@@ -16,14 +16,14 @@ const callerOffset = 8
 const timeOffset = 16
 const cpuBits = 8
 
-/** Records at the end of some bytes: what does not divide is lost in front, where a ring was cut. */
+/** The whole records at the end of some bytes: the remainder is in front, where the ring was cut. */
 const wholeRecords = (bytes: Buffer): Buffer => bytes.subarray(bytes.length % recordSize)
 
 const viewOf = ({ buffer, byteOffset, byteLength }: Buffer): DataView =>
   new DataView(buffer, byteOffset, byteLength)
 
 /**
- * Merge the records of several zones (one a CPU) by time, as Linux does.
+ * Merge the records of several zones, one for each CPU, by time, as Linux does.
  *
  * Linux merges the first two zones, then the result with the third, and so on: with each of n zones
  * all records move once more. Here each moves once, to the same place. To merge two lists, Linux
@@ -31,8 +31,8 @@ const viewOf = ({ buffer, byteOffset, byteLength }: Buffer): DataView =>
  * head, and of equally old ones that of the last zone. No more than the heads is compared, thus this
  * holds for lists in any order, as hostile or torn ones are.
  *
- * @param zones their contents, oldest byte first
- * @returns the records, in memory of its own unless they are all in one zone
+ * @param zones the zones' contents, oldest byte first
+ * @returns the records, in a new buffer unless one zone has them all
  */
 export const mergeFtrace = (zones: readonly Buffer[], endian: Endian): Buffer => {
   const lists = zones.map(wholeRecords).filter(list => list.length > 0)
@@ -73,7 +73,7 @@ export const mergeFtrace = (zones: readonly Buffer[], endian: Endian): Buffer =>
 
   for (let filled = 0; size > 0; sink(0)) {
     const list = heap[0]
-    // Who goes next, once this list's head does not: one of the root's children.
+    // The list to go next is one of the root's children.
     const second = size > 2 && goesFirst(heap[2], heap[1]) ? heap[2] : heap[1]
     const start = heads[list]
     let ended: boolean
@@ -94,7 +94,7 @@ const none = Buffer.alloc(0)
 /** Addresses whose names are kept while rendering, a power of two: some thousand are busy in a kernel. */
 const maxCached = 8192
 
-/** Addresses' names, each in the one place that the address's bits give it. */
+/** A cache of addresses' names; an address's bits give it its one place. */
 class NameCache {
   readonly #names: Buffer[]
   readonly #name: (hi: number, lo: number) => string | null
@@ -102,7 +102,7 @@ class NameCache {
   readonly #hi: Uint32Array
   readonly #lo: Uint32Array
 
-  /** @param uses how many addresses will be asked for */
+  /** @param uses the number of look-ups to expect */
   constructor(name: (hi: number, lo: number) => string | null, uses: number) {
     let size = 1
     while (size < uses && size < maxCached) size *= 2
@@ -113,14 +113,14 @@ class NameCache {
     this.#lo = new Uint32Array(size)
   }
 
-  /** The bytes of an address's name; none where it has none. */
+  /** The bytes of an address's name; empty where it has no name. */
   find(hi: number, lo: number): Buffer {
     const mixed = Math.imul(lo ^ Math.imul(hi, 0x85ebca6b), 0x9e3779b1)
     const place = (mixed ^ (mixed >>> 16)) & this.#mask
     const found = this.#names[place]
     if (found.length > 0 && this.#hi[place] === hi && this.#lo[place] === lo) return found
     const name = this.#name(hi, lo)
-    // Of those without one there is no end, so they take nobody's place.
+    // Unnamed addresses are not cached: there are too many of them.
     if (name === null) return none
     this.#hi[place] = hi
     this.#lo[place] = lo
@@ -137,10 +137,10 @@ const [cpuLabel, timeLabel, blank, blanks, from, prefix] = [
   '0x',
 ].map(text => Buffer.from(text))
 
-/** More than a line takes beside its two names. */
+/** Bytes; a line without its two names is shorter. */
 const lineRoom = 128
 
-/** `%llu` of the upper 56 bits of a time. In limbs of 20 bits, as a double holds only 53. */
+/** `%llu` of the upper 56 bits of a time; in limbs of 20 bits, as a double holds only 53. */
 const putTime = (lines: TextBuffer, hi: number, lo: number): void => {
   const middle = ((hi & 0xffff) << 4) | (lo >>> 28)
   const upper = (hi >>> 16) * 2 ** 20 + middle
@@ -150,7 +150,7 @@ const putTime = (lines: TextBuffer, hi: number, lo: number): void => {
   lines.decimal(carried % 1e9, billions > 0 ? 9 : 1)
 }
 
-/** A name, or the address where it has none. */
+/** An address's name; the address itself where it has no name. */
 const putName = (lines: TextBuffer, name: Buffer, hi: number, lo: number): void => {
   if (name.length > 0) lines.text(name)
   else {
@@ -159,10 +159,10 @@ const putName = (lines: TextBuffer, name: Buffer, hi: number, lo: number): void 
   }
 }
 
-/** Records that are rendered at once. */
+/** The number of records that are rendered at once. */
 const chunkRecords = 1024
 
-/** The text of records, a chunk at a time: it takes four times their room. */
+/** The text of records, a chunk at a time, as the text is four times as long as the records. */
 class FtraceContent implements Content {
   readonly #records: Buffer
   readonly #view: DataView
@@ -171,7 +171,7 @@ class FtraceContent implements Content {
   readonly #callees: NameCache | null
   readonly #callers: NameCache | null
   readonly #lines = new TextBuffer()
-  /** Where in the text each chunk starts, as far as is known. */
+  /** The known starts of chunks in the text. */
   readonly #starts = [0]
   #rendered = { chunk: -1, bytes: none }
 
@@ -191,7 +191,7 @@ class FtraceContent implements Content {
   }
 
   slice(offset: number, length: number): Buffer {
-    // The last chunk that is known to start at the offset or before it.
+    // The last chunk with a known start at or before the offset.
     let [chunk, end] = [0, this.#starts.length]
     while (end - chunk > 1) {
       const middle = (chunk + end) >>> 1
@@ -225,7 +225,7 @@ class FtraceContent implements Content {
     const lines = this.#lines
     const view = this.#view
     const little = this.#little
-    // Where a 64-bit number has its halves.
+    // The offsets of a 64-bit number's halves.
     const high = little ? 4 : 0
     const low = 4 - high
     const end = Math.min(start + chunkRecords * recordSize, this.#records.length)
@@ -258,12 +258,12 @@ class FtraceContent implements Content {
 }
 
 /**
- * The text that Linux shows for records, a line each:
- * `CPU:%d ts:%llu %08lx  %08lx  %ps <- %pS`. It is made as it is read.
+ * Linux's text of records, a line each: `CPU:%d ts:%llu %08lx  %08lx  %ps <- %pS`. It is rendered as it is
+ * read.
  *
  * @param records as {@link mergeFtrace} gives them, or the content of a zone that all CPUs share
- * @param symbols without them the addresses stand in the names' place, as for unknown ones
- * @param tail what comes after the last line
+ * @param symbols without them all names are addresses, as those of unknown functions are
+ * @param tail follows the last line
  */
 export const renderFtrace = (
   records: Buffer,

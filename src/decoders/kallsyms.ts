@@ -1,9 +1,9 @@
 /**
- * A kernel's symbols, and what its `%ps` and `%pS` print for an address.
+ * A kernel's symbols, and its `%ps` and `%pS` of an address.
  *
  * Source: Linux kernel/kallsyms.c (kallsyms_lookup_buildid, get_symbol_pos, __sprint_symbol),
- * kernel/module/kallsyms.c (find_kallsyms_symbol), scripts/kallsyms.c (what the kernel's own table
- * holds, and in what order), include/asm-generic/sections.h (which addresses are the kernel's).
+ * kernel/module/kallsyms.c (find_kallsyms_symbol), scripts/kallsyms.c (the content
+ * and order of the kernel's own table), include/asm-generic/sections.h (the kernel's own addresses).
  *
  * An address is two unsigned halves, `hi` and `lo`: no double holds 64 bits, and a BigInt would be
  * allocated at each step of a search.
@@ -12,13 +12,13 @@ import fs from 'node:fs'
 import zlib from 'node:zlib'
 import { StoreError } from '../pstore/errors.js'
 
-/** Bytes of a file, also inflated. A kernel with everything in it has a million symbols in 50 MB. */
+/** The most bytes of a file, also inflated. The largest kernel has a million symbols in 50 MB. */
 const maxSize = 128 << 20
 /** KSYM_NAME_LEN: scripts/kallsyms.c leaves out longer names. */
 const maxName = 511
 /** MODULE_NAME_LEN, generously. */
 const maxModule = 63
-/** Addresses are padded to the machine's width: no line is shorter than that of a 32-bit one. */
+/** Addresses are padded to the machine's width, so the shortest lines are those of a 32-bit machine. */
 const minDigits = 8
 const maxDigits = 16
 const minLine = '00000000 t x\n'.length
@@ -31,11 +31,11 @@ const hex = (hi: number, lo: number): string =>
 /**
  * A kernel's symbols.
  *
- * They are those of one boot: an address of a kernel that was randomized (KASLR) has a name only in
- * a copy of that boot's /proc/kallsyms, not in a System.map.
+ * They belong to one boot: the addresses of a randomized kernel (KASLR) are only in a copy of that boot's
+ * /proc/kallsyms, not in a System.map.
  */
 export class Symbols {
-  /** The file: names are cut from it when asked for. */
+  /** The file, from which names are cut on demand. */
   readonly #text: Buffer
   readonly #spans: Spans
 
@@ -80,7 +80,7 @@ export class Symbols {
     const at = this.#spans.module[i]
     if (!at) return ''
     const module = wordAt(this.#text, at)
-    // kallsyms says so of BPF programs, bpf_address_lookup does not.
+    // The file marks BPF programs as a module; the kernel's bpf_address_lookup names none.
     return module === 'bpf]' ? '' : ` [${module}`
   }
 }
@@ -88,14 +88,14 @@ export class Symbols {
 /**
  * Read a System.map or a copy of /proc/kallsyms, plain or gzipped.
  *
- * @throws StoreError (`FILE: WHY`) where it cannot be read, or names no addresses
+ * @throws StoreError (`FILE: WHY`) where the file cannot be read, or has no symbols
  */
 export const loadSymbols = (path: string): Symbols => {
   const bytes = readFile(path)
   const text = bytes[0] === 0x1f && bytes[1] === 0x8b ? inflate(path, bytes) : bytes
   const parsed = parse(text)
   if (parsed.length === 0)
-    throw new StoreError(`${path}: no symbols in it: give a System.map or a copy of /proc/kallsyms`)
+    throw new StoreError(`${path}: no symbols in it; give a System.map or a copy of /proc/kallsyms`)
   if (!parsed.hi.some(half => half) && !parsed.lo.some(half => half))
     throw new StoreError(
       `${path}: all addresses in it are 0: copy /proc/kallsyms as root (kptr_restrict)`,
@@ -109,7 +109,7 @@ const hints: { [code: string]: string } = {
   EISDIR: 'is a folder',
 }
 
-/** A file's bytes. Its size is not asked for: that of /proc/kallsyms is 0, and it comes in pages. */
+/** A file's bytes, read to the end: /proc/kallsyms has a size of 0, and comes in pages. */
 const readFile = (path: string): Buffer => {
   let bytes = Buffer.allocUnsafe(1 << 20)
   let length = 0
@@ -156,19 +156,19 @@ interface Parsed {
   length: number
   hi: Uint32Array
   lo: Uint32Array
-  /** Where the name starts in the file. */
+  /** The start of the name in the file. */
   name: Uint32Array
-  /** Where the module's name starts, one place for neighbours of one module; 0: the kernel's own. */
+  /** The start of the module's name, the same for neighbours of one module; 0: no module. */
   module: Uint32Array
-  /** Of several symbols with one address, the kernel takes the one with the lowest. */
+  /** The rank among symbols with one address: the kernel takes the lowest. */
   rank: Uint16Array
-  /** 1: the type is a function's. */
+  /** 1: the symbol is a function. */
   isText: Uint8Array
 }
 
 /**
- * Addresses in order, each the start of a span that reaches to the next. The arrays have one more,
- * the last span's end: 0, which is 2^64.
+ * Addresses in order, each the start of a span that reaches to the next. One more address is the last span's
+ * end: 0, which stands for 2^64.
  *
  * A span's name is 0 where the kernel would print the address.
  */
@@ -181,7 +181,7 @@ const below = (hi: number, lo: number, otherHi: number, otherLo: number): boolea
 const minus = (aHi: number, aLo: number, bHi: number, bLo: number): string =>
   hex((aHi - bHi - (aLo < bLo ? 1 : 0)) >>> 0, (aLo - bLo) >>> 0)
 
-/** What a name is made of. No file may bring other bytes, say escape sequences, to a terminal. */
+/** The bytes of a name. A file must not bring others, such as escape sequences, to a terminal. */
 const isNameByte = (c: number): boolean => c > 0x20 && c < 0x7f
 const isBlank = (c: number): boolean => c === 0x20 || (c >= 9 && c <= 13)
 
@@ -210,11 +210,11 @@ const types = (letters: string): Uint8Array => {
   for (const letter of Buffer.from(letters)) table[letter] = 1
   return table
 }
-/** What has no address of its own: absolute, debugging, undefined (is_ignored_symbol). */
+/** Types without an address of their own: absolute, debugging, undefined (is_ignored_symbol). */
 const ignoredTypes = types('aAnNuU')
 const textTypes = types('tTwW')
 const weakTypes = types('wW')
-/** Pages for trampolines that only kallsyms lists, under names of modules that there are not. */
+/** The prefix of pseudo-modules: pages for trampolines, which only kallsyms lists. */
 const builtin = Buffer.from('__builtin__')
 
 /** Compilers' labels within functions (scripts/mksysmap, is_mapping_symbol). */
@@ -296,7 +296,7 @@ const sectionEnd = Buffer.from('__end_')
 const startSuffix = Buffer.from('_start')
 const endSuffix = Buffer.from('_end')
 
-/** May the linker script have made it (may_be_linker_script_provide_symbol)? */
+/** Whether the linker script may have made the symbol (may_be_linker_script_provide_symbol). */
 const isProvided = (text: Buffer, at: number, end: number): boolean =>
   end - at >= 8 &&
   startsWith(text, at, end, underscores) &&
@@ -307,9 +307,8 @@ const isProvided = (text: Buffer, at: number, end: number): boolean =>
     startsWith(text, end - endSuffix.length, end, endSuffix))
 
 /**
- * Which of the aliases of an address stands first (compare_symbols): not a weak one, not a linker
- * script's, with the fewest underscores in front; else in nm's order. A copy of /proc/kallsyms is in
- * this order already, a System.map is not.
+ * The order of an address's aliases (compare_symbols): weak ones last, then a linker script's, then those with more
+ * leading underscores; else nm's order. A copy of /proc/kallsyms is in this order already, a System.map is not.
  */
 const rankOf = (text: Buffer, type: number, at: number, end: number): number => {
   let underscores = 0
@@ -331,7 +330,7 @@ const sort = ({ length, hi, lo, rank }: Parsed): Uint32Array => {
   return sorted ? order : order.sort(compare)
 }
 
-/** Addresses from one symbol's to before another's. */
+/** A range of addresses, from one symbol's up to another's. */
 interface Range {
   hi: number
   lo: number
@@ -358,10 +357,10 @@ const boundNames = new Set([
 ])
 
 /**
- * Which addresses the kernel takes for its own (is_ksym_addr): with CONFIG_KALLSYMS_ALL all of its
- * image, else its functions. What lies outside has no name, though a symbol precedes it.
+ * The addresses that the kernel takes for its own (is_ksym_addr): with CONFIG_KALLSYMS_ALL its whole image, else its
+ * functions. Addresses outside have no name, even after a symbol.
  *
- * @returns null where the file does not say, as one that somebody cut
+ * @returns null where the file does not tell, as when it was cut
  */
 const kernelRanges = (text: Buffer, { length, hi, lo, name, module }: Parsed): Range[] | null => {
   const bounds = new Map<string, number>()
@@ -395,7 +394,7 @@ const kernelRanges = (text: Buffer, { length, hi, lo, name, module }: Parsed): R
   return image.length ? [...image, ...range('__init_begin', '__init_end')] : null
 }
 
-/** From symbols to spans: in order, one for each address, and with ends where no symbol is. */
+/** Turn symbols into spans: in order, one for each address, and with unnamed spans outside the ranges. */
 const makeSpans = (text: Buffer, parsed: Parsed): Spans => {
   const { length: symbols, hi, lo, name, module, isText } = parsed
   const ranges = kernelRanges(text, parsed)

@@ -1,4 +1,4 @@
-/** Text as bytes, line by line: numbers are written digit by digit, without a string for each. */
+/** A buffer for text, line by line: numbers are written digit by digit, without a string for each. */
 
 const hexDigits = Buffer.from('0123456789abcdef')
 const decimals = new Uint8Array(10)
@@ -8,7 +8,7 @@ export class TextBuffer {
   #bytes = Buffer.allocUnsafe(1 << 16)
   #length = 0
 
-  /** What was written; it is written over after the next {@link cut}. */
+  /** The text so far; writes after the next {@link cut} overwrite it. */
   get bytes(): Buffer {
     if (this.#length > this.#bytes.length) throw new RangeError('a line is longer than its room')
     return this.#bytes.subarray(0, this.#length)
@@ -18,12 +18,12 @@ export class TextBuffer {
     return this.#length
   }
 
-  /** Forget what was written beyond a length. */
+  /** Drop the text beyond a length. */
   cut(length: number): void {
     this.#length = Math.min(this.#length, length)
   }
 
-  /** Make sure of room for so many bytes; nothing else does. */
+  /** Make room for so many bytes. No other method does. */
   reserve(room: number): void {
     if (this.#bytes.length - this.#length < room)
       this.#bytes = Buffer.concat([this.bytes], 2 * this.#bytes.length + room)
@@ -33,7 +33,7 @@ export class TextBuffer {
     for (let i = from; i < to; i++) this.#bytes[this.#length++] = bytes[i]
   }
 
-  /** Once more what was written from an offset on. */
+  /** Append a copy of the text from an offset on. */
   again(from: number, length: number): void {
     this.#bytes.copyWithin(this.#length, from, from + length)
     this.#length += length
