@@ -37,7 +37,7 @@ export interface Manifest {
   time: string | null
   cause: string | null
   source: string
-  /** Where in the source the region starts. */
+  /** The region's start in the source, in bytes. */
   offset: number
   backend: string
   /** True where the source still has the records. */

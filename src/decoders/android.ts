@@ -14,8 +14,9 @@
  * | 18 | payload      | text: u8 prio (android_LogPriority), tag, NUL, message, NUL;        |
  * |    |              | else android_event_header_t (i32 tag), then a typed value           |
  *
- * A record is what liblog/pmsg_reader.cpp takes for one; the text is that of liblog/logprint.cpp (android_log_processLogBuffer, android_log_processBinaryLogBuffer,
- * android_log_formatLogLine) and of logcat.cpp (PrintDividers).
+ * A record is what liblog/pmsg_reader.cpp takes for one; the text is that of liblog/logprint.cpp
+ * (android_log_processLogBuffer, android_log_processBinaryLogBuffer, android_log_formatLogLine) and of logcat.cpp
+ * (PrintDividers).
  */
 import { TextBuffer } from './text-buffer.js'
 

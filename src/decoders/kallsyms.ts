@@ -275,7 +275,7 @@ const parse = (text: Buffer): Parsed => {
     lo[length] = low
     name[length] = nameStart
     module[length] = ofModule
-    // Of a module's symbols the first counts (find_kallsyms_symbol).
+    // The first of a module's symbols with one address counts (find_kallsyms_symbol).
     rank[length] = ofModule ? 0 : rankOf(text, type, nameStart, nameEnd)
     isText[length] = textTypes[type]
     length++

@@ -80,6 +80,8 @@ const dumpStdin = async (
 
 /** Append stdin, as it comes, to a ring of every backend. Returns the errors of those that failed. */
 const appendStdin = async (writable: readonly Backend[], type: RecordType): Promise<unknown[]> => {
+  // Only a write finds that a region is locked, or has no headers. An empty one finds it before stdin is read.
+  for (const backend of writable) backend.write({ type, bytes: Buffer.alloc(0) })
   const errors: unknown[] = []
   const appender = new Appender(writable, type, (_, error) => errors.push(error))
   for await (const bytes of process.stdin as AsyncIterable<Buffer>) {
