@@ -1,7 +1,7 @@
 /** ELF cores: where memory is in them, and what is none. */
 import t, { type Test } from 'tap'
 import { elfSegments } from '#src/backends/ramoops/probe/elf.js'
-import type { Segment } from '#src/backends/ramoops/probe/signatures.js'
+import type { Segment } from '#src/backends/ramoops/probe/segments.js'
 import { probeSource } from '#src/index.js'
 import { Region } from '#src/region/region.js'
 import { loadFixture } from '../../fixtures.js'

@@ -2,7 +2,7 @@
 import t, { type Test } from 'tap'
 import { makeLayout, type RamoopsParameters } from '#src/backends/ramoops/layout.js'
 import { shapesAt } from '#src/backends/ramoops/probe/shapes.js'
-import { View, Work } from '#src/backends/ramoops/probe/view.js'
+import { Budget, View } from '#src/backends/ramoops/probe/view.js'
 import { probeSource, type FoundRegion } from '#src/index.js'
 import { Region } from '#src/region/region.js'
 import { addParity } from '../../model/region.js'
@@ -236,12 +236,12 @@ t.test('a source in which too much is possible is given up, and not read any mor
   }
   const region = new Counted(source)
   t.teardown(() => region.close())
-  const work = new Work()
-  const view = new View(region, [0], 'little', region.length, work)
+  const budget = new Budget()
+  const view = new View(region, [0], 'little', region.length, budget)
   t.ok(view.header(0))
-  work.left = 0
+  budget.left = 0
   region.loads = 0
-  t.equal(view.mended(0, 4096, 16), null)
+  t.equal(view.correctedHeader(0, 4096, 16), null)
   t.same(view.spacings(0), [])
   t.same(view.ftraceIn(0, 65536), [])
   t.equal(region.loads, 0)
@@ -253,8 +253,8 @@ t.test('a source in which more layouts are possible than are looked at', async t
   header(0).copy(source)
   const region = new Region(file(t, source))
   t.teardown(() => region.close())
-  const marks = Array.from({ length: 4096 }, (_, i) => 16 * i)
-  const view = new View(region, marks, 'little', region.length, new Work())
+  const plain = Array.from({ length: 4096 }, (_, i) => 16 * i)
+  const view = new View(region, plain, 'little', region.length, new Budget())
   const { length } = shapesAt(view, 0, false)
   t.ok(length >= 4096 && length < 4200, `${length}`)
   for (const { certain } of regionsIn(t, source)) t.notOk(certain)

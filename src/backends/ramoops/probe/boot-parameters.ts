@@ -1,5 +1,5 @@
 /**
- * What a kernel was booted with: its command line, or the folder /sys/module/ramoops/parameters.
+ * Boot parameters of ramoops: a kernel's command line, or the folder /sys/module/ramoops/parameters.
  *
  * Source: doc/formats.md 1.1; Linux's Documentation/admin-guide/ramoops.rst and kernel-parameters.txt
  * (reserve_mem).
@@ -12,7 +12,7 @@ import type { DescribedParameters, Description } from './found.js'
 /** The module's parameters. Mainline has no `flags`; kernels that were given one do. */
 const names = ['mem_address', 'mem_size', ...sizeParameters, 'ecc', 'max_reason', 'flags'] as const
 
-/** What the module's parameters are where nobody sets them. */
+/** The module's own values of parameters that are not set (fs/pstore/ram.c). */
 const defaults: DescribedParameters = {
   record_size: 4096,
   console_size: 4096,
@@ -48,7 +48,7 @@ const describe = (
   const size = reserved.get(memName)
   if (size !== undefined) parameters.mem_size = size
   if (memName && memName !== '(null)') {
-    // The kernel finds a place when it boots: only it knows where.
+    // The kernel chooses the address as it boots.
     if (!parameters.mem_address) open.push('mem_address')
     if (!parameters.mem_size) open.push('mem_size')
     evidence.push(`memory reserved under the name ${memName.replaceAll(/[^!-~]/g, '?')}`)
@@ -56,7 +56,7 @@ const describe = (
   return { parameters, evidence, open }
 }
 
-/** What a command line says; null where it says nothing of ramoops. */
+/** The region that a command line describes; null where it has no parameter of ramoops. */
 export const describeCommandLine = (text: string): Description | null => {
   const values = new Map<string, string>()
   const reserved = new Map<string, number>()
@@ -72,7 +72,7 @@ export const describeCommandLine = (text: string): Description | null => {
   return describe(name => values.get(name), reserved, "the kernel's command line")
 }
 
-/** What a folder of module parameters says; null where it is none of ramoops. */
+/** The region that a folder of module parameters describes; null where they are not ramoops's. */
 export const describeParameters = (folder: string): Description | null => {
   const read = (name: string): string | undefined => {
     try {

@@ -1,4 +1,4 @@
-/** What a zone's bytes are: a dump, console text, Android's log, what a terminal printed. */
+/** The kind of a zone's content: a dump, console text, Android's log, output of a terminal. */
 import { decodeDmesgHeader } from '../dmesg-header.js'
 import type { ZoneKind } from '../../../pstore/types.js'
 
@@ -8,19 +8,19 @@ import type { ZoneKind } from '../../../pstore/types.js'
  * - `stamped`: lines that begin with printk's time
  * - `android`: entries of Android's log, as its logd writes them to pmsg
  * - `binary`: bytes that no text has
- * - `terminal`: text with what only a terminal understands
+ * - `terminal`: text with codes that only a terminal understands
  * - `text`: any other text
  */
 export type ContentKind = 'empty' | 'dump' | 'stamped' | 'android' | 'binary' | 'terminal' | 'text'
 
-/** Bytes that are looked at. */
+/** Bytes of a content that are classified. */
 export const sampleSize = 8192
 
 const stamp = /^(<\d+>)?\[ *\d+\.\d{6}\]/
-// oxlint-disable-next-line no-control-regex -- what drives a terminal is looked for
+// oxlint-disable-next-line no-control-regex -- codes for terminals are looked for
 const forTerminals = /\x1b[[\]()]|\r|\x08/
 
-/** Android's pmsg entry: 'l', its length, who wrote it, and an id of one of its eight logs. */
+/** Android's pmsg entries: 'l', the length, the writer's uid and pid, and one of eight logs' id. */
 const isAndroid = (bytes: Buffer): boolean => {
   let entries = 0
   for (let at = 0; at + 11 <= bytes.length; entries++) {
@@ -31,19 +31,19 @@ const isAndroid = (bytes: Buffer): boolean => {
   return entries > 0
 }
 
-/** Are there bytes that are in no text in any of the usual encodings? */
+/** Has a text many bytes that no text in a usual encoding has? */
 const isBinary = (text: string): boolean => {
   let odd = 0
   for (let i = 0; i < text.length; i++) {
     const c = text.charCodeAt(i)
     if (c === 0 || c === 0xfffd || (c < 32 && !(c >= 7 && c <= 13) && c !== 27)) odd++
   }
-  // A character that the ring or the sample cut is none: there are two ends.
+  // The ring and the sample may have cut a character at either end.
   return odd > 8 && odd * 50 > text.length
 }
 
 /**
- * Tell what some bytes are.
+ * Classify a content.
  *
  * @param bytes the first of a zone's content, oldest byte first
  */
@@ -53,7 +53,7 @@ export const classify = (bytes: Buffer): ContentKind => {
   if (isAndroid(bytes)) return 'android'
   const text = bytes.toString('utf8')
   if (isBinary(text)) return 'binary'
-  // The first line may be cut, and the last.
+  // The first and the last line may be cut.
   const lines = text.split('\n').slice(1, -1)
   const stamped = lines.filter(line => stamp.test(line)).length
   if (stamp.test(text) || (stamped > 0 && stamped * 2 >= lines.length)) return 'stamped'
@@ -61,10 +61,10 @@ export const classify = (bytes: Buffer): ContentKind => {
 }
 
 /**
- * How much a content speaks against a kind of zone: 0 where the kind often has it. Nothing that is
- * only unusual outweighs a ring that begins with a dump.
+ * The penalty of a content in a kind of zone: 0 where the kind often has it. A ring that begins with a
+ * dump outweighs everything that is only unusual.
  */
-export const against: {
+export const penalties: {
   readonly [kind in Exclude<ZoneKind, 'ftrace'>]: { readonly [content in ContentKind]: number }
 } = {
   dmesg: { empty: 0, dump: 0, stamped: 2, android: 2, binary: 2, terminal: 2, text: 2 },
@@ -81,29 +81,29 @@ const usual: { readonly [content in ContentKind]?: ZoneKind } = {
   text: 'pmsg',
 }
 
-/** Is a content rather another kind's? That ranks layouts, and excludes none. */
+/** Is a content rather another kind's? The answer ranks layouts, and excludes none. */
 export const isUnusual = (kind: ZoneKind, content: ContentKind): boolean =>
   // No mainline kernel has a tty zone.
   kind === 'tty' ? content !== 'terminal' : (usual[content] ?? kind) !== kind
 
-/** Bytes of an ftrace record on 64-bit machines; 32-bit ones have 16. */
+/** Bytes of an ftrace record on 64-bit and on 32-bit machines (doc/formats.md 1.9). */
 const recordSizes = [24, 16]
 
 /**
  * Are these ftrace records? The function and its caller lie in one kernel, so the upper halves of
  * their addresses are the same in nearly every record.
  *
- * @param bytes the last of a zone's content
+ * @param bytes the end of a zone's content
  */
 export const isFtrace = (bytes: Buffer): boolean =>
   recordSizes.some(recordSize => {
     const half = recordSize === 24 ? 8 : 4
-    // Whole from the end, where a ring was cut, or from the front, where the writer was.
+    // Records end with the content where the ring cut the first, and begin with it where the writer was cut.
     return [bytes.length % recordSize, 0].some(first => {
       const alike = new Map<string, number>()
       let records = 0
       for (let at = first; at + recordSize <= bytes.length; at += recordSize, records++) {
-        // Little-endian or big, one of both ends of an address says where the kernel lies.
+        // One end of an address says where the kernel lies: which, depends on the byte order.
         for (const [name, from] of [
           ['high', half === 8 ? 4 : 3],
           ['low', 0],

@@ -1,4 +1,4 @@
-/** Regions that a device tree, a command line or module parameters describe: elsewhere, in memory. */
+/** Regions that a device tree, a command line or module parameters describe; their bytes are elsewhere. */
 import fs from 'node:fs'
 import { assertStoreError, StoreError } from '../../../pstore/errors.js'
 import { makeLayout, presets } from '../layout.js'
@@ -6,27 +6,27 @@ import { describeCommandLine, describeParameters } from './boot-parameters.js'
 import { describeBlob, describeTreeFolder, isBlob } from './device-tree.js'
 import { reportRegion, type Description, type FoundRegion } from './found.js'
 
-/** Zones of a region that is believed. */
+/** Zones that a region is believed to have. */
 const mostZones = 2 ** 16
-/** Blobs are some hundred KiB, command lines a few. */
+/** The largest files that are read: blobs have some hundred KiB, command lines a few. */
 const largestBlob = 2 ** 24
 const largestText = 2 ** 16
 
-/** A description as a region that was found: where, as an address of memory. */
+/** Report a description as a region. Its mem_address is an address in the machine's memory. */
 const toRegion = ({ parameters: given, evidence, open }: Description): FoundRegion => {
   const all = { cpus: 1, ...given }
   const { mem_address = 0, mem_size = 0, record_size, ftrace_size, pmsg_size, tty_size } = all
-  // Where nobody says how large it is, its zones are those of a region for a single dump.
+  // Where the size is not described, the zones are those of a region with a single dump.
   const room = all.mem_size ?? record_size + all.console_size + ftrace_size + pmsg_size + tty_size
   // Linux 6.2 changed the order, and the number of CPUs is the machine's.
-  const unsaid = [
+  const undescribed = [
     ...open,
     ...(ftrace_size && all.flags & 1 ? ['cpus'] : []),
     ...(ftrace_size && (pmsg_size || tty_size) ? ['order'] : []),
     'endian',
   ]
   const sizes = { dmesg: 0, console: 0, ftrace: 0, pmsg: 0, tty: 0 }
-  const said = [...evidence]
+  const lines = [...evidence]
   let { ecc } = all
   try {
     if (record_size > 0 && room > mostZones * record_size)
@@ -36,10 +36,10 @@ const toRegion = ({ parameters: given, evidence, open }: Description): FoundRegi
     for (const { kind, size } of layout.zones) if (kind !== 'dmesg') sizes[kind] += size
     const dumps = layout.zones.filter(({ kind }) => kind === 'dmesg').length
     if (dumps) sizes.dmesg = 2 ** Math.floor(Math.log2(record_size))
-    if (mem_size) said.push(`${dumps} dmesg zones`)
+    if (mem_size) lines.push(`${dumps} dmesg zones`)
   } catch (error) {
     assertStoreError(error)
-    said.push(`no such region can be: ${error.message}`)
+    lines.push(`no such region can be: ${error.message}`)
   }
   const parameters = {
     ...all,
@@ -57,8 +57,8 @@ const toRegion = ({ parameters: given, evidence, open }: Description): FoundRegi
   return reportRegion(parameters, {
     order: presets['linux-6.2'].order.filter(kind => sizes[kind] > 0),
     certain: false,
-    open: unsaid,
-    evidence: said,
+    open: undescribed,
+    evidence: lines,
     others: [],
   })
 }
@@ -110,7 +110,7 @@ const readStart = (source: string): Buffer | null => {
     fd = fs.openSync(source, 'r')
     length = fs.readSync(fd, bytes)
   } catch {
-    // Whoever opens it as memory says why.
+    // Opening the source as memory says why.
   } finally {
     if (fd >= 0) fs.closeSync(fd)
   }

@@ -1,5 +1,5 @@
 /**
- * ramoops nodes in a device tree: a flattened blob, or the folder that Linux makes of it.
+ * ramoops nodes in a device tree: a flattened blob, or the folder in which Linux shows it.
  *
  * Source: Devicetree Specification 5 (the blob, always big-endian); Linux's
  * Documentation/devicetree/bindings/reserved-memory/ramoops.yaml; fs/pstore/ram.c (ramoops_parse_dt).
@@ -17,12 +17,12 @@ interface Node {
 const magic = 0xd00dfeed
 const headerSize = 40
 const token = { begin: 1, end: 2, property: 3, nop: 4, last: 9 } as const
-/** Trees are some levels deep and have some thousand nodes: these are for hostile ones. */
+/** Bounds for hostile trees: others are some levels deep, with some thousand nodes. */
 const mostLevels = 64
 const mostNodes = 2 ** 17
 const longestProperty = 4096
 const longestName = 256
-/** Regions that one tree is believed to describe. */
+/** Regions that a tree is believed to describe. */
 const mostDescribed = 64
 
 const aligned = (n: number): number => (n + 3) & ~3
@@ -35,7 +35,7 @@ const parseBlob = (bytes: Buffer): Node | null => {
   const structs = bytes.readUInt32BE(8)
   const strings = bytes.readUInt32BE(12)
   const textAt = (at: number): string => {
-    // No further than names are long: each property may name the same millions of bytes.
+    // A hostile blob has the same millions of bytes as the name of each property.
     const text = bytes.subarray(at, at + longestName)
     const end = text.indexOf(0)
     return end < 0 ? '' : text.toString('latin1', 0, end)
@@ -45,10 +45,10 @@ const parseBlob = (bytes: Buffer): Node | null => {
   let nodes = 0
   let at = structs
   while (at + 4 <= bytes.length) {
-    const what = bytes.readUInt32BE(at)
+    const type = bytes.readUInt32BE(at)
     at += 4
     const node = open.at(-1)!
-    if (what === token.begin) {
+    if (type === token.begin) {
       if (open.length > mostLevels || ++nodes > mostNodes) return null
       const end = bytes.indexOf(0, at)
       if (end < 0) return null
@@ -56,18 +56,18 @@ const parseBlob = (bytes: Buffer): Node | null => {
       node.children.push(child)
       open.push(child)
       at = aligned(end + 1)
-    } else if (what === token.end) {
+    } else if (type === token.end) {
       if (open.length === 1) return null
       open.pop()
-    } else if (what === token.property) {
+    } else if (type === token.property) {
       if (at + 8 > bytes.length) return null
       const length = bytes.readUInt32BE(at)
       const name = textAt(strings + bytes.readUInt32BE(at + 4))
       if (at + 8 + length > bytes.length) return null
       node.properties.set(name, bytes.subarray(at + 8, at + 8 + length))
       at = aligned(at + 8 + length)
-    } else if (what === token.last) return open.length === 1 ? (top.children[0] ?? null) : null
-    else if (what !== token.nop) return null
+    } else if (type === token.last) return open.length === 1 ? (top.children[0] ?? null) : null
+    else if (type !== token.nop) return null
   }
   return null
 }
@@ -103,7 +103,7 @@ const isDisabled = ({ properties }: Node): boolean => {
   return status !== undefined && status !== 'okay' && status !== 'ok'
 }
 
-/** What a node says: the bindings' names, and Linux's values for what is not there. */
+/** A node's region: properties by the bindings' names, absent ones with Linux's values. */
 const describeNode = (node: Node, parent: Node): Description | null => {
   const reg = node.properties.get('reg')
   const addressCells = number(parent, '#address-cells') ?? 2
@@ -112,7 +112,7 @@ const describeNode = (node: Node, parent: Node): Description | null => {
     return null
   const mem_address = cells(reg, 0, addressCells)
   const mem_size = cells(reg, addressCells, sizeCells)
-  // No memory is there.
+  // No machine has memory there.
   if (Math.max(mem_address, mem_size) > Number.MAX_SAFE_INTEGER) return null
   const size = (name: string): number => number(node, name) ?? 0
   const given = {
@@ -139,7 +139,7 @@ const describeNode = (node: Node, parent: Node): Description | null => {
   return {
     parameters,
     evidence: [
-      // What names may be made of; anything else could upset a terminal.
+      // Characters that node names may have; any other could upset a terminal.
       `the device tree's node ${node.name.replaceAll(/[^\w,.+@-]/g, '?')}`,
       ...(isDisabled(node) ? ['it is disabled, and Linux leaves it alone'] : []),
       ...(old ? ['console and pmsg as large as a record, as Linux has it for such nodes'] : []),
@@ -148,7 +148,7 @@ const describeNode = (node: Node, parent: Node): Description | null => {
   }
 }
 
-/** Every ramoops node below one. */
+/** The regions of all ramoops nodes below a node. */
 const describeTree = (node: Node, found: Description[] = []): Description[] => {
   for (const child of node.children) {
     if (found.length === mostDescribed) break
@@ -160,13 +160,13 @@ const describeTree = (node: Node, found: Description[] = []): Description[] => {
   return found
 }
 
-/** What a blob says of regions; none where it is broken. */
+/** The regions that a blob describes; none where the blob is broken. */
 export const describeBlob = (bytes: Buffer): Description[] => {
   const root = parseBlob(bytes)
   return root ? describeTree(root) : []
 }
 
-/** What the folder of a device tree says of regions; null where it is some other folder. */
+/** The regions that a device tree's folder describes; null where it is some other folder. */
 export const describeTreeFolder = (folder: string): Description[] | null =>
   fs.existsSync(path.join(folder, '#address-cells'))
     ? describeTree(readFolder(folder, path.basename(path.resolve(folder)), { nodes: mostNodes }))

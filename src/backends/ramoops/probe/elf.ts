@@ -5,9 +5,9 @@
  */
 import { StoreError } from '../../../pstore/errors.js'
 import type { Region } from '../../../region/region.js'
-import type { Segment } from './signatures.js'
+import type { Segment } from './segments.js'
 
-/** Where the numbers stand that differ between 32 and 64 bits. */
+/** Offsets of the fields that differ between 32 and 64 bits; `entry` is a program header's length. */
 interface Class {
   address: 4 | 8
   phoff: number
@@ -45,7 +45,7 @@ const headerSize = 64
 const core = 4
 const load = 1
 
-/** How makedumpfile's format begins, and its flattened form: QEMU's dump-guest-memory -z makes it, too. */
+/** How makedumpfile's format and its flattened form begin: QEMU's dump-guest-memory -z writes it, too. */
 const compressed = ['KDUMP   ', 'DISKDUMP', 'makedumpfile']
 
 /**
@@ -62,7 +62,7 @@ export const refuseCompressed = (region: Region, path: string): void => {
 }
 
 /**
- * The memory in an ELF core, ascending by its place in the file; null where the source is none.
+ * The memory in an ELF core, ascending by its offset in the file; null where the source is no core.
  *
  * @throws StoreError (EIO) where the source cannot be read
  */
@@ -77,7 +77,7 @@ export const elfSegments = (region: Region): Segment[] | null => {
     little ? bytes.readUInt16LE(at) : bytes.readUInt16BE(at)
   const u32 = (bytes: Buffer, at: number): number =>
     little ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at)
-  // Beyond 2^53 no file reaches; such a number fails the checks as well as the exact one.
+  // No file reaches beyond 2^53: a rounded number fails the checks as the exact one does.
   const word = (bytes: Buffer, at: number): number =>
     kind.address === 4
       ? u32(bytes, at)
@@ -89,17 +89,17 @@ export const elfSegments = (region: Region): Segment[] | null => {
   const count = u16(header, kind.phnum)
   if (entrySize < kind.entry || table + entrySize * count > region.length) return null
   const entries = region.load(table, entrySize * count)
-  const pieces: Segment[] = []
+  const segments: Segment[] = []
   for (let at = 0; at < entries.length; at += entrySize) {
     if (u32(entries, at) !== load) continue
     const offset = word(entries, at + kind.offset)
     const length = Math.min(word(entries, at + kind.filesz), region.length - offset)
-    if (length > 0) pieces.push({ offset, length, address: word(entries, at + kind.paddr) })
+    if (length > 0) segments.push({ offset, length, address: word(entries, at + kind.paddr) })
   }
-  pieces.sort((a, b) => a.offset - b.offset)
-  // What overlaps another is searched once.
-  return pieces.filter(({ offset }, i) => {
-    const before = pieces[i - 1]
+  segments.sort((a, b) => a.offset - b.offset)
+  // Segments may overlap: bytes are searched once.
+  return segments.filter(({ offset }, i) => {
+    const before = segments[i - 1]
     return !before || offset >= before.offset + before.length
   })
 }

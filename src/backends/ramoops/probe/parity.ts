@@ -8,16 +8,16 @@ import type { Region } from '../../../region/region.js'
 import { blockSize, codec, maxEccSize, parityMaker } from '../ecc.js'
 import { divideZone } from '../layout.js'
 import { zoneHeaderSize, type RawHeader } from '../zone-header.js'
-import { isSound } from './signatures.js'
+import { isPossible } from './signatures.js'
 
-/** A place where a zone may be, and what stands there for a header. */
+/** Where a zone may be, and the header that stands there. */
 export interface TriedZone {
   offset: number
   size: number
   header: RawHeader | null
 }
 
-/** What trying one parity size on some zones gave: blocks, headers included. */
+/** How one parity size fits some zones: blocks, headers included. */
 export interface Fit {
   ecc: number
   tried: number
@@ -26,14 +26,14 @@ export interface Fit {
 
 /** Data blocks that are tried in a zone. */
 const blocksTried = 8
-/** Bits that must agree before it is no chance. */
+/** Bits that must agree before a fit is no chance. */
 const convincingBits = 32
-/** Of the blocks that were tried, the part that must be clean: a damaged region has few. */
+/** The part of the tried blocks that must be clean: a damaged region has few. */
 const leastClean = 1 / 8
 /** Bytes of a header's parity at most: those of sizes on which Linux crashes included. */
 const largestParity = 255 - zoneHeaderSize
 
-/** A zone's bytes that parity is tried on, and how many blocks were tried and clean, by parity size. */
+/** A zone's bytes on which parity is tried, and the numbers of tried and of clean blocks, by parity size. */
 interface Trial {
   readonly head: Buffer
   /** The zone's last bytes: a header's parity is the end of its zone. */
@@ -44,15 +44,17 @@ interface Trial {
   readonly clean: Uint8Array
 }
 
-/** Whoever looks at a source: trials are kept as long. */
+/** The part of a View that trials need. They are kept as long as it is. */
 interface Viewer {
   readonly region: Region
-  readonly work: { spend(amount: number): boolean }
+  readonly budget: { spend(amount: number): boolean }
 }
-/** What reading a zone's blocks for trials costs. */
+/** The cost of reading a zone's blocks for trials. */
 const trialCost = 8
 
 const trials = new WeakMap<Viewer, Map<string, Trial>>()
+
+const holdsBytes = (bytes: Buffer): boolean => bytes.some(byte => byte > 0)
 
 const trialOf = (viewer: Viewer, { offset, size, header }: TriedZone): Trial => {
   const { region } = viewer
@@ -61,20 +63,20 @@ const trialOf = (viewer: Viewer, { offset, size, header }: TriedZone): Trial => 
   const key = `${offset}+${size}`
   let trial = known.get(key)
   if (trial) return trial
-  viewer.work.spend(trialCost)
-  // Where the header says nothing sensible, any block may have been written.
+  viewer.budget.spend(trialCost)
+  // Where the header's numbers are impossible, any block may have been written.
   const room = size - zoneHeaderSize
-  const used = header && isSound(header) && header.size <= room ? header.size : room
+  const used = header && isPossible(header) && header.size <= room ? header.size : room
   const head = region.load(offset, Math.min(size, zoneHeaderSize + blocksTried * blockSize))
   const tailSize = Math.min(room, largestParity)
-  const holds = (block: number): boolean => {
+  const isUsed = (block: number): boolean => {
     const from = zoneHeaderSize + block * blockSize
-    return block * blockSize < used && head.subarray(from, from + blockSize).some(byte => byte > 0)
+    return block * blockSize < used && holdsBytes(head.subarray(from, from + blockSize))
   }
   trial = {
     head,
     tail: region.load(offset + size - tailSize, tailSize),
-    blocks: Array.from({ length: blocksTried }, (_, block) => block).filter(holds),
+    blocks: Array.from({ length: blocksTried }, (_, block) => block).filter(isUsed),
     tried: new Uint8Array(maxEccSize + 1),
     clean: new Uint8Array(maxEccSize + 1),
   }
@@ -93,8 +95,8 @@ const tryZone = (viewer: Viewer, zone: TriedZone, ecc: number): Trial => {
   const test = (at: number, length: number, parity: Buffer, parityAt: number): void => {
     trial.tried[ecc]++
     // Zeros fit a parity of zeros, whatever its size.
-    const holds = (): boolean => head.subarray(at, at + length).some(byte => byte > 0)
-    if (rs.check(head, at, length, parity, parityAt) && holds()) trial.clean[ecc]++
+    if (rs.check(head, at, length, parity, parityAt) && holdsBytes(head.subarray(at, at + length)))
+      trial.clean[ecc]++
   }
   test(0, zoneHeaderSize, tail, tail.length - ecc)
   const own = trial.blocks.filter(block => block < blocks && block * blockSize < data)
@@ -110,11 +112,11 @@ const tryZone = (viewer: Viewer, zone: TriedZone, ecc: number): Trial => {
   return trial
 }
 
-/** How many of a zone's first blocks this parity fits, its header included. */
+/** The number of a zone's first blocks that a parity fits, its header included. */
 export const fittingBlocks = (viewer: Viewer, zone: TriedZone, ecc: number): number =>
   tryZone(viewer, zone, ecc).clean[ecc]
 
-/** What each size that Linux takes gives on some zones. 1 means 16. */
+/** How each size that Linux takes fits some zones. 1 means 16. */
 function* fits(viewer: Viewer, zones: readonly TriedZone[]): Generator<Fit, void, void> {
   for (let ecc = 2; ecc <= maxEccSize; ecc++) {
     let tried = 0
@@ -131,7 +133,7 @@ function* fits(viewer: Viewer, zones: readonly TriedZone[]): Generator<Fit, void
 /**
  * Find the parity size of some zones.
  *
- * @returns null where none fits: then they keep no parity
+ * @returns null where no size fits: then they keep no parity
  */
 export const findEcc = (viewer: Viewer, zones: readonly TriedZone[]): Fit | null => {
   let best: Fit | null = null
@@ -143,15 +145,15 @@ export const findEcc = (viewer: Viewer, zones: readonly TriedZone[]): Fit | null
   return best
 }
 
-/** Does a size fit all of them that may be chance, because there is so little? */
+/** Does a size fit all of some zones, though so few bytes that it may be chance? */
 export const mayHaveParity = (viewer: Viewer, zones: readonly TriedZone[]): boolean => {
   for (const { tried, clean } of fits(viewer, zones)) if (clean > 0 && clean === tried) return true
   return false
 }
 
 /**
- * The parity size that zones' headers have, where it is one that Linux takes and then crashes on: a
- * block of 128 bytes has no parity so large, but a header has.
+ * The parity size of zones' headers, where it is one that Linux takes and then crashes on: a block of
+ * 128 bytes has no parity so large, but a header has. Null where it is none of these.
  */
 export const findHugeEcc = (viewer: Viewer, zones: readonly TriedZone[]): number | null => {
   for (let ecc = maxEccSize + 1; ecc <= largestParity; ecc++) {

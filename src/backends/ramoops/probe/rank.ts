@@ -1,63 +1,63 @@
-/** How well a shape explains the bytes: its parity, and what speaks against it. */
+/** How well each shape explains the bytes: the parity that fits it, and its penalty. */
 import { divideZone } from '../layout.js'
-import { against, isUnusual, type ContentKind } from './classify.js'
+import { isUnusual, penalties, type ContentKind } from './classify.js'
 import { shapesAt, zonesOf, type Shape } from './shapes.js'
-import { isSound } from './signatures.js'
+import { isPossible } from './signatures.js'
 import { findEcc, fittingBlocks, type Fit, type TriedZone } from './parity.js'
 import type { View } from './view.js'
 import type { ZoneExtent, ZoneKind } from '../../../pstore/types.js'
 
-export interface Judged {
+export interface RankedShape {
   shape: Shape
   /** Null: no parity. */
   fit: Fit | null
-  /** What speaks against it, by weight; 0: nothing. */
-  faults: number
-  /** How many of its dmesg zones hold a dump. */
+  /** The weights of everything that the shape does not explain, together; 0: the shape explains all. */
+  penalty: number
+  /** dmesg zones with a dump. */
   dumps: number
-  /** How many hold what is no dump. */
-  strangers: number
-  /** Empty rings whose header's parity is that of what they held: who emptied them keeps none. */
-  unkept: number
-  /** Signatures that stand where it has no zone. */
-  unexplained: number
-  /** What its rings hold. */
+  /** dmesg zones that hold something else. */
+  notDumps: number
+  /** Empty rings whose header's parity is that of their former numbers: a kernel without ecc emptied them. */
+  staleParity: number
+  /** Signatures where the shape has no zone. */
+  strays: number
+  /** The contents of the rings. */
   contents: Map<ZoneKind, ContentKind>
-  /** What its empty rings once held. */
-  residues: Map<ZoneKind, ContentKind>
-  /** How many zones hold, or held, what is rather another kind's. */
+  /** The same, and of empty rings the bytes that are left in them. */
+  leftovers: Map<ZoneKind, ContentKind>
+  /** Zones whose content, or leftover bytes, are rather another kind's. */
   unusual: number
   /** Zones without a signature, or with numbers that no writer leaves. */
   damaged: number
-  /** Zones whose headers are lost or wrong, and that parity tells of all the same. */
-  mended: number
+  /** Zones whose headers are lost or wrong, and that only their parity shows. */
+  byParity: number
 }
 
-/** A zone that has no signature. */
-const unsigned = 10
+/** Weights: a zone that has no signature. */
+const unsignedPenalty = 10
 /** A signature right behind the last zone: more zones follow. */
-const cutShort = 10
-/** A signature a little behind that: those zones would be nobody's. */
-const leftOver = 5
-/** How far behind the end one is looked for, and how many count. */
-const nearby = 2 ** 18
-const mostLeftOver = 64
+const followedPenalty = 10
+/** A signature a little behind the last zone, in no zone; how far behind at least, and how many count. */
+const behindPenalty = 5
+const behindReach = 2 ** 18
+const mostBehind = 64
 /** A signature within a zone, and how many count. */
-const stray = 2
-const mostStrays = 8
-/** A header whose numbers no writer leaves in a zone of that size. */
-const impossible = 3
+const insidePenalty = 2
+const mostInside = 8
+/** A header with numbers that no writer leaves in a zone of that size. */
+const impossiblePenalty = 3
 /** A zone that the other zones' parity does not fit. */
-const misfit = 4
-/** Shapes whose contents are looked at. */
-const mostJudged = 512
-/** Zones of a shape on which parity is tried. */
-const parityZones = 12
+const misfitPenalty = 4
 
-/** The zones that decide the parity: those that hold something first, of every kind some. */
-export const tellingZones = (view: View, zones: readonly ZoneExtent[]): TriedZone[] => {
-  const rings = zones.filter(({ kind }) => kind !== 'dmesg').slice(0, parityZones / 2)
-  const dumps = zones.filter(({ kind }) => kind === 'dmesg').slice(0, parityZones / 2)
+/** Shapes that are ranked. */
+const mostRanked = 512
+/** Zones of a shape on which parity is tried. */
+const mostTried = 12
+
+/** The zones of a layout on which parity is tried: rings as well as dmesg zones. */
+export const zonesToTry = (view: View, zones: readonly ZoneExtent[]): TriedZone[] => {
+  const rings = zones.filter(({ kind }) => kind !== 'dmesg').slice(0, mostTried / 2)
+  const dumps = zones.filter(({ kind }) => kind === 'dmesg').slice(0, mostTried / 2)
   return [...dumps, ...rings].map(({ offset, size }) => ({
     offset,
     size,
@@ -65,110 +65,110 @@ export const tellingZones = (view: View, zones: readonly ZoneExtent[]): TriedZon
   }))
 }
 
-/** @param furthest the end of what any shape explains */
-const judgeOne = (view: View, shape: Shape, furthest: number): Judged => {
+/** @param furthest the end of the longest shape: signatures behind it belong to no shape */
+const rankShape = (view: View, shape: Shape, furthest: number): RankedShape => {
   const zones = zonesOf(shape)
-  const fit = findEcc(view, tellingZones(view, zones))
+  const fit = findEcc(view, zonesToTry(view, zones))
   const ecc = fit?.ecc ?? 0
   const contents = new Map<ZoneKind, ContentKind>()
-  const residues = new Map<ZoneKind, ContentKind>()
+  const leftovers = new Map<ZoneKind, ContentKind>()
   let dumps = 0
-  let strangers = 0
-  let unkept = 0
+  let notDumps = 0
+  let staleParity = 0
   let unusual = 0
-  const { end, base } = shape
-  const reach = Math.max(nearby, end - base)
-  const behind = view.marksIn(end, Math.min(furthest, end + reach), mostLeftOver)
-  let faults = leftOver * behind
-  if (view.isPlain(end)) faults += cutShort
   let damaged = 0
   let byParity = 0
   let signed = 0
-  if (view.isFtrace(end)) faults += cutShort
-  const weigh = ({ kind, offset, size }: ZoneExtent, content: ContentKind): void => {
+  const { end, base } = shape
+  const reach = Math.max(behindReach, end - base)
+  const behind = view.signaturesIn(end, Math.min(furthest, end + reach), mostBehind)
+  let penalty = behindPenalty * behind
+  if (view.isPlain(end)) penalty += followedPenalty
+  if (view.isFtrace(end)) penalty += followedPenalty
+  const addContent = ({ kind, offset, size }: ZoneExtent, content: ContentKind): void => {
     if (kind === 'ftrace') return
-    const held = content === 'empty' ? view.residue(offset, size) : content
+    const held = content === 'empty' ? view.leftover(offset, size) : content
     if (isUnusual(kind, held)) unusual++
     if (kind !== 'dmesg') {
       contents.set(kind, content)
-      residues.set(kind, held)
+      leftovers.set(kind, held)
     } else if (content === 'dump') dumps++
-    else if (content !== 'empty') strangers++
-    faults += against[kind][content]
+    else if (content !== 'empty') notDumps++
+    penalty += penalties[kind][content]
   }
   for (const zone of zones) {
     const { kind, offset, size } = zone
     const ftrace = kind === 'ftrace'
     const raw = view.header(offset)
-    const mended = ecc ? view.mended(offset, size, ecc) : null
-    const header = mended ?? raw
+    const corrected = ecc ? view.correctedHeader(offset, size, ecc) : null
+    const header = corrected ?? raw
     const fits = ecc > 0 && fittingBlocks(view, { offset, size, header: raw }, ecc) > 0
     if (!header || ftrace !== header.code > 0) {
       if (fits) byParity++
-      else faults += unsigned
+      else penalty += unsignedPenalty
       damaged++
-      weigh(zone, 'empty')
+      addContent(zone, 'empty')
       continue
     }
-    if (mended) byParity++
-    if (mended?.size && raw?.code === mended.code && raw.size === 0) unkept++
+    if (corrected) byParity++
+    if (corrected?.size && raw?.code === corrected.code && raw.size === 0) staleParity++
     if (!ftrace && raw?.code === 0) signed++
     const division = divideZone(size, ecc)
     if (!division) {
-      faults += unsigned
-      weigh(zone, 'empty')
+      penalty += unsignedPenalty
+      addContent(zone, 'empty')
       continue
     }
     const { data } = division
-    // Numbers that are wrong in themselves say nothing of how long the zone is.
-    const sound = isSound(header)
-    const possible = sound && header.size <= data
+    // Numbers that are wrong in themselves say nothing about the zone's size.
+    const possible = isPossible(header)
+    const fitsZone = possible && header.size <= data
     // A ring that has wrapped is full.
     const wrapped = header.start < header.size
-    if (!possible || (wrapped && header.size !== data)) {
-      if (sound) faults += impossible
+    if (!fitsZone || (wrapped && header.size !== data)) {
+      if (possible) penalty += impossiblePenalty
       damaged++
     }
-    if (ecc && !fits) faults += misfit
-    weigh(zone, possible && !ftrace ? view.content(offset, size, ecc, header) : 'empty')
+    if (ecc && !fits) penalty += misfitPenalty
+    addContent(zone, fitsZone && !ftrace ? view.content(offset, size, ecc, header) : 'empty')
   }
-  const strays = Math.min(mostStrays, view.plainIn(base, end, signed + mostStrays) - signed)
-  faults += stray * strays
+  const inside = Math.min(mostInside, view.plainIn(base, end, signed + mostInside) - signed)
+  penalty += insidePenalty * inside
   return {
     shape,
     fit,
-    faults,
+    penalty,
     dumps,
-    strangers,
-    unkept,
-    unexplained: behind + strays,
+    notDumps,
+    staleParity,
+    strays: behind + inside,
     contents,
-    residues,
+    leftovers,
     unusual,
     damaged,
-    mended: byParity,
+    byParity,
   }
 }
 
 /**
- * Judge the shapes that zones from a place on can have, those against which least speaks first. Where any
- * parity fits one of them, those that it does not fit are no longer among them: that is no chance.
+ * Rank the shapes that zones from an offset on can have, the lowest penalty first. Where parity fits one
+ * of them, the shapes that it does not fit are left out: a fit is no chance.
  */
-export const judge = (view: View, base: number): Judged[] => {
-  const judged = judgeAll(view, shapesAt(view, base, false))
-  // Only where headers are missing is it worth while to look for some that parity mends.
-  const [best] = judged
-  if (best && best.damaged + best.mended === 0) return judged
-  return judgeAll(view, shapesAt(view, base, true))
+export const rankShapes = (view: View, base: number): RankedShape[] => {
+  const ranked = rankAll(view, shapesAt(view, base, false))
+  // Parity is asked for more zones only where headers are missing.
+  const [best] = ranked
+  if (best && best.damaged + best.byParity === 0) return ranked
+  return rankAll(view, shapesAt(view, base, true))
 }
 
-const judgeAll = (view: View, shapes: readonly Shape[]): Judged[] => {
+const rankAll = (view: View, shapes: readonly Shape[]): RankedShape[] => {
   const furthest = Math.max(0, ...shapes.map(({ end }) => end))
-  const all: Judged[] = []
-  for (const shape of shapes.slice(0, mostJudged)) {
-    if (!view.work.spend(shape.dmesg.count + shape.cpus + 1)) break
-    all.push(judgeOne(view, shape, furthest))
+  const all: RankedShape[] = []
+  for (const shape of shapes.slice(0, mostRanked)) {
+    if (!view.budget.spend(shape.dmesg.count + shape.cpus + 1)) break
+    all.push(rankShape(view, shape, furthest))
   }
   const withParity = all.filter(({ fit }) => fit)
-  return (withParity.length ? withParity : all).sort((a, b) => a.faults - b.faults)
+  return (withParity.length ? withParity : all).sort((a, b) => a.penalty - b.penalty)
 }

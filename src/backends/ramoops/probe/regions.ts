@@ -1,168 +1,164 @@
 /**
- * Finding regions and their layouts in a source that nobody described.
+ * The regions in a source without a description, and their layouts.
  *
  * The signatures say where zones begin, Linux's rules which layouts have zones there, the contents and
- * the parity which of those it was. What is left is told: a layout is certain only where every one that
- * explains the bytes has the same zones.
+ * the parity which of those the layout was. A layout is certain only where every layout that explains the
+ * bytes has the same zones.
  */
 import type { Region } from '../../../region/region.js'
 import { zoneHeaderSize } from '../zone-header.js'
-import { judge } from './rank.js'
-import { describe, memSizes } from './evidence.js'
+import { describe } from './evidence.js'
 import type { Findings, FoundRegion } from './found.js'
+import { possibleLayouts } from './possible.js'
+import { rankShapes } from './rank.js'
+import { isPageAligned, wholeSource, type Segment } from './segments.js'
 import { shareOf, zonesOf } from './shapes.js'
-import { findSignatures, isSound, pageSize, type Segment } from './signatures.js'
-import { View, Work } from './view.js'
+import { findSignatures, isPossible } from './signatures.js'
+import { Budget, View } from './view.js'
 
-/** Regions that are reported, and places that are tried for one. A hostile source has more. */
+/** Regions that are reported, and offsets at which one is tried. A hostile source has more. */
 const mostRegions = 64
 const mostCandidates = 1024
-/** A layout against which so much more speaks than against the best is none. */
+/** A layout whose penalty is higher than the best one's by this much is not possible. */
 const margin = 2
 /** The same where the best has a tty zone, as no mainline kernel has, and the other has none. */
 const ttyMargin = 5
-/** ftrace zones before another zone: how large together, and how many. */
+/** ftrace zones before another zone: their bytes together, and their number. */
 const mostFtrace = 2 ** 24
 const mostFtraceZones = 64
-/** Zones before the first signed one that are taken for damaged. */
-const mostLost = 64
-
-/** The whole of a source as one piece of memory. */
-export const wholeOf = (region: Region): Segment[] => [
-  { offset: 0, length: region.length, address: 0 },
-]
+/** Unsigned zones before the first signed zone: as many are taken for damaged. */
+const mostUnsigned = 64
 
 /**
  * Find the regions in a source.
  *
- * @param pieces its parts that are memory, ascending
- * @param progress told of the bytes that are done
+ * @param segments the source's memory, ascending
+ * @param progress called with the bytes that have been searched
  * @throws StoreError (EIO) where the source cannot be read
  */
 export const findRegions = (
   region: Region,
-  pieces: readonly Segment[] = wholeOf(region),
+  segments: readonly Segment[] = wholeSource(region),
   progress?: (done: number) => void,
 ): Findings => {
-  const marks = findSignatures(region, pieces, progress)
+  const signatures = findSignatures(region, segments, progress)
   const regions: FoundRegion[] = []
   const notes: string[] = []
-  if (marks.end < region.length)
+  if (signatures.end < region.length)
     notes.push(
-      `more signatures than any region has: only the first ${marks.end} bytes were searched`,
+      `more signatures than any region has: only the first ${signatures.end} bytes were searched`,
     )
-  const work = new Work()
-  let places = 0
+  const budget = new Budget()
+  let candidates = 0
   search: for (const endian of ['little', 'big'] as const) {
-    const plain = marks.plain[endian]
-    let covered = 0
-    for (const start of [...plain, ...marks.ftrace[endian]].sort((a, b) => a - b)) {
-      if (start < covered) continue
-      const piece = pieces.find(({ offset, length }) => start >= offset && start < offset + length)!
-      const view = new View(region, plain, endian, piece.offset + piece.length, work)
+    const plain = signatures.plain[endian]
+    /** The end of the last region of this byte order. */
+    let searched = 0
+    for (const start of [...plain, ...signatures.ftrace[endian]].sort((a, b) => a - b)) {
+      if (start < searched) continue
+      const segment = segments.find(
+        ({ offset, length }) => start >= offset && start < offset + length,
+      )!
+      const view = new View(region, plain, endian, segment.offset + segment.length, budget)
       // Noise has pages that begin like an ftrace zone: one in each 500 MB of random bytes.
-      if (view.header(start)!.code && !startsWithFtrace(view, piece, start)) continue
-      if (++places > mostCandidates || regions.length === mostRegions || work.left <= 0) {
+      if (view.header(start)!.code && !startsWithFtrace(view, segment, start)) continue
+      if (++candidates > mostCandidates || regions.length === mostRegions || budget.left <= 0) {
         notes.push(
-          `more places for a region than are believed: those from ${start} on were not tried`,
+          `more places where a region could start than any source has: those from ${start} on were not tried`,
         )
         break search
       }
-      const base = baseOf(view, piece, start, Math.max(covered, piece.offset))
-      const found = base === null ? null : regionAt(view, piece, base)
+      const base = baseOf(view, segment, start, Math.max(searched, segment.offset))
+      const found = base === null ? null : regionAt(view, segment, base)
       if (!found) continue
       regions.push(found.region)
-      covered = found.end
+      searched = found.end
     }
   }
   return { regions: regions.sort((a, b) => a.mem_address - b.mem_address), notes }
 }
 
-const isAligned = (piece: Segment, at: number): boolean =>
-  (at - piece.offset + piece.address) % pageSize === 0
-
-/** Is the ftrace zone at a page one, and the first of a region? */
-const startsWithFtrace = (view: View, piece: Segment, start: number): boolean =>
+/** Is the header at a page an ftrace zone's, and that zone a region's first? */
+const startsWithFtrace = (view: View, segment: Segment, start: number): boolean =>
   view.header(start)!.size > 0
     ? view.holdsFtrace(start)
-    : view.heldFtrace(start) || (start === piece.offset && view.spacings(start).length > 0)
+    : view.heldFtrace(start) || (start === segment.offset && view.spacings(start).length > 0)
 
-/** Where the region that a signature belongs to starts; null where it belongs to none. */
-const baseOf = (view: View, piece: Segment, start: number, least: number): number | null => {
+/**
+ * Where the region starts that a signature belongs to; null where the signature belongs to none.
+ *
+ * @param lowest the first offset that the region may have
+ */
+const baseOf = (view: View, segment: Segment, start: number, lowest: number): number | null => {
   const header = view.header(start)!
   if (header.code) return start
-  const [next = 0, later = 0] = view.soundFrom(start + 2, 2)
-  if (!isSound(header) && !(isAligned(piece, start) && next)) return null
-  const front = ftraceBefore(view, piece, start, least)
-  if (front !== null) return front
+  const [next = 0, later = 0] = view.possibleFrom(start + 2, 2)
+  if (!isPossible(header) && !(isPageAligned(segment, start) && next)) return null
+  const ftrace = ftraceBefore(view, segment, start, lowest)
+  if (ftrace !== null) return ftrace
   const sizes = new Set([next - start, later - next].filter(size => size > zoneHeaderSize))
-  // A region starts at a page. Else zones before this one have lost their signatures, and there may be
-  // some where it is at a page: their dumps tell.
+  // A region starts at a page. Where this zone does not, the zones before it have lost their signatures.
+  // Where it does, there may be such zones too: their dumps tell.
   for (const size of sizes) {
-    if (isAligned(piece, start)) {
+    if (isPageAligned(segment, start)) {
       let base = start
-      while (base - size >= least && view.hasDump(base - size)) base -= size
-      if (base !== start && isAligned(piece, base)) return base
+      while (base - size >= lowest && view.hasDump(base - size)) base -= size
+      if (base !== start && isPageAligned(segment, base)) return base
       continue
     }
-    for (let lost = 1; lost <= mostLost && start - lost * size >= least; lost++)
-      if (isAligned(piece, start - lost * size)) return start - lost * size
+    for (let count = 1; count <= mostUnsigned && start - count * size >= lowest; count++)
+      if (isPageAligned(segment, start - count * size)) return start - count * size
   }
   return start
 }
 
-/** Where ftrace zones start that end where another zone does; null where there are none. */
-const ftraceBefore = (view: View, piece: Segment, end: number, least: number): number | null => {
+/** Where ftrace zones start that end where another zone begins; null where there are none. */
+const ftraceBefore = (view: View, segment: Segment, end: number, lowest: number): number | null => {
   let first: number | null = null
   for (let total = 32; total <= mostFtrace; total *= 2)
     for (let count = 1; count <= mostFtraceZones; count++) {
       const each = shareOf(total, count)
       const at = end - each * count
-      if (each <= zoneHeaderSize || at < least || !isAligned(piece, at)) continue
+      if (each <= zoneHeaderSize || at < lowest || !isPageAligned(segment, at)) continue
       if (first !== null && at >= first) continue
-      const sized = (zone: number): boolean =>
+      const fits = (zone: number): boolean =>
         view.isFtrace(zone) && view.header(zone)!.size <= each - zoneHeaderSize
-      if (sized(at) && (count === 1 || sized(at + each))) first = at
+      if (fits(at) && (count === 1 || fits(at + each))) first = at
     }
   return first
 }
 
-/** May a zone before a region's first have lost its signature, so that it starts there? */
-const mayStartEarlier = (view: View, piece: Segment, base: number, size: number): boolean =>
+/** May the region start earlier, with zones of a size that have lost their signatures? */
+const mayStartEarlier = (view: View, segment: Segment, base: number, size: number): boolean =>
   [1, 2, 3].some(
-    lost =>
+    count =>
       size > 0 &&
-      base - lost * size === piece.offset &&
-      view.region.load(piece.offset, zoneHeaderSize).some(byte => byte > 0),
+      base - count * size === segment.offset &&
+      view.region.load(segment.offset, zoneHeaderSize).some(byte => byte > 0),
   )
 
-/** The region that starts at a place; null where no layout explains what is there. */
+/** The region that starts at an offset; null where no layout explains the bytes there. */
 const regionAt = (
   view: View,
-  piece: Segment,
+  segment: Segment,
   base: number,
 ): { region: FoundRegion; end: number } | null => {
-  const judged = judge(view, base)
-  const [best] = judged
+  const ranked = rankShapes(view, base)
+  const [best] = ranked
   if (!best) return null
-  // A lone signature that is not where a region starts is a chance, or a part of some program.
   const { shape } = best
-  const alone = zonesOf(shape).length < 2
-  if (!isAligned(piece, base) && alone) return null
-  const likely = judged.filter(
-    ({ faults, shape: { sizes } }) =>
-      faults < best.faults + (shape.sizes.tty && !sizes.tty ? ttyMargin : margin),
+  const isAligned = isPageAligned(segment, base)
+  // A lone signature that is not at a page is a chance, or a part of some program.
+  if (!isAligned && zonesOf(shape).length < 2) return null
+  const likely = ranked.filter(
+    ({ penalty, shape: { sizes } }) =>
+      penalty < best.penalty + (shape.sizes.tty && !sizes.tty ? ttyMargin : margin),
   )
-  const possible = memSizes(view, piece, base, likely)
+  const possible = possibleLayouts(view, segment, base, likely)
   if (possible.length === 0) return null
+  const baseOpen = !isAligned || mayStartEarlier(view, segment, base, shape.dmesg.size)
   return {
-    region: describe(
-      view,
-      piece,
-      base,
-      possible,
-      !isAligned(piece, base) || mayStartEarlier(view, piece, base, shape.dmesg.size),
-    ),
+    region: describe(view, segment, base, possible, baseOpen),
     end: Math.max(...possible.map(({ shape }) => shape.end)),
   }
 }

@@ -1,160 +1,165 @@
-/** A source as the search for layouts sees it: signatures, headers and contents, looked at once each. */
+/** A source as the search for layouts sees it: headers and contents, read once each, at a bounded cost. */
 import type { Region } from '../../../region/region.js'
 import { divideZone } from '../layout.js'
 import { zoneHeaderSize, type RawHeader } from '../zone-header.js'
 import { Zone } from '../zone.js'
 import { codec, maxEccSize } from '../ecc.js'
 import { classify, cpusOf, isFtrace, sampleSize, type ContentKind } from './classify.js'
-import { isSound, signedHeader } from './signatures.js'
+import { decodeSigned, isPossible, topByte, topByteAt } from './signatures.js'
 import type { Endian } from '../../../pstore/types.js'
 
-/** Bytes that are looked at in an empty zone. */
-const residueSize = 1024
-
+/** Bytes of an empty zone that are looked at for what it held. */
+const leftoverSize = 1024
+/** How a dump's header line begins (dmesg-header.ts). */
 const dumpStart = Buffer.from('====')
 /** How far behind an ftrace zone the next CPU's is looked for. */
-const ftraceReach = 2 ** 24
-/** How far behind a dump one is looked for. */
-const nearReach = 2 ** 20
-/** The most that one is believed to hold: noise often has larger numbers. */
+const nextCpuReach = 2 ** 24
+/** How far into a range ftrace zones are looked for. */
+const ftraceReach = 2 ** 20
+/** The most that an ftrace zone is believed to hold: noise often has larger numbers. */
 const largestFtrace = 2 ** 24
-/** How many places with its signature are tried. */
-const ftraceTries = 8
-/** Zones up to this size are read as a whole, and corrected, to see what they hold. */
+/** Headers of ftrace zones that one search takes. */
+const mostFtraceHeaders = 8
+/** Zones up to this size are read as a whole, and corrected, to classify their content. */
 const wholeZone = 2 ** 20
+/** `DBGC` that a search for possible headers looks at, for each header that it wants. */
+const mostImpossible = 64
 
-/** How much is looked at in a source before it is given up: a hostile one makes everything possible. */
-export class Work {
+/** What looking at a source may cost, in zones: a hostile source makes every layout possible. */
+export class Budget {
   left = 2 ** 21
-  /** Take so much; false where there is not so much left. */
+  /** Take some of the budget; false where it is used up. */
   spend(amount: number): boolean {
     this.left -= amount
     return this.left > 0
   }
 }
-/** What searching so many bytes for a signature costs, beside looking at a zone. */
+/** Bytes whose search for a signature costs as much as looking at a zone. */
 const bytesPerZone = 2 ** 14
-/** What trying parity on a header costs. */
-const mendingCost = 4
+/** The cost of trying parity on a header. */
+const correctionCost = 4
 
-/** What is known of zones, by where they are; for each size and parity. */
-class Known<T> {
-  readonly #of = new Map<number, Map<number, T>>()
+/** What is known of zones, by their offset, for each size and parity. */
+class ZoneCache<T> {
+  readonly #byForm = new Map<number, Map<number, T>>()
 
   with(size: number, ecc: number): Map<number, T> {
     const key = size * (maxEccSize + 1) + ecc
-    let known = this.#of.get(key)
-    if (!known) this.#of.set(key, (known = new Map<number, T>()))
+    let known = this.#byForm.get(key)
+    if (!known) this.#byForm.set(key, (known = new Map<number, T>()))
     return known
   }
 }
 
 export class View {
   readonly #headers = new Map<number, RawHeader | null>()
-  readonly #mended = new Known<RawHeader | null>()
-  readonly #contents = new Known<ContentKind>()
-  /** Where ftrace zones' headers were met. */
+  readonly #corrected = new ZoneCache<RawHeader | null>()
+  readonly #contents = new ZoneCache<ContentKind>()
+  /** Offsets at which ftrace zones' headers were found. */
   readonly #ftrace = new Set<number>()
   readonly #spacings = new Map<number, number[]>()
 
   /**
-   * @param marks offsets of `DBGC`, ascending
-   * @param end where the memory ends that the region is in
+   * @param plain offsets of `DBGC`, ascending
+   * @param end the end of the memory that the region is in
    */
   constructor(
     readonly region: Region,
-    readonly marks: readonly number[],
+    readonly plain: readonly number[],
     readonly endian: Endian,
     readonly end: number,
-    readonly work: Work,
+    readonly budget: Budget,
   ) {}
 
-  /** The header at an offset, as it stands; null where there is none. */
+  /** The header at an offset, uncorrected; null where there is none. */
   header(at: number): RawHeader | null {
     let header = this.#headers.get(at)
     if (header !== undefined) return header
-    this.work.spend(1)
-    const inside = at >= 0 && at + zoneHeaderSize <= this.end
-    header = inside ? signedHeader(this.region.load(at, zoneHeaderSize), 0, this.endian) : null
+    this.budget.spend(1)
+    const isInside = at >= 0 && at + zoneHeaderSize <= this.end
+    header = isInside ? decodeSigned(this.region.load(at, zoneHeaderSize), 0, this.endian) : null
     this.#headers.set(at, header)
     return header
   }
 
+  /** Is there a header with the signature of any zone but ftrace's? */
   isPlain(at: number): boolean {
     return this.header(at)?.code === 0
   }
 
-  /** Is there a kernel's signature, with numbers that a zone can have? */
+  /** Is there an ftrace zone's header, with possible numbers? */
   isFtrace(at: number): boolean {
     const header = this.header(at)
-    if (!header?.code || !isSound(header) || header.size > largestFtrace) return false
+    if (!header?.code || !isPossible(header) || header.size > largestFtrace) return false
     this.#ftrace.add(at)
     return true
   }
 
-  /** Does a dump's header line stand where the data of a zone would be? There is a signature behind it. */
+  /**
+   * Does a dump's header line stand where the data of a zone at an offset would be? A signature must
+   * follow, so that the line is within the source.
+   */
   hasDump(at: number): boolean {
     return this.region.load(at + zoneHeaderSize, dumpStart.length).equals(dumpStart)
   }
 
-  /** The header as its parity mends it, where that makes one of it. */
-  mended(at: number, size: number, ecc: number): RawHeader | null {
-    // Asked again for each shape with that zone: 16 KiB of hostile headers make a million questions.
-    const known = this.#mended.with(size, ecc)
+  /** The header of a zone as its parity corrects it; null where it needs none, or gets none. */
+  correctedHeader(at: number, size: number, ecc: number): RawHeader | null {
+    // Each shape with that zone asks again: 16 KiB of hostile headers make a million questions.
+    const known = this.#corrected.with(size, ecc)
     let header = known.get(at)
     if (header !== undefined) return header
-    header = this.work.spend(mendingCost) ? this.#mend(at, size, ecc) : null
+    header = this.budget.spend(correctionCost) ? this.#correct(at, size, ecc) : null
     known.set(at, header)
     return header
   }
 
-  #mend(at: number, size: number, ecc: number): RawHeader | null {
+  #correct(at: number, size: number, ecc: number): RawHeader | null {
     const division = divideZone(size, ecc)
     if (!division || at + size > this.end) return null
-    const header = this.region.load(at, zoneHeaderSize)
-    const parity = this.region.load(
-      at + zoneHeaderSize + division.data + division.blocks * ecc,
-      ecc,
-    )
-    if (codec(ecc).decode(header, 0, zoneHeaderSize, parity, 0) <= 0) return null
-    const mended = signedHeader(header, 0, this.endian)
-    return mended && mended.size <= division.data && mended.start <= mended.size ? mended : null
+    const bytes = this.region.load(at, zoneHeaderSize)
+    const parityAt = at + zoneHeaderSize + division.data + division.blocks * ecc
+    const parity = this.region.load(parityAt, ecc)
+    if (codec(ecc).decode(bytes, 0, zoneHeaderSize, parity, 0) <= 0) return null
+    const header = decodeSigned(bytes, 0, this.endian)
+    return header && header.size <= division.data && header.start <= header.size ? header : null
   }
 
   /** The index of the first `DBGC` at or behind an offset. */
   #indexFrom(at: number): number {
     let low = 0
-    let high = this.marks.length
+    let high = this.plain.length
     while (low < high) {
       const middle = (low + high) >>> 1
-      if (this.marks[middle] < at) low = middle + 1
+      if (this.plain[middle] < at) low = middle + 1
       else high = middle
     }
     return low
   }
 
-  /** Up to `count` offsets of `DBGC` with sound numbers, from an offset on. */
-  soundFrom(at: number, count: number): number[] {
+  /** Up to `count` offsets of `DBGC` with possible numbers, from an offset on. */
+  possibleFrom(at: number, count: number): number[] {
     const found: number[] = []
-    // A hostile source has many that are not.
     const first = this.#indexFrom(at)
-    for (let i = first; i < Math.min(this.marks.length, first + 64 * count); i++) {
-      const header = this.header(this.marks[i])
-      if (header && isSound(header) && found.push(this.marks[i]) === count) break
+    // A hostile source has many headers that are not possible.
+    const end = Math.min(this.plain.length, first + mostImpossible * count)
+    for (let i = first; i < end; i++) {
+      const header = this.header(this.plain[i])
+      if (header && isPossible(header) && found.push(this.plain[i]) === count) break
     }
     return found
   }
 
-  /** How many `DBGC` there are in a range, up to some. */
+  /** The number of `DBGC` in a range, up to `most`. */
   plainIn(from: number, to: number, most: number): number {
     const first = this.#indexFrom(from)
     let count = 0
-    while (count < most && this.marks[first + count] < to) count++
+    while (count < most && this.plain[first + count] < to) count++
     return count
   }
 
-  /** The same, and with them the ftrace zones' that were met. */
-  marksIn(from: number, to: number, most: number): number {
+  /** The same, and with them the headers of ftrace zones that were found. */
+  signaturesIn(from: number, to: number, most: number): number {
     let count = this.plainIn(from, to, most)
     for (const at of this.#ftrace) if (count < most && at >= from && at < to) count++
     return count
@@ -165,17 +170,17 @@ export class View {
     const known = this.#spacings.get(at)
     if (known) return known
     const found: number[] = []
-    const length = Math.min(ftraceReach, this.end - at)
-    if (!this.work.spend(length / bytesPerZone)) return found
+    const length = Math.min(nextCpuReach, this.end - at)
+    if (!this.budget.spend(length / bytesPerZone)) return found
     const bytes = this.region.load(at, length)
     const signature = Buffer.from(bytes.subarray(0, 4))
     for (
       let next = bytes.indexOf(signature, zoneHeaderSize);
-      next >= 0 && next + zoneHeaderSize <= length && found.length < ftraceTries;
+      next >= 0 && next + zoneHeaderSize <= length && found.length < mostFtraceHeaders;
       next = bytes.indexOf(signature, next + 1)
     ) {
-      const header = signedHeader(bytes, next, this.endian)
-      if (next % 2 || !header || !isSound(header)) continue
+      const header = decodeSigned(bytes, next, this.endian)
+      if (next % 2 || !header || !isPossible(header)) continue
       found.push(next)
       this.#ftrace.add(at + next)
     }
@@ -183,45 +188,47 @@ export class View {
     return found
   }
 
-  /** Where headers of ftrace zones are, in the first part of a range. */
+  /** Offsets of ftrace zones' headers in the first part of a range. */
   ftraceIn(from: number, to: number): number[] {
     const found: number[] = []
-    const length = Math.min(to - from, nearReach)
-    if (length < zoneHeaderSize || !this.work.spend(length / bytesPerZone)) return found
+    const length = Math.min(to - from, ftraceReach)
+    if (length < zoneHeaderSize || !this.budget.spend(length / bytesPerZone)) return found
     const bytes = this.region.load(from, length)
-    const top = this.endian === 'big' ? 0 : 3
-    // A signature's highest byte is `DBGC`'s: no version reaches it.
-    let at = bytes.indexOf(0x43, top)
-    for (; at >= 0 && found.length < ftraceTries; at = bytes.indexOf(0x43, at + 1)) {
-      const start = at - top
-      if (start % 2 || start + zoneHeaderSize > length) continue
-      const header = signedHeader(bytes, start, this.endian)
+    const topAt = topByteAt[this.endian]
+    let top = bytes.indexOf(topByte, topAt)
+    for (; top >= 0 && found.length < mostFtraceHeaders; top = bytes.indexOf(topByte, top + 1)) {
+      const at = top - topAt
+      if (at % 2 || at + zoneHeaderSize > length) continue
+      const header = decodeSigned(bytes, at, this.endian)
       if (!header?.code || header.size > largestFtrace) continue
       // Noise has such headers, too: only an empty zone's, or one with records, is believed.
-      const empty = header.start === 0 && header.size === 0
-      if (empty || this.holdsFtrace(from + start)) found.push(from + start)
+      const isEmpty = header.start === 0 && header.size === 0
+      if (isEmpty || this.holdsFtrace(from + at)) found.push(from + at)
     }
     return found
   }
 
   /**
-   * What a zone holds.
+   * The kind of a zone's content.
    *
-   * @param header as it stands, or as its parity mends it; its numbers are some that the zone can have
+   * @param header as it stands, or as its parity corrects it; its numbers fit the zone
    */
   content(at: number, size: number, ecc: number, header: RawHeader): ContentKind {
     const known = this.#contents.with(size, ecc)
     let content = known.get(at)
     if (content === undefined)
-      known.set(at, (content = classify(this.#sample(at, size, ecc, header))))
+      known.set(at, (content = classify(this.#oldest(at, size, ecc, header))))
     return content
   }
 
-  /** What an empty zone's bytes still are: erasing, and Linux as it attaches, change the header only. */
-  residue(at: number, size: number): ContentKind {
+  /**
+   * The kind of the bytes that are left in an empty zone: erasing changes only its header, and so does
+   * Linux as it attaches.
+   */
+  leftover(at: number, size: number): ContentKind {
     const bytes = this.region.load(
       at + zoneHeaderSize,
-      Math.max(0, Math.min(residueSize, size - zoneHeaderSize)),
+      Math.max(0, Math.min(leftoverSize, size - zoneHeaderSize)),
     )
     const end = bytes.indexOf(0)
     return classify(end < 0 ? bytes : bytes.subarray(0, end))
@@ -232,10 +239,10 @@ export class View {
     return isFtrace(this.#newest(at))
   }
 
-  /** Does an empty ftrace zone still have records in it? They may begin anywhere: the ring had wrapped. */
+  /** Are records left in an empty ftrace zone? They may begin anywhere: the ring may have wrapped. */
   heldFtrace(at: number): boolean {
     const from = at + zoneHeaderSize
-    const bytes = this.region.load(from, Math.min(residueSize, this.end - from))
+    const bytes = this.region.load(from, Math.min(leftoverSize, this.end - from))
     let end = bytes.length
     while (end > 0 && bytes[end - 1] === 0) end--
     return Array.from({ length: 24 }, (_, phase) => bytes.subarray(phase, end)).some(isFtrace)
@@ -243,31 +250,33 @@ export class View {
 
   /** Does one ftrace zone hold records of another CPU than the first? */
   sharedByCpus(at: number): boolean {
-    return isFtrace(this.#newest(at)) && cpusOf(this.#newest(at), this.endian).some(cpu => cpu > 0)
+    const bytes = this.#newest(at)
+    return isFtrace(bytes) && cpusOf(bytes, this.endian).some(cpu => cpu > 0)
   }
 
-  /** The last bytes that were written to a zone, as they stand. */
+  /** The last bytes that were written to a zone, uncorrected. */
   #newest(at: number): Buffer {
     const header = this.header(at)
-    if (!header || !isSound(header)) return Buffer.alloc(0)
+    if (!header || !isPossible(header)) return Buffer.alloc(0)
     const end = header.start || header.size
     const from = Math.max(0, end - sampleSize)
     const data = at + zoneHeaderSize
     return data + end > this.end ? Buffer.alloc(0) : this.region.load(data + from, end - from)
   }
 
-  /** The first of a zone's content, oldest byte first. */
-  #sample(at: number, size: number, ecc: number, header: RawHeader): Buffer {
+  /** The first bytes of a zone's content, oldest byte first; corrected unless the zone is large. */
+  #oldest(at: number, size: number, ecc: number, header: RawHeader): Buffer {
     if (size <= wholeZone) {
-      const place = { kind: 'dmesg' as const, index: 0, offset: at, size }
-      return new Zone(this.region, place, ecc, this.endian).read().content.subarray(0, sampleSize)
+      const extent = { kind: 'dmesg' as const, index: 0, offset: at, size }
+      return new Zone(this.region, extent, ecc, this.endian).read().content.subarray(0, sampleSize)
     }
     const { start } = header
+    const wrapped = start !== header.size
     const first = this.region.load(
-      at + zoneHeaderSize + (start === header.size ? 0 : start),
-      Math.min(sampleSize, start === header.size ? header.size : header.size - start),
+      at + zoneHeaderSize + (wrapped ? start : 0),
+      Math.min(sampleSize, wrapped ? header.size - start : header.size),
     )
-    if (first.length === sampleSize || start === header.size) return first
+    if (first.length === sampleSize || !wrapped) return first
     const rest = Math.min(sampleSize - first.length, start)
     return Buffer.concat([first, this.region.load(at + zoneHeaderSize, rest)])
   }
