@@ -111,6 +111,70 @@ for (const [driver, options, size] of drivers)
     t.ok(time && time.sec >= before, 'who gives no time means now')
   })
 
+const dumpOf = (text: string, sec: bigint) =>
+  ({
+    type: 'dmesg',
+    bytes: Buffer.from(`Panic#1 Part1\n${text}`),
+    time: { sec, nsec: 0 },
+  }) as const
+
+for (const [driver, options, size] of drivers)
+  t.test(`${driver}: only what was looked at is erased`, async t => {
+    const open = make(t, driver, options, size)
+    const backend = open()
+    backend.write(dumpOf('seen', 1n))
+    const seen = backend.records().next().value!
+    const other = open()
+    t.equal(other.find(seen.name)!.erase(), true)
+    const gone = (what: string): void => {
+      const before = bytesOf(backend)
+      t.equal(
+        errnoOf(() => seen.erase()),
+        'ENOENT',
+        what,
+      )
+      t.same(bytesOf(backend), before, 'and nothing is written')
+    }
+    gone('a record that is gone')
+    // EFI's and ERST's records have ids that no other gets.
+    if (driver === 'efi' || driver === 'erst') return
+    // A machine writes past the lock: into the zone that is free, under the name that was looked at.
+    const fresh = open()
+    fresh.write(dumpOf('nobody has seen this one', 2n))
+    while (!fresh.find(seen.name)) fresh.write(dumpOf('nobody has seen this one', 3n))
+    t.equal(seen.erase(), false, 'another dump under the same name')
+    t.match(backend.find(seen.name)!.read().toString(), /nobody has seen this one$/)
+    t.equal(backend.find(seen.name)!.erase(), true, 'once it was looked at it can be erased')
+  })
+
+/** All bytes of a store. */
+const bytesOf = ({ identity }: Store): { [name: string]: Buffer } =>
+  fs.statSync(identity.path).isDirectory()
+    ? Object.fromEntries(
+        fs
+          .readdirSync(identity.path)
+          .map(name => [name, fs.readFileSync(`${identity.path}/${name}`)]),
+      )
+    : { '': fs.readFileSync(identity.path) }
+
+t.test('a store is told from all others by its driver, its source and where it starts', async t => {
+  const offset = 8192
+  for (const [driver, options, size] of drivers.filter(([, , size]) => size > 0)) {
+    const source = `${folder(t)}/disk.img`
+    fs.writeFileSync(source, Buffer.alloc(offset + size))
+    const layout = { ...options, mem_address: offset, mem_size: size }
+    const made = driver === 'erst' ? { record_size: 4096, mem_size: offset + size } : layout
+    const at = driver === 'erst' ? 0 : offset
+    format(`${driver}:${source}`, made)
+    const backend = attach(`${driver}:${source}`, at ? layout : { record_size: 4096 })
+    t.same(backend.identity, { driver, path: source, offset: at })
+    backend.close()
+  }
+  const efi = attach(`efi:${folder(t)}`, {})
+  t.match(efi.identity, { driver: 'efi', offset: 0 })
+  efi.close()
+})
+
 t.test('places that can no longer be read', async t => {
   for (const [driver, options, size] of drivers.slice(0, 2)) {
     const backend = make(t, driver, options, size)()

@@ -42,6 +42,7 @@ interface Listed {
   folder: string
   pending: boolean
   kept: boolean
+  offset: number
   records: { name: string; size: number; sha256: string }[]
 }
 
@@ -332,4 +333,40 @@ t.test(`${kills} kills: every record is in exactly one place`, async t => {
     'none is there twice',
   )
   t.ok(cut > kills / 2, `${cut} were cut short, ${written} dumps`)
+})
+
+t.test('two stores on one disk are two sources', async t => {
+  const home = folder(t)
+  const [disk, archive] = [`${home}/disk.img`, `${home}/crashes`]
+  fs.writeFileSync(disk, Buffer.alloc(2 << 20))
+  const half = 1 << 20
+  const sizes = { kmsg_size: 4096, console_size: 0, pmsg_size: 0, ftrace_size: 0, mem_size: half }
+  const words = (mem_address: number): string[] =>
+    Object.entries({ ...sizes, mem_address }).flatMap(([name, value]) => [`--${name}`, `${value}`])
+  for (const at of [0, half]) {
+    format(`zone:${disk}`, { ...sizes, mem_address: at })
+    const backend = attach(`zone:${disk}`, { ...sizes, mem_address: at })
+    writeDump(backend, Buffer.from(`words of the store at ${at}\n`))
+    backend.close()
+  }
+  const source = `zone:${disk}`
+  succeed(t, ['archive', '--keep', source, archive, ...words(0)])
+  const [first] = list(t, archive)
+  const second = succeed(t, ['archive', source, archive, ...words(half)]).toString()
+  t.equal(second.split('\n').length, 2, 'one folder is made, and no other finished')
+  t.match(
+    list(t, archive).find(({ folder }) => folder === first!.folder),
+    { kept: true },
+    'the first store has its record still',
+  )
+  const again = succeed(t, ['archive', source, archive, ...words(0)]).toString()
+  t.match(again, new RegExp(`${first!.folder}: finished`))
+  const found = list(t, archive)
+  t.equal(found.length, 2, 'no record is there twice')
+  t.same(
+    found.map(({ offset }) => offset).sort((a, b) => a - b),
+    [0, half],
+  )
+  for (const { folder, offset } of found)
+    if (offset) t.match(fs.readFileSync(`${archive}/${folder}/summary.txt`, 'utf8'), / at 0x100000/)
 })

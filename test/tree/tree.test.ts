@@ -207,3 +207,41 @@ t.test('a store that cannot be read any more', async t => {
     'EIO',
   )
 })
+
+t.test('unlink takes the record that was looked at, and says what it did', async t => {
+  const backend = make(t)
+  const name = 'dmesg-ramoops-0'
+  const told: string[] = []
+  // Another dump takes the place of the one that unlink has looked at.
+  const racing: Backend = {
+    name: backend.name,
+    identity: backend.identity,
+    readOnly: false,
+    survey: backend.survey,
+    records: () => backend.records(),
+    find: name => {
+      const record = backend.find(name)
+      if (record?.type === 'dmesg' && raced++ === 0) {
+        record.erase()
+        backend.write(dump('Panic#2 Part1\nsecond', 1_700_000_001n))
+      }
+      return record
+    },
+    open: name => backend.open(name),
+    rings: () => backend.rings(),
+    capacity: type => backend.capacity(type),
+    write: record => backend.write(record),
+    close: () => {},
+  }
+  let raced = 0
+  const tree = new Tree([racing], { onErase: (_, record) => told.push(record.version) })
+  t.equal(
+    errnoOf(() => tree.unlink(`/${name}`)),
+    'ENOENT',
+  )
+  t.same(told, [], 'nobody is told that it was erased')
+  t.match(backend.find(name)!.read().toString(), /second$/, 'a dump that nobody has seen stays')
+  tree.unlink(`/${name}`)
+  t.equal(told.length, 1)
+  t.equal(backend.find(name), null)
+})
