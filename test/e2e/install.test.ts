@@ -5,7 +5,7 @@ import path from 'node:path'
 import t from 'tap'
 import { mountOptions } from '#src/cli/options/mount-options.js'
 import { loadFixture, layoutOptions } from '../fixtures.js'
-import { file, folder, run } from '../program.js'
+import { file, run } from '../program.js'
 
 const project = path.resolve(import.meta.dirname, '../..')
 
@@ -32,9 +32,11 @@ const picture = (below: string): string[] =>
     })
 
 t.test('install, use, uninstall', async t => {
-  const destination = folder(t)
+  // Beside the project, from where programs can be run: TMPDIR may be noexec.
+  const home = t.testdir({ destination: {}, copy: {} })
+  const destination = `${home}/destination`
   // Built in a copy: other tests run the program meanwhile.
-  const copy = folder(t)
+  const copy = `${home}/copy`
   for (const name of kept)
     fs.cpSync(path.join(project, name), `${copy}/${name}`, { recursive: true })
   fs.symlinkSync(path.join(project, 'node_modules'), `${copy}/node_modules`)
