@@ -243,7 +243,7 @@ t.test('the text before the damage', async t => {
 })
 
 /** What a command prints on a terminal of so many columns. */
-const onTerminal = (args: string[], columns: number, env = 'LANG=C.UTF-8'): string => {
+const onTerminal = (args: string[], columns: number, env = 'LC_ALL=C.UTF-8'): string => {
   const quoted = [process.execPath, program, ...args].map(arg => `'${arg}'`).join(' ')
   const { stdout } = run('script', [
     '-qec',
@@ -274,14 +274,14 @@ t.test('info on terminals of any kind', async t => {
       for (const line of text.replaceAll(colours, '').split('\n').slice(1))
         t.ok(line.length <= columns, `${columns}: ${line}`)
     }
-    const plain = onTerminal(args, 80, 'LANG=C TERM=dumb')
+    const plain = onTerminal(args, 80, 'LC_ALL=C TERM=dumb')
     t.match(plain, /^[\n\x20-\x7e]*$/)
     for (const { type, id, offset } of fixture.zones!.slice(0, 1)) {
       t.match(plain, type)
       t.equal(id, 0)
       t.match(plain, `0x${offset.toString(16)}`)
     }
-    t.notMatch(onTerminal(args, 80, 'LANG=C.UTF-8 NO_COLOR=1'), colours)
+    t.notMatch(onTerminal(args, 80, 'NO_COLOR=1'), colours)
   }
 })
 
