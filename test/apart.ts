@@ -42,7 +42,7 @@ mount --bind "$TEST_FOLDER" ${inside}
 mount -o remount,bind,exec,dev,suid ${inside}
 cp -a /etc ${inside}/apart/etc
 mount --bind ${inside}/apart/etc /etc
-rm -f /etc/pstorefs.toml
+rm -f /etc/pstorefs.toml /etc/fuse.conf
 : >/etc/fuse.conf
 # A file system on which devices can be opened.
 mount -t tmpfs -o mode=755 none ${inside}/apart/dev
