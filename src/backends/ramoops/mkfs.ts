@@ -1,17 +1,17 @@
-/** Making a region: zeros, and a header for each zone. */
+/** mkfs for a region: zeros, and a header for each zone. */
 import { makeStore } from '../../region/make.js'
 import type { RamoopsLayout } from './layout.js'
 import { Zone } from './zone.js'
 
 /**
- * Make a region with a layout, in a new file, or in a file or device that is there.
+ * Make a region with a layout, in a new file or in an existing file or device.
  *
- * @param force wipe what is in it; without, only zeros are overwritten
- * @throws StoreError where that is not allowed or not possible; a file that it made is gone again
+ * @param force overwrite old content; without it, only zeros are overwritten
+ * @throws StoreError where the source has content or cannot be written; a new file is removed again
  */
 export const makeRamoops = (path: string, layout: RamoopsLayout, force: boolean): void =>
   makeStore(path, { offset: layout.memAddress, length: layout.memSize, force }, (region, epoch) => {
-    // Zeros are their own parity; an append of nothing signs a zone.
-    for (const place of layout.zones)
-      new Zone(region, place, layout.ecc, layout.endian).append(Buffer.alloc(0), epoch)
+    // An append of nothing signs a zone. Zeros are their own parity.
+    for (const extent of layout.zones)
+      new Zone(region, extent, layout.ecc, layout.endian).append(Buffer.alloc(0), epoch)
   })
