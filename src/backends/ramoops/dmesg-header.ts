@@ -2,8 +2,8 @@
  * The line before a dump's text in a dmesg zone: `====SECONDS.MICROSECONDS-C\n`.
  *
  * Source: fs/pstore/ram.c (ramoops_read_kmsg_hdr, ramoops_write_kmsg_hdr), which reads it with
- * sscanf: `====%lld.%lu-%c\n%n`, then `====%lld.%lu\n%n`. Odd headers mean what sscanf makes of
- * them (test/fixtures/dmesg-header-variants).
+ * sscanf: `====%lld.%lu-%c\n%n`, then `====%lld.%lu\n%n`. Odd headers are read as sscanf reads them
+ * (test/fixtures/dmesg-header-variants).
  */
 import { isSpace } from '../../pstore/deflate.js'
 import type { Timespec } from '../../pstore/time.js'
@@ -12,7 +12,7 @@ export interface DmesgHeader {
   time: Timespec
   /** True for type `C`; any other letter, or none, means plain text. */
   compressed: boolean
-  /** Bytes before the body: the line, and what blanks its `\n` ate. */
+  /** Bytes before the body: the line, and the blanks that `\n` in the format skips. */
   length: number
 }
 

@@ -55,9 +55,9 @@ export interface RamoopsLayout {
   endian: Endian
   /** True where ftrace has a zone for each CPU, whose records are merged. */
   ftracePerCpu: boolean
-  /** The most severe kmsg_dump reason that is written: 1 panic, 2 oops. */
+  /** The highest kmsg_dump reason that is written: 1 panic, 2 oops. */
   maxReason: number
-  /** The type as file names show it, where a kernel has its own name for a kind. */
+  /** The type in file names, where a kernel has its own name for a kind. */
   labels: { readonly [kind in ZoneKind]?: string }
   /** In the order in which they lie in the region. */
   zones: ZoneExtent[]
@@ -66,14 +66,14 @@ export interface RamoopsLayout {
 interface Preset {
   order: readonly ZoneKind[]
   labels?: { readonly [kind in ZoneKind]?: string }
-  /** Parameters that the preset sets where the user did not. */
+  /** The preset's own values of parameters, where the user gives none. */
   sizes?: (memSize: number) => RamoopsParameters
 }
 
 const linux62: readonly ZoneKind[] = ['dmesg', 'console', 'pmsg', 'tty', 'ftrace']
 const linuxPre62: readonly ZoneKind[] = ['dmesg', 'console', 'ftrace', 'pmsg', 'tty']
 
-/** Who wrote the region decides the zones' order (doc/formats.md 1.2). */
+/** The orders of zones, by the writer of the region (doc/formats.md 1.2). */
 export const presets: { readonly [name: string]: Preset } = {
   'linux-6.2': { order: linux62 },
   'linux-pre-6.2': { order: linuxPre62 },
@@ -100,7 +100,7 @@ export const evenBelow = (n: number): number => n - (n % 2)
 const hex = (n: number): string =>
   `0x${n < 0 ? (BigInt(n) + (1n << 64n)).toString(16) : n.toString(16)}`
 
-/** How a zone's bytes behind its header are divided (doc/formats.md 1.6). */
+/** How the bytes behind a zone's header are divided (doc/formats.md 1.6). */
 export interface ZoneDivision {
   /** Bytes of the ring. */
   data: number
@@ -125,8 +125,8 @@ export const divideZone = (zoneSize: number, ecc: number): ZoneDivision | null =
 /**
  * Lay a region out.
  *
- * @param given what the user said; everything else has Linux's defaults, or the preset's
- * @param memSize the region's length, where `mem_size` does not say it
+ * @param given the user's parameters; the others have Linux's defaults, or the preset's
+ * @param memSize the region's length, unless `mem_size` is given
  * @throws StoreError saying what Linux would, where it would refuse the region
  */
 export const makeLayout = (given: RamoopsParameters, memSize: number): RamoopsLayout => {
@@ -161,8 +161,8 @@ export const makeLayout = (given: RamoopsParameters, memSize: number): RamoopsLa
   const cpus = ftracePerCpu ? (p.cpus ?? 1) : 1
   if (cpus < 1 || cpus > maxCpus) throw new StoreError(`cpus ${cpus}: must be 1 … ${maxCpus}`)
 
-  // What the rings leave is for dumps. The kernel's subtraction wraps where they leave less than
-  // nothing, and its message shows that.
+  // Dumps get the bytes that the rings leave. Where the rings are too large, the kernel's subtraction
+  // wraps, and its message shows that.
   const dumpSize = size - sizes.console - sizes.pmsg - sizes.tty - sizes.ftrace
   if (dumpSize < 0 && recordSize && order.includes('dmesg'))
     throw new StoreError(
@@ -177,7 +177,7 @@ export const makeLayout = (given: RamoopsParameters, memSize: number): RamoopsLa
       throw new StoreError(
         `no room for ${kind} mem region (${hex(total)}@${hex(offset)}) in (${hex(size)}@0x0)`,
       )
-    // Zones that come in numbers are cut to even sizes, even where there is only one of them.
+    // dmesg and ftrace zones have even sizes, also where there is only one.
     const each =
       kind === 'dmesg' || kind === 'ftrace' ? evenBelow(Math.floor(total / count)) : total
     if (each === 0) throw new StoreError(`${kind} zone size == 0`)
