@@ -128,7 +128,7 @@ const evidenceOf = (
   }
   lines.push(
     fit
-      ? `ecc ${fit.ecc}: ${fit.clean} of ${fit.tried} tried blocks fit their parity, and no other size does`
+      ? `ecc ${fit.ecc}: ${fit.clean} of ${fit.tried} blocks tried fit their parity, and no other size does`
       : huge
         ? `ecc ${huge}: the headers' parity; Linux crashes with it on blocks, so they are taken as they are`
         : unsure
