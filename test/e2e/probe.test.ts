@@ -116,7 +116,7 @@ t.test("a guest's RAM, and QEMU's core of it", { skip }, async t => {
       succeed(t, ['cat', source, 'dmesg-ramoops-0', ...found, ...options, ...preset]),
       'and read',
     )
-    t.match(pstorefs(['erase', source, 'dmesg-ramoops-0']).stderr, /layout is not certain/)
+    t.match(pstorefs(['erase', source, 'dmesg-ramoops-0']).stderr, /guessed layout/)
   }
 
   // What other kernels left, amid what this one has in its RAM.

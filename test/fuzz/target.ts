@@ -23,7 +23,7 @@ export const targets: { readonly [name: string]: readonly string[] } = {
     module => `backends/ramoops/${module}.`,
   ),
   'dmesg-header': ['backends/ramoops/dmesg-header.'],
-  ecc: ['backends/ramoops/ecc.'],
+  ecc: ['backends/ramoops/ecc.', 'backends/ramoops/ecc-errors.', 'backends/ramoops/galois.'],
   deflate: ['pstore/content.', 'pstore/deflate.'],
   zone: ['backends/zone/'],
   efi: ['backends/efi/', 'pstore/split-ring.'],
