@@ -19,9 +19,14 @@ export interface Target {
 
 /** The targets, and the modules that each explores: what their paths in dist begin with. */
 export const targets: { readonly [name: string]: readonly string[] } = {
-  ramoops: ['driver', 'dmesg-header', 'layout', 'zone'].map(
-    module => `backends/ramoops/${module}.`,
-  ),
+  ramoops: [
+    ...['driver', 'dmesg-header', 'layout', 'zone', 'zone-header'].map(
+      module => `backends/ramoops/${module}.`,
+    ),
+    'backends/zoned.',
+    'pstore/store.',
+    'pstore/survey.',
+  ],
   'dmesg-header': ['backends/ramoops/dmesg-header.'],
   ecc: ['backends/ramoops/ecc.', 'backends/ramoops/ecc-errors.', 'backends/ramoops/galois.'],
   deflate: ['pstore/content.', 'pstore/deflate.'],
