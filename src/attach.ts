@@ -133,7 +133,7 @@ const checkParameters = (source: string, driver: string, options: AttachOptions)
   for (const [name, value] of Object.entries(options))
     if (value !== undefined && !known.includes(name) && !callers.includes(name))
       throw new StoreError(
-        `${source}: ${name}: means nothing to the driver ${driver}, which takes ${known.join(', ')}`,
+        `${source}: ${name}: not an option of the driver ${driver}, which takes ${known.join(', ')}`,
       )
 }
 

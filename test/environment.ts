@@ -16,5 +16,7 @@ Object.assign(process.env, {
   TZ: 'UTC',
   // script(1) and tmux run commands by it.
   SHELL: '/bin/sh',
+  // On a terminal that it does not know, bash answers on the line of its prompt.
+  TERM: 'xterm',
 })
 process.umask(0o022)

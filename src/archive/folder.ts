@@ -11,11 +11,11 @@ import crypto from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
 import type { Backend, StoredRecord } from '../pstore/backend.js'
+import { printTime } from '../pstore/time.js'
 import type { EccState } from '../pstore/types.js'
 import { contentOf, chunksOf, type Content } from '../pstore/content.js'
 import { StoreError } from '../pstore/errors.js'
 import { SourceLock } from '../region/lock.js'
-import { printTime } from './print.js'
 
 /** One of a crash's records, as `records.json` has it. */
 export interface ArchivedRecord {

@@ -4,7 +4,7 @@ import type { Crash } from '../crash/grouping.js'
 import type { Backend, StoredRecord } from '../pstore/backend.js'
 import { contentOf, chunksFrom, Tail, type Content } from '../pstore/content.js'
 import { withoutControls } from '../pstore/printable.js'
-import { now, type Timespec } from '../pstore/time.js'
+import { now, printTime, type Timespec } from '../pstore/time.js'
 import {
   describeRecord,
   originOf,
@@ -12,7 +12,6 @@ import {
   type ArchivedRecord,
   type Manifest,
 } from './folder.js'
-import { printTime } from './print.js'
 
 /** A record and its bytes, of one moment. */
 interface Copy {

@@ -25,5 +25,5 @@ export type RegisteredDriver = DriverModule<DriverParameters, Findings>
 export const drivers: { readonly [driver: string]: RegisteredDriver } = known
 
 export type { AttachHow, Progress, Whereabouts } from './module.js'
-export { parseSize, type Parameter } from './parameters.js'
+export { parseSize, type Parameter } from '../pstore/parameters.js'
 export type { Findings, FoundRegion } from './ramoops/probe/found.js'

@@ -2,7 +2,7 @@
 import type { Driver } from '../pstore/driver.js'
 import { StoreError } from '../pstore/errors.js'
 import { Region } from '../region/region.js'
-import type { ParameterTable } from './parameters.js'
+import type { ParameterTable } from '../pstore/parameters.js'
 
 /** How a caller attaches, whatever the driver is. */
 export interface AttachHow {
@@ -82,7 +82,7 @@ export const requireLayout = <P extends object>(
 ): void => {
   if (isDescribed(options, known)) return
   const some = known.slice(0, named).join(', ')
-  throw new StoreError(`${path}: no layout given: give at least one of ${some}`)
+  throw new StoreError(`${path}: no layout given; give at least one of ${some}`)
 }
 
 /** The layout that the options make of a store; what is wrong with it is said of the source. */
@@ -107,7 +107,7 @@ export const lengthToFormat = (path: string, options: Whereabouts): number => {
     region = openRegion(path, { ...options, readOnly: true })
   } catch (error) {
     if (!(error instanceof StoreError) || error.errno !== 'ENOENT') throw error
-    throw new StoreError(`${path}: no such file: to make it, say how long with mem_size`, 'ENOENT')
+    throw new StoreError(`${path}: no such file; give mem_size to make it`, 'ENOENT')
   }
   region.close()
   return region.length

@@ -14,7 +14,6 @@ import type {
   Capacity,
   NewRecord,
   OpenRecord,
-  RecordFacts,
   StoredRecord,
   Survey,
 } from '../pstore/backend.js'
@@ -270,8 +269,10 @@ class LastLife implements Backend {
   }
 
   find(name: string): StoredRecord | null {
-    const record = this.#kept(name) ?? this.backend.find(name)
-    return record instanceof KeptRecord || (record && !isRingType(record.type)) ? record : null
+    const kept = this.#kept(name)
+    if (kept) return kept
+    const record = this.backend.find(name)
+    return record && !isRingType(record.type) ? record : null
   }
 
   open(name: string): OpenRecord | null {
@@ -285,10 +286,28 @@ class LastLife implements Backend {
     return this.life.rings.find(ring => ring.name === name)
   }
 
-  /** The record of a ring that is kept; null where it shows none. */
-  #kept(name: string): KeptRecord | null {
+  /** The record of a ring that is kept; null where it shows none. Nothing is appended to it any more. */
+  #kept(name: string): StoredRecord | null {
     const ring = this.#ring(name)
-    return ring?.shown ? new KeptRecord(this, ring, ring.shown) : null
+    if (!ring?.shown) return null
+    const { type, size, ecc } = ring
+    const open = (): Content => {
+      if (!ring.shown) throw notThere(name)
+      return contentOf(Buffer.from(ring.shown))
+    }
+    return {
+      type,
+      id: 0n,
+      name,
+      size,
+      time: null,
+      compressed: false,
+      ecc,
+      version: this.life.id,
+      open,
+      read: () => open().all(),
+      erase: () => this.#erase(ring),
+    }
   }
 
   rings(): Ring[] {
@@ -304,16 +323,15 @@ class LastLife implements Backend {
   }
 
   /** A ring's kept copy goes, and this life's text stays. */
-  erase(name: string): void {
+  #erase(ring: KeptRing): true {
     const { file, life } = this
-    const ring = this.#ring(name)
-    if (!ring?.shown) throw notThere(name)
+    if (!ring.shown) throw notThere(ring.name)
     if (!file) throw new StoreError(`${this.identity.path}: is read-only`, 'EROFS')
     file.exclusively(() => {
       const now = file.load()
       // Somebody else's life, or nobody's: there is no copy of this one any more.
       const kept =
-        now?.id === life.id ? now.rings.find(other => other.name === ring.name) : undefined
+        now?.id === life.id ? now.rings.find(({ name }) => name === ring.name) : undefined
       if (!now || !kept) return
       kept.shown = null
       kept.damaged = false
@@ -323,48 +341,11 @@ class LastLife implements Backend {
     ring.shown = null
     ring.damaged = false
     forget(life)
+    return true
   }
 
   close(): void {
     this.backend.close()
-  }
-}
-
-/** A ring's record of the last life. Nothing is appended to it any more. */
-class KeptRecord implements StoredRecord {
-  readonly type: RingType
-  readonly id = 0n
-  readonly name: string
-  readonly size: number
-  readonly time = null
-  readonly compressed = false
-  readonly ecc: RecordFacts['ecc']
-  readonly version: string
-  readonly #life: LastLife
-  readonly #shown: Buffer
-
-  constructor(life: LastLife, { type, name, size, ecc }: KeptRing, shown: Buffer) {
-    this.#life = life
-    this.#shown = shown
-    this.type = type
-    this.name = name
-    this.size = size
-    this.ecc = ecc
-    this.version = life.life.id
-  }
-
-  open(): Content {
-    if (!this.#life.find(this.name)) throw notThere(this.name)
-    return contentOf(Buffer.from(this.#shown))
-  }
-
-  read(): Buffer {
-    return this.open().all()
-  }
-
-  erase(): boolean {
-    this.#life.erase(this.name)
-    return true
   }
 }
 

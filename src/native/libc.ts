@@ -6,7 +6,7 @@ import type Koffi from 'koffi'
 const require = createRequire(import.meta.url)
 
 /** Loaded at the first use: few commands need it, and loading takes 6 ms. */
-export const loadLibc = (): { koffi: typeof Koffi; libc: ReturnType<typeof Koffi.load> } => {
+const loadLibc = (): { koffi: typeof Koffi; libc: ReturnType<typeof Koffi.load> } => {
   const koffi = require('koffi') as typeof Koffi
   return { koffi, libc: koffi.load(null) }
 }
@@ -23,6 +23,9 @@ export interface Instruction {
 export interface Libc {
   cfmakeraw(modes: Buffer): void
   ioctl(fd: number, request: number, data: Buffer | Int32Array | null): number
+  /** Maps a file anywhere; returns the address, or −1 as a pointer. */
+  mmap(size: number, protection: number, flags: number, fd: number, offset: number): bigint
+  munmap(address: bigint, size: number): number
   poll(fds: Buffer, count: number, timeout: number): number
   prctl(option: number, ...values: [number, number, number, number]): number
   ptsname_r(fd: number, name: Buffer, size: number): number
@@ -32,6 +35,8 @@ export interface Libc {
   unlockpt(fd: number): number
   /** The errno of the last call. */
   errno(): number
+  /** The bytes at an address; the caller sees to it that they stay mapped. */
+  view(address: bigint, size: number): ArrayBuffer
 }
 
 /** seccomp(2)'s number, as libc has no function for it; newer architectures share one list of numbers. */
@@ -50,9 +55,13 @@ const declare = (): Libc => {
   const program = koffi.struct({ len: 'uint16', filter: koffi.pointer(instruction) })
   const syscall = libc.func('syscall', 'long', ['long', 'long', 'long', koffi.pointer(program)])
   const ioctl = libc.func('int ioctl(int, unsigned long, ...)')
+  const mmap = libc.func('void *mmap(void *, size_t, int, int, int, long)')
   return {
     cfmakeraw: libc.func('void cfmakeraw(_Inout_ void *)'),
     ioctl: (fd, request, data) => ioctl(fd, request, 'void *', data) as number,
+    mmap: (size, protection, flags, fd, offset) =>
+      mmap(null, size, protection, flags, fd, offset) as bigint,
+    munmap: libc.func('int munmap(void *, size_t)'),
     poll: libc.func('int poll(_Inout_ void *, unsigned long, int)'),
     prctl: libc.func('int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)'),
     ptsname_r: libc.func('int ptsname_r(int, _Out_ char *, size_t)'),
@@ -62,6 +71,7 @@ const declare = (): Libc => {
     tcsetattr: libc.func('int tcsetattr(int, int, void *)'),
     unlockpt: libc.func('int unlockpt(int)'),
     errno: () => koffi.errno(),
+    view: (address, size) => koffi.view(address, size),
   }
 }
 

@@ -42,8 +42,8 @@ const recordName = new RegExp(`^(${recordTypes.join('|')}|ttyprobe)-.*-\\d+(\\.e
 export const badName = (name: string): string | null => {
   if (name === 'all') return 'means every backend in `backend=`'
   if (!soundName.test(name))
-    return 'no name for a backend: up to 64 letters, digits, _ . and -, a letter or digit first'
-  return recordName.test(name) ? "no name for a backend: it could be a record's" : null
+    return 'invalid backend name: up to 64 letters, digits, _ . and -, starting with a letter or digit'
+  return recordName.test(name) ? 'invalid backend name: a record could have it' : null
 }
 
 const list = (names: readonly string[], separator: string): string =>
@@ -72,8 +72,8 @@ const named = <C extends Candidate>(configured: readonly C[], wanted: string): C
   for (const name of wanted.split(',').map(part => part.trim())) {
     const candidate = byName.get(name)
     if (!candidate) {
-      const why = name === 'all' ? 'stands alone, without other names' : 'not known'
-      throw new StoreError(`backend '${name}': ${why}: there is ${list([...byName.keys()], ', ')}`)
+      const why = name === 'all' ? 'cannot be combined with other names' : 'not known'
+      throw new StoreError(`backend '${name}': ${why}; there is ${list([...byName.keys()], ', ')}`)
     }
     if (chosen.has(candidate)) throw new StoreError(`backend '${name}': named twice`)
     chosen.add(candidate)
@@ -148,7 +148,7 @@ export const writeToAll = (
   write: (backend: Backend) => number,
 ): number => {
   const places = backends.filter(backend => !backend.readOnly && backend.capacity(type) !== null)
-  if (places.length === 0) throw new StoreError(`no backend has a place for ${type}`, 'ENOSPC')
+  if (places.length === 0) throw new StoreError(`no backend has room for ${type}`, 'ENOSPC')
   const errors: unknown[] = []
   let largest = 0
   for (const backend of places) {

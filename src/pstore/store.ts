@@ -201,7 +201,7 @@ export class Store implements Backend {
   #keepsNo(type: RecordType): StoreError {
     const { path } = this.identity
     const size = isRingType(type) && this.driver.ring(type) ? `: give it a size (${type}_size)` : ''
-    return new StoreError(`${path}: has no place for ${type}${size}`, 'ENOSPC')
+    return new StoreError(`${path}: has no room for ${type}${size}`, 'ENOSPC')
   }
 
   #checkWritable(): void {

@@ -16,3 +16,10 @@ export const fromMs = (ms: number): Timespec => ({
   sec: BigInt(Math.floor(ms / 1000)),
   nsec: Math.floor(ms % 1000) * 1_000_000,
 })
+
+/** A time as `--json` and manifests have it: seconds with nine decimals; more than a second's nanoseconds are carried. */
+export const printTime = ({ sec, nsec }: Timespec): string => {
+  const total = sec * 1_000_000_000n + BigInt(nsec)
+  const digits = String(total < 0n ? -total : total).padStart(10, '0')
+  return `${total < 0n ? '-' : ''}${digits.slice(0, -9)}.${digits.slice(-9)}`
+}

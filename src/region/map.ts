@@ -1,7 +1,7 @@
 /** Mappings: a source's bytes as memory. */
 import { createRequire } from 'node:module'
 import type Mmap from 'mmap-io'
-import { errnoName, loadLibc } from '../native/libc.js'
+import { errnoName, libc } from '../native/libc.js'
 
 const require = createRequire(import.meta.url)
 
@@ -45,12 +45,10 @@ const mapNear: MapBytes = (size, protection, fd, start) => {
 
 /** By libc's own mmap: a machine's region may lie anywhere in its memory. */
 const mapFar: MapBytes = (size, protection, fd, start) => {
-  const { koffi, libc } = loadLibc()
-  const mmap = libc.func('void *mmap(void *, size_t, int, int, int, long)')
-  const munmap = libc.func('int munmap(void *, size_t)')
-  const address = mmap(null, size, protection, mmapIo().MAP_SHARED, fd, start) as bigint
-  if (address === failed) throw new Error(errnoName(koffi.errno()))
-  const view = koffi.view(address, size)
+  const { mmap, munmap, errno, view: viewOf } = libc()
+  const address = mmap(size, protection, mmapIo().MAP_SHARED, fd, start)
+  if (address === failed) throw new Error(errnoName(errno()))
+  const view = viewOf(address, size)
   unmappings.register(view, () => munmap(address, size))
   return Buffer.from(view)
 }

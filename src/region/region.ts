@@ -120,7 +120,7 @@ export class Region {
       const end = stat.isFile() ? fs.fstatSync(this.fd).size : sizeOfDevice(path, stat)
       if (end === 0) throw new StoreError(`${path}: is empty`)
       if (end === null && length === undefined)
-        throw new StoreError(`${path}: a device does not tell its size: give mem_size`)
+        throw new StoreError(`${path}: a device does not tell its size; give mem_size`)
       if (end !== null && offset >= end)
         throw new StoreError(
           `${path}: mem_address ${hex(offset)} is past its end (${hex(end)} bytes)`,
@@ -246,7 +246,7 @@ export class Region {
   }
 
   #shrunk(): StoreError {
-    return new StoreError(`${this.path}: has become shorter than its region`, 'EIO')
+    return new StoreError(`${this.path}: was truncated; it is now smaller than its region`, 'EIO')
   }
 
   /** The source's lock, which all regions in one source share. */
@@ -271,6 +271,6 @@ const sizeOfDevice = (path: string, stat: fs.Stats): number | null => {
   try {
     return Number(fs.readFileSync(`/sys/dev/block/${major}:${minor}/size`, 'latin1')) * 512
   } catch {
-    throw new StoreError(`${path}: cannot find out the device's size: give mem_size`)
+    throw new StoreError(`${path}: cannot find out the device's size; give mem_size`)
   }
 }

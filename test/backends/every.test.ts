@@ -182,7 +182,7 @@ t.test('places that can no longer be read', async t => {
     fs.truncateSync(backend.identity.path, 0)
     const all = [...backend.survey.conditions()]
     t.equal(all.length > 3, true, driver)
-    t.ok(all.every(({ state, findings }) => state === 'damaged' && /shorter/.test(findings[0])))
+    t.ok(all.every(({ state, findings }) => state === 'damaged' && /truncated/.test(findings[0])))
     t.same([...backend.survey.conditions(false)], all, 'no file shows them')
   }
 })

@@ -84,9 +84,9 @@ const bad: [text: string, why: RegExp][] = [
   ['[backends.a]\nsource = "x"\norder = "mce"', /: backends\.a: order 'mce': /],
   ['[backends.all]\nsource = "x"', /: backends\.all: means every backend/],
   ['[backends.101]\nsource = "x"', /: backends\.101: a name must not be a number/],
-  ['[backends."a/b"]\nsource = "x"', /: backends\.a\/b: no name for a backend/],
-  ['[backends."a\\nb"]\nsource = "x"', /: backends\.a\\nb: no name for a backend/],
-  ['[backends.__proto__]\nsource = "x"', /: backends\.__proto__: no name for a backend/],
+  ['[backends."a/b"]\nsource = "x"', /: backends\.a\/b: invalid backend name/],
+  ['[backends."a\\nb"]\nsource = "x"', /: backends\.a\\nb: invalid backend name/],
+  ['[backends.__proto__]\nsource = "x"', /: backends\.__proto__: invalid backend name/],
   ['[backends.dmesg-x-0]\nsource = "x"', /: backends\.dmesg-x-0: no name .*could be a record's/],
 ]
 

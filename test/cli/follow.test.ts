@@ -188,7 +188,7 @@ t.test('a source that becomes shorter', async t => {
   t.ok(await until(() => out() === 'one\n'))
   fs.truncateSync(region, 100)
   t.same(await ended, { code: 1, signal: null })
-  t.match(err(), /^pstorefs: .*: has become shorter than its region\n$/)
+  t.match(err(), /^pstorefs: .*: was truncated; it is now smaller than its region\n$/)
 })
 
 t.test('what cannot be followed', t => {

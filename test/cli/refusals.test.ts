@@ -31,7 +31,7 @@ t.test('sources', async t => {
       [`${home}/nowhere`, /nowhere: no such file/],
       [home, /is a folder/],
       [file(t, Buffer.alloc(0)), /is empty/],
-      ['/dev/null', /does not tell its size: give mem_size/],
+      ['/dev/null', /does not tell its size; give mem_size/],
     ] as const)
       refuse(t, [command, source, ...(command === 'mount' ? [folder(t)] : []), ...layout], why)
 })
@@ -46,7 +46,7 @@ t.test('a source that nobody described and that cannot be read', async t => {
 t.test('layouts', async t => {
   const region = file(t, small)
   for (const [options, why] of [
-    [[], /no layout given, and no region found: .*record_size, console_size/],
+    [[], /no pstore region found in .*--record-size, --console-size/],
     [['--mem-size', '64K', ...layout], /has 16384 bytes, its layout needs 65536 \(mem_size\)/],
     [['--mem-address', '1M', ...layout], /mem_address 0x100000 is past its end/],
     [['--record-size', '16K'], /dmesg record count == 0 \(4096 \/ 16384\)/],
@@ -59,7 +59,7 @@ t.test('layouts', async t => {
     [['--record-size', ''], /not a size/],
     [['--ecc', 'many'], /ecc 'many': not a number/],
     [['--order', 'dmesg,mce'], /no zone is called 'mce'/],
-    [['--order', 'dmesg,dmesg'], /dmesg stands twice/],
+    [['--order', 'dmesg,dmesg'], /dmesg is named twice/],
     [['--preset', 'windows'], /preset windows: not known/],
     [['--endian', 'middle'], /must be little or big/],
     [['--kallsyms', '/nowhere', ...layout], /\/nowhere: no such file/],

@@ -134,5 +134,5 @@ t.test('a stream goes to every backend that has a place for it', async t => {
 t.test('an option that means nothing to a driver is refused', async t => {
   const { status, stderr } = pstorefs(['ls', efi(t), '--record-size', '4K'])
   t.equal(status, 1)
-  t.match(stderr, /^pstorefs: efi:.*: record_size: means nothing to the driver efi, which takes /)
+  t.match(stderr, /^pstorefs: efi:.*: record_size: not an option of the driver efi, which takes /)
 })

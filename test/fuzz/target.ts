@@ -23,7 +23,7 @@ export const targets: { readonly [name: string]: readonly string[] } = {
     ...['driver', 'dmesg-header', 'layout', 'zone', 'zone-header'].map(
       module => `backends/ramoops/${module}.`,
     ),
-    'backends/zoned.',
+    'region/zoned.',
     'pstore/store.',
     'pstore/survey.',
   ],

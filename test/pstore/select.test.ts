@@ -84,7 +84,7 @@ t.test('what is refused', async t => {
     ['ram efi', '', /^backend '': not known/],
     ['ram efi', 'ram,', /^backend '': not known/],
     ['ram efi', 'ram,ram', /^backend 'ram': named twice$/],
-    ['ram efi', 'ram,all', /^backend 'all': stands alone/],
+    ['ram efi', 'ram,all', /^backend 'all': cannot be combined/],
     ['ram efi', '__proto__', /not known/],
     ['ram efi ram', 'all', /^backend 'ram': two have this name$/],
     ['ram efi ram', undefined, /two have this name/],
@@ -94,7 +94,7 @@ t.test('what is refused', async t => {
     ['bad1 bad2', undefined, /^none of 2 backends can be attached: bad1: .*; bad2: /],
     ['bad1 bad2', 'all', /^none of 2 backends/],
     ['all', 'all', /^backend 'all': means every/],
-    ['a/b', 'all', /^backend 'a\/b': no name for a backend/],
+    ['a/b', 'all', /^backend 'a\/b': invalid backend name/],
   ] as [string, string | undefined, RegExp, string?][]) {
     const found = choose(configured.split(' '), wanted)
     t.match(found.error, why, `${configured}, backend=${wanted}`)
@@ -151,7 +151,7 @@ const write = (t: Test, backends: Backend[]): { count: number | null; wrote: str
     })
     return { count, wrote }
   } catch (error) {
-    t.match((error as Error).message, /^(first|no backend has a place for tty)$/)
+    t.match((error as Error).message, /^(first|no backend has room for tty)$/)
     return { count: null, wrote }
   }
 }

@@ -2,7 +2,7 @@
 import fs from 'node:fs'
 import type { SplitRingParameters } from '../../pstore/split-ring.js'
 import { onRegion, openRegion, type DriverModule, type Whereabouts } from '../module.js'
-import { splitRingParameters, whereabouts, type ParameterTable } from '../parameters.js'
+import { splitRingParameters, whereabouts, type ParameterTable } from '../../pstore/parameters.js'
 import { EfiDriver } from './driver.js'
 import { VariableFolder } from './variable-folder.js'
 import { VariableStore } from './variable-store.js'

@@ -1,7 +1,12 @@
 /** ERST: the file behind QEMU's acpi-erst device. */
 import type { SplitRingParameters } from '../../pstore/split-ring.js'
 import { onRegion, openRegion, type DriverModule, type Whereabouts } from '../module.js'
-import { parseSize, splitRingParameters, whereabouts, type ParameterTable } from '../parameters.js'
+import {
+  parseSize,
+  splitRingParameters,
+  whereabouts,
+  type ParameterTable,
+} from '../../pstore/parameters.js'
 import { ErstDriver } from './driver.js'
 import { makeErst } from './mkfs.js'
 

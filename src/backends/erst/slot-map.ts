@@ -70,7 +70,7 @@ export const decodeHeader = (bytes: Buffer, length: number): StoreHeader => {
   const found = bytes.readBigUInt64LE(0)
   if (found === 0n) return { state: 'unused' }
   if (found !== magic)
-    return { state: 'foreign', why: 'is no ERST store: it does not begin with ERSTSTOR' }
+    return { state: 'foreign', why: 'is not an ERST store: it does not begin with ERSTSTOR' }
   const recordSize = bytes.readUInt32LE(8)
   const fault = recordSizeFault(recordSize)
   if (fault) return { state: 'foreign', why: `its ERST header is damaged: ${fault}` }
@@ -124,7 +124,7 @@ export const encodeHeader = (recordSize: number, length: number): Buffer => {
  */
 export const loadHeader = (region: Region): StoreHeader =>
   region.length < headerSize
-    ? { state: 'foreign', why: `is no ERST store: it has only ${region.length} bytes` }
+    ? { state: 'foreign', why: `is not an ERST store: it has only ${region.length} bytes` }
     : decodeHeader(region.load(0, headerSize), region.length)
 
 /** The map at one moment: which slot holds which record. */

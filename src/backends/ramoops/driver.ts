@@ -8,7 +8,7 @@ import type { DumpBody, Inspection, NewDump } from '../../pstore/driver.js'
 import type { DumpZone } from '../../pstore/rotation.js'
 import type { ZoneKind } from '../../pstore/types.js'
 import type { Region } from '../../region/region.js'
-import { ZonedDriver, type DumpInZone } from '../zoned.js'
+import { ZonedDriver, type DumpInZone } from '../../region/zoned.js'
 import { decodeDmesgHeader, encodeDmesgHeader } from './dmesg-header.js'
 import type { RamoopsLayout } from './layout.js'
 import { Zone, type Inspected } from './zone.js'
@@ -87,8 +87,7 @@ export class RamoopsDriver extends ZonedDriver<Zone> {
     }
     const { time, compressed } = header
     const body = content.subarray(header.length)
-    if (body.length === 0)
-      findings.push('a dump without text: Linux shows neither it nor what follows')
+    if (body.length === 0) findings.push('an empty dump: Linux shows neither it nor later records')
     const stream = compressed ? body : null
     return { time, compressed, length: body.length, stream, limit: this.#limit }
   }

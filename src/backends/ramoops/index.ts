@@ -19,7 +19,7 @@ import {
   zoneParameters,
   type FtraceParameters,
   type ParameterTable,
-} from '../parameters.js'
+} from '../../pstore/parameters.js'
 import { RamoopsDriver } from './driver.js'
 import { layoutParameters, makeLayout, presets, type RamoopsParameters } from './layout.js'
 import { makeRamoops } from './mkfs.js'
@@ -38,11 +38,11 @@ export const ramoops: DriverModule<RamoopsOptions, Findings> = {
     pmsg_size: ringSizes.pmsg_size,
     tty_size: ringSizes.tty_size,
     ttyprobe_size: { parse: parseSize, describe: "Anolis's name for tty_size", means: 'tty_size' },
-    ecc: { parse: parseCount, describe: 'parity bytes a block; 1 means 16, 0 none' },
+    ecc: { parse: parseCount, describe: 'parity bytes per block; 1 means 16, 0 none' },
     flags: { parse: parseCount, describe: '1: an ftrace zone for each CPU; 0: one for all' },
     preset: {
       parse: parseText,
-      describe: `who wrote it: ${Object.keys(presets).join(', ')}`,
+      describe: `the kernel or program that wrote the region: ${Object.keys(presets).join(', ')}`,
       values: Object.keys(presets),
     },
     order: { parse: parseOrder, describe: 'order of the zones, e.g. dmesg,console,pmsg,ftrace' },

@@ -9,7 +9,7 @@ import type { RingPosition } from '../../pstore/ring.js'
 import type { Region } from '../../region/region.js'
 import { blockSize, codec, maxEccSize, type Codec } from './ecc.js'
 import type { EccState, Endian, ZoneExtent, ZoneState } from '../../pstore/types.js'
-import { checksum, unwrap, type RingZone, type ZoneContent } from '../zoned.js'
+import { checksum, unwrap, type RingZone, type ZoneContent } from '../../region/zoned.js'
 import { divideZone } from './layout.js'
 import {
   decodeZoneHeader,

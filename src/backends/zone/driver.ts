@@ -9,7 +9,7 @@ import type { DumpBody, Inspection, NewDump } from '../../pstore/driver.js'
 import { decodeTitle } from '../../pstore/dump.js'
 import type { DumpZone } from '../../pstore/rotation.js'
 import type { Region } from '../../region/region.js'
-import { ZonedDriver, type DumpInZone } from '../zoned.js'
+import { ZonedDriver, type DumpInZone } from '../../region/zoned.js'
 import {
   decodeKmsgHeader,
   encodeKmsgHeader,
@@ -85,7 +85,7 @@ export class ZoneDriver extends ZonedDriver<Zone> {
     const { time, compressed } = header
     const body = content.subarray(kmsgHeaderSize)
     if (compressed && body.length === 0)
-      findings.push('a dump without text: Linux shows neither it nor what follows')
+      findings.push('an empty dump: Linux shows neither it nor later records')
     const stream = compressed ? body : null
     return { time, compressed, length: body.length, stream, limit: this.#limit }
   }

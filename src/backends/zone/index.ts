@@ -15,7 +15,7 @@ import {
   zoneParameters,
   type FtraceParameters,
   type ParameterTable,
-} from '../parameters.js'
+} from '../../pstore/parameters.js'
 import { ZoneDriver } from './driver.js'
 import { makeZoneLayout, type ZoneParameters } from './layout.js'
 import { makeZones } from './mkfs.js'

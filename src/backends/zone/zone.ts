@@ -9,7 +9,7 @@ import zlib from 'node:zlib'
 import type { RingPosition } from '../../pstore/ring.js'
 import type { Endian, ZoneExtent, ZoneState } from '../../pstore/types.js'
 import type { Region } from '../../region/region.js'
-import { checksum, unwrap, type RingZone, type ZoneContent } from '../zoned.js'
+import { checksum, unwrap, type RingZone, type ZoneContent } from '../../region/zoned.js'
 import {
   encodeZoneHeader,
   isSigned,

@@ -4,7 +4,7 @@ import { badBlock, correctedBlock, type Condition } from '../../pstore/condition
 import { json, jsonArray, jsonObject, print, printJson } from '../show/output.js'
 import { attachSource, withSource, type SourceArgs } from '../options/source.js'
 import { withoutControls } from '../../pstore/printable.js'
-import { printTime } from '../../archive/print.js'
+import { printTime } from '../../pstore/time.js'
 
 interface Args extends SourceArgs {
   json: boolean

@@ -5,7 +5,7 @@ import type { Condition } from '../../pstore/condition.js'
 import { jsonArray, print, printJson } from '../show/output.js'
 import { attachSource, withSource, type SourceArgs } from '../options/source.js'
 import { table } from '../show/table.js'
-import { printTime } from '../../archive/print.js'
+import { printTime } from '../../pstore/time.js'
 import { when } from '../show/time.js'
 
 interface Args extends SourceArgs {

@@ -203,7 +203,7 @@ t.test('a store that nobody has made yet is empty, and is not made by writing', 
   t.equal(names(backend).length, 4)
   fs.writeFileSync(path, Buffer.alloc(65536, 0x5a))
   t.same(names(backend), [], 'what has become garbage shows nothing')
-  t.throws(() => backend.write(dump('x')), { message: /is no ERST store/ })
+  t.throws(() => backend.write(dump('x')), { message: /is not an ERST store/ })
 })
 
 t.test('what is no store is refused with its reason', async t => {

@@ -1,6 +1,6 @@
 /** Parameters: how a text becomes a value, and what help says. Those that several drivers have are here. */
-import { StoreError } from '../pstore/errors.js'
-import { zoneKinds, type Endian, type RecordType, type ZoneKind } from '../pstore/types.js'
+import { StoreError } from './errors.js'
+import { zoneKinds, type Endian, type RecordType, type ZoneKind } from './types.js'
 
 /** One parameter of a driver, under the kernel's name. */
 export interface Parameter {
@@ -47,7 +47,7 @@ export const parseCount = (name: string, text: string): number => {
 
 const parsePositive = (name: string, text: string): number => {
   const count = parseCount(name, text)
-  if (count === 0) throw new StoreError(`${name} '${text}': must be 1 at least`)
+  if (count === 0) throw new StoreError(`${name} '${text}': must be at least 1`)
   return count
 }
 
@@ -59,8 +59,10 @@ export const parseOrder = (name: string, text: string): ZoneKind[] => {
   const known: readonly string[] = zoneKinds
   for (const [i, kind] of kinds.entries()) {
     if (!known.includes(kind))
-      throw new StoreError(`${name} '${text}': no zone is called '${kind}': ${known.join(', ')}`)
-    if (kinds.indexOf(kind) !== i) throw new StoreError(`${name} '${text}': ${kind} stands twice`)
+      throw new StoreError(
+        `${name} '${text}': no zone is called '${kind}'; there is ${known.join(', ')}`,
+      )
+    if (kinds.indexOf(kind) !== i) throw new StoreError(`${name} '${text}': ${kind} is named twice`)
   }
   return kinds as ZoneKind[]
 }
@@ -75,8 +77,11 @@ const parseEndian = (name: string, text: string): Endian => {
 
 /** Where in a file or device a store is. */
 export const whereabouts = {
-  mem_address: { parse: parseSize, describe: 'where the region starts in the source' },
-  mem_size: { parse: parseSize, describe: 'its length (default: to the end of the source)' },
+  mem_address: { parse: parseSize, describe: 'start of the region in the source' },
+  mem_size: {
+    parse: parseSize,
+    describe: 'length of the region (default: to the end of the source)',
+  },
 } as const
 
 export const ringSizes = {
@@ -97,8 +102,11 @@ export const ftraceSize = {
 
 /** What zones have in ramoops and in pstore/zone. */
 export const zoneParameters = {
-  cpus: { parse: parseCount, describe: "possible CPUs of the region's kernel (default 1)" },
-  max_reason: { parse: parseCount, describe: 'which dumps are written: 1 panic, 2 oops too' },
+  cpus: {
+    parse: parseCount,
+    describe: "number of possible CPUs of the region's kernel (default 1)",
+  },
+  max_reason: { parse: parseCount, describe: 'dumps that the kernel writes: 1 panic, 2 also oops' },
   endian: {
     parse: parseEndian,
     describe: 'byte order of the machine: little or big',
@@ -106,7 +114,8 @@ export const zoneParameters = {
   },
   kallsyms: {
     parse: parseText,
-    describe: "names ftrace's functions: a System.map or /proc/kallsyms, also gzipped",
+    describe:
+      "file with the names of ftrace's functions: System.map or /proc/kallsyms, also gzipped",
   },
 } as const
 
@@ -115,10 +124,10 @@ export const splitRingParameters = {
   ...ringSizes,
   batch_seconds: {
     parse: parseCount,
-    describe: "how long a ring's text waits for more (default 60)",
+    describe: "seconds that a ring's text waits for more (default 60)",
   },
   writes_per_hour: {
     parse: parsePositive,
-    describe: 'how often a ring is written to in the long run (default 12)',
+    describe: 'most writes to a ring per hour, in the long run (default 12)',
   },
 } as const

@@ -1,5 +1,5 @@
 /**
- * What the drivers of media that are divided into zones have in common: ramoops and pstore/zone. Their zones
+ * A region that is divided into zones, as a driver: what ramoops and pstore/zone have in common. Their zones
  * differ (header, signature, parity), and so do the headers of their dumps; how zones become slots, extents and
  * rings does not.
  */
@@ -29,8 +29,8 @@ import type {
   ZoneKind,
   ZoneState,
 } from '../pstore/types.js'
-import type { SourceLock } from '../region/lock.js'
-import type { Region } from '../region/region.js'
+import type { SourceLock } from './lock.js'
+import type { Region } from './region.js'
 
 /** A zone's bytes at one moment. */
 export interface ZoneContent {
