@@ -105,9 +105,10 @@ const samples: { readonly [argument: string]: string } = {
 const missingArgument = (command: string, said: string): string | null => {
   const [, given] = /^too few arguments: got (\d+)/.exec(said) ?? []
   if (given === undefined) return null
-  const all = [...command.matchAll(/[<[](\w+)/g)].map(([, name]) => name)
-  const name = command.split(' ')[0].replace('$0', '')
-  const missing = all[Number(given)].replace('names', 'name').toUpperCase()
+  const all = [...command.matchAll(/[<[](\w+)/g)].map(([, name = '']) => name)
+  const name = command.split(' ')[0]!.replace('$0', '')
+  const missing = all[Number(given)]?.replace('names', 'name').toUpperCase()
+  if (missing === undefined) return null
   const example = ['pstorefs', name, ...all.map(argument => samples[argument])]
   return `${name ? `${name}: ` : ''}${missing} is missing, e.g. ${example.filter(Boolean).join(' ')}`
 }

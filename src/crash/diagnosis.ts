@@ -54,8 +54,8 @@ export const diagnose = (text: Buffer): Diagnosis => {
   }
   const first = (patterns: readonly RegExp[], group: number): string | null => {
     for (const pattern of patterns) {
-      const found = find(pattern)
-      if (found) return found[group].trimEnd()
+      const found = find(pattern)?.[group]
+      if (found !== undefined) return found.trimEnd()
     }
     return null
   }

@@ -60,12 +60,12 @@ const couldStart = (bytes: Buffer, at: number): boolean => {
   const length = bytes.readUInt16LE(at + 1)
   if (length < leastLength || length > mostLength) return false
   if (left < 8) return true
-  const id = bytes[at + 7]
+  const id = bytes[at + 7]!
   if (id >= buffers.length) return false
   if (left < headerSize) return true
   if (bytes.readUInt32LE(at + 14) >= nsecPerSec) return false
   if (left === headerSize || binary.has(id)) return true
-  const priority = bytes[at + headerSize]
+  const priority = bytes[at + headerSize]!
   return priority >= leastPriority && priority <= mostPriority
 }
 
@@ -138,7 +138,11 @@ const parseEvent = (payload: Buffer): { tag: string; message: string } => {
 
 const nul = 0
 const newline = 0x0a
-const [blank, point, dash, colon, dots] = [' ', '.', '-', ':', ': '].map(text => Buffer.from(text))
+const blank = Buffer.from(' ')
+const point = Buffer.from('.')
+const dash = Buffer.from('-')
+const colon = Buffer.from(':')
+const dots = Buffer.from(': ')
 /** Columns of a tag, and of a process's and a thread's number. */
 const tagWidth = 8
 const idWidth = 5
@@ -183,7 +187,7 @@ export class AndroidLog {
       if (next === null) break
       if (next > at) this.#skip(next - at)
       const end = endOf(all, next)!
-      this.#divide(all[next + 7])
+      this.#divide(all[next + 7]!)
       this.#print(all, next, end)
       this.#synchronous = true
       this.count++
@@ -197,7 +201,7 @@ export class AndroidLog {
 
   /** A record's lines, each with the whole prefix. */
   #print(bytes: Buffer, at: number, end: number): void {
-    const id = bytes[at + 7]
+    const id = bytes[at + 7]!
     const payload = at + headerSize
     if (binary.has(id)) {
       const { tag, message } = parseEvent(bytes.subarray(payload, end))
@@ -210,7 +214,7 @@ export class AndroidLog {
     const tag = payload + 1
     const tagEnd = placeOf(nul, bytes, tag, end)
     const message = Math.min(tagEnd + 1, end)
-    const prefix = this.#prefix(bytes, at, bytes[payload], bytes, tag, tagEnd)
+    const prefix = this.#prefix(bytes, at, bytes[payload]!, bytes, tag, tagEnd)
     this.#message(prefix, bytes, message, placeOf(nul, bytes, message, end))
   }
 

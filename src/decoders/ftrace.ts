@@ -46,24 +46,24 @@ export const mergeFtrace = (zones: readonly Buffer[], endian: Endian): Buffer =>
   const hi = new Uint32Array(lists.length)
   const lo = new Uint32Array(lists.length)
   const look = (list: number): void => {
-    const at = heads[list] + timeOffset
-    hi[list] = views[list].getUint32(little ? at + 4 : at, little)
-    lo[list] = views[list].getUint32(little ? at : at + 4, little) >>> cpuBits
+    const at = heads[list]! + timeOffset
+    hi[list] = views[list]!.getUint32(little ? at + 4 : at, little)
+    lo[list] = views[list]!.getUint32(little ? at : at + 4, little) >>> cpuBits
   }
   const goesFirst = (a: number, b: number): boolean =>
-    hi[a] !== hi[b] ? hi[a] < hi[b] : lo[a] !== lo[b] ? lo[a] < lo[b] : a > b
+    hi[a] !== hi[b] ? hi[a]! < hi[b]! : lo[a] !== lo[b] ? lo[a]! < lo[b]! : a > b
 
   /** A binary heap of the lists that have records left: each goes before its children. */
   const heap = Uint32Array.from(lists.keys())
   let size = lists.length
   const sink = (place: number): void => {
-    const list = heap[place]
+    const list = heap[place]!
     for (;;) {
       let child = 2 * place + 1
       if (child >= size) break
-      if (child + 1 < size && goesFirst(heap[child + 1], heap[child])) child++
-      if (goesFirst(list, heap[child])) break
-      heap[place] = heap[child]
+      if (child + 1 < size && goesFirst(heap[child + 1]!, heap[child]!)) child++
+      if (goesFirst(list, heap[child]!)) break
+      heap[place] = heap[child]!
       place = child
     }
     heap[place] = list
@@ -72,19 +72,19 @@ export const mergeFtrace = (zones: readonly Buffer[], endian: Endian): Buffer =>
   for (let place = size >>> 1; place-- > 0;) sink(place)
 
   for (let filled = 0; size > 0; sink(0)) {
-    const list = heap[0]
+    const list = heap[0]!
     // The list to go next is one of the root's children.
-    const second = size > 2 && goesFirst(heap[2], heap[1]) ? heap[2] : heap[1]
-    const start = heads[list]
+    const second = size > 2 && goesFirst(heap[2]!, heap[1]!) ? heap[2]! : heap[1]!
+    const start = heads[list]!
     let ended: boolean
     do {
-      heads[list] += recordSize
-      ended = heads[list] === lists[list].length
+      heads[list]! += recordSize
+      ended = heads[list] === lists[list]!.length
       if (!ended) look(list)
     } while (!ended && (size === 1 || goesFirst(list, second)))
-    lists[list].copy(merged, filled, start, heads[list])
-    filled += heads[list] - start
-    if (ended) heap[0] = heap[--size]
+    lists[list]!.copy(merged, filled, start, heads[list])
+    filled += heads[list]! - start
+    if (ended) heap[0] = heap[--size]!
   }
   return merged
 }
@@ -117,7 +117,7 @@ class NameCache {
   find(hi: number, lo: number): Buffer {
     const mixed = Math.imul(lo ^ Math.imul(hi, 0x85ebca6b), 0x9e3779b1)
     const place = (mixed ^ (mixed >>> 16)) & this.#mask
-    const found = this.#names[place]
+    const found = this.#names[place]!
     if (found.length > 0 && this.#hi[place] === hi && this.#lo[place] === lo) return found
     const name = this.#name(hi, lo)
     // Unnamed addresses are not cached: there are too many of them.
@@ -128,14 +128,12 @@ class NameCache {
   }
 }
 
-const [cpuLabel, timeLabel, blank, blanks, from, prefix] = [
-  'CPU:',
-  ' ts:',
-  ' ',
-  '  ',
-  ' <- ',
-  '0x',
-].map(text => Buffer.from(text))
+const cpuLabel = Buffer.from('CPU:')
+const timeLabel = Buffer.from(' ts:')
+const blank = Buffer.from(' ')
+const blanks = Buffer.from('  ')
+const from = Buffer.from(' <- ')
+const prefix = Buffer.from('0x')
 
 /** Bytes; a line without its two names is shorter. */
 const lineRoom = 128
@@ -195,12 +193,12 @@ class FtraceContent implements Content {
     let [chunk, end] = [0, this.#starts.length]
     while (end - chunk > 1) {
       const middle = (chunk + end) >>> 1
-      if (this.#starts[middle] <= offset) chunk = middle
+      if (this.#starts[middle]! <= offset) chunk = middle
       else end = middle
     }
     for (; chunk <= this.#chunks; chunk++) {
       const bytes = this.#chunk(chunk)
-      const at = offset - this.#starts[chunk]
+      const at = offset - this.#starts[chunk]!
       if (at < bytes.length) return bytes.subarray(at, at + length)
     }
     return none
@@ -216,7 +214,7 @@ class FtraceContent implements Content {
       this.#render(chunk * chunkRecords * recordSize)
       const bytes = Buffer.from(this.#lines.bytes)
       this.#rendered = { chunk, bytes }
-      this.#starts[chunk + 1] = this.#starts[chunk] + bytes.length
+      this.#starts[chunk + 1] = this.#starts[chunk]! + bytes.length
     }
     return this.#rendered.bytes
   }

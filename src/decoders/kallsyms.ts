@@ -55,8 +55,8 @@ export class Symbols {
     const i = this.#find(hi, lo)
     if (i < 0) return null
     const { hi: his, lo: los } = this.#spans
-    const offset = minus(hi, lo, his[i], los[i])
-    const size = minus(his[i + 1], los[i + 1], his[i], los[i])
+    const offset = minus(hi, lo, his[i]!, los[i]!)
+    const size = minus(his[i + 1]!, los[i + 1]!, his[i]!, los[i]!)
     return `${this.#name(i)}+0x${offset}/0x${size}${this.#suffix(i)}`
   }
 
@@ -66,14 +66,14 @@ export class Symbols {
     let low = 0
     for (let high = length; low < high;) {
       const mid = (low + high) >>> 1
-      if (below(hi, lo, his[mid], los[mid])) high = mid
+      if (below(hi, lo, his[mid]!, los[mid]!)) high = mid
       else low = mid + 1
     }
     return low > 0 && name[low - 1] ? low - 1 : -1
   }
 
   #name(i: number): string {
-    return wordAt(this.#text, this.#spans.name[i])
+    return wordAt(this.#text, this.#spans.name[i]!)
   }
 
   #suffix(i: number): string {
@@ -186,7 +186,7 @@ const isNameByte = (c: number): boolean => c > 0x20 && c < 0x7f
 const isBlank = (c: number): boolean => c === 0x20 || (c >= 9 && c <= 13)
 
 const wordEnd = (text: Buffer, at: number): number => {
-  while (at < text.length && isNameByte(text[at])) at++
+  while (at < text.length && isNameByte(text[at]!)) at++
   return at
 }
 const wordAt = (text: Buffer, at: number): string => text.toString('latin1', at, wordEnd(text, at))
@@ -242,19 +242,19 @@ const parse = (text: Buffer): Parsed => {
     let at = start
     let high = 0
     let low = 0
-    for (; at < end && digits[text[at]] < 16; at++) {
+    for (; at < end && digits[text[at]!]! < 16; at++) {
       high = ((high << 4) | (low >>> 28)) >>> 0
-      low = ((low << 4) | digits[text[at]]) >>> 0
+      low = ((low << 4) | digits[text[at]!]!) >>> 0
     }
     if (at - start < minDigits || at - start > maxDigits) return
     if (end - at < 4 || text[at] !== 0x20 || text[at + 2] !== 0x20) return
-    const type = text[at + 1]
+    const type = text[at + 1]!
     const nameStart = at + 3
     const nameEnd = wordEnd(text, nameStart)
     if (nameEnd === nameStart || nameEnd - nameStart > maxName) return
-    if (ignoredTypes[type] || isLabel(text[nameStart], text[nameStart + 1])) return
+    if (ignoredTypes[type] || isLabel(text[nameStart]!, text[nameStart + 1]!)) return
 
-    for (at = nameEnd; at < end && isBlank(text[at]); at++);
+    for (at = nameEnd; at < end && isBlank(text[at]!); at++);
     let ofModule = 0
     if (at < end) {
       const closing = wordEnd(text, at) - 1
@@ -277,7 +277,7 @@ const parse = (text: Buffer): Parsed => {
     module[length] = ofModule
     // The first of a module's symbols with one address counts (find_kallsyms_symbol).
     rank[length] = ofModule ? 0 : rankOf(text, type, nameStart, nameEnd)
-    isText[length] = textTypes[type]
+    isText[length] = textTypes[type]!
     length++
   }
 
@@ -320,7 +320,7 @@ const rankOf = (text: Buffer, type: number, at: number, end: number): number => 
 /** The symbols' indices by address, then by rank, then in the file's order. */
 const sort = ({ length, hi, lo, rank }: Parsed): Uint32Array => {
   const compare = (a: number, b: number): number =>
-    hi[a] - hi[b] || lo[a] - lo[b] || rank[a] - rank[b] || a - b
+    hi[a]! - hi[b]! || lo[a]! - lo[b]! || rank[a]! - rank[b]! || a - b
   const order = new Uint32Array(length)
   let sorted = true
   for (let i = 0; i < length; i++) {
@@ -365,8 +365,8 @@ const boundNames = new Set([
 const kernelRanges = (text: Buffer, { length, hi, lo, name, module }: Parsed): Range[] | null => {
   const bounds = new Map<string, number>()
   for (let i = 0; i < length; i++)
-    if (!module[i] && text[name[i]] === 0x5f) {
-      const word = wordAt(text, name[i])
+    if (!module[i] && text[name[i]!] === 0x5f) {
+      const word = wordAt(text, name[i]!)
       if (boundNames.has(word)) bounds.set(word, i)
     }
   const range = (start: string, end: string): Range[] => {
@@ -374,7 +374,7 @@ const kernelRanges = (text: Buffer, { length, hi, lo, name, module }: Parsed): R
     const j = bounds.get(end)
     return i === undefined || j === undefined
       ? []
-      : [{ hi: hi[i], lo: lo[i], endHi: hi[j], endLo: lo[j] }]
+      : [{ hi: hi[i]!, lo: lo[i]!, endHi: hi[j]!, endLo: lo[j]! }]
   }
   const functions = range('_stext', '_etext')
   if (functions.length === 0) return null
@@ -383,10 +383,10 @@ const kernelRanges = (text: Buffer, { length, hi, lo, name, module }: Parsed): R
   // Without CONFIG_KALLSYMS_ALL, only bounds of sections lie outside (symbol_valid).
   const isData = (i: number): boolean =>
     !module[i] &&
-    !isIn(functions, hi[i], lo[i]) &&
-    !isEndOf(functions, hi[i], lo[i]) &&
-    !startsWith(text, name[i], text.length, sectionStart) &&
-    !startsWith(text, name[i], text.length, sectionStop)
+    !isIn(functions, hi[i]!, lo[i]!) &&
+    !isEndOf(functions, hi[i]!, lo[i]!) &&
+    !startsWith(text, name[i]!, text.length, sectionStart) &&
+    !startsWith(text, name[i]!, text.length, sectionStop)
   let all = false
   for (let i = 0; i < length && !all; i++) all = isData(i)
   if (!all) return functions
@@ -416,25 +416,25 @@ const makeSpans = (text: Buffer, parsed: Parsed): Spans => {
   }
 
   for (let at = 0, next = 0; at < symbols; at = next) {
-    const i = order[at]
+    const i = order[at]!
     // The first of those that share the address, and the first of the next address.
-    for (next = at + 1; next < symbols && hi[order[next]] === hi[i] && lo[order[next]] === lo[i];)
+    for (next = at + 1; next < symbols && hi[order[next]!] === hi[i] && lo[order[next]!] === lo[i];)
       next++
     if (!module[i] && ranges) {
       // A range's end is a symbol too, so each gap between two symbols is in a range or out of it.
-      add(hi[i], lo[i], isIn(ranges, hi[i], lo[i]) ? name[i] : 0, 0)
+      add(hi[i]!, lo[i]!, isIn(ranges, hi[i]!, lo[i]!) ? name[i]! : 0, 0)
       continue
     }
-    add(hi[i], lo[i], name[i], module[i])
+    add(hi[i]!, lo[i]!, name[i]!, module[i]!)
     // A module's last function ends with the module's text. No symbol tells where that is, but it
     // takes whole pages: the next page's start is right unless the function crosses it.
-    const following = order[next]
+    const following = order[next]!
     const goesOn =
       next < symbols && module[following] === module[i] && isText[following] === isText[i]
     if (goesOn) continue
-    const endLo = ((lo[i] | (pageSize - 1)) + 1) >>> 0
-    const endHi = (hi[i] + (endLo === 0 ? 1 : 0)) >>> 0
-    if (next < symbols ? below(endHi, endLo, hi[following], lo[following]) : endHi || endLo)
+    const endLo = ((lo[i]! | (pageSize - 1)) + 1) >>> 0
+    const endHi = (hi[i]! + (endLo === 0 ? 1 : 0)) >>> 0
+    if (next < symbols ? below(endHi, endLo, hi[following]!, lo[following]!) : endHi || endLo)
       add(endHi, endLo, 0, 0)
   }
   return {

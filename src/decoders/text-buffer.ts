@@ -2,7 +2,9 @@
 
 const hexDigits = Buffer.from('0123456789abcdef')
 const decimals = new Uint8Array(10)
-const [zero, blank, newline] = Buffer.from('0 \n')
+const zero = 0x30
+const blank = 0x20
+const newline = 0x0a
 
 export class TextBuffer {
   #bytes = Buffer.allocUnsafe(1 << 16)
@@ -30,7 +32,7 @@ export class TextBuffer {
   }
 
   text(bytes: Uint8Array, from = 0, to = bytes.length): void {
-    for (let i = from; i < to; i++) this.#bytes[this.#length++] = bytes[i]
+    for (let i = from; i < to; i++) this.#bytes[this.#length++] = bytes[i]!
   }
 
   /** Append a copy of the text from an offset on. */
@@ -51,7 +53,7 @@ export class TextBuffer {
   decimal(n: number, digits = 1): void {
     let count = 0
     for (; n > 0 || count < digits; n = (n / 10) | 0) decimals[count++] = n % 10
-    while (count > 0) this.#bytes[this.#length++] = zero + decimals[--count]
+    while (count > 0) this.#bytes[this.#length++] = zero + decimals[--count]!
   }
 
   /** `%0*lx` of a number in halves of 32 bits: at least so many digits. */
@@ -59,7 +61,7 @@ export class TextBuffer {
     const used = hi ? 16 - (Math.clz32(hi) >> 2) : 8 - (Math.clz32(lo) >> 2)
     for (let i = Math.max(used, digits); i > 0; i--) {
       const half = i > 8 ? hi : lo
-      this.#bytes[this.#length++] = hexDigits[(half >>> (((i - 1) & 7) * 4)) & 15]
+      this.#bytes[this.#length++] = hexDigits[(half >>> (((i - 1) & 7) * 4)) & 15]!
     }
   }
 }

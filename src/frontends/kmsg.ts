@@ -39,7 +39,7 @@ const longestHeader = 256
  */
 export const parseMessage = (record: Buffer): KernelMessage | null => {
   const end = record.subarray(0, longestHeader).indexOf(SEMICOLON)
-  const [, prefix, sequence, time, flags, more = ''] =
+  const [, prefix, sequence = '', time = '', flags = '', more = ''] =
     header.exec(record.toString('latin1', 0, Math.max(end, 0))) ?? []
   if (prefix === undefined) return null
   // Lines of a dictionary follow the text: ` DEVICE=+pci:0000:00:1f.2`.
@@ -64,10 +64,10 @@ const decode = (text: Buffer): Buffer => {
   const decoded = Buffer.allocUnsafe(text.length)
   let length = 0
   for (let at = 0; at < text.length; at++) {
-    const high = at + 3 < text.length ? hexDigit(text[at + 2]) : -1
-    const low = at + 3 < text.length ? hexDigit(text[at + 3]) : -1
+    const high = at + 3 < text.length ? hexDigit(text[at + 2]!) : -1
+    const low = at + 3 < text.length ? hexDigit(text[at + 3]!) : -1
     const escaped = text[at] === BACKSLASH && text[at + 1] === 0x78 && high >= 0 && low >= 0
-    decoded[length++] = escaped ? high * 16 + low : text[at]
+    decoded[length++] = escaped ? high * 16 + low : text[at]!
     if (escaped) at += 3
   }
   return decoded.subarray(0, length)

@@ -27,9 +27,9 @@ export const setImmutable = (file: string, immutable: boolean): boolean => {
   try {
     const flags = new Int32Array(2)
     if (libc().ioctl(fd, FS_IOC_GETFLAGS, flags) !== 0) return false
-    const isSo = (flags[0] & FS_IMMUTABLE_FL) !== 0
+    const isSo = (flags[0]! & FS_IMMUTABLE_FL) !== 0
     if (isSo === immutable) return false
-    flags[0] ^= FS_IMMUTABLE_FL
+    flags[0]! ^= FS_IMMUTABLE_FL
     return libc().ioctl(fd, FS_IOC_SETFLAGS, flags) === 0
   } finally {
     fs.closeSync(fd)

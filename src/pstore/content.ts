@@ -48,7 +48,7 @@ export class Tail {
   add(piece: Buffer): void {
     this.#pieces.push(piece)
     this.#length += piece.length
-    while (this.#length - this.#pieces[0].length >= this.most)
+    while (this.#length - this.#pieces[0]!.length >= this.most)
       this.#length -= this.#pieces.shift()!.length
   }
 

@@ -162,7 +162,7 @@ const emptyBlock = Buffer.of(0, 0, 0, 0xff, 0xff)
  */
 export const deflate = (text: Uint8Array): Buffer => {
   const stream = zlib.deflateRawSync(text, { level: 9 })
-  return isSpace(stream[0]) ? Buffer.concat([emptyBlock, stream]) : stream
+  return isSpace(stream[0]!) ? Buffer.concat([emptyBlock, stream]) : stream
 }
 
 /** isspace() as the kernel's ctype table has it: 0xa0 (Latin-1's no-break space) is one too. */

@@ -28,7 +28,7 @@ export interface DumpTitle {
 
 /** The first line, with its line feed. */
 export const encodeTitle = ({ reason, count, part }: DumpTitle): string =>
-  `${reason[0].toUpperCase()}${reason.slice(1)}#${count} Part${part}\n`
+  `${reason.slice(0, 1).toUpperCase()}${reason.slice(1)}#${count} Part${part}\n`
 
 /** What the first line of a record's text says; null where it says nothing of the kind. */
 export const decodeTitle = (text: Buffer): DumpTitle | null => {

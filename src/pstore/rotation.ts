@@ -26,7 +26,7 @@ const newestOf = (turns: readonly DumpZone[], last: number): number => {
     if (time && (latest === null || compare(time, latest) > 0)) latest = time
   if (latest === null) return -1
   const isLatest = (i: number): boolean => {
-    const { time } = turns[i % turns.length]
+    const { time } = turns[i % turns.length]!
     return time !== null && compare(time, latest) === 0
   }
   if (last >= 0 && isLatest(last)) return last
@@ -45,7 +45,7 @@ export const nextDumpZone = (turns: readonly DumpZone[], last: number): number =
   const first = (newestOf(turns, last) + 1) % turns.length
   for (let i = 0; i < turns.length; i++) {
     const next = (first + i) % turns.length
-    if (turns[next].free) return next
+    if (turns[next]!.free) return next
   }
   return first
 }

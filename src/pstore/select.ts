@@ -122,17 +122,18 @@ export const select = <C extends Candidate>(
 }
 
 /** Of a single backend its own reason says it all. */
-const nothingAttached = (failures: readonly Failure[]): StoreError =>
-  failures.length === 1
-    ? failures[0].error
-    : new StoreError(
-        `none of ${failures.length} backends can be attached: ` +
-          list(
-            failures.map(({ name, error }) => `${name}: ${error.message}`),
-            '; ',
-          ),
-        failures[0].error.errno,
-      )
+const nothingAttached = (failures: readonly Failure[]): StoreError => {
+  const [first, ...others] = failures
+  if (first && others.length === 0) return first.error
+  return new StoreError(
+    `none of ${failures.length} backends can be attached: ` +
+      list(
+        failures.map(({ name, error }) => `${name}: ${error.message}`),
+        '; ',
+      ),
+    first?.error.errno,
+  )
+}
 
 /**
  * Write to every attached backend that has a place for the type. One that fails does not keep the others

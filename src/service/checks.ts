@@ -40,10 +40,10 @@ const mounts = (): Map<string, string> =>
       .filter(line => line.includes(' - '))
       .map(line => {
         const folder = line
-          .split(' ')[4]
+          .split(' ')[4]!
           .replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)))
         // Of several mounts in one place the last one is visible.
-        return [folder, line.split(' - ')[1].split(' ')[0]]
+        return [folder, line.split(' - ')[1]!.split(' ')[0]!]
       }),
   )
 

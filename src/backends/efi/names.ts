@@ -45,7 +45,7 @@ const u32 = (digits: string): number => Number(BigInt.asUintN(32, BigInt(digits)
 export const decodeDumpName = (name: string): DumpName | null => {
   if (name.length > longestName || !printable.test(name)) return null
   const found = counted.exec(name)
-  const [, number, part, count, sec, letter] = found ?? withoutCount(name)
+  const [, number, part = '', count = '', sec = '', letter] = found ?? withoutCount(name)
   if (number === undefined) return null
   const type = recordTypes[u32(number)]
   if (type === undefined) return null
@@ -60,7 +60,7 @@ export const decodeDumpName = (name: string): DumpName | null => {
 
 /** The oldest form's fields, in the others' places. */
 const withoutCount = (name: string): string[] => {
-  const [, type, part, sec] = uncounted.exec(name) ?? []
+  const [, type, part = '', sec = ''] = uncounted.exec(name) ?? []
   return type === undefined ? [] : ['', type, part, '0', sec]
 }
 
@@ -85,7 +85,7 @@ const piece = /^(tty|console|pmsg)-(0|[1-9]\d{0,18})-([1-9]\d{0,4})$/
 
 /** Parse the name of a ring's piece; null where it is none. */
 export const decodePieceName = (name: string): PieceName | null => {
-  const [, type, position, length] = piece.exec(name) ?? []
+  const [, type, position = '', length] = piece.exec(name) ?? []
   if (type === undefined || BigInt(position) > lastPosition) return null
   return { type: type as SplitRingType, position: BigInt(position), length: Number(length) }
 }

@@ -124,7 +124,7 @@ export const decodeVariableHeader = (
 ): VariableHeader | null => {
   if (bytes.readUInt16LE(0) !== startId) return null
   const sizes = authenticated ? 36 : 8
-  const state = bytes[2]
+  const state = bytes.readUInt8(2)
   const attributes = bytes.readUInt32LE(4)
   const nameSize = bytes.readUInt32LE(sizes)
   const dataSize = bytes.readUInt32LE(sizes + 4)

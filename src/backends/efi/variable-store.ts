@@ -134,7 +134,7 @@ export class VariableStore implements Variables {
     const found = vendors.map(() => new Map<string, Stored>())
     for (const copy of this.#walk()) {
       // The first complete copy, else the last of those whose replacement was never completed.
-      const ofVendor = found[vendors.indexOf(copy.vendor)]
+      const ofVendor = found[vendors.indexOf(copy.vendor)]!
       if (ofVendor.get(copy.name)?.complete) continue
       ofVendor.delete(copy.name)
       ofVendor.set(copy.name, copy)

@@ -23,7 +23,7 @@ class Scanner {
   pos = 0
   constructor(readonly bytes: Uint8Array) {}
   peek(): number {
-    return this.pos < this.bytes.length ? this.bytes[this.pos] : 0
+    return this.bytes[this.pos] ?? 0
   }
   /** `\n` or a blank in a format: any run of white space, or none. */
   skipSpace(): void {
@@ -42,7 +42,7 @@ class Scanner {
     if (!isDigit(this.peek())) return null
     let value = 0n
     while (isDigit(this.peek()))
-      value = BigInt.asUintN(64, value * 10n + BigInt(this.bytes[this.pos++] - 0x30))
+      value = BigInt.asUintN(64, value * 10n + BigInt(this.bytes[this.pos++]! - 0x30))
     return negative ? -value : value
   }
 }

@@ -36,10 +36,10 @@ const fillStrides = (): void => {
   for (let step = 0, at = 0; step < order; step++)
     for (let power = 0; power < order; power++, at++)
       strides[at] =
-        exp[power] |
-        (exp[(power + step) % order] << 8) |
-        (exp[(power + 2 * step) % order] << 16) |
-        (exp[(power + 3 * step) % order] << 24)
+        exp[power]! |
+        (exp[(power + step) % order]! << 8) |
+        (exp[(power + 2 * step) % order]! << 16) |
+        (exp[(power + 3 * step) % order]! << 24)
 }
 
 /**
@@ -52,8 +52,8 @@ const addTerm = (words: number, power: number, step: number): void => {
   let even = power
   let odd = (power + 4 * step) % order
   for (let w = 0; w < words; w += 2) {
-    sums[w] ^= strides[row + even]
-    sums[w + 1] ^= strides[row + odd]
+    sums[w]! ^= strides[row + even]!
+    sums[w + 1]! ^= strides[row + odd]!
     // Modulo, without a branch that nothing could foretell.
     even += turn
     even -= order & ((order - 1 - even) >> 31)
@@ -67,11 +67,11 @@ const evaluate = (polynomial: Uint16Array, terms: number, places: number): void 
   const words = (places + 3) >> 2
   sums.fill(0, 0, words + 1)
   for (let i = 0; i < terms; i++)
-    if (polynomial[i] !== logZero) addTerm(words, polynomial[i], (order - i) % order)
+    if (polynomial[i] !== logZero) addTerm(words, polynomial[i]!, (order - i) % order)
 }
 
 /** The sum of place n. */
-const sumAt = (n: number): number => (sums[n >> 2] >>> (8 * (n & 3))) & 255
+const sumAt = (n: number): number => (sums[n >> 2]! >>> (8 * (n & 3))) & 255
 
 /**
  * The received word at each of the generator's roots. The generator is 0 there, so the word's
@@ -81,14 +81,14 @@ const findSyndromes = (difference: Uint8Array, eccSize: number): void => {
   const words = (eccSize + 3) >> 2
   sums.fill(0, 0, words + 1)
   for (let i = 0; i < eccSize; i++)
-    if (difference[i] !== 0) addTerm(words, log[difference[i]], eccSize - 1 - i)
-  for (let i = 0; i < eccSize; i++) syndromes[i] = log[sumAt(i)]
+    if (difference[i] !== 0) addTerm(words, log[difference[i]!]!, eccSize - 1 - i)
+  for (let i = 0; i < eccSize; i++) syndromes[i] = log[sumAt(i)]!
 }
 
 /** By what a recurrence of this length fails to make the syndrome of a step. */
 const missOf = (length: number, step: number): number => {
   let miss = 0
-  for (let i = 0, j = step | 0; i <= length; i++, j--) miss ^= exp[locator[i] + syndromes[j]]
+  for (let i = 0, j = step | 0; i <= length; i++, j--) miss ^= exp[locator[i]! + syndromes[j]!]!
   return miss
 }
 
@@ -96,7 +96,7 @@ const missOf = (length: number, step: number): number => {
 const amend = (length: number, age: number, factor: number): void => {
   const f = factor | 0
   for (let i = 0, j = age | 0; i <= length; i++, j++)
-    locator[j] = log[exp[locator[j]] ^ exp[f + previous[i]]]
+    locator[j] = log[exp[locator[j]!]! ^ exp[f + previous[i]!]!]!
 }
 
 /**
@@ -119,13 +119,13 @@ const findLocator = (eccSize: number): number => {
     const miss = missOf(length, step)
     if (miss === 0) continue
     const grows = 2 * length <= step
-    if (grows) for (let i = 0; i <= length; i++) before[i] = locator[i]
+    if (grows) for (let i = 0; i <= length; i++) before[i] = locator[i]!
     // previousLength + age + length is step + 1: this stays within the locator.
-    amend(previousLength, age, (log[miss] + order - previousMiss) % order)
+    amend(previousLength, age, (log[miss]! + order - previousMiss) % order)
     if (!grows) continue
-    for (let i = 0; i <= length; i++) previous[i] = before[i]
+    for (let i = 0; i <= length; i++) previous[i] = before[i]!
     previousLength = length
-    previousMiss = log[miss]
+    previousMiss = log[miss]!
     age = 0
     length = step + 1 - length
   }
@@ -153,16 +153,17 @@ const findPowers = (errors: number, symbols: number): boolean => {
 const findValues = (errors: number, symbols: number): void => {
   for (let i = 0; i < errors; i++) {
     let sum = 0
-    for (let j = 0; j <= i; j++) sum ^= exp[syndromes[i - j] + locator[j]]
-    evaluator[i] = log[sum]
+    for (let j = 0; j <= i; j++) sum ^= exp[syndromes[i - j]! + locator[j]!]!
+    evaluator[i] = log[sum]!
     // In this field only the odd powers have a derivative.
-    derivative[i] = i & 1 ? logZero : locator[i + 1]
+    derivative[i] = i & 1 ? logZero : locator[i + 1]!
   }
   evaluate(evaluator, errors, symbols)
-  for (let i = 0; i < errors; i++) values[i] = multiply(exp[powers[i]], sumAt(powers[i]))
+  for (let i = 0; i < errors; i++) values[i] = multiply(exp[powers[i]!]!, sumAt(powers[i]!))
   evaluate(derivative, errors, symbols)
   // Neither is 0: there are as many roots as the degree, so none is double, and no error is 0.
-  for (let i = 0; i < errors; i++) values[i] = exp[log[values[i]] + order - log[sumAt(powers[i])]]
+  for (let i = 0; i < errors; i++)
+    values[i] = exp[log[values[i]!]! + order - log[sumAt(powers[i]!)]!]!
 }
 
 /**

@@ -17,7 +17,7 @@ const generator = (roots: number): Uint8Array => {
   const g = new Uint8Array(roots + 1)
   g[0] = 1
   for (let root = 0; root < roots; root++)
-    for (let i = root + 1; i > 0; i--) g[i] ^= multiply(g[i - 1], exp[root])
+    for (let i = root + 1; i > 0; i--) g[i]! ^= multiply(g[i - 1]!, exp[root]!)
   return g.subarray(1)
 }
 
@@ -30,10 +30,10 @@ export const parityMaker = (eccSize: number): ((data: Uint8Array) => Buffer) => 
   return data => {
     const remainder = Buffer.alloc(eccSize)
     for (const byte of data) {
-      const top = remainder[0] ^ byte
+      const top = remainder[0]! ^ byte
       remainder.copyWithin(0, 1)
       remainder[eccSize - 1] = 0
-      for (let i = 0; i < eccSize; i++) remainder[i] ^= multiply(top, g[i])
+      for (let i = 0; i < eccSize; i++) remainder[i]! ^= multiply(top, g[i]!)
     }
     return remainder
   }
@@ -54,7 +54,7 @@ const rowCount = 4 * 256
 /** Where in {@link rows} those of each parity size begin. */
 const rowsAt = new Uint32Array(maxEccSize + 2)
 for (let eccSize = 1; eccSize <= maxEccSize; eccSize++)
-  rowsAt[eccSize + 1] = rowsAt[eccSize] + rowCount * wordsOf(eccSize)
+  rowsAt[eccSize + 1] = rowsAt[eccSize]! + rowCount * wordsOf(eccSize)
 
 /**
  * What each data byte adds to the remainder, for every parity size.
@@ -63,7 +63,7 @@ for (let eccSize = 1; eccSize <= maxEccSize; eccSize++)
  * code: a third faster than an array in each codec. It is 10 MB of zeros, but takes memory only
  * where it is written to: 16 KiB for ecc 16.
  */
-const rows = new Int32Array(rowsAt[maxEccSize + 1])
+const rows = new Int32Array(rowsAt[maxEccSize + 1]!)
 
 const fillRows = (eccSize: number): void => {
   const g = generator(eccSize)
@@ -72,13 +72,13 @@ const fillRows = (eccSize: number): void => {
   let one = g
   for (let row = 0; row < rowCount; row++) {
     const value = row & 255
-    const at = rowsAt[eccSize] + row * words
+    const at = rowsAt[eccSize]! + row * words
     rows.fill(0, at, at + words)
     for (let i = 0; i < eccSize; i++)
-      rows[at + (i >> 2)] |= multiply(one[i], value) << (24 - 8 * (i & 3))
+      rows[at + (i >> 2)]! |= multiply(one[i]!, value) << (24 - 8 * (i & 3))
     if (value === 255) {
-      const [top] = one
-      one = g.map((gi, i) => multiply(top, gi) ^ (i + 1 < eccSize ? one[i + 1] : 0))
+      const top = one[0]!
+      one = g.map((gi, i) => multiply(top, gi) ^ (i + 1 < eccSize ? one[i + 1]! : 0))
     }
   }
 }
@@ -97,32 +97,32 @@ const difference = new Uint8Array(maxEccSize)
  * bytes that follow it.
  */
 const divideNarrow = (base: number, data: Uint8Array, at: number, end: number): void => {
-  let a = state[0]
-  let b = state[1]
-  let c = state[2]
-  let d = state[3]
+  let a = state[0]!
+  let b = state[1]!
+  let c = state[2]!
+  let d = state[3]!
   for (; at < end; at += 4) {
     const top = a
-    let row = base + ((0x300 | ((top >>> 24) ^ data[at])) << 2)
-    a = b ^ rows[row]
-    b = c ^ rows[row + 1]
-    c = d ^ rows[row + 2]
-    d = rows[row + 3]
-    row = base + ((0x200 | (((top >>> 16) & 255) ^ data[at + 1])) << 2)
-    a ^= rows[row]
-    b ^= rows[row + 1]
-    c ^= rows[row + 2]
-    d ^= rows[row + 3]
-    row = base + ((0x100 | (((top >>> 8) & 255) ^ data[at + 2])) << 2)
-    a ^= rows[row]
-    b ^= rows[row + 1]
-    c ^= rows[row + 2]
-    d ^= rows[row + 3]
-    row = base + (((top & 255) ^ data[at + 3]) << 2)
-    a ^= rows[row]
-    b ^= rows[row + 1]
-    c ^= rows[row + 2]
-    d ^= rows[row + 3]
+    let row = base + ((0x300 | ((top >>> 24) ^ data[at]!)) << 2)
+    a = b ^ rows[row]!
+    b = c ^ rows[row + 1]!
+    c = d ^ rows[row + 2]!
+    d = rows[row + 3]!
+    row = base + ((0x200 | (((top >>> 16) & 255) ^ data[at + 1]!)) << 2)
+    a ^= rows[row]!
+    b ^= rows[row + 1]!
+    c ^= rows[row + 2]!
+    d ^= rows[row + 3]!
+    row = base + ((0x100 | (((top >>> 8) & 255) ^ data[at + 2]!)) << 2)
+    a ^= rows[row]!
+    b ^= rows[row + 1]!
+    c ^= rows[row + 2]!
+    d ^= rows[row + 3]!
+    row = base + (((top & 255) ^ data[at + 3]!) << 2)
+    a ^= rows[row]!
+    b ^= rows[row + 1]!
+    c ^= rows[row + 2]!
+    d ^= rows[row + 3]!
   }
   state[0] = a
   state[1] = b
@@ -146,26 +146,26 @@ const divideWide = (
   const table = rows
   const sum = state
   for (; at < end; at += 4) {
-    const top = sum[0]
-    let i = base + (0x300 | ((top >>> 24) ^ data[at])) * words
-    let j = base + (0x200 | (((top >>> 16) & 255) ^ data[at + 1])) * words
-    let k = base + (0x100 | (((top >>> 8) & 255) ^ data[at + 2])) * words
-    let l = base + ((top & 255) ^ data[at + 3]) * words
+    const top = sum[0]!
+    let i = base + (0x300 | ((top >>> 24) ^ data[at]!)) * words
+    let j = base + (0x200 | (((top >>> 16) & 255) ^ data[at + 1]!)) * words
+    let k = base + (0x100 | (((top >>> 8) & 255) ^ data[at + 2]!)) * words
+    let l = base + ((top & 255) ^ data[at + 3]!) * words
     for (let w = 0; w < words; w += 8, i += 8, j += 8, k += 8, l += 8) {
-      sum[w] = sum[w + 1] ^ table[i] ^ table[j] ^ table[k] ^ table[l]
-      sum[w + 1] = sum[w + 2] ^ table[i + 1] ^ table[j + 1] ^ table[k + 1] ^ table[l + 1]
-      sum[w + 2] = sum[w + 3] ^ table[i + 2] ^ table[j + 2] ^ table[k + 2] ^ table[l + 2]
-      sum[w + 3] = sum[w + 4] ^ table[i + 3] ^ table[j + 3] ^ table[k + 3] ^ table[l + 3]
-      sum[w + 4] = sum[w + 5] ^ table[i + 4] ^ table[j + 4] ^ table[k + 4] ^ table[l + 4]
-      sum[w + 5] = sum[w + 6] ^ table[i + 5] ^ table[j + 5] ^ table[k + 5] ^ table[l + 5]
-      sum[w + 6] = sum[w + 7] ^ table[i + 6] ^ table[j + 6] ^ table[k + 6] ^ table[l + 6]
-      sum[w + 7] = sum[w + 8] ^ table[i + 7] ^ table[j + 7] ^ table[k + 7] ^ table[l + 7]
+      sum[w] = sum[w + 1]! ^ table[i]! ^ table[j]! ^ table[k]! ^ table[l]!
+      sum[w + 1] = sum[w + 2]! ^ table[i + 1]! ^ table[j + 1]! ^ table[k + 1]! ^ table[l + 1]!
+      sum[w + 2] = sum[w + 3]! ^ table[i + 2]! ^ table[j + 2]! ^ table[k + 2]! ^ table[l + 2]!
+      sum[w + 3] = sum[w + 4]! ^ table[i + 3]! ^ table[j + 3]! ^ table[k + 3]! ^ table[l + 3]!
+      sum[w + 4] = sum[w + 5]! ^ table[i + 4]! ^ table[j + 4]! ^ table[k + 4]! ^ table[l + 4]!
+      sum[w + 5] = sum[w + 6]! ^ table[i + 5]! ^ table[j + 5]! ^ table[k + 5]! ^ table[l + 5]!
+      sum[w + 6] = sum[w + 7]! ^ table[i + 6]! ^ table[j + 6]! ^ table[k + 6]! ^ table[l + 6]!
+      sum[w + 7] = sum[w + 8]! ^ table[i + 7]! ^ table[j + 7]! ^ table[k + 7]! ^ table[l + 7]!
     }
   }
 }
 
 /** A byte of the remainder, highest power first. */
-const remainderByte = (i: number): number => (state[i >> 2] >>> (24 - 8 * (i & 3))) & 255
+const remainderByte = (i: number): number => (state[i >> 2]! >>> (24 - 8 * (i & 3))) & 255
 
 /**
  * Encoder and decoder for one parity size. Blocks are 1 … {@link blockSize} bytes; neither a block
@@ -184,7 +184,7 @@ export class Codec {
     if (!Number.isInteger(eccSize) || eccSize < 1 || eccSize > maxEccSize)
       throw new RangeError(`ecc ${eccSize}: must be 1 … ${maxEccSize}`)
     this.#words = wordsOf(eccSize)
-    this.#base = rowsAt[eccSize]
+    this.#base = rowsAt[eccSize]!
     fillRows(eccSize)
   }
 
@@ -211,8 +211,8 @@ export class Codec {
     this.#divide(data, offset, length, parity, parityOffset)
     let bits = 0
     for (let i = 0; i < this.eccSize; i++) {
-      difference[i] = remainderByte(i) ^ parity[parityOffset + i]
-      bits |= difference[i]
+      difference[i] = remainderByte(i) ^ parity[parityOffset + i]!
+      bits |= difference[i]!
     }
     return bits === 0
   }
@@ -237,8 +237,8 @@ export class Codec {
     const symbols = length + this.eccSize
     const errors = findErrors(difference, this.eccSize, symbols)
     for (let i = 0; i < errors; i++) {
-      const at = symbols - 1 - powers[i]
-      if (at < length) data[offset + at] ^= values[i]
+      const at = symbols - 1 - powers[i]!
+      if (at < length) data[offset + at]! ^= values[i]!
     }
     return errors
   }
@@ -266,8 +266,8 @@ export class Codec {
     // What is not a multiple of four comes first, while the state is 0 and needs no shift.
     let at = offset
     for (let follow = length & 3; follow-- > 0; at++) {
-      const row = base + ((follow << 8) | data[at]) * words
-      for (let w = 0; w < words; w++) state[w] ^= rows[row + w]
+      const row = base + ((follow << 8) | data[at]!) * words
+      for (let w = 0; w < words; w++) state[w]! ^= rows[row + w]!
     }
     const end = offset + length
     if (words === narrowWords) divideNarrow(base, data, at, end)

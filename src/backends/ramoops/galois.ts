@@ -21,4 +21,4 @@ for (let power = 0, x = 1; power < order; power++) {
 }
 
 /** The product of two elements. */
-export const multiply = (a: number, b: number): number => exp[log[a] + log[b]]
+export const multiply = (a: number, b: number): number => exp[log[a]! + log[b]!]!

@@ -97,7 +97,7 @@ const archiveAll = (args: Args, dir: string): void => {
   const { keep } = args
   const backends = attachSources(args, { readOnly: keep })
   try {
-    if (!keep && backends.every(({ readOnly }) => readOnly)) throw refusal(backends[0])
+    if (!keep && backends.every(({ readOnly }) => readOnly)) throw refusal(backends[0]!)
     const folder = new ArchiveFolder(dir)
     try {
       let failed = 0

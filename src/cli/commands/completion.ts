@@ -20,7 +20,7 @@ export const complete = (
   line: readonly string[],
   offered: readonly string[],
 ): readonly string[] => {
-  const [previous, word] = line.slice(-2)
+  const [previous = '', word = ''] = line.slice(-2)
   const known = values.get(previous)
   if (known) return known
   if (line[1] === 'write' && line.length === 3) return writableTypes

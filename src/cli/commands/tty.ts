@@ -102,7 +102,7 @@ const keepCommand = async (
   writable: readonly Backend[],
   filters: readonly Filter[],
 ): Promise<number> => {
-  const problem = problemOf(command[0])
+  const problem = problemOf(command[0]!)
   if (problem) {
     tell(problem.message)
     return problem.status

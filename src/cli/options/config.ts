@@ -87,7 +87,7 @@ const mountOption = (name: string, value: unknown): string[] => {
   if (Object.hasOwn(parameters, name) || name === 'driver' || name === 'source')
     throw new StoreError(`${name}: describes a source; it belongs below [backends.NAME]`)
   if (name === 'config') throw new StoreError('config: a config file cannot name another one')
-  const takes = Object.hasOwn(mountOptions, name) ? mountOptions[name].takes : 'a string'
+  const takes = Object.hasOwn(mountOptions, name) ? mountOptions[name]!.takes : 'a string'
   if (takes === null) {
     if (typeof value !== 'boolean') throw new StoreError(`${name}: must be true or false`)
     if (value) return [name]

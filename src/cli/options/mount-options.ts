@@ -115,7 +115,7 @@ const layoutOption = (name: string): MountOption => ({
 })
 
 const optionNamed = (name: string): MountOption | null => {
-  if (Object.hasOwn(mountOptions, name)) return mountOptions[name]
+  if (Object.hasOwn(mountOptions, name)) return mountOptions[name]!
   return Object.hasOwn(parameters, name) ? layoutOption(name) : null
 }
 

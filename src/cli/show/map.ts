@@ -97,10 +97,10 @@ const scale = (segments: readonly MapSegment[], width: number): number[] => {
     let best = -1
     for (const [i, n] of cells.entries()) {
       if (n + step < 1) continue
-      if (best < 0 || (ideal[i] - n) * step > (ideal[best] - cells[best]) * step) best = i
+      if (best < 0 || (ideal[i]! - n) * step > (ideal[best]! - cells[best]!) * step) best = i
     }
     if (best < 0) break
-    cells[best] += step
+    cells[best]! += step
     left -= step
   }
   return cells
@@ -129,11 +129,12 @@ type Cell = [glyph: string, style: Style]
 /** Draw cells; neighbours of one style share their escape sequences. */
 const draw = (canvas: Canvas, cells: readonly Cell[]): string => {
   let text = ''
-  for (let i = 0; i < cells.length;) {
-    const [, style] = cells[i]
-    let run = ''
-    while (i < cells.length && cells[i][1] === style) run += cells[i++][0]
+  let run = ''
+  for (const [i, [glyph, style]] of cells.entries()) {
+    run += glyph
+    if (cells[i + 1]?.[1] === style) continue
     text += paint(canvas, style, run)
+    run = ''
   }
   return text
 }
@@ -214,7 +215,8 @@ export class StoreMap {
 
   /** Whether the places have offsets; EFI variables have none. */
   get hasOffsets(): boolean {
-    return !this.isEmpty && this.#each[0].first.offset !== null
+    const [segment] = this.#each
+    return segment !== undefined && segment.first.offset !== null
   }
 
   /** Three lines: names, bars, offsets. */
@@ -230,14 +232,14 @@ export class StoreMap {
       column += n + 1
     }
     const names = labelsOf(segments).map((label, i) => ({
-      at: starts[i],
-      text: label.length <= cells[i] ? label : segments[i].first.type.slice(0, 1),
+      at: starts[i]!,
+      text: label.length <= cells[i]! ? label : segments[i]!.first.type.slice(0, 1),
     }))
     const offsets = segments.map(({ first }, i) => ({
-      at: starts[i] - 1,
+      at: starts[i]! - 1,
       text: `0x${(first.offset ?? 0).toString(16)}`,
     }))
-    const bars = segments.map((segment, i) => barOf(canvas, segment, cells[i]))
+    const bars = segments.map((segment, i) => barOf(canvas, segment, cells[i]!))
     return [
       putLabels(names, column + 1),
       border + bars.map(text => text + border).join(''),

@@ -125,7 +125,7 @@ function* drawMap(places: Iterable<Drawn>, total: number): Generator<string, voi
     yield drawZone(place, x, w)
     const label = labelOf(place)
     if (x >= labelled && w > 4) {
-      yield text(x, mapTop - 8, w > label.length * 7.3 ? label : place.type[0])
+      yield text(x, mapTop - 8, w > label.length * 7.3 ? label : place.type.slice(0, 1))
       yield text(x, mapTop + mapHeight + 20, place.offset, 'class="dim"')
       labelled = x + 70
     }

@@ -14,7 +14,7 @@ export function* table(
   let first: (readonly string[])[] = []
   const widths: number[] = []
   const cell = (text: string, i: number): string =>
-    right.includes(i) ? text.padStart(widths[i]) : text.padEnd(widths[i])
+    right.includes(i) ? text.padStart(widths[i] ?? 0) : text.padEnd(widths[i] ?? 0)
   const line = (row: readonly string[]): string => `${row.map(cell).join('  ').trimEnd()}\n`
   let count = 0
   for (const row of rows) {

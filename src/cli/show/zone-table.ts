@@ -69,7 +69,7 @@ export class ZoneTable {
     const zone = Math.max(4, ...zones)
     const left = zone + offset + size + used + this.#barWidth + 10
     const room = Math.max(20, canvas.width - left)
-    const line = (...[which, where, length, data, full]: string[]) =>
+    const line = (which: string, where: string, length: string, data: string, full: string) =>
       [
         which.padEnd(zone),
         where.padStart(offset),
@@ -80,7 +80,7 @@ export class ZoneTable {
     const head = line('zone', 'offset', 'size', 'data'.padEnd(this.#barWidth), 'used')
     yield `${paint(canvas, 'bold', `${head}  state`)}\n`
     for (const row of this.#rows.all(() => this.#rowsOf(again()))) {
-      const [text, ...more] = wrap(row.words, room)
+      const [text = '', ...more] = wrap(row.words, room)
       const zoneName = this.#zone(row.type, row.indexes)
       const cells = line(zoneName, row.offset, row.size, row.data, row.used)
       yield `${cells}  ${paint(canvas, stateStyle[row.state], text)}\n`

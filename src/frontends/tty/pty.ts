@@ -45,14 +45,14 @@ const words = (modes: Modes): Uint32Array => new Uint32Array(modes.buffer, modes
 export const silentModes = (modes: Modes): Modes => {
   const silent = Buffer.from(new ArrayBuffer(modes.length))
   modes.copy(silent)
-  words(silent)[localFlags] &= ~ECHO
+  words(silent)[localFlags]! &= ~ECHO
   return silent
 }
 
 /** Whether the terminal gathers lines for its reader, and the character that ends its input. */
 export const inputOf = (modes: Modes): { lines: boolean; end: number } => ({
-  lines: (words(modes)[localFlags] & ICANON) !== 0,
-  end: modes[endOfFile],
+  lines: (words(modes)[localFlags]! & ICANON) !== 0,
+  end: modes[endOfFile]!,
 })
 
 /** Whether the terminal has unread input. */

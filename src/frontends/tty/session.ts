@@ -224,7 +224,7 @@ class Input {
 
   #push(): void {
     while (this.#queue.length > 0) {
-      if (!this.#write(this.#queue[0])) {
+      if (!this.#write(this.#queue[0]!)) {
         process.stdin.pause()
         this.#timer = setTimeout(() => this.#push(), inputPause)
         return

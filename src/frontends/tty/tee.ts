@@ -72,7 +72,7 @@ export class Tee implements Output {
 
   /** Keep and show at most so many bytes. */
   #passOn(most: number): boolean {
-    const bytes = this.#waiting.length === 1 ? this.#waiting[0] : Buffer.concat(this.#waiting)
+    const bytes = this.#waiting.length === 1 ? this.#waiting[0]! : Buffer.concat(this.#waiting)
     const now = bytes.subarray(0, most)
     this.#waiting = now.length < bytes.length ? [bytes.subarray(most)] : []
     this.#length -= now.length

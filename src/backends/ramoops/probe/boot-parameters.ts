@@ -27,8 +27,8 @@ const units: { readonly [unit: string]: number } = { '': 1, K: 2 ** 10, M: 2 ** 
 
 /** A number as the kernel takes it; undefined for anything else, and beyond 2^53, where no memory is. */
 const parseNumber = (text: string): number | undefined => {
-  const [, digits, unit] = /^(0x[0-9a-f]{1,13}|[0-9]{1,15})([KMG]?)$/i.exec(text.trim()) ?? []
-  const value = digits === undefined ? NaN : Number(digits) * units[unit.toUpperCase()]
+  const [, digits, unit = ''] = /^(0x[0-9a-f]{1,13}|[0-9]{1,15})([KMG]?)$/i.exec(text.trim()) ?? []
+  const value = digits === undefined ? NaN : Number(digits) * units[unit.toUpperCase()]!
   return value <= Number.MAX_SAFE_INTEGER ? value : undefined
 }
 
@@ -62,10 +62,10 @@ export const describeCommandLine = (text: string): Description | null => {
   const reserved = new Map<string, number>()
   for (const word of text.match(/(?:"[^"]*"|[^\s"])+/g) ?? []) {
     const plain = word.replaceAll('"', '')
-    const [, name, value] = /^ramoops\.([\w-]+)=(.*)$/.exec(plain) ?? []
+    const [, name, value = ''] = /^ramoops\.([\w-]+)=(.*)$/.exec(plain) ?? []
     if (name !== undefined) values.set(name.replaceAll('-', '_'), value)
-    const [, size, label] = /^reserve_mem=([^:]+):[^:]+:(.+)$/.exec(plain) ?? []
-    const bytes = parseNumber(size ?? '')
+    const [, size = '', label = ''] = /^reserve_mem=([^:]+):[^:]+:(.+)$/.exec(plain) ?? []
+    const bytes = parseNumber(size)
     if (bytes !== undefined) reserved.set(label, bytes)
   }
   if (values.size === 0) return null

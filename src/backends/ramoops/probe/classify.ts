@@ -25,7 +25,7 @@ const isAndroid = (bytes: Buffer): boolean => {
   let entries = 0
   for (let at = 0; at + 11 <= bytes.length; entries++) {
     const length = bytes.readUInt16LE(at + 1)
-    if (bytes[at] !== 0x6c || length < 18 || bytes[at + 7] > 7) return false
+    if (bytes[at] !== 0x6c || length < 18 || bytes[at + 7]! > 7) return false
     at += length
   }
   return entries > 0
@@ -124,6 +124,6 @@ export const isFtrace = (bytes: Buffer): boolean =>
 export const cpusOf = (bytes: Buffer, endian: 'little' | 'big'): number[] => {
   const cpus: number[] = []
   for (let at = bytes.length % 24; at + 24 <= bytes.length; at += 24)
-    cpus.push(bytes[at + (endian === 'little' ? 16 : 23)])
+    cpus.push(bytes[at + (endian === 'little' ? 16 : 23)]!)
   return cpus
 }

@@ -55,7 +55,7 @@ const toRegion = ({ parameters: given, evidence, open }: Description): FoundRegi
     endian: 'little' as const,
   }
   return reportRegion(parameters, {
-    order: presets['linux-6.2'].order.filter(kind => sizes[kind] > 0),
+    order: presets['linux-6.2']!.order.filter(kind => sizes[kind] > 0),
     certain: false,
     open: undescribed,
     evidence: lines,

@@ -69,7 +69,7 @@ export const refuseCompressed = (region: Region, path: string): void => {
 export const elfSegments = (region: Region): Segment[] | null => {
   if (region.length < headerSize) return null
   const header = region.load(0, headerSize)
-  const kind = classes[header[4]]
+  const kind = classes[header[4]!]
   if (!header.subarray(0, 4).equals(magic) || !kind || (header[5] !== 1 && header[5] !== 2))
     return null
   const little = header[5] === 1

@@ -27,8 +27,7 @@ const contradictions = ({ strays, notDumps, dumps }: RankedShape): string[] => [
 ]
 
 /** The parameters that differ among the possible layouts. */
-const openParameters = (possible: readonly PossibleLayout[]): string[] => {
-  const [best] = possible
+const openParameters = (best: PossibleLayout, possible: readonly PossibleLayout[]): string[] => {
   if (contradictions(best).length) return [...decided, 'order']
   const open: string[] = decided.filter(name =>
     possible.some(({ parameters }) => parameters[name] !== best.parameters[name]),
@@ -46,7 +45,7 @@ const hex = (n: number): string => `0x${n.toString(16)}`
 
 /** The kinds of a shape's zones, in its preset's order. */
 const orderOf = ({ shape }: RankedShape): ZoneKind[] =>
-  presets[shape.preset].order.filter(kind =>
+  presets[shape.preset]!.order.filter(kind =>
     kind === 'dmesg' ? shape.dmesg.count > 0 : shape.sizes[kind] > 0,
   )
 
@@ -145,18 +144,19 @@ const evidenceOf = (
 /**
  * Report a region.
  *
- * @param possible its layouts, the likeliest first; at least one
+ * @param best its likeliest layout
+ * @param possible its layouts, the likeliest first
  * @param baseOpen true where the region may start elsewhere
  */
 export const describe = (
   view: View,
   segment: Segment,
   base: number,
+  best: PossibleLayout,
   possible: readonly PossibleLayout[],
   baseOpen: boolean,
 ): FoundRegion => {
-  const [best] = possible
-  const open = [...(baseOpen ? ['mem_address'] : []), ...openParameters(possible)]
+  const open = [...(baseOpen ? ['mem_address'] : []), ...openParameters(best, possible)]
   const tried = ({ shape }: RankedShape): ReturnType<typeof zonesToTry> =>
     zonesToTry(view, zonesOf(shape))
   const noFit: NoFit = {

@@ -93,10 +93,10 @@ const tryZone = (viewer: Viewer, zone: TriedZone, ecc: number): Trial => {
   const { data, blocks } = division
   const rs = codec(ecc)
   const test = (at: number, length: number, parity: Buffer, parityAt: number): void => {
-    trial.tried[ecc]++
+    trial.tried[ecc]!++
     // Zeros fit a parity of zeros, whatever its size.
     if (rs.check(head, at, length, parity, parityAt) && holdsBytes(head.subarray(at, at + length)))
-      trial.clean[ecc]++
+      trial.clean[ecc]!++
   }
   test(0, zoneHeaderSize, tail, tail.length - ecc)
   const own = trial.blocks.filter(block => block < blocks && block * blockSize < data)
@@ -114,7 +114,7 @@ const tryZone = (viewer: Viewer, zone: TriedZone, ecc: number): Trial => {
 
 /** The number of a zone's first blocks that a parity fits, its header included. */
 export const fittingBlocks = (viewer: Viewer, zone: TriedZone, ecc: number): number =>
-  tryZone(viewer, zone, ecc).clean[ecc]
+  tryZone(viewer, zone, ecc).clean[ecc]!
 
 /** How each size that Linux takes fits some zones. 1 means 16. */
 function* fits(viewer: Viewer, zones: readonly TriedZone[]): Generator<Fit, void, void> {
@@ -123,8 +123,8 @@ function* fits(viewer: Viewer, zones: readonly TriedZone[]): Generator<Fit, void
     let clean = 0
     for (const zone of zones) {
       const trial = tryZone(viewer, zone, ecc)
-      tried += trial.tried[ecc]
-      clean += trial.clean[ecc]
+      tried += trial.tried[ecc]!
+      clean += trial.clean[ecc]!
     }
     yield { ecc, tried, clean }
   }

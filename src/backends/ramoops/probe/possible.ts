@@ -137,5 +137,5 @@ const unlikeliness = ({
 
 const compare = (a: readonly number[], b: readonly number[]): number => {
   const i = a.findIndex((value, i) => value !== b[i])
-  return i < 0 ? 0 : a[i] - b[i]
+  return i < 0 ? 0 : a[i]! - b[i]!
 }

@@ -155,10 +155,11 @@ const regionAt = (
       penalty < best.penalty + (shape.sizes.tty && !sizes.tty ? ttyMargin : margin),
   )
   const possible = possibleLayouts(view, segment, base, likely)
-  if (possible.length === 0) return null
+  const [likeliest] = possible
+  if (!likeliest) return null
   const baseOpen = !isAligned || mayStartEarlier(view, segment, base, shape.dmesg.size)
   return {
-    region: describe(view, segment, base, possible, baseOpen),
+    region: describe(view, segment, base, likeliest, possible, baseOpen),
     end: Math.max(...possible.map(({ shape }) => shape.end)),
   }
 }

@@ -95,7 +95,7 @@ const countsAt = (view: View, base: number, size: number): Set<number> => {
 export const zonesOf = ({ preset, base, dmesg, sizes, cpus }: Shape): ZoneExtent[] => {
   const zones: ZoneExtent[] = []
   let offset = base
-  for (const kind of presets[preset].order) {
+  for (const kind of presets[preset]!.order) {
     const each =
       kind === 'dmesg' ? dmesg.size : kind === 'ftrace' ? shareOf(sizes.ftrace, cpus) : sizes[kind]
     const count = kind === 'dmesg' ? dmesg.count : kind === 'ftrace' ? cpus : 1
@@ -114,7 +114,7 @@ export const zonesOf = ({ preset, base, dmesg, sizes, cpus }: Shape): ZoneExtent
 export const shapesAt = (view: View, base: number, useParity: boolean): Shape[] => {
   const found = new Map<string, Shape>()
   for (const preset of orders) {
-    const order = presets[preset].order
+    const order = presets[preset]!.order
     const sizes = { console: 0, pmsg: 0, tty: 0, ftrace: 0 }
     let dmesg = { count: 0, size: 0 }
     let cpus = 1
@@ -262,7 +262,7 @@ const dumpSizes = (view: View, base: number): number[] => {
   // Where ftrace follows the first zone at once, the distances to what follows ftrace say nothing.
   for (const at of view.ftraceIn(base + zoneHeaderSize, Math.min(next[0] ?? view.end, view.end)))
     sizes.add(at - base)
-  if (next.length === 0 || next[0] - base > 2 ** 20) {
+  if ((next[0] ?? Infinity) - base > 2 ** 20) {
     // One zone, with nothing or ftrace behind it: it ends at a power of two, or where the source does.
     sizes.add(evenBelow(room))
     for (let size = 2 ** Math.ceil(Math.log2(smallest)); size <= room; size *= 2) sizes.add(size)
@@ -300,7 +300,7 @@ export const isMadeBy = (shape: Shape, parameters: RamoopsParameters): boolean =
     return (
       zones.length === wanted.length &&
       zones.every((zone, i) => {
-        const { kind, offset, size } = wanted[i]
+        const { kind, offset, size } = wanted[i]!
         return zone.kind === kind && zone.offset + shape.base === offset && zone.size === size
       })
     )

@@ -131,7 +131,7 @@ export class View {
     let high = this.plain.length
     while (low < high) {
       const middle = (low + high) >>> 1
-      if (this.plain[middle] < at) low = middle + 1
+      if (this.plain[middle]! < at) low = middle + 1
       else high = middle
     }
     return low
@@ -144,8 +144,8 @@ export class View {
     // A hostile source has many headers that are not possible.
     const end = Math.min(this.plain.length, first + mostImpossible * count)
     for (let i = first; i < end; i++) {
-      const header = this.header(this.plain[i])
-      if (header && isPossible(header) && found.push(this.plain[i]) === count) break
+      const header = this.header(this.plain[i]!)
+      if (header && isPossible(header) && found.push(this.plain[i]!) === count) break
     }
     return found
   }
@@ -154,7 +154,7 @@ export class View {
   plainIn(from: number, to: number, most: number): number {
     const first = this.#indexFrom(from)
     let count = 0
-    while (count < most && this.plain[first + count] < to) count++
+    while (count < most && (this.plain[first + count] ?? Infinity) < to) count++
     return count
   }
 
