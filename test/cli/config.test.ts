@@ -87,7 +87,7 @@ const bad: [text: string, why: RegExp][] = [
   ['[backends."a/b"]\nsource = "x"', /: backends\.a\/b: invalid backend name/],
   ['[backends."a\\nb"]\nsource = "x"', /: backends\.a\\nb: invalid backend name/],
   ['[backends.__proto__]\nsource = "x"', /: backends\.__proto__: invalid backend name/],
-  ['[backends.dmesg-x-0]\nsource = "x"', /: backends\.dmesg-x-0: no name .*could be a record's/],
+  ['[backends.dmesg-x-0]\nsource = "x"', /: backends\.dmesg-x-0: invalid backend name: a record could have it/],
 ]
 
 const refused = (t: Test, args: string[], why: RegExp): void => {
@@ -151,7 +151,7 @@ t.test('without one, and with the usual one', { skip: asRoot }, async t => {
     /^exit 1$/,
     /^pstorefs: guest: no such file.*$/,
     /^exit 1$/,
-    /^pstorefs: \/etc\/pstorefs\.toml: no such file: name another with --config$/,
+    /^pstorefs: \/etc\/pstorefs\.toml: no such file; name another with --config$/,
     /^exit 1$/,
     /^pstorefs: .*\/nowhere: no such file$/,
     /^exit 1$/,

@@ -219,7 +219,7 @@ t.test('every backend gets it, and one that fails stops nothing', async t => {
   )
   t.equal(status, 0)
   t.equal(stdout.toString(), 'first\r\nsecond\r\nthird\r\n')
-  t.match(stderr, /^pstorefs: one: output is no longer kept: .*shorter.*\n$/, 'one line')
+  t.match(stderr, /^pstorefs: one: output is no longer kept: .*truncated.*\n$/, 'one line')
   t.equal(
     succeed(t, ['cat', two.region, 'tty-ramoops-0', ...two.options]).toString(),
     'first\r\nsecond\r\nthird\r\n',

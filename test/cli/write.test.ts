@@ -200,7 +200,7 @@ t.test('what must not be written is not', async t => {
     /has no record console-ramoops-0/,
   )
   refuse(['format', region, ...layout], /is not empty: --force wipes/)
-  refuse(['format', `${region}.new`, ...layout], /to make it, say how long with mem_size/)
+  refuse(['format', `${region}.new`, ...layout], /no such file; give mem_size to make it/)
   refuse(['format', `${region}.new`, '--mem-size', '26K'], /no layout given/)
   refuse(['format', `${region}.new`, '--mem-size', '8K', ...layout], /no room for/)
   refuse(['format', `${region}.new`, '--mem-size', '-8K', ...layout], /not a size/)

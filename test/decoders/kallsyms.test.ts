@@ -231,7 +231,7 @@ t.test('files that name nothing are refused', async t => {
   for (const [name, why] of [
     ['missing', 'no such file'],
     ['folder', 'is a folder'],
-    ['empty', /^no symbols in it: /],
+    ['empty', /^no symbols in it; /],
     ['zeros', /^all addresses in it are 0: .*as root/],
     ['prose', /^no symbols/],
     ['short', /^no symbols/],
