@@ -87,7 +87,10 @@ const bad: [text: string, why: RegExp][] = [
   ['[backends."a/b"]\nsource = "x"', /: backends\.a\/b: invalid backend name/],
   ['[backends."a\\nb"]\nsource = "x"', /: backends\.a\\nb: invalid backend name/],
   ['[backends.__proto__]\nsource = "x"', /: backends\.__proto__: invalid backend name/],
-  ['[backends.dmesg-x-0]\nsource = "x"', /: backends\.dmesg-x-0: invalid backend name: a record could have it/],
+  [
+    '[backends.dmesg-x-0]\nsource = "x"',
+    /: backends\.dmesg-x-0: invalid backend name: a record could have it/,
+  ],
 ]
 
 const refused = (t: Test, args: string[], why: RegExp): void => {
