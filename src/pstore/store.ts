@@ -256,7 +256,7 @@ export class Store implements Backend {
   ): StoredRecord | null {
     const name = this.#nameOf(slot, false)
     const known = this.#remembered.get(name)
-    if (known?.version === version) return known
+    if (shown && known?.version === version) return known
     this.#remembered.delete(name)
     if (!shown) return null
     const record = this.#record(slot, version, shown)
