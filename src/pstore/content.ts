@@ -79,34 +79,3 @@ export const withTail = (content: SizedContent, tail: Buffer): SizedContent => {
   }
   return both
 }
-
-/**
- * The content that was made last, for whoever reads a record that has just been looked at. It is dropped
- * when this turn of the event loop ends: contents are large.
- */
-export class LastContent {
-  #last: { of: object; fingerprint: string; content: Content } | null = null
-  #isDropping = false
-
-  /** @param of what the content is of, while it has that fingerprint */
-  keep(of: object, fingerprint: string, content: Content): void {
-    this.#last = { of, fingerprint, content }
-    if (this.#isDropping) return
-    this.#isDropping = true
-    setImmediate(() => {
-      this.#isDropping = false
-      this.drop()
-    })
-  }
-
-  /** Make room, for who is about to need it. */
-  drop(): void {
-    this.#last = null
-  }
-
-  /** @param fingerprint looks at what may have changed since */
-  get(of: object, fingerprint: () => string): Content | null {
-    const last = this.#last
-    return last?.of === of && last.fingerprint === fingerprint() ? last.content : null
-  }
-}

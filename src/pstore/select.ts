@@ -26,7 +26,7 @@ export interface Selection {
 }
 
 /** How many backends one mount can have. */
-export const mostBackends = 1000
+const mostBackends = 1000
 /** How many names or reasons an error lists. */
 const listed = 10
 

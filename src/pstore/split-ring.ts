@@ -28,7 +28,7 @@ export interface SplitRingParameters {
 }
 
 /** The pace of streams into a store whose pieces have so many bytes. */
-export const paceOf = (
+const paceOf = (
   { batch_seconds: seconds = 60, writes_per_hour: perHour = 12 }: SplitRingParameters,
   bytes: number,
 ): Pace => ({ bytes, seconds, perHour })

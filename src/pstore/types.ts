@@ -91,7 +91,7 @@ export interface Pace {
 }
 
 /** What a compressed record's name ends in, where its bytes could not be inflated. */
-export const compressedSuffix = '.enc.z'
+const compressedSuffix = '.enc.z'
 
 /**
  * A record's file name: `TYPE-BACKEND-ID`, plus `.enc.z` where the content is still compressed.
