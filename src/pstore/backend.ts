@@ -44,9 +44,10 @@ export interface StoredRecord extends RecordFacts {
   read(): Buffer
   /**
    * Take the record out of the store for good, as unlink does. A dump is erased only while it is the one that
-   * was looked at. A ring is the same record however much is appended to it: it is emptied as it is then.
+   * was looked at: a zone may hold another by now. A ring is the same record however much is appended to it: it
+   * is emptied as it is then.
    *
-   * @param unchanged a ring, too, only while its {@link version} is the same
+   * @param unchanged whatever it is, only while its {@link version} is the same
    * @returns false where another record, or more of it, is there now: nothing was erased
    * @throws StoreError (ENOENT) where there is none any more, (EROFS, EBUSY) where nothing can be erased
    */

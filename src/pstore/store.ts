@@ -148,10 +148,16 @@ export class Store implements Backend {
       const slot = this.#slot(record.name)
       const found = slot && this.#look(slot)
       if (!found) throw notThere(record.name)
-      if ((unchanged || !isRingType(record.type)) && found.version !== record.version) return false
+      if ((unchanged || this.#isReplaceable(record)) && found.version !== record.version)
+        return false
       slot.erase()
       return true
     })
+  }
+
+  /** Can another dump get this one's name? A zone's next one does; EFI's and ERST's ids are given once. */
+  #isReplaceable({ type }: RecordFacts): boolean {
+    return !isRingType(type) && this.driver.dumps(type)?.parts === false
   }
 
   rings(): Ring[] {
