@@ -164,7 +164,7 @@ t.test('which, and in which order', async t => {
     [
       ['mount', '--config', config, '--backend', 'guest'],
       [],
-      /'guest': not known: there is guest1/,
+      /'guest': not known; there is guest1/,
     ],
     [['mount', '--config', config, '--backend', 'guest1,guest1'], [], /named twice/],
     [['mount', '--config', config, '--backend', 'guest1,gone'], [], /backend gone: .*no such file/],
