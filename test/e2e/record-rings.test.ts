@@ -124,7 +124,7 @@ t.test('a stream goes to every backend that has a place for it', async t => {
   t.equal(write('console', 'one,two', 'console\n').status, 0)
   t.equal(cat('two', 'console-two-0') + cat('one', 'console-one-0'), 'console\nconsole\n')
   t.match(write('tty', 'two', '').stderr, /^pstorefs: two: has no tty zone/)
-  t.match(write('tty', 'three', '').stderr, /^pstorefs: backend 'three': not known: there is one, /)
+  t.match(write('tty', 'three', '').stderr, /^pstorefs: backend 'three': not known; there is one, /)
   // All get the dump, though one of them fails.
   fs.chmodSync(`${home}/efivars`, 0o755)
   t.equal(write('dmesg', 'all', 'Oops\n').status, 0)

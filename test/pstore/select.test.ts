@@ -78,8 +78,8 @@ t.test('what is attached', async t => {
 
 t.test('what is refused', async t => {
   for (const [configured, wanted, why, closed = ''] of [
-    ['cram', 'ram', /^backend 'ram': not known: there is cram$/],
-    ['ram efi', 'ra', /^backend 'ra': not known: there is ram, efi$/],
+    ['cram', 'ram', /^backend 'ram': not known; there is cram$/],
+    ['ram efi', 'ra', /^backend 'ra': not known; there is ram, efi$/],
     ['ram efi', 'RAM', /not known/],
     ['ram efi', '', /^backend '': not known/],
     ['ram efi', 'ram,', /^backend '': not known/],
