@@ -168,12 +168,17 @@ const makeStore = ({ source, options, home }: Machine): void => {
 for (const [name, { driver, options, lines }] of Object.entries(kinds))
   t.test(name, async t => {
     const home = folder(t)
-    const fresh = (to: string, from?: string): Machine => {
-      fs.mkdirSync(`${home}/${to}`)
-      if (from) fs.cpSync(`${home}/${from}`, `${home}/${to}`, { recursive: true })
-      return { source: `${driver}${home}/${to}/region`, options, home: `${home}/${to}` }
+    // A store is known by its path, so the machine is always in one place, and copies of it are elsewhere.
+    const place = `${home}/machine`
+    const template: Machine = { source: `${driver}${place}/region`, options, home: place }
+    const keepAs = (name: string): void =>
+      fs.cpSync(place, `${home}/${name}`, { recursive: true, preserveTimestamps: true })
+    const restore = (name: string): Machine => {
+      fs.rmSync(place, { recursive: true })
+      fs.cpSync(`${home}/${name}`, place, { recursive: true, preserveTimestamps: true })
+      return template
     }
-    const template = fresh('template')
+    fs.mkdirSync(place)
     makeStore(template)
     const room = attach(template.source, options).capacity('console')?.room ?? 0
     // The last life began as this one does, so that bytes alone do not tell them apart.
@@ -184,20 +189,21 @@ for (const [name, { driver, options, lines }] of Object.entries(kinds))
     other.close()
     const shown = { console: text.slice(-room), pmsg: longer }
     t.same(zones(template), shown)
+    keepAs('template')
 
-    const whole = attachAndDie(fresh('whole', 'template'), 'two')
+    const whole = attachAndDie(restore('template'), 'two')
     const steps = stepsOf(whole)
     t.ok(steps.length >= 20, `${steps.length} system calls`)
     t.equal(saves(whole), 3)
     let kills = 0
     for (const [call, n] of steps) {
       const killed = `${call}-${n}`
-      const trace = attachAndDie(fresh(killed, 'template'), 'two', call, n)
+      const trace = attachAndDie(restore('template'), 'two', call, n)
+      keepAs(killed)
       const done = saves(trace) === saves(whole)
       if (!done) kills++
       for (const [how, goOn] of Object.entries(afterwards)) {
-        const store = fresh(`${killed}-${how.length}`, killed)
-        goOn(t, store, { shown, room, done }, `${call} ${n}; ${how}`)
+        goOn(t, restore(killed), { shown, room, done }, `${call} ${n}; ${how}`)
       }
     }
     // Node writes to itself, too, now more and now less often.
