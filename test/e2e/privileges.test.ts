@@ -71,7 +71,7 @@ t.test('what is refused', { skip: asRoot }, async t => {
   t.equal(refusal('-o', 'user=no-such-user'), 'pstorefs: user no-such-user: no such user\n')
   t.match(
     refusal('-o', 'user=nobody,attach=boot'),
-    /^pstorefs: user nobody: attach=boot keeps .*\n$/,
+    /^pstorefs: user nobody: not with attach=boot, .*\n$/,
   )
   // Without privileges for good, or not at all.
   const mountpoint = folder(t)
