@@ -31,7 +31,7 @@ const units: { readonly [unit: string]: number } = { '': 1, K: 2 ** 10, M: 2 ** 
 /** A size in bytes: `65536`, `0x10000`, `64K`, `2M`, `1G`. */
 export const parseSize = (name: string, text: string): number => {
   const [, digits, unit = ''] = /^(0x[0-9a-f]+|[0-9]+)([KMG]?)(?:i?B)?$/i.exec(text) ?? []
-  const value = digits === undefined ? NaN : Number(digits) * (units[unit.toUpperCase()] ?? NaN)
+  const value = digits === undefined ? NaN : Number(digits) * units[unit.toUpperCase()]!
   if (!Number.isSafeInteger(value))
     throw new StoreError(
       `${name} '${text}': not a size: give a number like 65536, 0x10000, 64K or 2M`,

@@ -158,8 +158,9 @@ export class SplitRing<P extends Piece> implements Slot, RingArea {
     return paceOf(this.parameters, this.pieces.room)
   }
 
-  isEmpty(): boolean {
-    return this.pieces.pieces().length === 0
+  /** Bytes of its text. */
+  get size(): number {
+    return sizeOfPieces(this.pieces.pieces())
   }
 
   glance(): Glance {

@@ -134,9 +134,8 @@ export abstract class ZonedDriver<Z extends RingZone> implements Driver {
   protected abstract turnOf(zone: Z): DumpZone
   protected abstract storeDump(dump: NewDump, zone: Z, epoch: number): void
 
-  #dump(index: number): ZoneSlot<Z> | null {
-    const extent = this.#dumps[index]
-    return extent ? new ZoneSlot(this, 'dmesg', index, [this.makeZone(extent)]) : null
+  #dump(index: number): ZoneSlot<Z> {
+    return new ZoneSlot(this, 'dmesg', index, [this.makeZone(this.#dumps[index]!)])
   }
 
   *dumpZones(): Generator<Z, void, void> {
@@ -144,7 +143,7 @@ export abstract class ZonedDriver<Z extends RingZone> implements Driver {
   }
 
   *slots(): Generator<Slot, void, void> {
-    for (let index = 0; index < this.#dumps.length; index++) yield this.#dump(index)!
+    for (let index = 0; index < this.#dumps.length; index++) yield this.#dump(index)
     yield* this.#rings.values()
   }
 
@@ -157,7 +156,7 @@ export abstract class ZonedDriver<Z extends RingZone> implements Driver {
 
   *extents(): Generator<Extent, void, void> {
     for (const { kind, index, offset, size } of this.layout.zones) {
-      const slot = kind === 'dmesg' ? this.#dump(index)! : this.#rings.get(kind)!
+      const slot = kind === 'dmesg' ? this.#dump(index) : this.#rings.get(kind)!
       const zone = slot.zones[kind === 'ftrace' ? index : 0]!
       const { type, label, id, zones } = slot
       yield {
@@ -323,7 +322,7 @@ export const checksum = (region: Region, offset: number, length: number): number
   for (let at = 0; at < length; at += chunk.length) {
     const n = Math.min(chunk.length, length - at)
     region.loadInto(chunk, offset + at, n)
-    sum = zlib.crc32(n === chunk.length ? chunk : chunk.subarray(0, n), sum)
+    sum = zlib.crc32(chunk.subarray(0, n), sum)
   }
   return sum
 }

@@ -250,6 +250,49 @@ t.test('a header that goes back for a moment, as when pstore_blk wraps', t => {
   t.end()
 })
 
+t.test('a ring whose writer strikes while it is read', t => {
+  const region = make(t, 0)
+  const [backend, guest] = [attach(region, layout), attach(region, layout)]
+  const [ring] = backend.rings()
+  let strike: (() => void) | null = null
+  const struck = {
+    ...ring!,
+    slice: (from: number, length: number): Buffer => {
+      const bytes = ring!.slice(from, length)
+      // The look at what is new, not at the bytes that tell whether the ring was written all round.
+      if (length > 256) {
+        strike?.()
+        strike = null
+      }
+      return bytes
+    },
+  }
+  const write = (letter: string, length: number): void =>
+    void guest.write({ type: ring!.type, bytes: Buffer.alloc(length, letter) })
+  write('a', 600)
+  const follower = new Follower(struck, false)
+  const next = (from: number): News | null => {
+    for (let now = from; now < from + 3000; now += 60) {
+      const news = follower.poll(now)
+      if (news) return news
+    }
+    return null
+  }
+  t.equal(next(0), null, 'what is there at first is no news')
+  write('b', 500)
+  strike = () => write('c', 700)
+  t.equal(textOf(next(5000)!).toString(), 'b'.repeat(500), 'an append harms nothing')
+  t.equal(textOf(next(10_000)!).toString(), 'c'.repeat(700))
+  write('d', 500)
+  strike = () => write('e', 3 * ring!.length)
+  const torn = next(15_000)
+  t.ok(torn!.lost !== null && torn!.lost >= 500, 'what was passed over is said to be lost')
+  t.notMatch(textOf(torn!).toString(), /e/, 'and nothing torn is passed on')
+  backend.close()
+  guest.close()
+  t.end()
+})
+
 for (const ecc of [0, 2, 16])
   t.test(`garbage, ecc ${ecc}`, t => {
     const random = randomFor(t)

@@ -118,8 +118,7 @@ export class EfiDriver implements Driver {
     for (const variable of all) {
       const { type } = variable.says
       const id = recordId(variable.says)
-      const isRings =
-        id === 0n && isSplitRingType(type) && this.#rings.get(type)?.isEmpty() === false
+      const isRings = id === 0n && isSplitRingType(type) && this.#rings.get(type)!.size > 0
       const file = `${type} ${id}`
       if (!isRings && !byFile.has(file)) byFile.set(file, variable)
     }
@@ -137,8 +136,7 @@ export class EfiDriver implements Driver {
       yield { ...where, ...slot, length: size, room: size, inspect }
     }
     for (const ring of this.#rings.values()) {
-      const [size = 0] = ring.glance().lengths ?? []
-      const { type, label, id } = ring
+      const { type, label, id, size } = ring
       const inspect = (): Inspection => ({ ...sound, findings: [], used: size, dump: null })
       if (size > 0) yield { ...where, type, label, id, length: size, room: size, inspect }
     }
@@ -169,7 +167,7 @@ export class EfiDriver implements Driver {
   }
 
   ring(type: RingType): SplitRing<VariablePiece> | null {
-    return isSplitRingType(type) ? (this.#rings.get(type) ?? null) : null
+    return isSplitRingType(type) ? this.#rings.get(type)! : null
   }
 
   /** Store one part of a dump. The part's number and its dump's are those of its first line, else 1. */

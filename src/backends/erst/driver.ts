@@ -198,7 +198,7 @@ export class ErstDriver implements Driver {
   }
 
   ring(type: RingType): SplitRing<SlotPiece> | null {
-    return isSplitRingType(type) ? (this.#rings.get(type) ?? null) : null
+    return isSplitRingType(type) ? this.#rings.get(type)! : null
   }
 
   #storeDump({ bytes, time, compressed }: NewDump, type: CperType): void {

@@ -94,8 +94,7 @@ export class RamoopsDriver extends ZonedDriver<Zone> {
 
   protected turnOf(zone: Zone): DumpZone {
     const { content } = zone.read()
-    const time = this.dumpIn(content)?.time ?? null
-    return { time: time?.sec === 0n ? null : time, free: content.length === 0 }
+    return { time: this.dumpIn(content)?.time ?? null, free: content.length === 0 }
   }
 
   protected storeDump({ bytes, time, compressed }: NewDump, zone: Zone, epoch: number): void {
