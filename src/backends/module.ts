@@ -1,4 +1,5 @@
 /** What a driver's folder offers to the registry, and what attaching takes in every one of them. */
+import fs from 'node:fs'
 import type { Driver } from '../pstore/driver.js'
 import { StoreError } from '../pstore/errors.js'
 import { Region } from '../region/region.js'
@@ -102,13 +103,9 @@ export const layoutOf = <P extends object, Layout>(
 /** The length of a store that is to be made: all of a file or device that is there, in bytes. */
 export const lengthToFormat = (path: string, options: Whereabouts): number => {
   if (options.mem_size !== undefined) return options.mem_size
-  let region: Region
-  try {
-    region = openRegion(path, { ...options, readOnly: true })
-  } catch (error) {
-    if (!(error instanceof StoreError) || error.errno !== 'ENOENT') throw error
+  if (!fs.existsSync(path))
     throw new StoreError(`${path}: no such file; give mem_size to make it`, 'ENOENT')
-  }
+  const region = openRegion(path, { ...options, readOnly: true })
   region.close()
   return region.length
 }
