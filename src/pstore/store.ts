@@ -18,7 +18,7 @@ import type {
 import { foundAt } from './condition.js'
 import { contentOf, withTail, type Content } from './content.js'
 import { inflate } from './deflate.js'
-import type { Driver, DumpArea, Raw, Slot } from './driver.js'
+import type { Driver, DumpArea, Raw, RingArea, Slot } from './driver.js'
 import { assertStoreError, StoreError } from './errors.js'
 import type { FtraceText } from './ftrace.js'
 import type { Ring } from './ring.js'
@@ -100,6 +100,8 @@ export class Store implements Backend {
   readonly survey: StoreSurvey
   /** By name without `.enc.z`: what a slot of that version shows. */
   readonly #remembered = new Map<string, StoredRecord>()
+  /** Where each ring is appended to. */
+  readonly #rings = new Map<RecordType, RingArea>()
   /** The zone of the last dump written here: of dumps of one time it is the newest. */
   #lastDump = -1
 
@@ -114,6 +116,10 @@ export class Store implements Backend {
   ) {
     this.identity = driver.identity
     this.readOnly = driver.readOnly
+    for (const type of ringTypes) {
+      const area = driver.ring(type)
+      if (area) this.#rings.set(type, area)
+    }
     this.survey = new StoreSurvey(name, driver, {
       slot: file => this.#slot(file),
       look: slot => this.#look(slot),
@@ -161,28 +167,32 @@ export class Store implements Backend {
   }
 
   rings(): Ring[] {
-    return ringTypes.flatMap(type => {
-      const area = this.driver.ring(type)
-      return area?.live
-        ? [{ ...area.live, type, name: fileName(area.label, this.name, 0n, false) }]
-        : []
-    })
+    return Array.from(this.#rings, ([type, { live, label }]) =>
+      live ? [{ ...live, type, name: fileName(label, this.name, 0n, false) }] : [],
+    ).flat()
   }
 
   capacity(type: RecordType): Capacity | null {
-    const ring = isRingType(type) ? this.driver.ring(type) : null
+    const ring = this.#rings.get(type)
     if (ring?.room) return { room: ring.room, pace: ring.pace, parts: false }
     const area = this.driver.dumps(type)
     return area && { room: area.room, pace: null, parts: area.parts }
   }
 
-  write({ type, bytes, time = now(), compressed = false }: NewRecord): number {
-    const ring = isRingType(type) ? this.driver.ring(type) : null
+  write(record: NewRecord): number {
+    const { type, bytes } = record
+    const ring = this.#rings.get(type)
+    // A run of appends comes through here: nothing is made for them.
+    if (ring?.room) {
+      this.#checkWritable()
+      ring.append(bytes)
+      return bytes.length
+    }
     const dumps = this.driver.dumps(type)
-    if (!ring?.room && !dumps) throw this.#keepsNo(type)
+    if (!dumps) throw this.#keepsNo(type)
     this.#checkWritable()
-    if (ring) ring.append(bytes)
-    else if (dumps) this.#writeDump(dumps, { type, bytes, time, compressed })
+    const { time = now(), compressed = false } = record
+    this.#writeDump(dumps, { type, bytes, time, compressed })
     return bytes.length
   }
 
@@ -206,7 +216,7 @@ export class Store implements Backend {
 
   #keepsNo(type: RecordType): StoreError {
     const { path } = this.identity
-    const size = isRingType(type) && this.driver.ring(type) ? `: give it a size (${type}_size)` : ''
+    const size = this.#rings.has(type) ? `: give it a size (${type}_size)` : ''
     return new StoreError(`${path}: has no room for ${type}${size}`, 'ENOSPC')
   }
 

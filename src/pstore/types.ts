@@ -25,8 +25,10 @@ export const ringTypes = ['console', 'tty', 'pmsg', 'ftrace'] as const satisfies
 
 export type RingType = (typeof ringTypes)[number]
 
-export const isRingType = (type: RecordType): type is RingType =>
-  ringTypes.some(ring => ring === type)
+const rings: ReadonlySet<RecordType> = new Set(ringTypes)
+
+/** Asked once an append: a set answers without making anything. */
+export const isRingType = (type: RecordType): type is RingType => rings.has(type)
 
 /** The kinds of zones that a ramoops region or a pstore_blk store can hold. */
 export const zoneKinds = [
