@@ -12,7 +12,7 @@ import { StoreError } from '../pstore/errors.js'
 /** How long a writer waits for another, in ms, before it gives up with EBUSY. */
 const writerPatience = 5000
 /** How long a reader waits for a consistent moment, in ms, before it reads what is there. */
-const readerPatience = 100
+const readerPatience = 250
 /** How often is looked whether a lock is free, in ms. */
 const pollInterval = 0.2
 /** How many appends a process makes before it looks whether others want the lock. */
