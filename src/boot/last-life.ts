@@ -14,6 +14,7 @@ import type {
   Capacity,
   NewRecord,
   OpenRecord,
+  RecordFacts,
   StoredRecord,
   Survey,
 } from '../pstore/backend.js'
@@ -268,6 +269,10 @@ class LastLife implements Backend {
     }
   }
 
+  *names(): Generator<string, void, void> {
+    for (const { name } of this.records()) yield name
+  }
+
   find(name: string): StoredRecord | null {
     const kept = this.#kept(name)
     if (kept) return kept
@@ -280,6 +285,11 @@ class LastLife implements Backend {
     if (kept) return { record: kept, content: kept.open() }
     const opened = this.backend.open(name)
     return opened && !isRingType(opened.record.type) ? opened : null
+  }
+
+  erase(record: RecordFacts, unchanged = false): boolean {
+    const ring = this.#ring(record.name)
+    return ring ? this.#erase(ring) : this.backend.erase(record, unchanged)
   }
 
   #ring(name: string): KeptRing | undefined {

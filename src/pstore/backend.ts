@@ -115,10 +115,14 @@ export interface Backend {
    * @throws StoreError once all others have been given, where one cannot be read
    */
   records(): Generator<StoredRecord, void, void>
+  /** Their names; of a ring's content no more is looked at than its header. Throws as {@link records} does. */
+  names(): Generator<string, void, void>
   /** The record that a file name stands for at this moment; null where there is none. */
   find(name: string): StoredRecord | null
   /** The same and its bytes, for one pass over the medium; null where there is none. */
   open(name: string): OpenRecord | null
+  /** Erase a record that was looked at, as {@link StoredRecord.erase} does. */
+  erase(record: RecordFacts, unchanged?: boolean): boolean
   /** The rings of bytes that can be followed, empty ones too. */
   rings(): Ring[]
   /** What can be written of a type; null where the store keeps none of it. */

@@ -48,6 +48,11 @@ export interface Slot {
   /** True where a glance gives no lengths, and costs a pass over all bytes. */
   readonly deep: boolean
   glance(): Glance
+  /**
+   * Bytes of each part of a ring, by headers alone; null where only a {@link load} tells whether there is a
+   * record, and of what name.
+   */
+  lengths(): readonly number[] | null
   load(): Loaded
   /** What is shown where the bytes cannot be read. Absent: nothing, and the listing says why. */
   readonly unreadable?: Pick<Raw, 'time' | 'compressed'> & { readonly size: number }

@@ -12,6 +12,8 @@ export type Errno =
   | 'EINVAL'
   | 'ENOSPC'
   | 'EROFS'
+  | 'ESTALE'
+  | 'EMFILE'
 
 /**
  * Something about a source, a region or a request that cannot work. Its message is what a person

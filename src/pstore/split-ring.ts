@@ -171,6 +171,10 @@ export class SplitRing<P extends Piece> implements Slot, RingArea {
     }
   }
 
+  lengths(): number[] {
+    return [this.size]
+  }
+
   load(): Loaded {
     const { version } = this.glance()
     const bytes = this.raw()

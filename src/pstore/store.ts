@@ -130,6 +130,14 @@ export class Store implements Backend {
     return foundAt(this.driver.slots(), slot => this.#look(slot))
   }
 
+  names(): Generator<string, void, void> {
+    return foundAt(this.driver.slots(), slot => {
+      const lengths = slot.lengths()
+      if (!lengths) return this.#look(slot)?.name ?? null
+      return this.#measure(slot, lengths) && this.#nameOf(slot, false)
+    })
+  }
+
   find(name: string): StoredRecord | null {
     const slot = this.#slot(name)
     const record = slot && this.#look(slot)
@@ -147,8 +155,7 @@ export class Store implements Backend {
     return slot && this.driver.lock.shared(() => this.#load(slot))
   }
 
-  /** The contract is {@link StoredRecord.erase}'s. */
-  erase(record: RecordFacts, unchanged: boolean): boolean {
+  erase(record: RecordFacts, unchanged = false): boolean {
     this.#checkWritable()
     return this.driver.lock.exclusively(() => {
       const slot = this.#slot(record.name)

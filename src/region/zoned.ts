@@ -279,6 +279,10 @@ class ZoneSlot<Z extends RingZone> implements Slot {
     }
   }
 
+  lengths(): number[] | null {
+    return this.type === 'dmesg' ? null : this.zones.map(zone => zone.position().size)
+  }
+
   load(): Loaded {
     const all = this.zones.map(zone => zone.read())
     const version = all.map(zone => zone.version).join()

@@ -222,6 +222,10 @@ class VariableSlot implements Slot {
     return { version: this.variable.version, lengths: null }
   }
 
+  lengths(): null {
+    return null
+  }
+
   /** What Linux's pstore deleted, efivarfs goes on listing: only a read tells. */
   load(): Loaded {
     let { variable } = this

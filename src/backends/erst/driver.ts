@@ -369,6 +369,10 @@ class CperSlot implements Slot {
     return { version: this.content.version, lengths: null }
   }
 
+  lengths(): null {
+    return null
+  }
+
   load(): Loaded {
     const { version, limit, data, header } = this.content
     const { time, compressed } = header

@@ -1,0 +1,54 @@
+/**
+ * A backend's records as the tree asks for them: at once where the backend is attached in this thread, later
+ * where another thread looks into it, so that a slow medium keeps nobody else waiting.
+ */
+import type { Backend, RecordFacts } from './backend.js'
+import type { Content } from './content.js'
+import { assertStoreError } from './errors.js'
+import type { Soon } from './soon.js'
+
+/** A record and its bytes, of one moment. */
+export interface Snapshot {
+  readonly record: RecordFacts
+  readonly content: Content
+}
+
+/** Each method throws, or rejects with, a StoreError where the store cannot be read or written. */
+export interface Records {
+  readonly name: string
+  readonly readOnly: boolean
+  /** The files' names in the order in which Linux enumerates; a ring's content is not looked at for it. */
+  names(): Soon<string[]>
+  /** The record that a file name stands for at this moment; null where there is none. */
+  find(name: string): Soon<RecordFacts | null>
+  /** The same and its bytes. */
+  open(name: string): Soon<Snapshot | null>
+  /**
+   * Take a record out of the store, as {@link StoredRecord.erase} does.
+   *
+   * @returns false where another record, or none, is there now
+   */
+  erase(record: RecordFacts): Soon<boolean>
+}
+
+/** The records of a backend that is attached in this thread. */
+export const recordsOf = (backend: Backend): Records => ({
+  name: backend.name,
+  readOnly: backend.readOnly,
+  names: () => namesIn(backend),
+  find: name => backend.find(name),
+  open: name => backend.open(name),
+  erase: record => backend.erase(record),
+})
+
+/** Of a store of which some records can be read their names; where none can, the error that says why. */
+const namesIn = (backend: Backend): string[] => {
+  const names: string[] = []
+  try {
+    for (const name of backend.names()) names.push(name)
+  } catch (error) {
+    assertStoreError(error)
+    if (names.length === 0) throw error
+  }
+  return names
+}
