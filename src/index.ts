@@ -2,10 +2,10 @@
  * pstorefs as a library: what the commands are made of.
  *
  * ```ts
- * import { attach, mount, Tree } from 'pstorefs'
+ * import { attach, mount, recordsOf, Tree } from 'pstorefs'
  * const backend = attach('/var/lib/guests/1/pstore.img', { record_size: 65536, console_size: 262144 })
  * for (const record of backend.records()) console.log(record.name, record.read().length)
- * const mounted = await mount(new Tree([backend]), '/mnt', { source: 'guest1' })
+ * const mounted = await mount(new Tree([recordsOf(backend)]), '/mnt', { source: 'guest1' })
  * ```
  */
 export {
@@ -28,6 +28,8 @@ export type {
 } from './pstore/backend.js'
 export type { Condition } from './pstore/condition.js'
 export type { Content, SizedContent } from './pstore/content.js'
+export { recordsOf, type Records, type Snapshot } from './pstore/records.js'
+export type { Soon } from './pstore/soon.js'
 export type { Driver } from './pstore/driver.js'
 export { Store } from './pstore/store.js'
 export type { Findings, FoundRegion, Progress } from './backends/index.js'
@@ -59,8 +61,10 @@ export {
 export {
   Tree,
   type Attributes,
+  type Changes,
+  type Entry,
   type OpenFile,
   type Subdirs,
   type TreeOptions,
 } from './tree/tree.js'
-export { mount, type Mount, type MountOptions } from './fuse/mount.js'
+export { mount, type Mount, type MountOptions, type Transport } from './fuse/mount.js'

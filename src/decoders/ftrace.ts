@@ -208,6 +208,10 @@ class FtraceContent implements Content {
     return Buffer.concat([...chunksOf(this)])
   }
 
+  get held(): readonly Buffer[] {
+    return [this.#records, this.tail]
+  }
+
   #chunk(chunk: number): Buffer {
     if (chunk === this.#chunks) return this.tail
     if (this.#rendered.chunk !== chunk) {

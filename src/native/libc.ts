@@ -33,6 +33,8 @@ export interface Libc {
   tcgetattr(fd: number, modes: Buffer): number
   tcsetattr(fd: number, when: number, modes: Buffer): number
   unlockpt(fd: number): number
+  /** The descriptor on which libuv waits for all that the main thread waits for, but for timers. */
+  uvBackendFd(): number
   /** The errno of the last call. */
   errno(): number
   /** The bytes at an address; the caller sees to it that they stay mapped. */
@@ -56,6 +58,9 @@ const declare = (): Libc => {
   const syscall = libc.func('syscall', 'long', ['long', 'long', 'long', koffi.pointer(program)])
   const ioctl = libc.func('int ioctl(int, unsigned long, ...)')
   const mmap = libc.func('void *mmap(void *, size_t, int, int, int, long)')
+  // Node exports libuv's functions for addons.
+  const uvLoop = libc.func('void *uv_default_loop()')
+  const uvBackendFd = libc.func('int uv_backend_fd(void *)')
   return {
     cfmakeraw: libc.func('void cfmakeraw(_Inout_ void *)'),
     ioctl: (fd, request, data) => ioctl(fd, request, 'void *', data) as number,
@@ -70,6 +75,7 @@ const declare = (): Libc => {
     tcgetattr: libc.func('int tcgetattr(int, _Out_ void *)'),
     tcsetattr: libc.func('int tcsetattr(int, int, void *)'),
     unlockpt: libc.func('int unlockpt(int)'),
+    uvBackendFd: () => uvBackendFd(uvLoop()) as number,
     errno: () => koffi.errno(),
     view: (address, size) => koffi.view(address, size),
   }

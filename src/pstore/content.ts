@@ -10,6 +10,8 @@ export interface Content {
   slice(offset: number, length: number): Buffer
   /** All of them. */
   all(): Buffer
+  /** What of it is in memory as long as it is: the same bytes mean the same content. */
+  readonly held: readonly Buffer[]
 }
 
 /** A content of which it is known how long it is. */
@@ -22,6 +24,7 @@ export const contentOf = (bytes: Buffer): SizedContent => ({
   length: bytes.length,
   slice: (offset, length) => bytes.subarray(offset, offset + length),
   all: () => bytes,
+  held: [bytes],
 })
 
 /** The most bytes of a piece: whatever is made of one must not be whole in memory for all. */
@@ -76,6 +79,7 @@ export const withTail = (content: SizedContent, tail: Buffer): SizedContent => {
       return tail.subarray(at, at + length)
     },
     all: () => joined(both),
+    held: [...content.held, tail],
   }
   return both
 }

@@ -100,6 +100,10 @@ class Inflated implements SizedContent {
   all(): Buffer {
     return joined(this)
   }
+
+  get held(): readonly Buffer[] {
+    return [this.stream]
+  }
 }
 
 /** What takes a first look at each stream, and where its text and a byte that is too much go: 60 KB that need not be made for each. */

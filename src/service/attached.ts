@@ -3,6 +3,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { attach, parseSource, type AttachOptions } from '../attach.js'
 import type { Backend } from '../pstore/backend.js'
+import { recordsOf, type Records } from '../pstore/records.js'
 import { UncertainLayout } from '../pstore/errors.js'
 import { select } from '../pstore/select.js'
 import { log, tell } from './log.js'
@@ -31,6 +32,7 @@ const fileOf = (file: string): string => {
 export class Attached {
   /** For each backend a key of all that it was attached with. */
   readonly #keys = new Map<Backend, string>()
+  readonly #records = new WeakMap<Backend, Records>()
 
   /**
    * Attach the backends of a plan. A backend that is attached already, with the same options and from the same
@@ -59,6 +61,15 @@ export class Attached {
     const backends = attachSelected(candidates, backend, attachOne, release)
     for (const [attached, key] of made) this.#keys.set(attached, key)
     return { backends, added: [...made.keys()] }
+  }
+
+  /** Their records for the tree, which knows those that stay by these. */
+  records(backends: readonly Backend[]): Records[] {
+    return backends.map(backend => {
+      const records = this.#records.get(backend) ?? recordsOf(backend)
+      this.#records.set(backend, records)
+      return records
+    })
   }
 
   has(backend: Backend): boolean {

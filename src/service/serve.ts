@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { mount as mountTree, type Mount } from '../fuse/mount.js'
-import type { Backend, StoredRecord } from '../pstore/backend.js'
+import type { Backend, RecordFacts } from '../pstore/backend.js'
 import { StoreError } from '../pstore/errors.js'
 import { count } from '../pstore/condition.js'
 import { Tree } from '../tree/tree.js'
@@ -41,13 +41,13 @@ export const serve = async (
   const { backends } = attached.attach(first)
   const nothingWritable = backends.every(backend => backend.readOnly)
 
-  const tree = new Tree(backends, {
+  const tree = new Tree(attached.records(backends), {
     subdirs: first.subdirs,
     uid: first.uid ?? process.getuid!(),
     gid: first.gid ?? process.getgid!(),
     umask: first.umask,
     onOpen: tellDamage,
-    onErase: (_, record) => log('notice', `${record.name}: erased`),
+    onErase: record => log('notice', `${record.name}: erased`),
   })
   let mounted: Mount | null = null
   let ending = false
@@ -63,7 +63,7 @@ export const serve = async (
       process.chdir(here)
       const next = plan()
       const { backends, added } = attached.attach(next)
-      tree.replace(backends, next.subdirs)
+      tree.replace(attached.records(backends), next.subdirs)
       attached.closeAllBut(backends)
       if (String(next.passed) !== String(first.passed) || next.readOnly !== first.readOnly)
         log('warning', `${mountpoint}: changed mount options take effect with the next mount`)
@@ -99,7 +99,6 @@ export const serve = async (
   introduce(backends, attached)
   await mounted.ended
   attached.closeAllBut([])
-  // libuv still counts on libfuse's thread.
   process.exit(0)
 }
 
@@ -140,7 +139,7 @@ const lookForDamage = async (backend: Backend, attached: Attached): Promise<void
 }
 
 /** Log the damage of a record that is opened. */
-const tellDamage = (_: Backend, { name, ecc, compressed }: StoredRecord): void => {
+const tellDamage = ({ name, ecc, compressed }: RecordFacts): void => {
   if (ecc?.bad) logOnce('warning', `${name}: damaged: ${count(ecc.bad, 'block')} beyond correction`)
   if (compressed) logOnce('warning', `${name}: damaged: cannot be inflated`)
 }

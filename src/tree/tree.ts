@@ -1,12 +1,18 @@
 /**
- * pstorefs's tree: which names there are, what they link to, and their attributes.
+ * pstorefs's tree: which names there are, what they link to, and their attributes. An inode's number says which;
+ * the root's is 1.
  *
- * It knows records, and neither FUSE nor what lies on the media. Source: doc/formats.md 2, pstorefs(8).
+ * It knows records, and neither FUSE nor what lies on the media. What only a look at a store tells comes at once
+ * or later (pstore/records.ts). Source: doc/formats.md 2, pstorefs(8).
  */
-import type { Backend, StoredRecord } from '../pstore/backend.js'
+import type { RecordFacts } from '../pstore/backend.js'
 import type { Content } from '../pstore/content.js'
 import { StoreError } from '../pstore/errors.js'
+import type { Records, Snapshot } from '../pstore/records.js'
+import { whenDone, type Soon } from '../pstore/soon.js'
 import { now, type Timespec } from '../pstore/time.js'
+import { parseFileName } from '../pstore/types.js'
+import { Snapshots, type SharedSnapshot } from './snapshots.js'
 
 /** Whether a backend's folder is listed, only opened by name, or not there at all. */
 export type Subdirs = 'visible' | 'hidden' | 'off'
@@ -20,9 +26,9 @@ export interface TreeOptions {
   /** Permissions that nothing has. */
   umask?: number
   /** Told of a record that was opened. */
-  onOpen?: (backend: Backend, record: StoredRecord) => void
+  onOpen?: (record: RecordFacts) => void
   /** Told of a record that was unlinked, and is erased. */
-  onErase?: (backend: Backend, record: StoredRecord) => void
+  onErase?: (record: RecordFacts) => void
 }
 
 /** What stat(2) shows. */
@@ -50,42 +56,46 @@ interface Inode {
   ctime: Timespec
 }
 
-interface FileInode extends Inode {
-  /** The record's bytes, of which this inode has been told (Record.version). */
-  version: string
-  /** What truncate set; the bytes stay. */
-  size: number | null
+interface Folder extends Inode {
+  readonly kind: 'folder'
+  /** Whose records it shows; the root the first backend's. */
+  records: Records | null
 }
 
-interface Folder {
-  readonly kind: 'root' | 'folder'
-  readonly inode: Inode
-  readonly backend: Backend | null
-}
-
-/** A name in a folder, whether there is a record of that name or not. */
-interface Name {
-  readonly kind: 'name'
-  readonly backend: Backend
-  readonly name: string
-}
-
-interface File {
+interface File extends Inode {
   readonly kind: 'file'
-  readonly inode: FileInode
-  readonly backend: Backend
-  readonly record: StoredRecord
+  readonly records: Records
+  readonly name: string
+  /** As it was looked at last; null before the first look. */
+  record: RecordFacts | null
+  /** What truncate set; the bytes stay. */
+  setSize: number | null
+  /** False once the record is not there any more, or another one has its name. */
+  isNamed: boolean
+  /** How often it is held: {@link Tree.hold}, and while it is open. */
+  holds: number
 }
 
-/** A name resolved. */
-type Node = Folder | File
+/** A name in a folder. */
+export interface Entry {
+  readonly name: string
+  readonly ino: number
+  readonly mode: number
+}
 
 /** An open file: the bytes that it had when it was opened. */
 export interface OpenFile {
+  readonly ino: number
   readonly content: Content
-  /** fstat(2): also of a file whose names are gone. */
+  /** `st_size` at that time: ftrace's text is longer. */
+  readonly size: number
+  /** fstat(2) without a look: also of a file whose names are gone. */
   attributes(): Attributes
+  close(): void
 }
+
+/** What can be changed of an inode; a size of files only. */
+export type Changes = Partial<Pick<Attributes, 'mode' | 'uid' | 'gid' | 'size' | 'atime' | 'mtime'>>
 
 const directory = 0o040000
 const regular = 0o100000
@@ -93,19 +103,15 @@ const directoryMode = directory | 0o750
 const fileMode = regular | 0o444
 const permissions = 0o7777
 
-const notThere = (path: string): StoreError => new StoreError(`${path}: no such file`, 'ENOENT')
-
-/** Does a backend's folder show something? One that cannot be read says so when it is opened. */
-const holdsRecord = (backend: Backend): boolean => {
-  try {
-    return !backend.records().next().done
-  } catch {
-    return true
-  }
-}
+const notThere = (name: string): StoreError => new StoreError(`${name}: no such file`, 'ENOENT')
+/** Nothing has this number any more: who asked looks for the name again. */
+const stale = (ino: number): StoreError => new StoreError(`inode ${ino}: gone`, 'ESTALE')
 
 export class Tree {
-  #backends: readonly Backend[] = []
+  /** The root's inode number. */
+  static readonly root = 1
+
+  #first: Records | null = null
   #subdirs: Subdirs = 'visible'
   readonly #uid: number
   readonly #gid: number
@@ -113,13 +119,16 @@ export class Tree {
   readonly #onOpen: TreeOptions['onOpen']
   readonly #onErase: TreeOptions['onErase']
   #lastIno = 0
-  readonly #root: Inode
-  #folders = new Map<string, { backend: Backend; inode: Inode }>()
-  /** By backend, then by file name: only of records that were there when last looked at. */
-  readonly #files = new Map<Backend, Map<string, FileInode>>()
+  readonly #root: Folder
+  #folders = new Map<string, Folder>()
+  /** By backend, then by name: only files that were there when last looked at. */
+  readonly #files = new Map<Records, Map<string, File>>()
+  /** All that the kernel may ask about. */
+  readonly #inodes = new Map<number, Folder | File>()
+  readonly #snapshots = new Snapshots()
 
   constructor(
-    backends: readonly Backend[],
+    backends: readonly Records[],
     { subdirs = 'visible', uid = 0, gid = 0, umask = 0, onOpen, onErase }: TreeOptions = {},
   ) {
     this.#uid = uid
@@ -127,32 +136,35 @@ export class Tree {
     this.#umask = umask
     this.#onOpen = onOpen
     this.#onErase = onErase
-    this.#root = this.#newInode(directoryMode)
+    this.#root = this.#newFolder(null)
     this.replace(backends, subdirs)
   }
 
   /** Show these backends from now on. The files of those that stay are the same as before. */
-  replace(backends: readonly Backend[], subdirs: Subdirs): void {
-    const folders = new Map<string, { backend: Backend; inode: Inode }>()
-    for (const backend of backends) {
-      const inode = this.#folders.get(backend.name)?.inode ?? this.#newInode(directoryMode)
-      folders.set(backend.name, { backend, inode })
-      if (!this.#files.has(backend)) this.#files.set(backend, new Map())
+  replace(backends: readonly Records[], subdirs: Subdirs): void {
+    const folders = new Map<string, Folder>()
+    for (const records of backends) {
+      const folder = this.#folders.get(records.name) ?? this.#newFolder(records)
+      folder.records = records
+      folders.set(records.name, folder)
+      if (!this.#files.has(records)) this.#files.set(records, new Map())
     }
-    for (const backend of this.#files.keys())
-      if (!backends.includes(backend)) this.#files.delete(backend)
-    this.#backends = backends
+    for (const [name, { ino }] of this.#folders) if (!folders.has(name)) this.#inodes.delete(ino)
+    for (const [records, files] of this.#files)
+      if (!backends.includes(records)) {
+        for (const file of files.values()) this.#unname(file)
+        this.#files.delete(records)
+      }
+    this.#root.records = this.#first = backends[0] ?? null
     this.#subdirs = subdirs
     this.#folders = folders
   }
 
   #newInode(mode: number): Inode {
     const time = now()
-    const ino = ++this.#lastIno
-    const kept = mode & ~this.#umask
     return {
-      ino,
-      mode: kept,
+      ino: ++this.#lastIno,
+      mode: mode & ~this.#umask,
       uid: this.#uid,
       gid: this.#gid,
       atime: time,
@@ -161,174 +173,265 @@ export class Tree {
     }
   }
 
-  /** The inode of a record, brought up to date with it. */
-  #fileInode(backend: Backend, record: StoredRecord): FileInode {
-    const files = this.#files.get(backend)!
-    let inode = files.get(record.name)
-    // A ring grows; a dump is replaced by another, which is another file.
-    if (!inode || (inode.version !== record.version && record.time)) {
-      inode = { ...this.#newInode(fileMode), version: record.version, size: null }
-      if (record.time) inode.mtime = inode.ctime = record.time
-      files.set(record.name, inode)
-    } else if (inode.version !== record.version) {
-      inode.version = record.version
-      inode.size = null
-      inode.mtime = inode.ctime = now()
+  #newFolder(records: Records | null): Folder {
+    const folder: Folder = { kind: 'folder', ...this.#newInode(directoryMode), records }
+    this.#inodes.set(folder.ino, folder)
+    return folder
+  }
+
+  /** The file of a name, made where there was none. */
+  #fileNamed(records: Records, name: string): File {
+    const files = this.#files.get(records)
+    const known = files?.get(name)
+    if (known) return known
+    const file: File = {
+      kind: 'file',
+      ...this.#newInode(fileMode),
+      records,
+      name,
+      record: null,
+      setSize: null,
+      // Its backend may have been replaced while it was looked at.
+      isNamed: files !== undefined,
+      holds: 0,
     }
+    files?.set(name, file)
+    if (files) this.#inodes.set(file.ino, file)
+    return file
+  }
+
+  /** The file of a record that was just looked at, brought up to date with it. */
+  #fileOf(records: Records, record: RecordFacts): File {
+    const { name, version, time } = record
+    let file = this.#fileNamed(records, name)
+    const before = file.record
+    if (before?.version === version) return file
+    // A ring grows; a dump is replaced by another, which is another file.
+    if (before && time) {
+      this.#gone(file)
+      file = this.#fileNamed(records, name)
+    }
+    if (time) file.mtime = file.ctime = time
+    else if (before) file.mtime = file.ctime = now()
+    file.setSize = null
+    file.record = record
+    return file
+  }
+
+  /** A file's record is not there any more. */
+  #gone(file: File): void {
+    const files = this.#files.get(file.records)
+    if (files?.get(file.name) === file) files.delete(file.name)
+    this.#unname(file)
+  }
+
+  #unname(file: File): void {
+    file.isNamed = false
+    if (file.holds === 0) this.#inodes.delete(file.ino)
+  }
+
+  /** Keep an inode for the kernel, which has been told of it once more. */
+  hold(ino: number): void {
+    const inode = this.#inodes.get(ino)
+    if (inode?.kind === 'file') inode.holds++
+  }
+
+  /** The kernel has forgotten an inode as often. */
+  forget(ino: number, times: number): void {
+    const inode = this.#inodes.get(ino)
+    if (inode?.kind !== 'file') return
+    inode.holds = Math.max(0, inode.holds - times)
+    if (!inode.isNamed && inode.holds === 0) this.#inodes.delete(ino)
+  }
+
+  /** Is a file's text made of binary records, so that its st_size is not its length? */
+  isRendered(ino: number): boolean {
+    const inode = this.#inodes.get(ino)
+    return inode?.kind === 'file' && inode.record?.type === 'ftrace'
+  }
+
+  /** How many inodes are known: those of the names that there are, and those that are held. */
+  get inodes(): number {
+    return this.#inodes.size
+  }
+
+  #inode(ino: number): Folder | File {
+    const inode = this.#inodes.get(ino)
+    if (!inode) throw stale(ino)
     return inode
   }
 
-  /**
-   * What a path names (`/`, `/NAME`, `/BACKEND/NAME`), without a look at its record.
-   *
-   * @throws StoreError ENOENT, ENOTDIR
-   */
-  #locate(path: string): Folder | Name {
-    const [, first = '', second, ...rest] = path.split('/')
-    if (first === '') return { kind: 'root', inode: this.#root, backend: this.#backends[0] ?? null }
-    const folder = this.#subdirs === 'off' ? undefined : this.#folders.get(first)
-    if (!folder && second !== undefined) {
-      this.#file(this.#backends[0], first, path)
-      throw new StoreError(`${path}: not a folder`, 'ENOTDIR')
-    }
-    if (folder && second === undefined) return { kind: 'folder', ...folder }
-    const backend = folder ? folder.backend : this.#backends[0]
-    if (rest.length || !backend) throw notThere(path)
-    return { kind: 'name', backend, name: second ?? first }
+  #folder(ino: number): Folder {
+    const inode = this.#inode(ino)
+    if (inode.kind !== 'folder') throw new StoreError(`${inode.name}: not a folder`, 'ENOTDIR')
+    return inode
   }
 
-  /** Throws ENOENT or ENOTDIR. */
-  #resolve(path: string): Node {
-    const found = this.#locate(path)
-    return found.kind === 'name' ? this.#file(found.backend, found.name, path) : found
-  }
-
-  #file(backend: Backend | undefined, name: string, path: string): File {
-    const record = backend?.find(name)
-    if (!backend || !record) throw this.#gone(backend, name, path)
-    return { kind: 'file', backend, record, inode: this.#fileInode(backend, record) }
-  }
-
-  /** Forget a file whose record is not there any more. */
-  #gone(backend: Backend | undefined, name: string, path: string): StoreError {
-    if (backend) this.#files.get(backend)?.delete(name)
-    return notThere(path)
+  /** The folders that a listing of the root shows. */
+  #listed(): Folder[] {
+    return this.#subdirs === 'visible' ? [...this.#folders.values()] : []
   }
 
   /** The names of a file: one in the folder, and one in the root for the first backend's. */
-  #links(backend: Backend): number {
-    return backend === this.#backends[0] && this.#subdirs !== 'off' ? 2 : 1
+  #links({ records, isNamed }: File): number {
+    if (!isNamed) return 0
+    return records === this.#first && this.#subdirs !== 'off' ? 2 : 1
   }
 
-  /** The folders that a listing of the root shows: those that hold a record. */
-  #listed(isListed = holdsRecord): string[] {
-    if (this.#subdirs !== 'visible') return []
-    return this.#backends.filter(backend => isListed(backend)).map(({ name }) => name)
-  }
-
-  #attributes(node: Node): Attributes {
-    const { ino, mode, uid, gid, atime, mtime, ctime } = node.inode
-    const isFile = node.kind === 'file'
-    const size = isFile ? (node.inode.size ?? node.record.size) : 0
+  #attributes(inode: Folder | File): Attributes {
+    const { ino, mode, uid, gid, atime, mtime, ctime } = inode
+    const isFile = inode.kind === 'file'
+    const size = isFile ? (inode.setSize ?? inode.record?.size ?? 0) : 0
     const nlink = isFile
-      ? this.#links(node.backend)
-      : 2 + (node.kind === 'root' ? this.#listed().length : 0)
+      ? this.#links(inode)
+      : 2 + (inode === this.#root ? this.#listed().length : 0)
     return { ino, mode, nlink, uid, gid, size, atime, mtime, ctime }
   }
 
-  /** stat(2). Throws ENOENT. */
-  getattr(path: string): Attributes {
-    return this.#attributes(this.#resolve(path))
+  /** The folder of a backend that a name in a folder names. */
+  #subfolder(folder: Folder, name: string): Folder | undefined {
+    return folder === this.#root && this.#subdirs !== 'off' ? this.#folders.get(name) : undefined
   }
 
-  /** A folder's names, as Linux lists them: the newest first. Throws ENOENT. */
-  readdir(path: string): string[] {
-    const node = this.#resolve(path)
-    if (node.kind === 'file') throw new StoreError(`${path}: not a folder`, 'ENOTDIR')
-    const names = ['.', '..']
-    const found = node.backend ? namesIn(node.backend) : []
-    names.push(...found.toReversed())
-    if (node.backend) this.#forgetAllBut(node.backend, new Set(found))
-    // Of the first backend it is known by now.
-    const isListed = (backend: Backend): boolean =>
-      backend === node.backend ? found.length > 0 : holdsRecord(backend)
-    return node.kind === 'root' ? names.concat(this.#listed(isListed)) : names
+  /** What stat(2) shows of a name in a folder. Throws ENOENT, ENOTDIR, ESTALE, EIO. */
+  lookup(parent: number, name: string): Soon<Attributes> {
+    const folder = this.#folder(parent)
+    const subfolder = this.#subfolder(folder, name)
+    if (subfolder) return this.#attributes(subfolder)
+    return whenDone(this.#look(folder, name), file => this.#attributes(file))
   }
 
-  #forgetAllBut(backend: Backend, names: Set<string>): void {
-    const files = this.#files.get(backend)!
-    for (const name of files.keys()) if (!names.has(name)) files.delete(name)
+  /** Look at the record of a name in a folder. */
+  #look({ records }: Folder, name: string): Soon<File> {
+    // Shells and file managers ask for much that can be no record.
+    if (!records || !parseFileName(name, records.name)) throw notThere(name)
+    return whenDone(records.find(name), record => {
+      if (record) return this.#fileOf(records, record)
+      const file = this.#files.get(records)?.get(name)
+      if (file) this.#gone(file)
+      throw notThere(name)
+    })
   }
 
-  /** Open a file: its bytes as they are now. Throws ENOENT, EISDIR, EIO. */
-  open(path: string): OpenFile {
-    const found = this.#locate(path)
-    if (found.kind !== 'name') throw new StoreError(`${path}: is a folder`, 'EISDIR')
-    const { backend, name } = found
-    const opened = backend.open(name)
-    if (!opened) throw this.#gone(backend, name, path)
-    const { record, content } = opened
-    const inode = this.#fileInode(backend, record)
-    const node: File = { kind: 'file', backend, record, inode }
-    this.#onOpen?.(backend, record)
-    const attributes = (): Attributes => {
-      const named = this.#files.get(backend)?.get(record.name) === inode
-      return { ...this.#attributes(node), ...(named ? {} : { nlink: 0 }) }
+  /** What stat(2) shows of an inode; of a file whose names are gone, what it was. Throws ESTALE, EIO. */
+  attributes(ino: number): Soon<Attributes> {
+    const inode = this.#inode(ino)
+    if (inode.kind === 'folder') return this.#attributes(inode)
+    return whenDone(this.#refresh(inode), () => this.#attributes(inode))
+  }
+
+  /** Look at a file's record again, where the file still has one. */
+  #refresh(file: File): Soon<unknown> {
+    if (!file.isNamed) return null
+    return whenDone(file.records.find(file.name), record => {
+      if (record) this.#fileOf(file.records, record)
+      else this.#gone(file)
+      if (!file.isNamed && !this.#snapshots.last(file.ino)) throw stale(file.ino)
+    })
+  }
+
+  /** A folder's names, as Linux lists them: the newest first. Throws ENOTDIR, ESTALE, EIO. */
+  list(ino: number): Soon<Entry[]> {
+    const folder = this.#folder(ino)
+    const { records } = folder
+    if (!records) return entriesOf(folder, [], [])
+    return whenDone(records.names(), names => {
+      const files = this.#files.get(records)
+      const there = new Set(names)
+      for (const file of files?.values() ?? []) if (!there.has(file.name)) this.#gone(file)
+      const found = names.map(name => this.#fileNamed(records, name))
+      const folders = folder === this.#root ? this.#listed() : []
+      return entriesOf(folder, found.toReversed(), folders)
+    })
+  }
+
+  /** Open a file: its bytes as they are now. Throws ENOENT, EISDIR, ESTALE, EMFILE, EIO. */
+  open(ino: number): Soon<OpenFile> {
+    const inode = this.#inode(ino)
+    if (inode.kind === 'folder') throw new StoreError('is a folder', 'EISDIR')
+    const { records, name } = inode
+    if (!inode.isNamed) {
+      // By /proc/PID/fd: of what has no name there is what is open.
+      const last = this.#snapshots.last(ino)
+      if (!last) throw stale(ino)
+      return this.#open(inode, last)
     }
-    return { content, attributes }
+    return whenDone(records.open(name), snapshot => {
+      if (!snapshot) {
+        this.#gone(inode)
+        throw notThere(name)
+      }
+      if (this.#fileOf(records, snapshot.record) !== inode) throw stale(ino)
+      this.#onOpen?.(snapshot.record)
+      return this.#open(inode, snapshot)
+    })
+  }
+
+  #open(file: File, snapshot: Snapshot): OpenFile {
+    const kept: SharedSnapshot = this.#snapshots.keep(file.ino, snapshot)
+    file.holds++
+    return {
+      ino: file.ino,
+      content: kept.content,
+      size: kept.record.size,
+      attributes: () => this.#attributes(file),
+      close: () => {
+        this.#snapshots.release(file.ino, kept)
+        this.forget(file.ino, 1)
+      },
+    }
   }
 
   /**
    * Erase the record that was looked at; all of its names go. Throws ENOENT, also where another dump has taken
-   * its place, which nobody has seen and which stays; EPERM, EROFS, EIO.
+   * its place, which nobody has seen and which stays; EPERM, EROFS, EBUSY, EIO.
    */
-  unlink(path: string): void {
-    const node = this.#resolve(path)
-    if (node.kind !== 'file') throw new StoreError(`${path}: is a folder`, 'EPERM')
-    const { backend, record } = node
-    const erased = record.erase()
-    this.#files.get(backend)?.delete(record.name)
-    if (!erased) throw notThere(path)
-    this.#onErase?.(backend, record)
+  unlink(parent: number, name: string): Soon<void> {
+    const folder = this.#folder(parent)
+    if (this.#subfolder(folder, name)) throw new StoreError(`${name}: is a folder`, 'EPERM')
+    const known = folder.records && this.#files.get(folder.records)?.get(name)
+    return whenDone(known?.record ? known : this.#look(folder, name), file => {
+      const record = file.record!
+      return whenDone(file.records.erase(record), erased => {
+        this.#gone(file)
+        if (!erased) throw notThere(name)
+        this.#onErase?.(record)
+      })
+    })
   }
 
-  chmod(path: string, mode: number): void {
-    const { inode } = this.#resolve(path)
-    inode.mode = (inode.mode & ~permissions) | (mode & permissions)
-    inode.ctime = now()
-  }
-
-  /** Null leaves an owner as it is. */
-  chown(path: string, uid: number | null, gid: number | null): void {
-    const { inode } = this.#resolve(path)
-    inode.uid = uid ?? inode.uid
-    inode.gid = gid ?? inode.gid
-    inode.ctime = now()
-  }
-
-  utimes(path: string, atime: Timespec, mtime: Timespec): void {
-    const { inode } = this.#resolve(path)
-    inode.atime = atime
-    inode.mtime = mtime
-    inode.ctime = now()
-  }
-
-  /** As in Linux: the size that stat(2) shows, and nothing else. */
-  truncate(path: string, size: number): void {
-    const node = this.#resolve(path)
-    if (node.kind !== 'file') throw new StoreError(`${path}: is a folder`, 'EISDIR')
-    node.inode.size = size
-    node.inode.mtime = node.inode.ctime = now()
+  /** chmod, chown, utimes, truncate; a size is what stat(2) shows, and nothing else, as in Linux. Throws EISDIR, ESTALE, EIO. */
+  change(ino: number, { size, ...others }: Changes): Soon<Attributes> {
+    const inode = this.#inode(ino)
+    if (inode.kind === 'folder' && size !== undefined)
+      throw new StoreError('is a folder', 'EISDIR')
+    return whenDone(inode.kind === 'file' ? this.#refresh(inode) : null, () => {
+      const { mode, uid, gid, atime, mtime } = others
+      inode.ctime = now()
+      if (inode.kind === 'file' && size !== undefined) {
+        inode.setSize = size
+        inode.mtime = inode.ctime
+      }
+      if (mode !== undefined) inode.mode = (inode.mode & ~permissions) | (mode & permissions)
+      inode.uid = uid ?? inode.uid
+      inode.gid = gid ?? inode.gid
+      inode.atime = atime ?? inode.atime
+      inode.mtime = mtime ?? inode.mtime
+      return this.#attributes(inode)
+    })
   }
 }
 
-/** The names of a backend's records. What cannot be read hides no other, where there is another. */
-const namesIn = (backend: Backend): string[] => {
-  const names: string[] = []
-  try {
-    for (const { name } of backend.records()) names.push(name)
-  } catch (error) {
-    if (!(error instanceof StoreError) || names.length === 0) throw error
-  }
-  return names
+const entriesOf = (
+  folder: Folder,
+  files: readonly File[],
+  folders: readonly Folder[],
+): Entry[] => {
+  const { ino, mode } = folder
+  return [
+    { name: '.', ino, mode },
+    { name: '..', ino, mode },
+    ...files.map(({ name, ino, mode }) => ({ name, ino, mode })),
+    ...folders.map(({ records, ino, mode }) => ({ name: records!.name, ino, mode })),
+  ]
 }
