@@ -1,19 +1,51 @@
-/** fusermount(1): its reasons for refusing a mount, and unmounting. */
-import { spawn, spawnSync } from 'node:child_process'
+/** fusermount3(1), or libfuse 2's fusermount: where it is, and its words. */
+import { spawn } from 'node:child_process'
+import fs from 'node:fs'
+import path from 'node:path'
 
-/** mount(8) clears PATH. */
-const env = { PATH: process.env.PATH ?? '/usr/bin:/bin' }
+/** Where programs are searched: mount(8) clears PATH. */
+export const searched = { PATH: process.env.PATH ?? '/usr/bin:/bin' }
+
+const isExecutable = (file: string): boolean => {
+  try {
+    fs.accessSync(file, fs.constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/**
+ * The program that mounts for ordinary users. It is searched in the system's own folders, too.
+ *
+ * @param names the first one that is there is taken
+ * @returns its path; null where there is none
+ */
+export const findFusermount = (
+  names: readonly string[] = ['fusermount3', 'fusermount'],
+): string | null => {
+  const folders = [...searched.PATH.split(':'), '/usr/bin', '/bin']
+  const files = names.flatMap(name => folders.map(folder => path.join(folder, name)))
+  return files.find(isExecutable) ?? null
+}
 
 /** mount(2)'s error for an ordinary user, and for root without CAP_SYS_ADMIN. */
 const notPermitted = 'mount failed: Operation not permitted'
-const hint = (): string =>
-  process.getuid!() === 0
-    ? ': a container needs --cap-add SYS_ADMIN for it'
-    : ': is fusermount set-uid root?'
+
+/** Why a mount was refused: of what fusermount printed the line that says it, and what helps. */
+export const reasonIn = (said: string): string => {
+  const why = /^fusermount3?: (.+)$/m.exec(said)?.[1] ?? (said.trim() || 'fusermount said nothing')
+  if (!why.endsWith(notPermitted)) return why
+  const hint =
+    process.getuid!() === 0
+      ? 'a container needs --cap-add SYS_ADMIN for it'
+      : 'is fusermount set-uid root?'
+  return `${why}: ${hint}`
+}
 
 /**
- * The reason why a mount was refused. fusermount prints it, but libfuse closes its stderr; so fusermount is run
- * once more.
+ * The reason why libfuse's mount was refused. fusermount prints it, but libfuse closes its stderr; so fusermount is
+ * run once more.
  *
  * @param options the mount options that are not libfuse's own
  * @returns fusermount's message; null where it prints none
@@ -23,7 +55,7 @@ export const refusal = (mountpoint: string, options: readonly string[]): Promise
     const list = options.length ? ['-o', options.join()] : []
     const asked = spawn('fusermount', [...list, '--', mountpoint], {
       // fusermount sends its /dev/fuse there.
-      env: { ...env, _FUSE_COMMFD: '3' },
+      env: { ...searched, _FUSE_COMMFD: '3' },
       stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
     })
     let said = ''
@@ -31,36 +63,8 @@ export const refusal = (mountpoint: string, options: readonly string[]): Promise
     asked.on('error', () => resolve(null))
     asked.on('close', code => {
       // This time the mount worked: the obstacle is gone.
-      if (code === 0) spawn('fusermount', ['-u', '-z', '--', mountpoint], { env, stdio: 'ignore' })
-      const why = /^fusermount3?: (.+)$/m.exec(said)?.[1] ?? null
-      resolve(why?.endsWith(notPermitted) ? `${why}${hint()}` : why)
+      if (code === 0)
+        spawn('fusermount', ['-u', '-z', '--', mountpoint], { env: searched, stdio: 'ignore' })
+      resolve(said ? reasonIn(said) : null)
     })
   })
-
-/**
- * Start a process that unmounts when this one is killed. libfuse's auto_unmount is not enough: fusermount 3
- * first looks into the mount as root, whom another user's mount does not admit; and a look before the kernel has
- * closed our end (ECONNABORTED) takes the mount for a live one.
- *
- * @returns a function that ends the watch
- */
-export const unmountWhenKilled = (mountpoint: string): (() => void) => {
-  // Nothing is written to it, so its read ends with this process. A live mount may be in the place by then.
-  const script = 'read -r line; [ -e "$1" ] || exec fusermount -u -z -- "$1"'
-  const watcher = spawn('sh', ['-c', script, 'sh', mountpoint], {
-    env,
-    cwd: '/',
-    detached: true,
-    stdio: ['pipe', 'ignore', 'ignore'],
-  })
-  watcher.on('error', () => {}).unref()
-  watcher.stdin.on('error', () => {})
-  return () => {
-    watcher.kill()
-  }
-}
-
-/** Unmount a mount that is not served any more; nothing happens where that is not allowed. */
-export const unmountDead = (mountpoint: string): void => {
-  spawnSync('fusermount', ['-u', '-z', '--', mountpoint], { env, stdio: 'ignore' })
-}

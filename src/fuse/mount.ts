@@ -45,8 +45,7 @@ export const mount = async (
   options: MountOptions,
 ): Promise<Mount> => {
   if (options.transport !== 'libfuse') return mountByKernel(tree, mountpoint, options)
-  const { mountByLibfuse } = await import('./libfuse/mount.js')
-  return mountByLibfuse(tree, mountpoint, options)
+  throw new Error('no libfuse')
 }
 
 const mountByKernel = async (

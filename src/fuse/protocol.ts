@@ -199,7 +199,16 @@ export const isAboutHandle = (request: Request): boolean => (request.u32(0) & 1)
 export const isForCaller = (request: Request): boolean => (request.u32(20) & 2) !== 0
 
 /** `FATTR_*`. */
-const fattr = { mode: 1, uid: 2, gid: 4, size: 8, atime: 16, mtime: 32, atimeNow: 128, mtimeNow: 256 }
+const fattr = {
+  mode: 1,
+  uid: 2,
+  gid: 4,
+  size: 8,
+  atime: 16,
+  mtime: 32,
+  atimeNow: 128,
+  mtimeNow: 256,
+}
 
 /** What chmod(2), chown(2), truncate(2) and utimensat(2) change. */
 export interface Changes {

@@ -168,10 +168,7 @@ export class Server {
     return this.#files.get(handle) ?? refuse('EBADF')
   }
 
-  readonly #refused =
-    (name: keyof typeof errno) =>
-    (): never =>
-      refuse(name)
+  readonly #refused = (name: keyof typeof errno) => (): never => refuse(name)
 
   /** What of a request is needed after a promise must be read before it: the next one takes its place. */
   readonly #operations: {

@@ -1,13 +1,12 @@
 /** The immutable flag of a file, `i` in chattr(1): not even root can delete a file that has it. */
 import fs from 'node:fs'
-import { libc } from './libc.js'
+import { libc, longSize } from './libc.js'
 
 /** `_IOR('f', 1, long)` and `_IOW('f', 2, long)` of linux/fs.h; the data are an int in spite of `long`. */
 const hasOwnNumbers = ['ppc64', 'mips', 'mipsel'].includes(process.arch)
 const [reads, writes] = hasOwnNumbers ? [0x40000000, 0x80000000] : [0x80000000, 0x40000000]
-const long = ['arm', 'ia32', 'mips', 'mipsel'].includes(process.arch) ? 4 : 8
-const FS_IOC_GETFLAGS = reads + (long << 16) + 0x6601
-const FS_IOC_SETFLAGS = writes + (long << 16) + 0x6602
+const FS_IOC_GETFLAGS = reads + (longSize << 16) + 0x6601
+const FS_IOC_SETFLAGS = writes + (longSize << 16) + 0x6602
 const FS_IMMUTABLE_FL = 0x10
 
 /**

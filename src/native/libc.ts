@@ -26,6 +26,15 @@ export interface Libc {
   /** Maps a file anywhere; returns the address, or −1 as a pointer. */
   mmap(size: number, protection: number, flags: number, fd: number, offset: number): bigint
   munmap(address: bigint, size: number): number
+  /** `data`: the file system's own options. */
+  mount(source: string, target: string, type: string, flags: number, data: string): number
+  umount2(target: string, flags: number): number
+  socketpair(domain: number, type: number, protocol: number, pair: Int32Array): number
+  /** Receives one byte, and into `control` what comes with it; returns the number of bytes, 0 at the end. */
+  recvmsg(fd: number, control: Buffer, flags: number): number
+  fcntl(fd: number, cmd: number, arg: number): number
+  /** An errno in words, as C programs print it. */
+  strerror(errno: number): string
   poll(fds: Buffer, count: number, timeout: number): number
   prctl(option: number, ...values: [number, number, number, number]): number
   ptsname_r(fd: number, name: Buffer, size: number): number
@@ -40,6 +49,9 @@ export interface Libc {
   /** The bytes at an address; the caller sees to it that they stay mapped. */
   view(address: bigint, size: number): ArrayBuffer
 }
+
+/** The bytes of C's `long`, and of `size_t`. */
+export const longSize = ['arm', 'ia32', 'mips', 'mipsel'].includes(process.arch) ? 4 : 8
 
 /** seccomp(2)'s number, as libc has no function for it; newer architectures share one list of numbers. */
 const seccompNumbers: { readonly [arch: string]: number } = {
@@ -57,6 +69,17 @@ const declare = (): Libc => {
   const program = koffi.struct({ len: 'uint16', filter: koffi.pointer(instruction) })
   const syscall = libc.func('syscall', 'long', ['long', 'long', 'long', koffi.pointer(program)])
   const ioctl = libc.func('int ioctl(int, unsigned long, ...)')
+  const message = koffi.struct({
+    name: 'void *',
+    nameLength: 'uint32_t',
+    parts: koffi.pointer(koffi.struct({ base: 'void *', length: 'size_t' })),
+    count: 'size_t',
+    control: 'void *',
+    controlLength: 'size_t',
+    flags: 'int',
+  })
+  const recvmsg = libc.func('recvmsg', 'long', ['int', koffi.pointer(message), 'int'])
+  const fcntl = libc.func('int fcntl(int, int, ...)')
   const mmap = libc.func('void *mmap(void *, size_t, int, int, int, long)')
   // Node exports libuv's functions for addons.
   const uvLoop = libc.func('void *uv_default_loop()')
@@ -67,6 +90,17 @@ const declare = (): Libc => {
     mmap: (size, protection, flags, fd, offset) =>
       mmap(null, size, protection, flags, fd, offset) as bigint,
     munmap: libc.func('int munmap(void *, size_t)'),
+    mount: libc.func('int mount(str, str, str, unsigned long, str)'),
+    umount2: libc.func('int umount2(str, int)'),
+    socketpair: libc.func('int socketpair(int, int, int, _Out_ int *)'),
+    recvmsg: (fd, control, flags) => {
+      const parts = { base: Buffer.alloc(1), length: 1 }
+      const { length: controlLength } = control
+      const into = { name: null, nameLength: 0, parts, count: 1, control, controlLength, flags: 0 }
+      return recvmsg(fd, into, flags) as number
+    },
+    fcntl: (fd, cmd, arg) => fcntl(fd, cmd, 'long', arg) as number,
+    strerror: libc.func('str strerror(int)'),
     poll: libc.func('int poll(_Inout_ void *, unsigned long, int)'),
     prctl: libc.func('int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)'),
     ptsname_r: libc.func('int ptsname_r(int, _Out_ char *, size_t)'),

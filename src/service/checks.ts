@@ -1,11 +1,22 @@
 /** Checks before a mount: that FUSE is there, and that the mountpoint is free. */
 import fs from 'node:fs'
 import path from 'node:path'
-import { unmountDead } from '../fuse/fusermount.js'
+import { unmountDead } from '../fuse/device.js'
+import { flagsOf } from '../fuse/flags.js'
+import { findFusermount } from '../fuse/fusermount.js'
+import { mounts, type } from '../fuse/mounts.js'
 import { StoreError } from '../pstore/errors.js'
 
-/** Check that FUSE is there: libfuse's own messages are harder to understand. */
-export const checkFuse = (): void => {
+/** What speaks with the kernel: this program itself, or libfuse. */
+export type Transport = 'kernel' | 'libfuse'
+
+/**
+ * Check that FUSE is there, and knows the mount's options, before a source is touched.
+ *
+ * @param passed the options for the kernel, as mount(8) spells them
+ * @throws StoreError saying what is missing
+ */
+export const checkFuse = (transport: Transport, passed: readonly string[]): void => {
   const device = '/dev/fuse'
   if (!fs.existsSync(device))
     throw new StoreError(`${device}: missing; load the kernel's FUSE (modprobe fuse)`)
@@ -16,36 +27,16 @@ export const checkFuse = (): void => {
       `${device}: permission denied: only root may mount (or chmod 666 ${device})`,
     )
   }
-  // mount(8) clears PATH; libfuse looks in the system's own folders anyway.
-  const folders = [...(process.env.PATH ?? '').split(':'), '/usr/bin', '/bin']
-  if (!folders.some(folder => isExecutable(path.join(folder, 'fusermount'))))
-    throw new StoreError('fusermount: not found; install the package fuse3 (or fuse)')
-}
-
-const isExecutable = (file: string): boolean => {
-  try {
-    fs.accessSync(file, fs.constants.X_OK)
-    return true
-  } catch {
-    return false
+  if (transport === 'libfuse') {
+    if (findFusermount(['fusermount']) === null)
+      throw new StoreError('fusermount: not found; install the package fuse3 (or fuse)')
+    return
   }
+  flagsOf(passed)
+  // Root mounts without its help.
+  if (process.getuid!() !== 0 && findFusermount() === null)
+    throw new StoreError('fusermount3: not found; install the package fuse3')
 }
-
-/** The kernel's list of mounts: folders and their file system types. */
-const mounts = (): Map<string, string> =>
-  new Map(
-    fs
-      .readFileSync('/proc/self/mountinfo', 'utf8')
-      .split('\n')
-      .filter(line => line.includes(' - '))
-      .map(line => {
-        const folder = line
-          .split(' ')[4]!
-          .replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)))
-        // Of several mounts in one place the last one is visible.
-        return [folder, line.split(' - ')[1]!.split(' ')[0]!]
-      }),
-  )
 
 /**
  * Unmount a dead mount of this program. One is left where a daemon was killed together with the process that
@@ -60,7 +51,9 @@ export const clearDeadMount = (mountpoint: string): void => {
     // realpath(3) fails for the dead mount itself, so only its folder is resolved.
     const { dir, base } = path.parse(mountpoint)
     const folder = realPathOf(dir)
-    if (folder && mounts().get(path.join(folder, base)) === 'fuse.pstorefs') unmountDead(mountpoint)
+    if (folder === null) return
+    const real = path.join(folder, base)
+    if (mounts().get(real) === type) unmountDead(real)
   }
 }
 

@@ -30,7 +30,7 @@ export const serve = async (
   const here = process.cwd()
   const mountpoint = path.resolve(folder)
   const first = plan()
-  checkFuse()
+  checkFuse('kernel', first.passed)
   const account = first.user === undefined ? null : findAccount(first.user)
   if (account?.uid && first.mode === 'boot')
     throw new StoreError(`user ${account.name}: not with attach=boot, whose copies belong to root`)

@@ -403,8 +403,7 @@ export class Tree {
   /** chmod, chown, utimes, truncate; a size is what stat(2) shows, and nothing else, as in Linux. Throws EISDIR, ESTALE, EIO. */
   change(ino: number, { size, ...others }: Changes): Soon<Attributes> {
     const inode = this.#inode(ino)
-    if (inode.kind === 'folder' && size !== undefined)
-      throw new StoreError('is a folder', 'EISDIR')
+    if (inode.kind === 'folder' && size !== undefined) throw new StoreError('is a folder', 'EISDIR')
     return whenDone(inode.kind === 'file' ? this.#refresh(inode) : null, () => {
       const { mode, uid, gid, atime, mtime } = others
       inode.ctime = now()
@@ -422,11 +421,7 @@ export class Tree {
   }
 }
 
-const entriesOf = (
-  folder: Folder,
-  files: readonly File[],
-  folders: readonly Folder[],
-): Entry[] => {
+const entriesOf = (folder: Folder, files: readonly File[], folders: readonly Folder[]): Entry[] => {
   const { ino, mode } = folder
   return [
     { name: '.', ino, mode },

@@ -11,6 +11,8 @@ const fake = (name: string, facts: Partial<Backend> = {}): Backend => ({
   readOnly: false,
   survey: { facts: {}, *conditions() {}, raw: () => null, salvage: () => null },
   *records() {},
+  *names() {},
+  erase: () => false,
   find: () => null,
   open: () => null,
   rings: () => [],

@@ -1,8 +1,9 @@
 /** The tree, as a kernel asks it: names, inodes, links and errors. */
 import fs from 'node:fs'
 import t, { type Test } from 'tap'
-import { attach, format, StoreError, Tree, type Backend } from '#src/index.js'
+import { attach, format, StoreError, Tree, type Backend, type OpenFile } from '#src/index.js'
 import { folder } from '../program.js'
+import { atOnce, ByPath } from './by-path.js'
 
 const layout = {
   record_size: 4096,
@@ -36,7 +37,7 @@ const errnoOf = (work: () => unknown): string => {
 
 t.test('names, inodes and links', async t => {
   const [a, b] = [make(t, 'a'), make(t, 'b')]
-  const tree = new Tree([a, b], { uid: 5, gid: 6 })
+  const tree = new ByPath([a, b], { uid: 5, gid: 6 })
   t.same(tree.readdir('/'), ['.', '..', 'console-a-0', 'dmesg-a-0', 'a', 'b'])
   t.same(tree.readdir('/b'), ['.', '..', 'console-b-0', 'dmesg-b-0'])
   t.match(tree.getattr('/'), { mode: 0o40750, uid: 5, gid: 6, nlink: 4, size: 0 })
@@ -46,22 +47,18 @@ t.test('names, inodes and links', async t => {
   t.match(first, { mode: 0o100444, nlink: 2, size: 19, mtime: { sec: 1_700_000_000n, nsec: 0 } })
   t.same(tree.getattr('/a/dmesg-a-0'), first, 'one inode under both names')
   t.match(tree.getattr('/b/dmesg-b-0'), { nlink: 1 })
-  for (const path of [
-    '/dmesg-b-0',
-    '/nothing',
-    '/nothing/dmesg-a-0',
-    '/a/dmesg-a-0/x',
-    '/b/nothing',
-  ])
+  for (const path of ['/dmesg-b-0', '/nothing', '/nothing/dmesg-a-0', '/b/nothing'])
     t.equal(
       errnoOf(() => tree.getattr(path)),
       'ENOENT',
       path,
     )
-  t.equal(
-    errnoOf(() => tree.getattr('/dmesg-a-0/x')),
-    'ENOTDIR',
-  )
+  for (const path of ['/dmesg-a-0/x', '/a/dmesg-a-0/x'])
+    t.equal(
+      errnoOf(() => tree.getattr(path)),
+      'ENOTDIR',
+      path,
+    )
   t.equal(
     errnoOf(() => tree.readdir('/dmesg-a-0')),
     'ENOTDIR',
@@ -71,7 +68,7 @@ t.test('names, inodes and links', async t => {
     'EISDIR',
   )
   t.equal(
-    errnoOf(() => tree.truncate('/', 0)),
+    errnoOf(() => tree.change('/', { size: 0 })),
     'EISDIR',
   )
   t.equal(
@@ -82,17 +79,17 @@ t.test('names, inodes and links', async t => {
 
 t.test('folders hidden, or off, or of nothing', async t => {
   const backend = make(t)
-  const hidden = new Tree([backend], { subdirs: 'hidden' })
+  const hidden = new ByPath([backend], { subdirs: 'hidden' })
   t.same(hidden.readdir('/'), ['.', '..', 'console-ramoops-0', 'dmesg-ramoops-0'])
   t.match(hidden.getattr('/'), { nlink: 2 })
   t.match(hidden.getattr('/ramoops/dmesg-ramoops-0'), { nlink: 2 })
-  const off = new Tree([backend], { subdirs: 'off' })
+  const off = new ByPath([backend], { subdirs: 'off' })
   t.match(off.getattr('/dmesg-ramoops-0'), { nlink: 1 })
   t.equal(
     errnoOf(() => off.getattr('/ramoops')),
     'ENOENT',
   )
-  const none = new Tree([])
+  const none = new ByPath([])
   t.same(none.readdir('/'), ['.', '..'])
   t.equal(
     errnoOf(() => none.getattr('/dmesg-ramoops-0')),
@@ -104,14 +101,18 @@ t.test('folders hidden, or off, or of nothing', async t => {
   )
   const empty = make(t, 'empty')
   for (const record of empty.records()) record.erase()
-  t.same(new Tree([empty]).readdir('/'), ['.', '..'], 'a folder without records is not listed')
+  t.same(
+    new ByPath([empty]).readdir('/'),
+    ['.', '..', 'empty'],
+    'quiet is not the same as not there',
+  )
 })
 
 t.test('a ring that grows is the same file, another dump is another', async t => {
   const backend = make(t)
-  const tree = new Tree([backend])
+  const tree = new ByPath([backend])
   const [ring, old] = [tree.getattr('/console-ramoops-0'), tree.getattr('/dmesg-ramoops-0')]
-  tree.truncate('/console-ramoops-0', 3)
+  tree.change('/console-ramoops-0', { size: 3 })
   t.match(tree.getattr('/console-ramoops-0'), { ino: ring.ino, size: 3 })
   backend.write({ type: 'console', bytes: Buffer.from(', more') })
   t.match(tree.getattr('/console-ramoops-0'), { ino: ring.ino, size: 13 })
@@ -135,9 +136,9 @@ t.test('a ring that grows is the same file, another dump is another', async t =>
 t.test('open files, and what is told of them', async t => {
   const backend = make(t)
   const told: string[] = []
-  const tree = new Tree([backend], {
-    onOpen: (_, { name }) => told.push(`open ${name}`),
-    onErase: (_, { name }) => told.push(`erase ${name}`),
+  const tree = new ByPath([backend], {
+    onOpen: ({ name }) => told.push(`open ${name}`),
+    onErase: ({ name }) => told.push(`erase ${name}`),
   })
   const { content, attributes } = tree.open('/dmesg-ramoops-0')
   t.match(attributes(), { nlink: 2 })
@@ -154,19 +155,19 @@ t.test('open files, and what is told of them', async t => {
     'ENOENT',
   )
 
-  const plain = new Tree([backend])
+  const plain = new ByPath([backend])
   const open = plain.open('/console-ramoops-0')
   plain.replace([], 'visible')
   t.match(open.attributes(), { nlink: 0 }, 'its store is shown no more')
   t.same(plain.readdir('/'), ['.', '..'])
   plain.replace([backend], 'visible')
   plain.unlink('/console-ramoops-0')
-  t.same(plain.readdir('/'), ['.', '..'])
+  t.same(plain.readdir('/ramoops'), ['.', '..'])
 })
 
 t.test('other stores instead of some: the files of those that stay are the same', async t => {
   const [a, b] = [make(t, 'a'), make(t, 'b')]
-  const tree = new Tree([a, b])
+  const tree = new ByPath([a, b])
   const before = [tree.getattr('/b'), tree.getattr('/b/dmesg-b-0')]
   tree.replace([b], 'visible')
   const after = [tree.getattr('/b'), tree.getattr('/dmesg-b-0')]
@@ -180,14 +181,83 @@ t.test('other stores instead of some: the files of those that stay are the same'
   )
 })
 
+t.test('an open file whose names are gone', async t => {
+  const backend = make(t)
+  const tree = new ByPath([backend])
+  const first = tree.open('/dmesg-ramoops-0')
+  tree.unlink('/dmesg-ramoops-0')
+  t.match(atOnce(tree.tree.attributes(first.ino)), { nlink: 0, size: 19 })
+  t.match(atOnce(tree.tree.change(first.ino, { mode: 0o600 })), { mode: 0o100600 })
+  const again = atOnce(tree.tree.open(first.ino))
+  t.equal(again.content, first.content, 'opened by /proc/PID/fd')
+  first.close()
+  t.match(atOnce(tree.tree.attributes(first.ino)), { nlink: 0 }, 'still open')
+  again.close()
+  const stale = (): unknown => tree.tree.attributes(first.ino)
+  t.equal(errnoOf(stale), 'ESTALE')
+})
+
+t.test('no more inodes are kept than there are names, and holds', async t => {
+  const backend = make(t)
+  const { tree } = new ByPath([backend])
+  const before = tree.inodes
+  const { ino } = atOnce(tree.lookup(Tree.root, 'console-ramoops-0'))
+  tree.hold(ino)
+  tree.hold(ino)
+  t.equal(tree.inodes, before + 1)
+  backend.find('console-ramoops-0')!.erase()
+  t.equal(
+    errnoOf(() => tree.lookup(Tree.root, 'console-ramoops-0')),
+    'ENOENT',
+  )
+  t.equal(tree.inodes, before + 1, 'the kernel still knows it')
+  tree.forget(ino, 1)
+  t.equal(tree.inodes, before + 1)
+  tree.forget(ino, 5)
+  t.equal(tree.inodes, before)
+  tree.forget(ino, 1)
+  tree.forget(Tree.root, 9)
+  t.match(atOnce(tree.attributes(Tree.root)), { ino: Tree.root })
+})
+
+t.test('open files share the bytes of an unchanged record, and keep so many', async t => {
+  const region = `${folder(t)}/region.img`
+  const [console_size, mem_size] = [32 << 20, 64 << 20]
+  const options = { record_size: 4096, console_size, pmsg_size: 0, ftrace_size: 0 }
+  format(region, { ...options, mem_size })
+  const backend = attach(region, options)
+  t.teardown(() => backend.close())
+  const open = (byte: string): OpenFile => {
+    // Written around exactly once the ring has the header that it had.
+    backend.write({ type: 'console', bytes: Buffer.alloc(console_size, byte) })
+    return tree.open('/console-ramoops-0')
+  }
+  const tree = new ByPath([backend])
+  const first = open('a')
+  const again = tree.open('/console-ramoops-0')
+  t.equal(again.content, first.content)
+  const [second, third] = [open('b'), open('c')]
+  t.equal(first.content.slice(0, 1).toString(), 'a')
+  t.equal(second.content.slice(0, 1).toString(), 'b', 'of the same version, and other bytes')
+  t.equal(
+    errnoOf(() => open('d')),
+    'EMFILE',
+  )
+  for (const file of [first, second, again]) file.close()
+  const fourth = open('d')
+  t.equal(fourth.content.slice(0, 1).toString(), 'd', 'what was closed is given back')
+  fourth.close()
+  third.close()
+})
+
 t.test('modes, owners and times last as long as the file', async t => {
   const backend = make(t)
-  const tree = new Tree([backend])
-  tree.chmod('/dmesg-ramoops-0', 0o170400)
-  tree.chown('/dmesg-ramoops-0', 7, null)
-  tree.chown('/dmesg-ramoops-0', null, 8)
+  const tree = new ByPath([backend])
+  tree.change('/dmesg-ramoops-0', { mode: 0o170400 })
+  tree.change('/dmesg-ramoops-0', { uid: 7 })
+  tree.change('/dmesg-ramoops-0', { gid: 8 })
   const time = { sec: 5n, nsec: 6 }
-  tree.utimes('/dmesg-ramoops-0', time, { sec: 7n, nsec: 8 })
+  tree.change('/dmesg-ramoops-0', { atime: time, mtime: { sec: 7n, nsec: 8 } })
   t.match(tree.getattr('/ramoops/dmesg-ramoops-0'), {
     mode: 0o100400,
     uid: 7,
@@ -199,7 +269,7 @@ t.test('modes, owners and times last as long as the file', async t => {
 
 t.test('a store that cannot be read any more', async t => {
   const [a, b] = [make(t, 'a'), make(t, 'b')]
-  const tree = new Tree([a, b])
+  const tree = new ByPath([a, b])
   fs.truncateSync(b.identity.path, 100)
   t.same(tree.readdir('/').slice(-2), ['a', 'b'], 'its folder says so when it is opened')
   t.equal(
@@ -212,29 +282,11 @@ t.test('unlink takes the record that was looked at, and says what it did', async
   const backend = make(t)
   const name = 'dmesg-ramoops-0'
   const told: string[] = []
-  // Another dump takes the place of the one that unlink has looked at.
-  const racing: Backend = {
-    name: backend.name,
-    identity: backend.identity,
-    readOnly: false,
-    survey: backend.survey,
-    records: () => backend.records(),
-    find: name => {
-      const record = backend.find(name)
-      if (record?.type === 'dmesg' && raced++ === 0) {
-        record.erase()
-        backend.write(dump('Panic#2 Part1\nsecond', 1_700_000_001n))
-      }
-      return record
-    },
-    open: name => backend.open(name),
-    rings: () => backend.rings(),
-    capacity: type => backend.capacity(type),
-    write: record => backend.write(record),
-    close: () => {},
-  }
-  let raced = 0
-  const tree = new Tree([racing], { onErase: (_, record) => told.push(record.version) })
+  const tree = new ByPath([backend], { onErase: record => told.push(record.version) })
+  tree.getattr(`/${name}`)
+  // Another dump takes the place of the one that was looked at.
+  backend.find(name)!.erase()
+  backend.write(dump('Panic#2 Part1\nsecond', 1_700_000_001n))
   t.equal(
     errnoOf(() => tree.unlink(`/${name}`)),
     'ENOENT',
