@@ -54,11 +54,6 @@ export interface ServerOptions {
 /** Nothing behind the header. */
 type Answer = Reply | null
 
-interface OpenFolder {
-  readonly ino: number
-  entries: Soon<Entry[]>
-}
-
 /** Is a file's text longer than Linux's st_size, or may it be? Then nothing of it may be read by its size. */
 const isLonger = ({ content, size }: OpenFile): boolean =>
   !('length' in content) || (content.length as number) > size
@@ -74,10 +69,8 @@ export class Server {
   readonly #request = new Request(this.room)
   readonly #reply = new Reply()
   readonly #files = new Map<number, OpenFile>()
-  readonly #folders = new Map<number, OpenFolder>()
+  readonly #folders = new Map<number, readonly Entry[]>()
   #lastHandle = 0
-  /** True from INIT to DESTROY. */
-  isUsed = false
 
   constructor(
     readonly tree: Tree,
@@ -176,14 +169,10 @@ export class Server {
   } = {
     INIT: request => {
       const agreed = decodeInit(request) ?? refuse('EPROTO')
-      this.isUsed = true
       return this.#begin().init(agreed)
     },
 
-    DESTROY: () => {
-      this.isUsed = false
-      return null
-    },
+    DESTROY: () => null,
 
     LOOKUP: (request, parent) =>
       whenDone(this.tree.lookup(parent, request.name(0)), attributes => {
@@ -242,22 +231,19 @@ export class Server {
     OPENDIR: (_, node) =>
       whenDone(this.tree.list(node), entries => {
         const handle = this.#nextHandle()
-        this.#folders.set(handle, { ino: node, entries })
+        this.#folders.set(handle, entries)
         return this.#begin().folder(handle)
       }),
 
     READDIR: request => {
-      const folder = this.#folders.get(request.u64(0)) ?? refuse('EBADF')
-      const offset = request.u64(8)
+      const entries = this.#folders.get(request.u64(0)) ?? refuse('EBADF')
       const most = request.u32(16)
-      return whenDone(folder.entries, entries => {
-        const reply = this.#begin()
-        for (let i = offset; i < entries.length; i++) {
-          const { name, ino, mode } = entries[i]!
-          if (!reply.dirent(name, ino, mode, i + 1, most)) break
-        }
-        return reply
-      })
+      const reply = this.#begin()
+      for (let i = request.u64(8); i < entries.length; i++) {
+        const { name, ino, mode } = entries[i]!
+        if (!reply.dirent(name, ino, mode, i + 1, most)) break
+      }
+      return reply
     },
 
     RELEASEDIR: request => {

@@ -40,6 +40,7 @@ export const targets: { readonly [name: string]: readonly string[] } = {
   'device-tree': ['backends/ramoops/probe/described.', 'backends/ramoops/probe/device-tree.'],
   'command-line': ['backends/ramoops/probe/described.', 'backends/ramoops/probe/boot-parameters.'],
   probe: ['backends/ramoops/probe/'],
+  fuse: ['fuse/protocol.', 'fuse/server.', 'tree/'],
   config: [
     'cli/options/config.',
     'cli/options/parameters.',
