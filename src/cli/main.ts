@@ -16,8 +16,8 @@ import { follow } from './commands/follow.js'
 import { format } from './commands/format.js'
 import { tty } from './commands/tty.js'
 import { write } from './commands/write.js'
-import { isDaemon, reportFailure } from '../service/daemon.js'
-import { tell } from '../service/log.js'
+import { reportFailure } from '../service/daemon.js'
+import { tell, tellLast } from '../service/log.js'
 import { info } from './commands/info.js'
 import { ls } from './commands/ls.js'
 import { mount, mount8 } from './commands/mount.js'
@@ -52,9 +52,12 @@ const readStatus = (pid: number): string => {
 
 const fail = (error: unknown): never => {
   const message =
-    error instanceof StoreError ? error.message : ((error as Error).stack ?? String(error))
-  if (isDaemon()) reportFailure(message)
-  else tell(message)
+    error instanceof StoreError
+      ? error.message
+      : error instanceof Error
+        ? (error.stack ?? error.message)
+        : String(error)
+  if (!reportFailure(message)) tellLast(message)
   process.exit(byMount() ? mountFailed : failed)
 }
 

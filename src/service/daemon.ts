@@ -13,24 +13,55 @@ const statusFd = 3
 const variable = 'PSTOREFS_DAEMON'
 const ready = 'ready'
 
-let daemon = process.env[variable] !== undefined
-delete process.env[variable]
+/** The end of the first process's pipe, where there is one: Node's pipes are sockets. */
+const openReport = (): number | null => {
+  const told = process.env[variable] !== undefined
+  delete process.env[variable]
+  try {
+    return told && fs.fstatSync(statusFd).isSocket() ? statusFd : null
+  } catch {
+    return null
+  }
+}
+
+/** Null once it is closed: the next file that is opened has its number, and may be a region. */
+let report = openReport()
+const daemon = report !== null
 
 /** Whether this process was started by {@link startDaemon}. */
 export const isDaemon = (): boolean => daemon
 
-/** Report to the first process that the mount answers. */
-export const reportReady = (): void => {
-  if (!daemon) return
-  fs.writeSync(statusFd, ready)
-  fs.closeSync(statusFd)
+/**
+ * Send the report, of which there is only one.
+ *
+ * @returns false where nobody waits for it (any more)
+ */
+const send = (text: string): boolean => {
+  if (report === null) return false
+  const fd = report
+  report = null
+  try {
+    fs.writeSync(fd, text)
+    return true
+  } catch {
+    // The first process was killed.
+    return false
+  } finally {
+    fs.closeSync(fd)
+  }
 }
 
-/** Report a failure, which the first process prints. */
-export const reportFailure = (message: string): void => {
-  fs.writeSync(statusFd, message)
-  daemon = false
+/** Report to the first process that the mount answers. */
+export const reportReady = (): void => {
+  send(ready)
 }
+
+/**
+ * Report a failure, which the first process prints.
+ *
+ * @returns false where no process waits for a report: the failure must be told in another way
+ */
+export const reportFailure = (message: string): boolean => send(message)
 
 /** Read a daemon's report, to `ready` or to the pipe's end (other processes may hold the pipe open). */
 const readStatus = async (pipe: Readable): Promise<string> => {

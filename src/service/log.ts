@@ -2,7 +2,7 @@
  * Messages: to stderr in the foreground, with priorities where stderr is systemd's journal; from the background
  * to syslog, which on most systems is the journal, too.
  */
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import fs from 'node:fs'
 import { withoutControls } from '../pstore/printable.js'
 
@@ -33,13 +33,15 @@ const onStderr = (line: string): void => {
   }
 }
 
-/** Start logger(1), which writes to /dev/log: Node has no datagram sockets of that family. */
-const startLogger = (): ChildProcess | null => {
-  const logger = spawn('logger', ['--prio-prefix', '--tag', 'pstorefs', `--id=${process.pid}`], {
-    stdio: ['pipe', 'ignore', 'ignore'],
-    // mount(8) clears PATH.
-    env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
-  })
+/** logger(1), which writes to /dev/log: Node has no datagram sockets of that family. */
+const loggerArgs = ['--prio-prefix', '--tag', 'pstorefs', `--id=${process.pid}`]
+/** mount(8) clears PATH. */
+const env = { PATH: '/usr/local/bin:/usr/bin:/bin' }
+/** Milliseconds that logger may take for a message after which the process ends. */
+const lastPatience = 2000
+
+const startLogger = (): ChildProcess => {
+  const logger = spawn('logger', loggerArgs, { stdio: ['pipe', 'ignore', 'ignore'], env })
   // Without logger or /dev/log the messages are lost.
   logger.on('error', () => {}).unref()
   logger.stdin!.on('error', () => {})
@@ -51,7 +53,7 @@ let logger: ChildProcess | null = null
 
 const toSyslog = (line: string): void => {
   if (!logger || logger.exitCode !== null || logger.signalCode !== null) logger = startLogger()
-  logger?.stdin?.write(line)
+  logger.stdin?.write(line)
 }
 
 /** Log to syslog from now on: the process has left its terminal. */
@@ -63,16 +65,36 @@ export const logFromBackground = (): void => {
 const oneLine = (message: string): string =>
   withoutControls(message.trim().replaceAll(/\s*\n\s*/g, ': '))
 
+/** Syslog's form of a line. */
+const withPriority = (priority: Priority, text: string): string =>
+  `<${priorities[priority]}>${text}\n`
+
 /** Log a message. */
 export const log = (priority: Priority, message: string): void => {
   const text = oneLine(message)
-  const line = `<${priorities[priority]}>${text}\n`
+  const line = withPriority(priority, text)
   if (background) toSyslog(line)
   else onStderr(stderrIsJournal() ? line : `pstorefs: ${text}\n`)
 }
 
 /** Log an error, which the user sees as `pstorefs: WHAT: WHY`. */
 export const tell = (message: string): void => log('error', message)
+
+/** The same for an error that ends the process: returns once syslog has it, and without the event loop. */
+export const tellLast = (message: string): void => {
+  if (!background) {
+    tell(message)
+    return
+  }
+  const input = withPriority('error', oneLine(message))
+  spawnSync('logger', loggerArgs, {
+    input,
+    stdio: ['pipe', 'ignore', 'ignore'],
+    env,
+    timeout: lastPatience,
+    killSignal: 'SIGKILL',
+  })
+}
 
 const told = new Map<string, number>()
 
