@@ -10,9 +10,9 @@ import { withoutControls } from '../pstore/printable.js'
 const priorities = { error: 3, warning: 4, notice: 5, info: 6 }
 export type Priority = keyof typeof priorities
 
-/** Milliseconds for which the same message is not repeated. */
+/** Milliseconds for which nothing more is said about the same. */
 const quiet = 60_000
-/** The number of messages that are remembered for that. */
+/** How much can be said in that time. */
 const remembered = 1000
 
 /** Whether stderr is the journal; systemd names its file in JOURNAL_STREAM (systemd.exec(5)). */
@@ -96,14 +96,27 @@ export const tellLast = (message: string): void => {
   })
 }
 
+/** What a message `WHAT: WHY` is about. */
+export const subjectOf = (message: string): string => message.split(': ', 1)[0]!
+
+/** When something was last said about what a key names, in ms. */
 const told = new Map<string, number>()
 
-/** Log a message that may come again and again, at most once a minute. */
-export const logOnce = (priority: Priority, message: string): void => {
+/**
+ * Log a message that may come again and again, at most once a minute for each key, and a thousand in all.
+ *
+ * @param key what the message is about. Not its text: a guest's numbers would make each one new.
+ */
+export const logOnce = (priority: Priority, key: string, message: string): void => {
   const now = performance.now()
-  const last = told.get(message)
-  if (last !== undefined && now - last < quiet) return
-  if (told.size >= remembered) told.clear()
-  told.set(message, now)
+  for (const [key, last] of told) {
+    // The oldest come first.
+    if (now - last < quiet) break
+    told.delete(key)
+  }
+  if (told.has(key) || told.size >= remembered) return
+  told.set(key, now)
   log(priority, message)
+  if (told.size === remembered)
+    log('warning', 'so many messages that others of this minute are left out')
 }

@@ -10,7 +10,7 @@ import { Tree } from '../tree/tree.js'
 import { Attached } from './attached.js'
 import { checkFuse, checkMountpoint, clearDeadMount } from './checks.js'
 import { isDaemon, reportReady } from './daemon.js'
-import { log, logFromBackground, logOnce, tell } from './log.js'
+import { log, logFromBackground, logOnce, subjectOf, tell } from './log.js'
 import { notifyReady } from './notify.js'
 import type { MountPlan } from './plan.js'
 import { becomeUser, findAccount } from './privileges.js'
@@ -87,7 +87,7 @@ export const serve = async (
     options: [...first.passed, ...(nothingWritable ? ['ro'] : [])],
     cover,
     debug,
-    report: problem => logOnce('error', problem),
+    report: problem => logOnce('error', subjectOf(problem), problem),
   })
   if (account) becomeUser(account)
   if (ending) end()
@@ -122,7 +122,7 @@ const listed = 5
 const introduce = (backends: readonly Backend[], attached: Attached): void => {
   for (const backend of backends) {
     log('info', `${backend.name}: attached${backend.readOnly ? ' (read-only)' : ''}`)
-    lookForDamage(backend, attached).catch((error: Error) => logOnce('error', error.message))
+    lookForDamage(backend, attached).catch((error: Error) => tell(error.message))
   }
 }
 
@@ -140,6 +140,7 @@ const lookForDamage = async (backend: Backend, attached: Attached): Promise<void
 
 /** Log the damage of a record that is opened. */
 const tellDamage = ({ name, ecc, compressed }: RecordFacts): void => {
-  if (ecc?.bad) logOnce('warning', `${name}: damaged: ${count(ecc.bad, 'block')} beyond correction`)
-  if (compressed) logOnce('warning', `${name}: damaged: cannot be inflated`)
+  if (ecc?.bad)
+    logOnce('warning', name, `${name}: damaged: ${count(ecc.bad, 'block')} beyond correction`)
+  if (compressed) logOnce('warning', name, `${name}: damaged: cannot be inflated`)
 }
