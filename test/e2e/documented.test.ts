@@ -70,8 +70,10 @@ const lines: { [line: string]: Line } = {
   },
   'mount -t fuse.pstorefs region.img /mnt -o ro,nodev,noexec,nosuid,record_size=64K,console_size=256K':
     { after: `findmnt -no OPTIONS /mnt; ${unmount}`, prints: /ro,nosuid,nodev,noexec/ },
-  "mount -t fuse 'pstorefs#region.img' /mnt -o uid=1000,gid=1000,umask=037,allow_other,default_permissions":
-    { after: `stat -c %u /mnt; ${unmount}`, prints: /^1000\n/m },
+  "mount -t fuse 'pstorefs#region.img' /mnt -o uid=1000,gid=1000,umask=037,allow_other": {
+    after: `stat -c %u /mnt; ${unmount}`,
+    prints: /^1000\n/m,
+  },
   'umount /mnt': {
     before: `pstorefs mount region.img /mnt ${sizes}`,
     after: 'findmnt /mnt || echo gone',

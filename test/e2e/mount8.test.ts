@@ -51,13 +51,14 @@ t.test('generic options, owners and modes', { skip }, async t => {
       mount -t fuse.pstorefs ${region} ${mountpoint} -o ${list},$all || echo "exit $?"
       umount ${mountpoint}
     done
-    mount -t fuse.pstorefs ${region} ${mountpoint} -o ${list},allow_other,default_permissions,gid=5678
+    mount -t fuse.pstorefs ${region} ${mountpoint} -o ${list},allow_other,gid=5678
     as 1000 ls ${mountpoint} 2>&1 || true
     as 5678 ls ${mountpoint}
     chmod 755 ${mountpoint}; chmod 400 ${mountpoint}/console-ramoops-0
     as 1000 ls ${mountpoint}
     as 1000 cat ${mountpoint}/console-ramoops-0 2>&1 || true
     as 1000 rm -f ${mountpoint}/console-ramoops-0 2>&1 || true
+    as 1000 chown 1000 ${mountpoint}/console-ramoops-0 2>&1 || true
     umount ${mountpoint}`,
   )
   t.equal(status, 0, stderr)
@@ -65,7 +66,10 @@ t.test('generic options, owners and modes', { skip }, async t => {
   t.match(said, /fuse\.pstorefs +rw,nosuid,nodev,noexec,noatime,user_id=0,group_id=0\n/)
   t.match(said, /\n740 1234 5678\n440 1234 5678\n740 1234 5678\nls: /, 'every option is taken')
   t.match(said, /cannot open directory '[^']+': Permission denied\nconsole-ramoops-0\nramoops\n/)
-  t.match(said, /cat: .*: Permission denied\nrm: .*: Permission denied\n$/)
+  t.match(
+    said,
+    /cat: .*: Permission denied\nrm: .*: Permission denied\nchown: .*: Operation not permitted\n$/,
+  )
 })
 
 t.test("mount(8)'s exit codes", { skip }, async t => {
@@ -139,7 +143,7 @@ t.test('a second user, made for it', { skip }, async t => {
     run $a pstorefs ${args},allow_other
     run $a pstorefs ${region} /usr/share -o ${list},nonempty
     echo user_allow_other >/etc/fuse.conf
-    run $a pstorefs ${args},allow_other,default_permissions
+    run $a pstorefs ${args},allow_other
     run $b ls ${mountpoint}
     run $a chmod 755 ${mountpoint}
     run $b cat ${mountpoint}/console-ramoops-0
