@@ -5,6 +5,7 @@ import v8 from 'node:v8'
 import yargs, { type CommandModule } from 'yargs'
 import { hideBin } from 'yargs/helpers'
 import { backendName, driverNames } from '../attach.js'
+import { isOutOfFiles, outOfFiles } from '../native/descriptors.js'
 import { StoreError } from '../pstore/errors.js'
 import { archive } from './commands/archive.js'
 import { cat } from './commands/cat.js'
@@ -50,7 +51,8 @@ const readStatus = (pid: number): string => {
   }
 }
 
-const fail = (error: unknown): never => {
+const fail = (thrown: unknown): never => {
+  const error = isOutOfFiles(thrown) ? outOfFiles() : thrown
   const message =
     error instanceof StoreError
       ? error.message

@@ -2,12 +2,16 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { attach, parseSource, type AttachOptions } from '../attach.js'
+import { Reserve } from '../native/descriptors.js'
 import type { Backend } from '../pstore/backend.js'
 import { recordsOf, type Records } from '../pstore/records.js'
 import { UncertainLayout } from '../pstore/errors.js'
 import { select } from '../pstore/select.js'
 import { log, tell } from './log.js'
 import type { BackendChoice, MountPlan, SourceCandidate } from './plan.js'
+
+/** How many backends that fail are named. */
+const listed = 10
 
 /** Attach the backends that were chosen, and report those that cannot be. */
 export const attachSelected = (
@@ -18,7 +22,9 @@ export const attachSelected = (
 ): Backend[] => {
   const wanted = chosen === null ? undefined : [chosen].flat().join()
   const { attached, failures } = select(candidates, wanted, attachOne, release)
-  for (const { name, error } of failures) tell(`backend ${name}: not attached: ${error.message}`)
+  for (const { name, error } of failures.slice(0, listed))
+    tell(`backend ${name}: not attached: ${error.message}`)
+  if (failures.length > listed) tell(`… ${failures.length - listed} more backends are not attached`)
   return attached
 }
 
@@ -51,16 +57,26 @@ export class Attached {
       const source = `${driver}:${path.resolve(file)}`
       const key = JSON.stringify([{ ...candidate, source }, how, fileOf(file)])
       for (const [attached, of] of this.#keys) if (of === key) return attached
-      const attached = attachAs({ ...candidate, source }, how)
-      made.set(attached, key)
-      return attached
+      reserve.grow()
+      try {
+        const attached = attachAs({ ...candidate, source }, how)
+        made.set(attached, key)
+        return attached
+      } catch (error) {
+        throw reserve.shrink(error)
+      }
     }
     const release = (attached: Backend): void => {
       if (made.has(attached)) attached.close()
     }
-    const backends = attachSelected(candidates, backend, attachOne, release)
-    for (const [attached, key] of made) this.#keys.set(attached, key)
-    return { backends, added: [...made.keys()] }
+    const reserve = new Reserve()
+    try {
+      const backends = attachSelected(candidates, backend, attachOne, release)
+      for (const [attached, key] of made) this.#keys.set(attached, key)
+      return { backends, added: [...made.keys()] }
+    } finally {
+      reserve.release()
+    }
   }
 
   /** Their records for the tree, which knows those that stay by these. */

@@ -6,12 +6,15 @@ import { spawn } from 'node:child_process'
 import fs from 'node:fs'
 import type { Readable } from 'node:stream'
 import { StoreError } from '../pstore/errors.js'
+import { tell } from './log.js'
 
 /** The descriptor of the pipe on which a daemon reports. */
 const statusFd = 3
 /** The variable that tells a process that it is a daemon. */
 const variable = 'PSTOREFS_DAEMON'
 const ready = 'ready'
+/** Before each message on stderr. */
+const mark = 'pstorefs: '
 
 /** The end of the first process's pipe, where there is one: Node's pipes are sockets. */
 const openReport = (): number | null => {
@@ -108,6 +111,11 @@ export const startDaemon = async (): Promise<void> => {
     return
   }
   await ended
+  // Its own messages are whole lines; what others printed belongs to the failure.
+  const lines = said.split('\n').filter(line => line.trim())
+  const own = lines.filter(line => line.startsWith(mark))
+  for (const line of own) tell(line.slice(mark.length))
+  said = lines.filter(line => !own.includes(line)).join('\n')
   const why = child.signalCode ? `killed by ${child.signalCode}` : `ended with ${child.exitCode}`
-  throw new StoreError([status || `the daemon was ${why}`, said.trim()].filter(Boolean).join(': '))
+  throw new StoreError([status || `the daemon was ${why}`, said].filter(Boolean).join(': '))
 }
