@@ -4,6 +4,7 @@ import type { Tree } from '../tree/tree.js'
 import { openDevice, unmountDevice } from './device.js'
 import { serveDevice } from './loop.js'
 import { realMountpoint } from './mounts.js'
+import { withPermissions } from './permissions.js'
 import { Server } from './server.js'
 import { unmountWhenKilled } from './watcher.js'
 
@@ -42,8 +43,9 @@ export interface Mount {
 export const mount = async (
   tree: Tree,
   mountpoint: string,
-  options: MountOptions,
+  given: MountOptions,
 ): Promise<Mount> => {
+  const options = { ...given, options: withPermissions(given.options ?? []) }
   if (options.transport !== 'libfuse') return mountByKernel(tree, mountpoint, options)
   throw new Error('no libfuse')
 }
