@@ -5,7 +5,7 @@
 
 /** What says how tests are run, where programs lie, and how packages are fetched. */
 const kept =
-  /^(PATH|LD_LIBRARY_PATH|HOME|TMPDIR|CI|SEED|ROUNDS|RUNS|SECONDS|PSTOREFS_KERNEL_DIR|XDG_CACHE_HOME|_?TAP.*|NODE_.*|npm_.*|.*_proxy|SSL_CERT_.*)$/i
+  /^(PATH|LD_LIBRARY_PATH|HOME|TMPDIR|CI|SEED|OTHER_NODE|ROUNDS|RUNS|SECONDS|PSTOREFS_KERNEL_DIR|XDG_CACHE_HOME|_?TAP.*|NODE_.*|npm_.*|.*_proxy|SSL_CERT_.*)$/i
 
 for (const name of Object.keys(process.env)) if (!kept.test(name)) delete process.env[name]
 
