@@ -1,23 +1,10 @@
 /**
- * The parts of the native packages that this project uses, as they really are: fs-ext ships no types,
- * the others' own do not fit ES modules, and fuse-native's name a `read` that it does not call so.
+ * The parts of the native packages that this project uses, as they really are: their own types do not fit
+ * ES modules, and fuse-native's name a `read` that it does not call so.
  */
-
-declare module 'fs-ext' {
-  export function flockSync(fd: number, mode: 'sh' | 'ex' | 'shnb' | 'exnb' | 'un'): void
-  /** Only for commands that take a number: a lock would be a struct, and EFAULT. */
-  export function fcntlSync(fd: number, command: 'setfd', flags: number): void
-  /** lseek(2); `whence` 2: from the end. */
-  export function seekSync(fd: number, offset: number, whence: 0 | 1 | 2): number
-  export const constants: { FD_CLOEXEC: number }
-}
 
 declare module 'mmap-io' {
   const mmap: {
-    readonly PROT_READ: number
-    readonly PROT_WRITE: number
-    readonly MAP_SHARED: number
-    readonly PAGESIZE: number
     /** `size` and `offset` are C ints: see native-notes/mmap-io.md. */
     map(size: number, protection: number, flags: number, fd: number, offset: number): Buffer
   }

@@ -22,7 +22,12 @@ export interface Instruction {
 /** Functions return a negative number on failure; {@link Libc.errno} then tells why. */
 export interface Libc {
   cfmakeraw(modes: Buffer): void
+  /** Only for commands that take a number. */
+  fcntl(fd: number, command: number, value: number): number
+  flock(fd: number, operation: number): number
+  getpagesize(): number
   ioctl(fd: number, request: number, data: Buffer | Int32Array | null): number
+  lseek(fd: number, offset: number, whence: number): number
   /** Maps a file anywhere; returns the address, or −1 as a pointer. */
   mmap(size: number, protection: number, flags: number, fd: number, offset: number): bigint
   munmap(address: bigint, size: number): number
@@ -32,7 +37,6 @@ export interface Libc {
   socketpair(domain: number, type: number, protocol: number, pair: Int32Array): number
   /** Receives one byte, and into `control` what comes with it; returns the number of bytes, 0 at the end. */
   recvmsg(fd: number, control: Buffer, flags: number): number
-  fcntl(fd: number, cmd: number, arg: number): number
   /** An errno in words, as C programs print it. */
   strerror(errno: number): string
   poll(fds: Buffer, count: number, timeout: number): number
@@ -80,13 +84,25 @@ const declare = (): Libc => {
   })
   const recvmsg = libc.func('recvmsg', 'long', ['int', koffi.pointer(message), 'int'])
   const fcntl = libc.func('int fcntl(int, int, ...)')
-  const mmap = libc.func('void *mmap(void *, size_t, int, int, int, long)')
   // Node exports libuv's functions for addons.
   const uvLoop = libc.func('void *uv_default_loop()')
   const uvBackendFd = libc.func('int uv_backend_fd(void *)')
+  // With an off_t of 64 bits on every machine: glibc has a name of its own for it, musl has no other.
+  const wide = (name: string, result: string, types: string[]): ReturnType<typeof libc.func> => {
+    try {
+      return libc.func(`${name}64`, result, types)
+    } catch {
+      return libc.func(name, result, types)
+    }
+  }
+  const mmap = wide('mmap', 'void *', ['void *', 'size_t', 'int', 'int', 'int', 'int64_t'])
   return {
     cfmakeraw: libc.func('void cfmakeraw(_Inout_ void *)'),
+    fcntl: (fd, command, value) => fcntl(fd, command, 'int', value) as number,
+    flock: libc.func('int flock(int, int)'),
+    getpagesize: libc.func('int getpagesize()'),
     ioctl: (fd, request, data) => ioctl(fd, request, 'void *', data) as number,
+    lseek: wide('lseek', 'int64_t', ['int', 'int64_t', 'int']),
     mmap: (size, protection, flags, fd, offset) =>
       mmap(null, size, protection, flags, fd, offset) as bigint,
     munmap: libc.func('int munmap(void *, size_t)'),
@@ -99,7 +115,6 @@ const declare = (): Libc => {
       const into = { name: null, nameLength: 0, parts, count: 1, control, controlLength, flags: 0 }
       return recvmsg(fd, into, flags) as number
     },
-    fcntl: (fd, cmd, arg) => fcntl(fd, cmd, 'long', arg) as number,
     strerror: libc.func('str strerror(int)'),
     poll: libc.func('int poll(_Inout_ void *, unsigned long, int)'),
     prctl: libc.func('int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)'),

@@ -159,8 +159,12 @@ export interface RingArea {
 
 /** What keeps other processes of this program away from a store. */
 export interface StoreLock {
-  /** Do something while no writer of this program is at work; done anyway where that cannot be had. */
-  shared<T>(work: () => T): T
+  /**
+   * Do something while no writer of this program is at work; done anyway where that cannot be had.
+   *
+   * @param work is told whether it is alone. If not, a writer may be in the midst of its stores
+   */
+  shared<T>(work: (alone: boolean) => T): T
   /**
    * Do something while no other process of this program reads or writes the store.
    *

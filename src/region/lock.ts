@@ -6,7 +6,7 @@
  * processes, so two of our own would wait for each other for ever.
  */
 import fs from 'node:fs'
-import { flockSync } from 'fs-ext'
+import { errnoName, libc } from '../native/libc.js'
 import { StoreError } from '../pstore/errors.js'
 
 /** How long a writer waits for another, in ms, before it gives up with EBUSY. */
@@ -20,6 +20,24 @@ const turnsOf = 256
 /** For how long one process may keep the lock while others wait, in ms. */
 const longestHold = 10
 
+/** flock(2)'s operations: two tries, neither of which waits, and letting go. */
+const LOCK_SH_NB = 1 | 4
+const LOCK_EX_NB = 2 | 4
+const LOCK_UN = 8
+type Try = typeof LOCK_SH_NB | typeof LOCK_EX_NB
+
+/** False in a thread that serves others. */
+let patient = true
+
+/**
+ * From now on nobody waits for a lock in this thread: each attempt is one try. For a thread that serves a mount,
+ * in which one who waits keeps all others waiting. flock(2) needs no permission to write, so whoever can read a
+ * source could make them wait.
+ */
+export const neverWait = (): void => {
+  patient = false
+}
+
 const locks = new Map<string, SourceLock>()
 const sleeper = new Int32Array(new SharedArrayBuffer(4))
 
@@ -29,6 +47,34 @@ const unlockable = new Set(['EOPNOTSUPP', 'ENOTSUP', 'ENOLCK', 'EINVAL', 'ENOSYS
 /** Where lock files lie: /run for root, the user's own runtime folder for others. */
 const lockFolder = (): string =>
   `${process.getuid?.() === 0 ? '/run' : (process.env.XDG_RUNTIME_DIR ?? '/tmp')}/pstorefs`
+
+/**
+ * Open a lock file in that folder, which is made where it is not there. Whoever else could write to the folder
+ * could keep us waiting, or have us write through a link: /tmp is everybody's.
+ *
+ * @throws StoreError (EACCES, EIO) where it is another's, or cannot be used
+ */
+const openLockFile = (name: string): number => {
+  const folder = lockFolder()
+  const { O_RDWR, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = fs.constants
+  try {
+    fs.mkdirSync(folder, { recursive: true, mode: 0o700 })
+    const stat = fs.lstatSync(folder)
+    if (!stat.isDirectory() || stat.uid !== process.geteuid?.() || stat.mode & 0o022)
+      throw new StoreError(
+        `${folder}: cannot hold locks: others could change it; remove it, or make it yours alone`,
+        'EACCES',
+      )
+    // What lies in a folder of our own is our own.
+    return fs.openSync(`${folder}/${name}`, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600)
+  } catch (error) {
+    if (error instanceof StoreError) throw error
+    throw new StoreError(
+      `${folder}: cannot hold locks: ${(error as NodeJS.ErrnoException).code}`,
+      'EIO',
+    )
+  }
+}
 
 /** Open the locks of all regions now: later it may not be permitted. */
 export const openLocks = (): void => {
@@ -43,6 +89,8 @@ export class SourceLock {
   #source = -1
   /** Our own, on which the lock is taken; -1 until then. */
   #fd = -1
+  /** True where that is a lock file's. */
+  #standsIn = false
   #writable = false
   #held = false
   /** How many pieces of work are being done under one hold. */
@@ -94,6 +142,7 @@ export class SourceLock {
     const { O_RDWR, O_RDONLY } = fs.constants
     try {
       this.#fd = fs.openSync(`/proc/self/fd/${this.#source}`, this.#writable ? O_RDWR : O_RDONLY)
+      this.#standsIn = false
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
       const why = code === 'ENOENT' ? 'is /proc mounted?' : code
@@ -101,29 +150,23 @@ export class SourceLock {
     }
   }
 
-  #tryLock(mode: 'shnb' | 'exnb'): boolean {
-    try {
-      flockSync(this.#fd, mode)
-      return true
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      if (code === 'EAGAIN' || code === 'EWOULDBLOCK' || code === 'EINTR') return false
-      if (code && unlockable.has(code) && this.#standIn()) return this.#tryLock(mode)
-      throw new StoreError(`${this.path}: cannot be locked: ${code}`, 'EIO')
+  #tryLock(operation: Try): boolean {
+    if (libc().flock(this.#fd, operation) === 0) return true
+    const code = errnoName(libc().errno())
+    if (code === 'EAGAIN' || code === 'EWOULDBLOCK' || code === 'EINTR') return false
+    if (unlockable.has(code) && !this.#standsIn) {
+      this.#standIn()
+      return this.#tryLock(operation)
     }
+    throw new StoreError(`${this.path}: cannot be locked: ${code}`, 'EIO')
   }
 
-  /** Use a lock file for a source that cannot be locked; false where that is done already. */
-  #standIn(): boolean {
-    const folder = lockFolder()
-    const file = `${folder}/${this.key}.lock`
-    if (fs.readlinkSync(`/proc/self/fd/${this.#fd}`) === file) return false
-    fs.mkdirSync(folder, { recursive: true, mode: 0o700 })
-    const { O_RDWR, O_CREAT, O_NOFOLLOW } = fs.constants
-    const fd = fs.openSync(file, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600)
+  /** Use a lock file for a source that cannot be locked. */
+  #standIn(): void {
+    const fd = openLockFile(`${this.key}.lock`)
     fs.closeSync(this.#fd)
     this.#fd = fd
-    return true
+    this.#standsIn = true
   }
 
   /**
@@ -132,34 +175,36 @@ export class SourceLock {
    * There is no queue: whoever asks again and again finds a moment, as nobody keeps it for longer than
    * {@link longestHold}, and writers that go on pause then.
    */
-  #acquire(mode: 'shnb' | 'exnb', patience: number): boolean {
+  #acquire(operation: Try, patience: number): boolean {
     this.open()
     const end = performance.now() + patience
-    while (!this.#tryLock(mode)) {
-      if (performance.now() > end) return false
+    while (!this.#tryLock(operation)) {
+      if (!patient || performance.now() > end) return false
       Atomics.wait(sleeper, 0, 0, pollInterval)
     }
     return true
   }
 
   #unlock(): void {
-    flockSync(this.#fd, 'un')
+    libc().flock(this.#fd, LOCK_UN)
   }
 
   /**
    * Do something while no writer of this kind is at work. After {@link readerPatience} it is done
    * anyway: a writer that hangs must not make the region unreadable.
+   *
+   * @param work is told whether it is alone. If not, a writer may be in the midst of its stores
    */
-  shared<T>(work: () => T): T {
-    if (this.#held) return work()
+  shared<T>(work: (alone: boolean) => T): T {
+    if (this.#held) return work(true)
     let locked = false
     try {
-      locked = this.#acquire('shnb', readerPatience)
+      locked = this.#acquire(LOCK_SH_NB, readerPatience)
     } catch {
       // A source that cannot be locked can still be read.
     }
     try {
-      return work()
+      return work(locked)
     } finally {
       if (locked) this.#unlock()
     }
@@ -180,9 +225,9 @@ export class SourceLock {
         return this.epoch
       this.release()
       // As long as who waits may sleep: none of them misses it.
-      Atomics.wait(sleeper, 0, 0, pollInterval)
+      if (patient) Atomics.wait(sleeper, 0, 0, pollInterval)
     }
-    if (!this.#acquire('exnb', writerPatience))
+    if (!this.#acquire(LOCK_EX_NB, writerPatience))
       throw new StoreError(`${this.path}: another process holds it exclusively`, 'EBUSY')
     this.#held = true
     this.#heldSince = performance.now()

@@ -4,7 +4,7 @@ import fs from 'node:fs'
 import t from 'tap'
 import { Region } from '#src/region/region.js'
 import { SourceLock } from '#src/region/lock.js'
-import { file, folder, program, run, succeed } from '../program.js'
+import { file, folder, program, run, succeed, type Outcome } from '../program.js'
 
 for (const map of [false, true])
   t.test(`a window into a file, ${map ? 'mapped' : 'by pread and pwrite'}`, async t => {
@@ -60,8 +60,8 @@ t.test('the lock', async t => {
   t.equal(lock.hold(), epoch, 'a turn of appends takes it once')
   t.notOk(free(), 'others wait')
   t.equal(
-    lock.shared(() => 'read'),
-    'read',
+    lock.shared(alone => alone),
+    true,
     'the holder itself reads',
   )
   await new Promise(resolve => setImmediate(() => setImmediate(resolve)))
@@ -75,15 +75,20 @@ t.test('the lock', async t => {
   })
   await new Promise(resolve => holder.stdout.once('data', resolve))
   t.equal(
-    lock.shared(() => 'read'),
-    'read',
-    'a reader does not wait for ever',
+    lock.shared(alone => alone),
+    false,
+    'a reader does not wait for ever, and is told',
   )
   t.throws(() => lock.hold(), { errno: 'EBUSY', message: /another process holds it exclusively/ })
   const gone = new Promise(resolve => holder.on('exit', resolve))
   process.kill(-holder.pid!, 'SIGKILL')
   await gone
   t.ok(lock.hold(), 'a holder that died has let go')
+  lock.release()
+  t.equal(
+    lock.shared(alone => alone),
+    true,
+  )
   lock.close()
   another.close()
   region.close()
@@ -108,12 +113,22 @@ t.test('a file system without locks: a file under /run stands for the source', a
   traced.push('-e', 'inject=flock:error=ENOLCK:when=1')
   const write = [process.execPath, program, 'write', 'console', region, ...layout]
   // Nothing stays in the machine's own /run, and nothing in there matters.
-  const script = 'mount -t tmpfs -o mode=755 none /run; "$@"; ls /run/pstorefs'
-  const { status, stdout, stderr } = run(
-    'unshare',
-    ['--mount', 'sh', '-ec', script, 'sh', ...traced, ...write],
-    Buffer.from('text'),
-  )
+  const inOwnRun = (prepare: string, after: string): Outcome => {
+    const script = `mount -t tmpfs -o mode=755 none /run; ${prepare}; "$@"; ${after}`
+    const args = ['--mount', 'sh', '-ec', script, 'sh', ...traced, ...write]
+    return run('unshare', args, Buffer.from('text'))
+  }
+  for (const prepare of [
+    'mkdir -m 777 /run/pstorefs',
+    'mkdir -m 700 /run/pstorefs; chown 65534 /run/pstorefs',
+    'mkdir -m 700 /run/other; ln -s other /run/pstorefs',
+    'mkfifo /run/pstorefs',
+  ]) {
+    const { status, stderr } = inOwnRun(prepare, ':')
+    t.equal(status, 1, prepare)
+    t.match(stderr, /^pstorefs: [^\n]*\/run\/pstorefs: cannot hold locks: [^\n]+\n$/)
+  }
+  const { status, stdout, stderr } = inOwnRun(':', 'ls /run/pstorefs')
   t.equal(status, 0, stderr)
   t.equal(stdout.toString(), `file-${dev}-${ino}.lock\n`)
   t.equal(succeed(t, ['cat', region, 'console-ramoops-0', ...layout]).toString(), 'text')

@@ -100,7 +100,7 @@ export class ErstDriver implements Driver {
     if (header.state === 'foreign') throw new StoreError(`${region.path}: ${header.why}`)
     const { lock } = region
     this.lock = {
-      shared: work => work(),
+      shared: work => work(false),
       exclusively: work =>
         lock.exclusively(() => {
           region.checkSize()

@@ -1,7 +1,6 @@
 /** `pstorefs console`: keep the kernel's log, as its console prints it, in the console zone. */
 import fs from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { seekSync } from 'fs-ext'
 import type { CommandModule } from 'yargs'
 import { Appender } from '../../frontends/appender.js'
 import { KernelConsole, parseMessage } from '../../frontends/kmsg.js'
@@ -9,6 +8,7 @@ import { StoreError } from '../../pstore/errors.js'
 import { tell } from '../../service/log.js'
 import { notifyReady } from '../../service/notify.js'
 import { writableFor } from '../options/writable.js'
+import { libc } from '../../native/libc.js'
 import { dieOf, endings } from '../../native/signals.js'
 import { attachSources, withSources, type SourcesArgs } from '../options/source.js'
 
@@ -18,6 +18,7 @@ interface Args extends SourcesArgs {
 }
 
 const device = '/dev/kmsg'
+const SEEK_END = 2
 /** Bytes; no record takes more. */
 const longestRecord = 65536
 /** The most records for one append. */
@@ -106,7 +107,7 @@ const loglevelOf = (level: string | undefined): number => {
 const openLog = (atEnd: boolean): number => {
   try {
     const fd = fs.openSync(device, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
-    if (atEnd) seekSync(fd, 0, 2)
+    if (atEnd) libc().lseek(fd, 0, SEEK_END)
     return fd
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
