@@ -49,10 +49,10 @@ const rooms: { readonly [room: string]: readonly string[] } = {
   ],
   fuse: ['native', 'pstore', 'tree'],
   tree: ['pstore'],
-  archive: ['crash', 'pstore', 'region'],
+  archive: ['crash', 'native', 'pstore', 'region'],
   crash: ['pstore'],
   attach: ['backends/index', 'boot', 'decoders', 'pstore'],
-  boot: ['pstore', 'region'],
+  boot: ['native', 'pstore', 'region'],
   backends: ['native', 'pstore', 'region'],
   frontends: ['native', 'pstore'],
   decoders: ['native', 'pstore'],
@@ -66,6 +66,25 @@ const mostLines = 450
 
 /** Files that are longer, and why. */
 const longFiles: { readonly [file: string]: string } = {}
+
+/** Files that open something by themselves, and why nothing else in its place can keep them waiting. */
+const openers: { readonly [file: string]: string } = {
+  'native/open.ts': 'is the way to open what others may have replaced',
+  'backends/efi/variable-folder.ts':
+    'never waits either, and takes a link for a variable that has gone',
+  'cli/commands/console.ts': 'opens /dev/kmsg, as its constant says',
+  'cli/commands/info.ts': 'writes where its user says, a pipe too',
+  'frontends/tty/listener.ts': 'has the name of a terminal from the kernel',
+  'frontends/tty/session.ts': 'has the name of a terminal from the kernel',
+  'region/lock.ts': 'opens what is open already, and a file in a folder of its own',
+  'service/keep-console.ts': "has the console's name from the kernel",
+}
+
+/** What opens a file by its path. */
+const opening =
+  /\b(?:openSync|readFileSync|readFile|createReadStream|openAsBlob)\(|\bfs\.open\(|\bfs[./]promises\b/
+/** Opens that never wait, whatever is there: of the kernel's own files, of folders, of a file that is made. */
+const harmless = /\([`']\/(?:proc|sys|dev)\/|\bO_DIRECTORY\b|'wx'/
 
 /** What reads and writes, besides the region: the core has none of it. */
 const inputOutput = ['node:fs', 'node:child_process', 'node:net', 'node:worker_threads']
@@ -194,6 +213,19 @@ t.test('who reads and writes', async t => {
     }),
   )
   report(t, 'pstore/ does not, and only native/ calls C', wrong)
+})
+
+t.test('a file that others may have replaced is opened by native/open.ts', async t => {
+  const opens = (file: string): string[] =>
+    textOf(file)
+      .split('\n')
+      .filter(line => opening.test(line) && !harmless.test(line))
+  const wrong = files
+    .filter(file => !(file in openers))
+    .flatMap(file => opens(file).map(line => `src/${file}: ${line.trim()}`))
+  report(t, 'nothing else opens what may be a FIFO by now', wrong)
+  for (const file of Object.keys(openers))
+    t.not(opens(file).length, 0, `src/${file} still opens something`)
 })
 
 t.test('a file holds one idea', async t => {

@@ -14,6 +14,7 @@ import type { Backend, StoredRecord } from '../pstore/backend.js'
 import { printTime } from '../pstore/time.js'
 import type { EccState } from '../pstore/types.js'
 import { contentOf, chunksOf, type Content } from '../pstore/content.js'
+import { readWhole } from '../native/open.js'
 import { StoreError } from '../pstore/errors.js'
 import { SourceLock } from '../region/lock.js'
 
@@ -62,6 +63,8 @@ export interface Entry {
 const partial = '.partial-'
 const pending = '.pending-'
 const manifestFile = 'records.json'
+/** Bytes: a store has half a million records at most. */
+const largestManifest = 2 ** 28
 
 /** Turn a file system's error into a StoreError of one line. */
 const guarded = <T>(what: string, work: () => T): T => {
@@ -112,7 +115,7 @@ export const originOf = ({
 
 /** Flush a folder's entries to the disk. */
 const syncFolder = (folder: string): void => {
-  const fd = fs.openSync(folder, fs.constants.O_RDONLY)
+  const fd = fs.openSync(folder, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY)
   try {
     fs.fsyncSync(fd)
   } finally {
@@ -137,7 +140,7 @@ const format = (manifest: Manifest): Content =>
 const readManifest = (folder: string): Manifest | null => {
   try {
     const manifest = JSON.parse(
-      fs.readFileSync(path.join(folder, manifestFile), 'utf8'),
+      readWhole(path.join(folder, manifestFile), largestManifest).toString(),
     ) as Manifest | null
     return Array.isArray(manifest?.records) ? manifest : null
   } catch {

@@ -6,7 +6,8 @@
  */
 import fs from 'node:fs'
 import path from 'node:path'
-import { StoreError } from '../pstore/errors.js'
+import { readWhole } from '../native/open.js'
+import { assertStoreError, StoreError } from '../pstore/errors.js'
 import { isRingType, recordTypes, type EccState, type RingType } from '../pstore/types.js'
 import { SourceLock } from '../region/lock.js'
 import type { Step } from './cut.js'
@@ -49,6 +50,8 @@ export interface KeptLife {
 }
 
 const format = 'pstorefs kept 1'
+/** Bytes: rings lie in memory that a machine can spare. */
+const largestState = 2 ** 30
 const newline = 0x0a
 
 /** The first line: what follows stands for itself. */
@@ -149,10 +152,11 @@ export class StateFile {
   load(): KeptLife | null {
     let bytes: Buffer
     try {
-      bytes = fs.readFileSync(this.path)
+      bytes = readWhole(this.path, largestState)
     } catch (error) {
-      if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return null
-      throw new StoreError(`${this.path}: cannot be read: ${codeOf(error)}`, 'EIO')
+      assertStoreError(error)
+      if (error.errno === 'ENOENT') return null
+      throw error
     }
     try {
       return decode(bytes)
@@ -172,7 +176,9 @@ export class StateFile {
   save(life: KeptLife): void {
     const made = path.join(this.folder, `.${path.basename(this.path)}.new`)
     try {
-      const fd = fs.openSync(made, 'w', 0o600)
+      // What lies there may be a FIFO, or a link to something else: a file of our own.
+      fs.rmSync(made, { force: true })
+      const fd = fs.openSync(made, 'wx', 0o600)
       try {
         fs.writeFileSync(fd, encode(life))
         fs.fsyncSync(fd)
@@ -189,7 +195,7 @@ export class StateFile {
 
 /** Let the names in a folder reach the disk. */
 const syncFolder = (folder: string): void => {
-  const fd = fs.openSync(folder, 'r')
+  const fd = fs.openSync(folder, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY)
   try {
     fs.fsyncSync(fd)
   } finally {

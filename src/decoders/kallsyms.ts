@@ -8,8 +8,8 @@
  * An address is two unsigned halves, `hi` and `lo`: no double holds 64 bits, and a BigInt would be
  * allocated at each step of a search.
  */
-import fs from 'node:fs'
 import zlib from 'node:zlib'
+import { readWhole } from '../native/open.js'
 import { StoreError } from '../pstore/errors.js'
 
 /** The most bytes of a file, also inflated. The largest kernel has a million symbols in 50 MB. */
@@ -91,7 +91,7 @@ export class Symbols {
  * @throws StoreError (`FILE: WHY`) where the file cannot be read, or has no symbols
  */
 export const loadSymbols = (path: string): Symbols => {
-  const bytes = readFile(path)
+  const bytes = readWhole(path, maxSize)
   const text = bytes[0] === 0x1f && bytes[1] === 0x8b ? inflate(path, bytes) : bytes
   const parsed = parse(text)
   if (parsed.length === 0)
@@ -101,38 +101,6 @@ export const loadSymbols = (path: string): Symbols => {
       `${path}: all addresses in it are 0: copy /proc/kallsyms as root (kptr_restrict)`,
     )
   return new Symbols(text, makeSpans(text, parsed))
-}
-
-const hints: { [code: string]: string } = {
-  ENOENT: 'no such file',
-  EACCES: 'permission denied',
-  EISDIR: 'is a folder',
-}
-
-/** A file's bytes, read to the end: /proc/kallsyms has a size of 0, and comes in pages. */
-const readFile = (path: string): Buffer => {
-  let bytes = Buffer.allocUnsafe(1 << 20)
-  let length = 0
-  try {
-    const fd = fs.openSync(path, 'r')
-    try {
-      for (;;) {
-        const read = fs.readSync(fd, bytes, length, bytes.length - length, null)
-        if (read === 0) break
-        length += read
-        if (length > maxSize) break
-        if (length === bytes.length)
-          bytes = Buffer.concat([bytes], Math.min(2 * length, maxSize + 1))
-      }
-    } finally {
-      fs.closeSync(fd)
-    }
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    throw new StoreError(`${path}: ${(code && hints[code]) ?? message}`)
-  }
-  if (length > maxSize) throw tooLarge(path)
-  return bytes.subarray(0, length)
 }
 
 const inflate = (path: string, bytes: Buffer): Buffer => {

@@ -1,6 +1,7 @@
 /** The immutable flag of a file, `i` in chattr(1): not even root can delete a file that has it. */
 import fs from 'node:fs'
 import { libc, longSize } from './libc.js'
+import { openFile } from './open.js'
 
 /** `_IOR('f', 1, long)` and `_IOW('f', 2, long)` of linux/fs.h; the data are an int in spite of `long`. */
 const hasOwnNumbers = ['ppc64', 'mips', 'mipsel'].includes(process.arch)
@@ -16,10 +17,9 @@ const FS_IMMUTABLE_FL = 0x10
  *   or where the change is not allowed
  */
 export const setImmutable = (file: string, immutable: boolean): boolean => {
-  const { O_RDONLY, O_NONBLOCK, O_NOFOLLOW } = fs.constants
   let fd: number
   try {
-    fd = fs.openSync(file, O_RDONLY | O_NONBLOCK | O_NOFOLLOW)
+    ;({ fd } = openFile(file, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW))
   } catch {
     return false
   }

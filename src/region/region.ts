@@ -8,7 +8,8 @@
  * mapping costs a fortieth of a pwrite(2).
  */
 import fs from 'node:fs'
-import { StoreError } from '../pstore/errors.js'
+import { explain, openFile, type Opened } from '../native/open.js'
+import { assertStoreError, StoreError } from '../pstore/errors.js'
 import { SourceLock } from './lock.js'
 import { mapBytes } from './map.js'
 
@@ -23,46 +24,45 @@ export interface RegionOptions {
   map?: boolean
 }
 
-const hint: { [code: string]: string } = {
-  ENOENT: 'no such file',
-  EACCES: 'permission denied',
-  EPERM: 'not permitted',
-  ENXIO: 'no such device',
-  EROFS: 'read-only file system',
-}
-
 /** What statfs(2) says of sysfs, where PCI devices have their memory. */
 const sysfs = 0x62656572
 
-/** `PATH: WHY` for a failed system call, in words. */
-const explain = (path: string, error: unknown): StoreError => {
-  const { code, message } = error as NodeJS.ErrnoException
-  return new StoreError(
-    `${path}: ${(code && hint[code]) ?? message}`,
-    code === 'EACCES' || code === 'ENOENT' || code === 'EROFS' ? code : 'EIO',
-  )
+/**
+ * Open a source for a region. Memory behind a device (/dev/mem) is mapped past the CPU's caches, which a reset
+ * empties, as Linux's ramoops does: by O_SYNC. It is no flag for a file, whose every pwrite(2) would wait for the
+ * disk, and fcntl(2) cannot add it; so a device is opened once more, and not twice at a time, as some may not be.
+ */
+const openSource = (path: string, flags: number): Opened => {
+  const first = openFile(path, flags)
+  if (!first.stat.isCharacterDevice()) return first
+  fs.closeSync(first.fd)
+  const device = openFile(path, flags | fs.constants.O_SYNC)
+  if (device.stat.isCharacterDevice()) return device
+  fs.closeSync(device.fd)
+  throw new StoreError(`${path}: was replaced while it was opened`, 'EIO')
 }
 
-/** @param more flags of open(2) */
-const openSource = (
-  path: string,
-  readOnly: boolean,
-  more: number,
-): { fd: number; readOnly: boolean } => {
-  const { O_RDWR, O_RDONLY } = fs.constants
+/** The same for writing, where that is wanted and possible. */
+const openRegion = (path: string, readOnly: boolean): Opened & { readonly readOnly: boolean } => {
   if (!readOnly) {
     try {
-      return { fd: fs.openSync(path, O_RDWR | more), readOnly }
+      return { ...openSource(path, fs.constants.O_RDWR), readOnly }
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
+      assertStoreError(error)
       // What cannot be written can still be looked at.
-      if (code !== 'EACCES' && code !== 'EROFS' && code !== 'EPERM') throw explain(path, error)
+      if (!['EACCES', 'EROFS', 'EPERM'].includes(error.errno)) throw error
     }
   }
+  return { ...openSource(path, fs.constants.O_RDONLY), readOnly: true }
+}
+
+/** Is it a PCI device's memory? sysfs shows it as a file, which can only be mapped. */
+const isInSysfs = (fd: number): boolean => {
   try {
-    return { fd: fs.openSync(path, O_RDONLY | more), readOnly: true }
-  } catch (error) {
-    throw explain(path, error)
+    return fs.statfsSync(`/proc/self/fd/${fd}`).type === sysfs
+  } catch {
+    // Without /proc there is nothing to be told.
+    return false
   }
 }
 
@@ -98,26 +98,14 @@ export class Region {
     readonly path: string,
     { offset = 0, length, readOnly = false, map = false }: RegionOptions = {},
   ) {
-    // A folder opens for reading; a FIFO would wait for a writer: look before opening.
-    let stat: fs.Stats
-    try {
-      stat = fs.statSync(path)
-    } catch (error) {
-      throw explain(path, error)
-    }
-    if (stat.isDirectory()) throw new StoreError(`${path}: is a folder, not a region`)
-    if (stat.isFIFO() || stat.isSocket())
-      throw new StoreError(`${path}: is a pipe or socket, not a region`)
-    // Memory behind a device (/dev/mem) is mapped past the CPU's caches, which a reset empties, as Linux's
-    // ramoops does.
-    const source = openSource(path, readOnly, stat.isCharacterDevice() ? fs.constants.O_SYNC : 0)
-    this.fd = source.fd
-    this.readOnly = source.readOnly
+    const { fd, stat, readOnly: isReadOnly } = openRegion(path, readOnly)
+    this.fd = fd
+    this.readOnly = isReadOnly
     this.offset = offset
     this.#isDisk = stat.isBlockDevice()
-    this.#isMemory = stat.isCharacterDevice() || fs.statfsSync(path).type === sysfs
+    this.#isMemory = stat.isCharacterDevice() || isInSysfs(fd)
     try {
-      const end = stat.isFile() ? fs.fstatSync(this.fd).size : sizeOfDevice(path, stat)
+      const end = stat.isFile() ? stat.size : sizeOfDevice(path, stat)
       if (end === 0) throw new StoreError(`${path}: is empty`)
       if (end === null && length === undefined)
         throw new StoreError(`${path}: a device does not tell its size; give mem_size`)

@@ -126,7 +126,7 @@ t.test('it is said in a line that names the file', async t => {
   }
   refused(t, ['ls', 'a', '--config', '/nowhere.toml'], /: \/nowhere\.toml: no such file$/)
   refused(t, ['mount', '--config', '/nowhere.toml', mountpoint], /: \/nowhere\.toml: no such file$/)
-  refused(t, ['mount', '--config', mountpoint, mountpoint], /: EISDIR/)
+  refused(t, ['mount', '--config', mountpoint, mountpoint], /: is a folder, not a file$/)
   const empty = file(t, Buffer.alloc(0), 'empty.toml')
   refused(t, ['mount', '--config', empty, mountpoint], /: no backend is configured$/)
   t.notOk(isMounted(mountpoint))

@@ -24,7 +24,7 @@ import {
   type Vendor,
 } from './variables.js'
 
-const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = fs.constants
+const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_DIRECTORY } = fs.constants
 
 const attributesLength = 4
 /** How often an interrupted read is tried again: efivarfs makes users other than root wait so. */
@@ -190,7 +190,7 @@ export class VariableFolder implements Variables {
 
   #makeLock(): SourceLock {
     try {
-      this.#fd = fs.openSync(this.path, O_RDONLY)
+      this.#fd = fs.openSync(this.path, O_RDONLY | O_DIRECTORY)
     } catch (error) {
       throw explain(this.path, 'locked', error)
     }

@@ -1,11 +1,11 @@
 /** `pstorefs archive`: move records out of a store, one folder a crash; list and show such an archive. */
-import fs from 'node:fs'
 import path from 'node:path'
 import type { CommandModule } from 'yargs'
 import { ArchiveFolder, entriesOf, type Entry } from '../../archive/folder.js'
 import { Report } from '../../archive/report.js'
 import { crashesOf } from '../../crash/grouping.js'
 import type { Backend, StoredRecord } from '../../pstore/backend.js'
+import { readWhole } from '../../native/open.js'
 import { StoreError } from '../../pstore/errors.js'
 import { count } from '../../pstore/condition.js'
 import { tell } from '../../service/log.js'
@@ -13,6 +13,9 @@ import { json } from '../show/output.js'
 import { table } from '../show/table.js'
 import { terminalFilter, withoutControls } from '../../pstore/printable.js'
 import { attachSources, maybeSources, type SourcesArgs } from '../options/source.js'
+
+/** Bytes: a summary quotes some lines of each record. */
+const largestSummary = 2 ** 26
 
 interface Args extends SourcesArgs {
   dir: string | undefined
@@ -171,7 +174,7 @@ const show = (folder: string): void => {
   const file = path.join(folder, 'summary.txt')
   let summary: Buffer
   try {
-    summary = fs.readFileSync(file)
+    summary = readWhole(file, largestSummary)
   } catch {
     throw new StoreError(`${folder}: not an archived crash; see archive --list DIR`, 'ENOENT')
   }

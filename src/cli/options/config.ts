@@ -1,8 +1,8 @@
 /** The config file: several backends under names of their own, and mount options (pstorefs.toml(5)). */
-import fs from 'node:fs'
 import path from 'node:path'
 import { parse, TomlError } from 'smol-toml'
 import { driverNames, parseSource, type AttachOptions } from '../../attach.js'
+import { readWhole } from '../../native/open.js'
 import { assertStoreError, StoreError } from '../../pstore/errors.js'
 import { badName } from '../../pstore/select.js'
 import type { MountRequest, SourceCandidate } from '../../service/plan.js'
@@ -18,6 +18,8 @@ export interface Config {
 }
 
 export const defaultConfig = '/etc/pstorefs.toml'
+/** Bytes: a thousand times what a thousand backends take. */
+const largestConfig = 2 ** 26
 
 /**
  * Read a config file.
@@ -25,13 +27,7 @@ export const defaultConfig = '/etc/pstorefs.toml'
  * @throws StoreError `FILE: WHAT: WHY`
  */
 export const loadConfig = (file: string): Config => {
-  let text: string
-  try {
-    text = fs.readFileSync(file, 'utf8')
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    throw new StoreError(`${file}: ${code === 'ENOENT' ? 'no such file' : message}`, 'ENOENT')
-  }
+  const text = readWhole(file, largestConfig).toString()
   try {
     return { file, ...parseConfig(text, path.dirname(path.resolve(file))) }
   } catch (error) {

@@ -4,8 +4,9 @@
  * Source: doc/formats.md 1.1; Linux's Documentation/admin-guide/ramoops.rst and kernel-parameters.txt
  * (reserve_mem).
  */
-import fs from 'node:fs'
 import path from 'node:path'
+import { readWhole } from '../../../native/open.js'
+import { assertStoreError } from '../../../pstore/errors.js'
 import { sizeParameters } from '../layout.js'
 import type { DescribedParameters, Description } from './found.js'
 
@@ -22,6 +23,9 @@ const defaults: DescribedParameters = {
   ecc: 0,
   flags: 1,
 }
+
+/** Bytes of a parameter's file: sysfs has no longer ones. */
+const longestValue = 4096
 
 const units: { readonly [unit: string]: number } = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 }
 
@@ -76,8 +80,9 @@ export const describeCommandLine = (text: string): Description | null => {
 export const describeParameters = (folder: string): Description | null => {
   const read = (name: string): string | undefined => {
     try {
-      return fs.readFileSync(path.join(folder, name), 'latin1')
-    } catch {
+      return readWhole(path.join(folder, name), longestValue).toString('latin1')
+    } catch (error) {
+      assertStoreError(error)
       return undefined
     }
   }

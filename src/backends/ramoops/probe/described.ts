@@ -1,5 +1,6 @@
 /** Regions that a device tree, a command line or module parameters describe; their bytes are elsewhere. */
 import fs from 'node:fs'
+import { openNow, readToEnd, type Opened } from '../../../native/open.js'
 import { assertStoreError, StoreError } from '../../../pstore/errors.js'
 import { makeLayout, presets } from '../layout.js'
 import { describeCommandLine, describeParameters } from './boot-parameters.js'
@@ -79,40 +80,51 @@ export const readDescription = (source: string): DescribedRegions | null => {
     kind: DescribedRegions['kind'],
     descriptions: readonly Description[],
   ): DescribedRegions => ({ kind, regions: descriptions.map(toRegion) })
-  const stat = fs.statSync(source, { throwIfNoEntry: false })
-  if (stat?.isDirectory()) {
-    const parameters = describeParameters(source)
-    if (parameters) return as('a folder of module parameters', [parameters])
-    const tree = describeTreeFolder(source)
-    return tree && as('a device tree', tree)
+  const opened = openIfPossible(source)
+  if (!opened) return null
+  try {
+    const { fd, stat } = opened
+    if (stat.isDirectory()) {
+      const parameters = describeParameters(source)
+      if (parameters) return as('a folder of module parameters', [parameters])
+      const tree = describeTreeFolder(source)
+      return tree && as('a device tree', tree)
+    }
+    if (!stat.isFile() || stat.size > largestBlob) return null
+    const start = readStart(fd)
+    // A PCI device's memory in /sys can only be mapped.
+    if (!start) return null
+    if (isBlob(start))
+      return as('a device tree', describeBlob(readToEnd(source, fd, stat, largestBlob)))
+    // stat says of a file in /proc that it is empty.
+    if (stat.size > largestText || start.includes(0)) return null
+    const line = describeCommandLine(start.toString('latin1'))
+    return line && as('a kernel command line', [line])
+  } finally {
+    fs.closeSync(opened.fd)
   }
-  if (!stat?.isFile() || stat.size > largestBlob) return null
-  const start = readStart(source)
-  // Opening the source says why it cannot be read: a PCI device's memory in /sys can only be mapped.
-  if (!start) return null
-  if (isBlob(start)) return as('a device tree', describeBlob(fs.readFileSync(source)))
-  // stat says of a file in /proc that it is empty.
-  if (stat.size > largestText || start.includes(0)) return null
-  const line = describeCommandLine(start.toString('latin1'))
-  return line && as('a kernel command line', [line])
 }
 
 /** The regions that a file or folder describes; null where it is no description. */
 export const describedBy = (source: string): FoundRegion[] | null =>
   readDescription(source)?.regions ?? null
 
-/** The first bytes of a file; null where it cannot be read. */
-const readStart = (source: string): Buffer | null => {
-  const bytes = Buffer.alloc(largestText)
-  let fd = -1
-  let length = -1
+/** Null where it cannot be opened: opening it as memory says why. */
+const openIfPossible = (source: string): Opened | null => {
   try {
-    fd = fs.openSync(source, 'r')
-    length = fs.readSync(fd, bytes)
-  } catch {
-    // Opening the source as memory says why.
-  } finally {
-    if (fd >= 0) fs.closeSync(fd)
+    return openNow(source)
+  } catch (error) {
+    assertStoreError(error)
+    return null
   }
-  return length < 0 ? null : bytes.subarray(0, length)
+}
+
+/** The first bytes of a file; null where it cannot be read. */
+const readStart = (fd: number): Buffer | null => {
+  const bytes = Buffer.alloc(largestText)
+  try {
+    return bytes.subarray(0, fs.readSync(fd, bytes, 0, bytes.length, 0))
+  } catch {
+    return null
+  }
 }

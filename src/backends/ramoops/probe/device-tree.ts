@@ -6,6 +6,8 @@
  */
 import fs from 'node:fs'
 import path from 'node:path'
+import { readWhole } from '../../../native/open.js'
+import { assertStoreError } from '../../../pstore/errors.js'
 import type { DescribedParameters, Description } from './found.js'
 
 interface Node {
@@ -72,6 +74,16 @@ const parseBlob = (bytes: Buffer): Node | null => {
   return null
 }
 
+/** Null where it is too long to be one that counts, or has gone meanwhile. */
+const readProperty = (file: string): Buffer | null => {
+  try {
+    return readWhole(file, longestProperty)
+  } catch (error) {
+    assertStoreError(error)
+    return null
+  }
+}
+
 /** The tree in a folder such as /proc/device-tree: a folder for each node, a file for each property. */
 const readFolder = (folder: string, name: string, left: { nodes: number }, level = 0): Node => {
   const node: Node = { name, properties: new Map(), children: [] }
@@ -80,8 +92,10 @@ const readFolder = (folder: string, name: string, left: { nodes: number }, level
     const file = path.join(folder, entry.name)
     if (entry.isDirectory()) {
       if (left.nodes-- > 0) node.children.push(readFolder(file, entry.name, left, level + 1))
-    } else if (entry.isFile() && fs.statSync(file).size <= longestProperty)
-      node.properties.set(entry.name, fs.readFileSync(file))
+    } else if (entry.isFile()) {
+      const value = readProperty(file)
+      if (value) node.properties.set(entry.name, value)
+    }
   }
   return node
 }

@@ -1,0 +1,127 @@
+/**
+ * Opens what others may have replaced meanwhile: a source, a manifest, a state file, a config file. What a path
+ * names is looked at once it is open, by its descriptor, and nothing is decided from a look at the path: between
+ * the two somebody may have put a FIFO in its place, which would keep whoever opens it waiting for ever.
+ */
+import fs from 'node:fs'
+import { StoreError } from '../pstore/errors.js'
+
+/** What was opened, and what it is. */
+export interface Opened {
+  readonly fd: number
+  readonly stat: fs.Stats
+}
+
+const hint: { readonly [code: string]: string } = {
+  ENOENT: 'no such file',
+  ENOTDIR: 'no such file',
+  EACCES: 'permission denied',
+  EPERM: 'not permitted',
+  ENXIO: 'no such device',
+  EROFS: 'read-only file system',
+  EISDIR: 'is a folder, not a file',
+  ELOOP: 'is a link, or behind too many of them',
+}
+
+/** `PATH: WHY` for a failed system call, in words. */
+export const explain = (path: string, error: unknown): StoreError => {
+  const { code, message } = error as NodeJS.ErrnoException
+  const isAbsent = code === 'ENOENT' || code === 'ENOTDIR'
+  return new StoreError(
+    `${path}: ${(code && hint[code]) ?? message}`,
+    isAbsent ? 'ENOENT' : code === 'EACCES' || code === 'EPERM' || code === 'EROFS' ? code : 'EIO',
+  )
+}
+
+/**
+ * Open whatever is there, and never wait for it: O_NONBLOCK, which means nothing to files and disks. Node adds
+ * O_CLOEXEC.
+ *
+ * @param flags more of open(2)
+ * @throws StoreError where it cannot be opened
+ */
+export const openNow = (path: string, flags = fs.constants.O_RDONLY): Opened => {
+  const { O_NONBLOCK, O_NOCTTY } = fs.constants
+  let fd: number
+  try {
+    fd = fs.openSync(path, flags | O_NONBLOCK | O_NOCTTY)
+  } catch (error) {
+    // What a socket answers; the words alone come from the path.
+    if ((error as NodeJS.ErrnoException).code === 'ENXIO' && isSocket(path)) throw pipe(path)
+    throw explain(path, error)
+  }
+  try {
+    return { fd, stat: fs.fstatSync(fd) }
+  } catch (error) {
+    fs.closeSync(fd)
+    throw explain(path, error)
+  }
+}
+
+/**
+ * Open a file or a device.
+ *
+ * @param flags more of open(2)
+ * @throws StoreError where it cannot be opened, or is a folder, a pipe or a socket
+ */
+export const openFile = (path: string, flags = fs.constants.O_RDONLY): Opened => {
+  const opened = openNow(path, flags)
+  const { fd, stat } = opened
+  if (stat.isFile() || stat.isBlockDevice() || stat.isCharacterDevice()) return opened
+  fs.closeSync(fd)
+  throw stat.isDirectory()
+    ? new StoreError(`${path}: is a folder, not a file`, 'EISDIR')
+    : pipe(path)
+}
+
+/**
+ * A small file's bytes, read to its end: what stat says of a length is not so in /proc, and may change.
+ *
+ * @param mostBytes that it may have
+ * @throws StoreError where it cannot be read, is no file or device, or has more
+ */
+export const readWhole = (path: string, mostBytes: number): Buffer => {
+  const { fd, stat } = openFile(path)
+  try {
+    return readToEnd(path, fd, stat, mostBytes)
+  } finally {
+    fs.closeSync(fd)
+  }
+}
+
+/** As {@link readWhole}, of what is open already, from where it stands. */
+export const readToEnd = (
+  path: string,
+  fd: number,
+  { size }: fs.Stats,
+  mostBytes: number,
+): Buffer => {
+  const tooLarge = (): StoreError => {
+    const most = mostBytes < 2 ** 20 ? `${mostBytes} bytes` : `${mostBytes / 2 ** 20} MiB`
+    return new StoreError(`${path}: is too large: more than ${most}`)
+  }
+  if (size > mostBytes) throw tooLarge()
+  // With a byte more than is expected no second buffer is made.
+  let bytes = Buffer.allocUnsafe(Math.min(Math.max(size, 4095), mostBytes) + 1)
+  let length = 0
+  for (;;) {
+    let n: number
+    try {
+      n = fs.readSync(fd, bytes, length, bytes.length - length, null)
+    } catch (error) {
+      // A signal came first.
+      if ((error as NodeJS.ErrnoException).code === 'EINTR') continue
+      throw explain(path, error)
+    }
+    if (n === 0) return bytes.subarray(0, length)
+    length += n
+    if (length > mostBytes) throw tooLarge()
+    if (length === bytes.length) bytes = Buffer.concat([bytes], Math.min(2 * length, mostBytes + 1))
+  }
+}
+
+const isSocket = (path: string): boolean =>
+  fs.statSync(path, { throwIfNoEntry: false })?.isSocket() ?? false
+
+const pipe = (path: string): StoreError =>
+  new StoreError(`${path}: is a pipe or socket, not a file`, 'EIO')
