@@ -135,14 +135,16 @@ const textOf = ({ record, content, described: { size } }: Copy): Buffer => {
   return from === 0 && record.type === 'dmesg' ? text.subarray(text.indexOf(0x0a) + 1) : text
 }
 
-const stateOf = ({ compressed, ecc }: StoredRecord): string =>
+const stateOf = ({ compressed, ecc, cut }: StoredRecord): string =>
   compressed
     ? 'cannot be inflated'
     : ecc?.bad
       ? `${ecc.bad} blocks damaged`
       : ecc?.corrected
         ? `${ecc.corrected} bytes corrected`
-        : ''
+        : cut
+          ? `${cut} bytes cut`
+          : ''
 
 /** How many lines a summary quotes. */
 const quoted = 20

@@ -313,6 +313,7 @@ class LastLife implements Backend {
       time: null,
       compressed: false,
       ecc,
+      cut: 0,
       version: this.life.id,
       open,
       read: () => open().all(),

@@ -26,6 +26,11 @@ export interface RecordFacts {
   /** Null where the store keeps no parity. */
   readonly ecc: EccState | null
   /**
+   * Bytes of a ring that are left out, since its writer passed over them while they were read; then the
+   * {@link version} is none that another look finds.
+   */
+  readonly cut: number
+  /**
    * Changes when the record's bytes on the media change. Two enumerations that give the same
    * version show the same bytes.
    */
@@ -94,8 +99,10 @@ export interface Survey {
   /**
    * The data of the extents with a {@link Condition.name}, as they lie there: corrected, rings oldest byte
    * first, and nothing inflated, rendered or added. Null where there are none.
+   *
+   * @param told is told of bytes that are left out, as of {@link RecordFacts.cut}
    */
-  raw(name: string): Buffer | null
+  raw(name: string, told?: (cut: number) => void): Buffer | null
   /** Of a dump whose stream is broken the text before the damage; null where there is none such. */
   salvage(name: string): SizedContent | null
 }

@@ -22,6 +22,10 @@ export interface Parity {
   readonly blocks: Uint8Array
 }
 
+/** A line on what is left out of a ring that was read while its writer went on. */
+export const describeCut = (name: string, cut: number): string =>
+  `${name}: ${count(cut, 'byte')} cut: its writer passed over them while they were read`
+
 export const cleanBlock = 0
 export const correctedBlock = 1
 export const badBlock = 2

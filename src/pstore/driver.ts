@@ -28,6 +28,8 @@ export interface Raw {
   readonly limit: number
   /** What parity says of all parts; null where the medium keeps none. */
   readonly ecc: EccState | null
+  /** Bytes of a ring that are left out, since its writer passed over them while they were read. */
+  readonly cut: number
 }
 
 /** What {@link Slot.load} found, and the version that it has. */
@@ -56,8 +58,12 @@ export interface Slot {
   load(): Loaded
   /** What is shown where the bytes cannot be read. Absent: nothing, and the listing says why. */
   readonly unreadable?: Pick<Raw, 'time' | 'compressed'> & { readonly size: number }
-  /** The data as they lie there: nothing inflated, rendered or added. Null where they have gone meanwhile. */
-  raw(): Buffer | null
+  /**
+   * The data as they lie there: nothing inflated, rendered or added. Null where they have gone meanwhile.
+   *
+   * @param told is told of bytes that are left out, as of {@link Raw.cut}
+   */
+  raw(told?: (cut: number) => void): Buffer | null
   /** Take the record off the medium. The caller holds the lock exclusively. */
   erase(): void
 }

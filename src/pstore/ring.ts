@@ -53,7 +53,7 @@ export const evidence = 256
  *
  * @returns negative where no append leads from one to the other
  */
-const advance = (before: RingPosition, after: RingPosition, length: number): number => {
+export const advance = (before: RingPosition, after: RingPosition, length: number): number => {
   if (after.size < before.size) return -1
   if (after.size < length) return after.start - before.start
   // Until a ring is full it grows from its front.

@@ -178,7 +178,14 @@ export class SplitRing<P extends Piece> implements Slot, RingArea {
   load(): Loaded {
     const { version } = this.glance()
     const bytes = this.raw()
-    const raw = { parts: [bytes], time: null, compressed: false, limit: 0, ecc: null } as const
+    const raw = {
+      parts: [bytes],
+      time: null,
+      compressed: false,
+      limit: 0,
+      ecc: null,
+      cut: 0,
+    } as const
     return { version, raw: bytes.length > 0 ? raw : null }
   }
 

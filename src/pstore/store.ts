@@ -39,7 +39,7 @@ import {
 const mostRemembered = 4096
 
 /** What a slot shows: a record's facts but for its name, and its bytes. */
-interface Shown extends Pick<RecordFacts, 'size' | 'time' | 'compressed' | 'ecc'> {
+interface Shown extends Pick<RecordFacts, 'size' | 'time' | 'compressed' | 'ecc' | 'cut'> {
   readonly content: Content
 }
 
@@ -64,6 +64,7 @@ class RecordHandle implements StoredRecord {
   readonly time: StoredRecord['time']
   readonly compressed: boolean
   readonly ecc: EccState | null
+  readonly cut: number
   readonly version: string
   readonly #store: Store
 
@@ -76,6 +77,7 @@ class RecordHandle implements StoredRecord {
     this.time = facts.time
     this.compressed = facts.compressed
     this.ecc = facts.ecc
+    this.cut = facts.cut
     this.version = facts.version
   }
 
@@ -256,7 +258,7 @@ export class Store implements Backend {
       assertStoreError(error)
       if (!slot.unreadable) throw error
       // It is there, and that is shown; opening it says what is wrong.
-      return this.#record(slot, slot.glance().version, { ...slot.unreadable, ecc: null })
+      return this.#record(slot, slot.glance().version, { ...slot.unreadable, ecc: null, cut: 0 })
     }
   }
 
@@ -290,10 +292,9 @@ export class Store implements Backend {
   }
 
   #record(slot: Slot, version: string, shown: Omit<Shown, 'content'>): StoredRecord {
-    const { size, time, compressed, ecc } = shown
     const { type, id } = slot
-    const name = this.#nameOf(slot, compressed)
-    return new RecordHandle(this, { type, id, name, size, time, compressed, ecc, version })
+    const name = this.#nameOf(slot, shown.compressed)
+    return new RecordHandle(this, { ...shown, type, id, name, version })
   }
 
   /** A ring's size by its headers alone; null where it is empty. */
@@ -301,10 +302,10 @@ export class Store implements Backend {
     let size = 0
     for (const length of lengths)
       size += ftrace?.merged ? length - (length % this.ftrace.recordSize) : length
-    return size ? { size, time: null, compressed: false, ecc: null } : null
+    return size ? { size, time: null, compressed: false, ecc: null, cut: 0 } : null
   }
 
-  #show({ ftrace }: Slot, { parts, time, compressed, limit, ecc }: Raw): Shown | null {
+  #show({ ftrace }: Slot, { parts, time, compressed, limit, ecc, cut }: Raw): Shown | null {
     const tail = notice(ecc)
     if (ftrace) {
       const { endian, merged } = ftrace
@@ -312,7 +313,8 @@ export class Store implements Backend {
       if (records.length === 0) return null
       const content = this.ftrace.render(records, endian, tail)
       // Linux counts the notice as records and prints them shifted; its st_size is kept.
-      return { size: records.length + tail.length, content, time: null, compressed: false, ecc }
+      const size = records.length + tail.length
+      return { size, content, time: null, compressed: false, ecc, cut }
     }
     const text = compressed ? inflate(parts[0], limit) : contentOf(parts[0])
     const content = withTail(text ?? contentOf(parts[0]), tail)
@@ -323,6 +325,7 @@ export class Store implements Backend {
       time: time?.sec === 0n ? null : time,
       compressed: text === null,
       ecc,
+      cut,
     }
   }
 }

@@ -84,8 +84,8 @@ export class StoreSurvey implements Survey {
     }
   }
 
-  raw(name: string): Buffer | null {
-    return this.store.slot(name)?.raw() ?? null
+  raw(name: string, told?: (cut: number) => void): Buffer | null {
+    return this.store.slot(name)?.raw(told) ?? null
   }
 
   salvage(name: string): SizedContent | null {

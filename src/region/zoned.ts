@@ -40,6 +40,8 @@ export interface ZoneContent {
   readonly content: Buffer
   /** Null where the zone keeps no parity. */
   readonly ecc: EccState | null
+  /** As {@link Raw.cut}. */
+  readonly cut: number
 }
 
 /** A zone: one ring, or one dump. Every method may throw a StoreError (EIO). */
@@ -54,7 +56,7 @@ export interface RingZone {
   glance(): { readonly version: string; readonly size: number }
   read(): ZoneContent
   /** Its data as they lie there, also where its header lost what it said of them. */
-  raw(): Buffer
+  raw(told?: (cut: number) => void): Buffer
   position: Ring['position']
   slice: Ring['slice']
   /** @param epoch of the lock that the caller holds (SourceLock.hold) */
@@ -71,7 +73,7 @@ export interface ZonedLayout {
 }
 
 /** A dump as a zone's content has it. */
-export type DumpInZone = Omit<Raw, 'parts' | 'ecc'> & { readonly body: Buffer }
+export type DumpInZone = Omit<Raw, 'parts' | 'ecc' | 'cut'> & { readonly body: Buffer }
 
 export abstract class ZonedDriver<Z extends RingZone> implements Driver {
   readonly identity: Identity
@@ -287,18 +289,24 @@ class ZoneSlot<Z extends RingZone> implements Slot {
     const all = this.zones.map(zone => zone.read())
     const version = all.map(zone => zone.version).join()
     const [first, ...rest] = all.filter(({ content }) => content.length > 0)
+    const cut = all.reduce((total, zone) => total + zone.cut, 0)
+    if (!first && cut > 0)
+      throw new StoreError(
+        `${this.driver.region.path}: ${this.label} is written faster than it can be read: try again later`,
+        'EIO',
+      )
     if (!first) return { version, raw: null }
     const ecc = sum([first, ...rest])
     if (this.type === 'dmesg') {
       const dump = this.driver.dumpIn(first.content)
-      return { version, raw: dump && { ...dump, parts: [dump.body], ecc } }
+      return { version, raw: dump && { ...dump, parts: [dump.body], ecc, cut } }
     }
     const parts = [first.content, ...rest.map(({ content }) => content)] as const
-    return { version, raw: { parts, time: null, compressed: false, limit: 0, ecc } }
+    return { version, raw: { parts, time: null, compressed: false, limit: 0, ecc, cut } }
   }
 
-  raw(): Buffer {
-    return Buffer.concat(this.zones.map(zone => zone.raw()))
+  raw(told?: (cut: number) => void): Buffer {
+    return Buffer.concat(this.zones.map(zone => zone.raw(told)))
   }
 
   erase(): void {

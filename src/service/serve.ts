@@ -5,7 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { mount as mountTree, type Mount } from '../fuse/mount.js'
 import type { Backend, RecordFacts } from '../pstore/backend.js'
 import { StoreError } from '../pstore/errors.js'
-import { count } from '../pstore/condition.js'
+import { count, describeCut } from '../pstore/condition.js'
 import { Tree } from '../tree/tree.js'
 import { Attached } from './attached.js'
 import { checkFuse, checkMountpoint, clearDeadMount } from './checks.js'
@@ -139,7 +139,8 @@ const lookForDamage = async (backend: Backend, attached: Attached): Promise<void
 }
 
 /** Log the damage of a record that is opened. */
-const tellDamage = ({ name, ecc, compressed }: RecordFacts): void => {
+const tellDamage = ({ name, ecc, compressed, cut }: RecordFacts): void => {
+  if (cut) logOnce('warning', name, describeCut(name, cut))
   if (ecc?.bad)
     logOnce('warning', name, `${name}: damaged: ${count(ecc.bad, 'block')} beyond correction`)
   if (compressed) logOnce('warning', name, `${name}: damaged: cannot be inflated`)

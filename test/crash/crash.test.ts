@@ -23,6 +23,7 @@ const record = (
   time: sec === null ? null : { sec: BigInt(sec), nsec: 0 },
   compressed: false,
   ecc: null,
+  cut: 0,
   version: '',
   open: none,
   read: none,

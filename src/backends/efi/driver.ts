@@ -235,7 +235,14 @@ class VariableSlot implements Slot {
         const { says, version } = variable
         const { compressed } = says
         const limit = inflateLimit(bytes.length)
-        const raw = { parts: [bytes], time: timeOf(says), compressed, limit, ecc: null } as const
+        const raw = {
+          parts: [bytes],
+          time: timeOf(says),
+          compressed,
+          limit,
+          ecc: null,
+          cut: 0,
+        } as const
         return { version, raw }
       }
       const next = this.driver.find(this.label, this.id)

@@ -376,7 +376,7 @@ class CperSlot implements Slot {
   load(): Loaded {
     const { version, limit, data, header } = this.content
     const { time, compressed } = header
-    return { version, raw: { parts: [data], time, compressed, limit, ecc: null } }
+    return { version, raw: { parts: [data], time, compressed, limit, ecc: null, cut: 0 } }
   }
 
   raw(): Buffer {

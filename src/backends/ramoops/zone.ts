@@ -9,6 +9,13 @@ import type { RingPosition } from '../../pstore/ring.js'
 import type { Region } from '../../region/region.js'
 import { blockSize, codec, maxEccSize, type Codec } from './ecc.js'
 import type { EccState, Endian, ZoneExtent, ZoneState } from '../../pstore/types.js'
+import {
+  copySteadily,
+  cutTo,
+  movingVersion,
+  type Copyable,
+  type ZoneCopy,
+} from '../../region/steady.js'
 import { checksum, unwrap, type RingZone, type ZoneContent } from '../../region/zoned.js'
 import { divideZone } from './layout.js'
 import {
@@ -21,12 +28,6 @@ import {
   type ZoneHeader,
 } from './zone-header.js'
 
-/** A zone's content, and the header's bytes by which it was found. */
-interface Loaded {
-  readonly header: Buffer
-  readonly zone: ZoneHeader & ZoneContent
-}
-
 /** What a look at a zone's parity finds, besides its content. */
 export interface Inspected extends ZoneHeader, ZoneContent {
   /** By block of the data; null where the zone keeps no parity. */
@@ -38,15 +39,12 @@ export interface Inspected extends ZoneHeader, ZoneContent {
 /** A zone of at most so many bytes is read in one go, whatever its header says of how many there are. */
 const smallZone = 4096
 
-/** How often a zone whose header moves while it is read is read again. */
-const tries = 8
-
 const none = Buffer.alloc(0)
 /** Scratch for the writer: one JavaScript thread writes one block at a time. */
 const sharedBlock = Buffer.alloc(blockSize)
 const sharedParity = Buffer.alloc(maxEccSize)
 
-export class Zone implements RingZone {
+export class Zone implements RingZone, Copyable {
   /** Bytes of the ring. */
   readonly dataLength: number
   /** A ring's size is in its header; a dump's facts, and what parity says, take the bytes. */
@@ -157,64 +155,82 @@ export class Zone implements RingZone {
     return { header, errors: this.#codec.decode(header, 0, zoneHeaderSize, parity, 0) }
   }
 
+  copy(spare: Buffer | null): ZoneCopy {
+    const { offset } = this.extent
+    if (this.#length <= smallZone) {
+      // A small zone takes no longer than its header.
+      const zone = this.region.load(offset, this.#length)
+      return { header: zone.subarray(0, zoneHeaderSize), data: zone.subarray(zoneHeaderSize) }
+    }
+    const header = this.rawHeader()
+    const length = this.#codec ? this.#length - zoneHeaderSize : this.#parse(header).size
+    if (spare?.length !== length)
+      return { header, data: this.region.load(offset + zoneHeaderSize, length) }
+    this.region.loadInto(spare, offset + zoneHeaderSize, length)
+    return { header, data: spare }
+  }
+
+  head(): Buffer {
+    return this.rawHeader()
+  }
+
+  positionIn(bytes: Buffer): RingPosition | null {
+    const { state, start, size } = this.#parse(bytes)
+    const isRing = state === 'valid' && this.extent.kind !== 'dmesg'
+    return isRing ? { start: start % this.dataLength, size } : null
+  }
+
   /**
-   * The zone's content at one moment.
+   * The zone's content at one moment. A guest that writes meanwhile takes no lock: what is not of that
+   * moment is cut.
    *
-   * A guest that writes meanwhile takes no lock, so the header is looked at again after the bytes
-   * were copied, and a ring that moved is copied anew, a few times.
-   *
-   * @throws StoreError (EIO) where the source cannot be read
+   * @param alone as of {@link copySteadily}
+   * @param blocks is told of each block how parity found it
+   * @throws StoreError (EIO) where the source cannot be read, or a dump does not rest
    */
-  read(): ZoneHeader & ZoneContent {
-    let left = tries
-    let loaded: Loaded
-    do loaded = this.#codec ? this.#loadWithParity() : this.#load()
-    while (!this.rawHeader().equals(loaded.header) && left-- > 0)
-    return loaded.zone
-  }
-
-  #load(): Loaded {
-    // A small zone takes no longer than its header.
-    const loaded = this.region.load(
-      this.extent.offset,
-      this.#length <= smallZone ? this.#length : zoneHeaderSize,
-    )
-    const parsed = this.#parse(loaded)
-    const data =
-      this.#length <= smallZone
-        ? loaded.subarray(zoneHeaderSize, zoneHeaderSize + parsed.size)
-        : this.region.load(this.extent.offset + zoneHeaderSize, parsed.size)
-    const header = loaded.subarray(0, zoneHeaderSize)
-    const version = this.#version(header, () => zlib.crc32(data))
-    return { header, zone: { ...parsed, version, content: unwrap(data, parsed.start), ecc: null } }
-  }
-
-  /** @param blocks is told of each block how it was found */
-  #loadWithParity(blocks?: Uint8Array): Loaded {
-    const zone = this.region.load(this.extent.offset, this.#length)
-    const header = Buffer.from(zone.subarray(0, zoneHeaderSize))
+  read(alone = true, blocks?: Uint8Array): ZoneHeader & ZoneContent {
+    const { copy, before, kept } = copySteadily(this, alone)
+    const { header, data } = copy
+    const { size } = this.#parse(header)
     // Before anything is corrected: the version is that of the bytes as they lie there.
-    const version = this.#version(header, () => zlib.crc32(zone.subarray(zoneHeaderSize)))
+    const version = before
+      ? movingVersion()
+      : this.#version(header, () => zlib.crc32(this.#codec ? data : data.subarray(0, size)))
+    const ecc = this.#codec && this.#correct(copy, before, blocks)
+    const parsed = this.#parse((before ?? copy).header)
+    const content = unwrap(data.subarray(0, parsed.size), parsed.start)
+    return { ...parsed, version, ecc, ...cutTo(content, kept) }
+  }
+
+  /**
+   * Correct a copy by its parity.
+   *
+   * @param before the copy before, of a zone that did not rest: it is read by that one's header, whose parity
+   *   comes later, and a block that differs is not damaged, but being written
+   */
+  #correct({ header, data }: ZoneCopy, before: ZoneCopy | null, blocks?: Uint8Array): EccState {
     const ecc: EccState = { corrected: 0, bad: 0 }
-    const decode = (offset: number, length: number, parity: number): number => {
-      const n = this.#codec!.decode(zone, offset, length, zone, parity)
+    const count = (n: number): number => {
       if (n > 0) ecc.corrected += n
       else if (n < 0) ecc.bad++
       return n
     }
-    decode(0, zoneHeaderSize, this.#headerParity)
-    const parsed = this.#parse(zone)
+    const decode = (bytes: Buffer, at: number, length: number, parity: number): number =>
+      this.#codec!.decode(bytes, at, length, data, parity)
+    const moved = (from: number, length: number): boolean =>
+      before !== null && data.compare(before.data, from, from + length, from, from + length) !== 0
+    if (!before) count(decode(header, 0, zoneHeaderSize, this.#headerParity - zoneHeaderSize))
+    const { size } = this.#parse((before ?? { header }).header)
     // Only blocks that hold valid bytes count; the last one ends with the data.
-    for (let at = 0, block = 0; at < parsed.size; at += blockSize, block++) {
-      const n = decode(
-        zoneHeaderSize + at,
-        Math.min(blockSize, this.dataLength - at),
-        this.#parity + block * this.ecc,
-      )
+    for (let at = 0, block = 0; at < size; at += blockSize, block++) {
+      const length = Math.min(blockSize, this.dataLength - at)
+      const parity = this.dataLength + block * this.ecc
+      const isMoving = moved(at, length) || moved(parity, this.ecc)
+      const found = decode(data, at, length, parity)
+      const n = isMoving ? 0 : count(found)
       if (blocks) blocks[block] = n === 0 ? cleanBlock : n > 0 ? correctedBlock : badBlock
     }
-    const data = zone.subarray(zoneHeaderSize, zoneHeaderSize + parsed.size)
-    return { header, zone: { ...parsed, version, content: unwrap(data, parsed.start), ecc } }
+    return ecc
   }
 
   /**
@@ -226,12 +242,13 @@ export class Zone implements RingZone {
     if (!this.#codec) return { ...this.read(), blocks: null, headerErrors: 0 }
     const headerErrors = this.#correctedHeader().errors
     const blocks = new Uint8Array(Math.ceil(this.dataLength / blockSize))
-    return { ...this.#loadWithParity(blocks).zone, blocks, headerErrors }
+    return { ...this.read(true, blocks), blocks, headerErrors }
   }
 
   /** The zone's content, or where its header lost what it said of them, all bytes as they lie there. */
-  raw(): Buffer {
-    const { state, content, ecc } = this.read()
+  raw(told?: (cut: number) => void): Buffer {
+    const { state, content, ecc, cut } = this.read()
+    if (cut > 0) told?.(cut)
     // A header that says nothing hides bytes that somebody may have written.
     const lost = state === 'invalid' || (state === 'unsigned' && (ecc?.bad ?? 0) > 0)
     return lost ? this.region.load(this.extent.offset + zoneHeaderSize, this.dataLength) : content

@@ -9,6 +9,13 @@ import zlib from 'node:zlib'
 import type { RingPosition } from '../../pstore/ring.js'
 import type { Endian, ZoneExtent, ZoneState } from '../../pstore/types.js'
 import type { Region } from '../../region/region.js'
+import {
+  copySteadily,
+  cutTo,
+  movingVersion,
+  type Copyable,
+  type ZoneCopy,
+} from '../../region/steady.js'
 import { checksum, unwrap, type RingZone, type ZoneContent } from '../../region/zoned.js'
 import {
   encodeZoneHeader,
@@ -30,9 +37,6 @@ export interface ZoneStatus {
   start: number
 }
 
-/** How often a zone whose header changes while it is read is read again. */
-const tries = 8
-
 /** datalen and start, to be stored at once: a kill never leaves half a header. */
 const numbers = new Uint8Array(8)
 const words = new Uint32Array(numbers.buffer)
@@ -42,7 +46,7 @@ const numbersOffset = 4
 const swap = (n: number): number =>
   ((n << 24) | ((n & 0xff00) << 8) | ((n >>> 8) & 0xff00) | (n >>> 24)) >>> 0
 
-export class Zone implements RingZone {
+export class Zone implements RingZone, Copyable {
   /** Bytes behind the header. */
   readonly dataLength: number
   /** A ring's size is in its header, and its bytes do not change without it; a dump's facts take the bytes. */
@@ -83,11 +87,6 @@ export class Zone implements RingZone {
     return start > datalen ? is('invalid') : { state: 'valid', datalen, start }
   }
 
-  /** The header's bytes, and a dump's own header's, as they stand. */
-  #head(): Buffer {
-    return this.region.load(this.extent.offset, this.#headLength)
-  }
-
   /**
    * The header alone, checked.
    *
@@ -126,50 +125,51 @@ export class Zone implements RingZone {
    * @throws StoreError (EIO) where the source cannot be read
    */
   kmsgHeader(): KmsgHeader | null {
-    const head = this.#head()
+    const head = this.head()
     const { state } = this.#parse(head)
     if (state === 'unsigned' || state === 'invalid') return null
     return decodeKmsgHeader(head.subarray(zoneHeaderSize), this.endian)
   }
 
-  /**
-   * The zone's bytes at one moment: a ring's oldest first, a dump with its header.
-   *
-   * A guest that writes meanwhile takes no lock, so the header is looked at again after the bytes
-   * were copied, and a zone that changed is copied anew, a few times.
-   *
-   * @throws StoreError (EIO) where the source cannot be read
-   */
-  read(): ZoneContent {
-    let header: Buffer
-    let loaded: ZoneContent
-    let left = tries
-    do {
-      header = this.region.load(this.extent.offset, zoneHeaderSize)
-      const { datalen, start } = this.#parse(header)
-      const data = this.region.load(this.#data, datalen)
-      const version = this.#version(header, () => zlib.crc32(data))
-      loaded = { version, content: unwrap(data, start), ecc: null }
-    } while (!this.#isStill(header, loaded) && left-- > 0)
-    return loaded
+  copy(spare: Buffer | null): ZoneCopy {
+    const header = this.region.load(this.extent.offset, zoneHeaderSize)
+    const { datalen } = this.#parse(header)
+    if (spare?.length !== datalen) return { header, data: this.region.load(this.#data, datalen) }
+    this.region.loadInto(spare, this.#data, datalen)
+    return { header, data: spare }
   }
 
-  /** Are the header, and of a dump its own header too, what they were when they were copied? */
-  #isStill(header: Buffer, { content }: ZoneContent): boolean {
-    const now = this.#head()
-    const dumpHeader = now.subarray(zoneHeaderSize)
-    return (
-      header.compare(now, 0, zoneHeaderSize) === 0 &&
-      (content.length < dumpHeader.length ||
-        dumpHeader.compare(content, 0, dumpHeader.length) === 0)
-    )
+  /** The header's bytes, and a dump's own header's, as they stand. */
+  head(): Buffer {
+    return this.region.load(this.extent.offset, this.#headLength)
+  }
+
+  positionIn(bytes: Buffer): RingPosition | null {
+    const { datalen: size, start } = this.#parse(bytes)
+    return size && this.extent.kind !== 'dmesg' ? { start: start % this.dataLength, size } : null
+  }
+
+  /**
+   * The zone's bytes at one moment: a ring's oldest first, a dump with its header. A guest that writes
+   * meanwhile takes no lock: what is not of that moment is cut.
+   *
+   * @param alone as of {@link copySteadily}
+   * @throws StoreError (EIO) where the source cannot be read, or a dump does not rest
+   */
+  read(alone = true): ZoneContent {
+    const { copy, before, kept } = copySteadily(this, alone)
+    const { datalen, start } = this.#parse((before ?? copy).header)
+    const data = copy.data.subarray(0, datalen)
+    const version = before ? movingVersion() : this.#version(copy.header, () => zlib.crc32(data))
+    return { version, ecc: null, ...cutTo(unwrap(data, start), kept) }
   }
 
   /** The zone's bytes, or where its header lost what it said of them, all that are there. */
-  raw(): Buffer {
-    return this.state() === 'invalid'
-      ? this.region.load(this.#data, this.dataLength)
-      : this.read().content
+  raw(told?: (cut: number) => void): Buffer {
+    if (this.state() === 'invalid') return this.region.load(this.#data, this.dataLength)
+    const { content, cut } = this.read()
+    if (cut > 0) told?.(cut)
+    return content
   }
 
   /**

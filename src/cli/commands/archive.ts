@@ -7,7 +7,7 @@ import { crashesOf } from '../../crash/grouping.js'
 import type { Backend, StoredRecord } from '../../pstore/backend.js'
 import { readWhole } from '../../native/open.js'
 import { StoreError } from '../../pstore/errors.js'
-import { count } from '../../pstore/condition.js'
+import { count, describeCut } from '../../pstore/condition.js'
 import { tell } from '../../service/log.js'
 import { json } from '../show/output.js'
 import { table } from '../show/table.js'
@@ -145,6 +145,8 @@ const archiveOne = (backend: Backend, folder: ArchiveFolder, keep: boolean): voi
     const { folder: made, left } = folder.add(report.name, all, () => report.manifest(), backend)
     const { length } = report.copies
     say(made, count(length, 'record'))
+    for (const { record } of report.copies)
+      if (record.cut) tell(describeCut(record.name, record.cut))
     for (const name of left)
       tell(`${name}: changed while being archived; copied to ${made}, not erased`)
   }

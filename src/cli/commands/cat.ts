@@ -3,6 +3,7 @@ import type { CommandModule } from 'yargs'
 import { AndroidLog } from '../../decoders/android.js'
 import type { Backend } from '../../pstore/backend.js'
 import { contentOf, chunksOf, type Content } from '../../pstore/content.js'
+import { describeCut } from '../../pstore/condition.js'
 import { StoreError } from '../../pstore/errors.js'
 import { tell } from '../../service/log.js'
 import {
@@ -83,13 +84,20 @@ const contentsOf = (backend: Backend, args: Args): (() => Iterable<Buffer>)[] =>
     return records.map(
       ({ name }) =>
         () =>
-          androidLines(name, backend.survey.raw(name)!),
+          androidLines(
+            name,
+            backend.survey.raw(name, cut => tell(describeCut(name, cut)))!,
+          ),
     )
   }
   if (!raw && !salvage)
-    return recordsNamed(backend, args).map(record => () => chunksOf(record.open()))
+    return recordsNamed(backend, args).map(
+      ({ name }) =>
+        () =>
+          piecesOf(backend, name),
+    )
   const rawContent = (name: string): Content | null => {
-    const bytes = backend.survey.raw(name)
+    const bytes = backend.survey.raw(name, cut => tell(describeCut(name, cut)))
     return bytes && contentOf(bytes)
   }
   const contents = names.map(name => {
@@ -101,6 +109,15 @@ const contentsOf = (backend: Backend, args: Args): (() => Iterable<Buffer>)[] =>
     )
   })
   return contents.map(content => () => chunksOf(content))
+}
+
+/** A record's bytes as they are by now; what is left out of them is said. */
+function* piecesOf(backend: Backend, name: string): Generator<Buffer, void, void> {
+  const opened = backend.open(name)
+  if (!opened) throw new StoreError(`${name}: no such record`, 'ENOENT')
+  const { cut } = opened.record
+  if (cut) tell(describeCut(name, cut))
+  yield* chunksOf(opened.content)
 }
 
 function* androidLines(name: string, bytes: Buffer): Generator<Buffer, void, void> {

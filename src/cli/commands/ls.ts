@@ -29,11 +29,12 @@ const toJson = (
 })
 
 /** A record's state for people. */
-const state = ({ compressed, ecc }: StoredRecord): string =>
+const state = ({ compressed, ecc, cut }: StoredRecord): string =>
   [
     compressed ? 'cannot be inflated' : '',
     ecc?.corrected ? `${ecc.corrected} bytes corrected` : '',
     ecc?.bad ? `${ecc.bad} blocks damaged` : '',
+    cut ? `${cut} bytes cut` : '',
   ]
     .filter(Boolean)
     .join(', ') || 'ok'

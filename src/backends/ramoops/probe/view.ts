@@ -267,7 +267,7 @@ export class View {
   /** The first bytes of a zone's content, oldest byte first; corrected unless the zone is large. */
   #oldest(at: number, size: number, ecc: number, header: RawHeader): Buffer {
     if (size <= wholeZone) {
-      const extent = { kind: 'dmesg' as const, index: 0, offset: at, size }
+      const extent = { kind: 'console' as const, index: 0, offset: at, size }
       return new Zone(this.region, extent, ecc, this.endian).read().content.subarray(0, sampleSize)
     }
     const { start } = header
