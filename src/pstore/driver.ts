@@ -55,7 +55,8 @@ export interface Slot {
    * record, and of what name.
    */
   lengths(): readonly number[] | null
-  load(): Loaded
+  /** @param alone false: a writer of this program may be in the midst of its stores ({@link StoreLock.shared}) */
+  load(alone: boolean): Loaded
   /** What is shown where the bytes cannot be read. Absent: nothing, and the listing says why. */
   readonly unreadable?: Pick<Raw, 'time' | 'compressed'> & { readonly size: number }
   /**

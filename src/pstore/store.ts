@@ -154,7 +154,7 @@ export class Store implements Backend {
   /** What the slot of a name holds now, whether its name ends in `.enc.z` or not. */
   load(name: string): OpenRecord | null {
     const slot = this.#slot(name)
-    return slot && this.driver.lock.shared(() => this.#load(slot))
+    return slot && this.driver.lock.shared(alone => this.#load(slot, alone))
   }
 
   erase(record: RecordFacts, unchanged = false): boolean {
@@ -253,7 +253,7 @@ export class Store implements Backend {
       if (lengths) return this.#remember(slot, version, this.#measure(slot, lengths))
     }
     try {
-      return this.#load(slot)?.record ?? null
+      return this.#load(slot, true)?.record ?? null
     } catch (error) {
       assertStoreError(error)
       if (!slot.unreadable) throw error
@@ -267,8 +267,8 @@ export class Store implements Backend {
   }
 
   /** A slot's bytes and facts, of one moment. */
-  #load(slot: Slot): OpenRecord | null {
-    const { version, raw } = slot.load()
+  #load(slot: Slot, alone: boolean): OpenRecord | null {
+    const { version, raw } = slot.load(alone)
     const shown = raw && this.#show(slot, raw)
     const record = this.#remember(slot, version, shown)
     return shown && record && { record, content: shown.content }

@@ -89,7 +89,7 @@ export class StoreSurvey implements Survey {
   }
 
   salvage(name: string): SizedContent | null {
-    const raw = this.store.slot(name)?.load().raw
+    const raw = this.store.slot(name)?.load(true).raw
     return raw?.compressed ? salvage(raw.parts[0], raw.limit).text : null
   }
 }

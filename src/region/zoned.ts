@@ -54,7 +54,7 @@ export interface RingZone {
   state(): ZoneState
   /** Its version, and by its header the number of its valid bytes. */
   glance(): { readonly version: string; readonly size: number }
-  read(): ZoneContent
+  read(alone?: boolean): ZoneContent
   /** Its data as they lie there, also where its header lost what it said of them. */
   raw(told?: (cut: number) => void): Buffer
   position: Ring['position']
@@ -285,8 +285,8 @@ class ZoneSlot<Z extends RingZone> implements Slot {
     return this.type === 'dmesg' ? null : this.zones.map(zone => zone.position().size)
   }
 
-  load(): Loaded {
-    const all = this.zones.map(zone => zone.read())
+  load(alone: boolean): Loaded {
+    const all = this.zones.map(zone => zone.read(alone))
     const version = all.map(zone => zone.version).join()
     const [first, ...rest] = all.filter(({ content }) => content.length > 0)
     const cut = all.reduce((total, zone) => total + zone.cut, 0)
