@@ -137,7 +137,13 @@ const checkParameters = (source: string, driver: string, options: AttachOptions)
       )
 }
 
-const ftraceText = (kallsyms: string | undefined): FtraceText => {
+/**
+ * What makes ftrace's text, with the names of a kernel's symbols where there are some.
+ *
+ * @param kallsyms a System.map or a copy of /proc/kallsyms, which is read at once
+ * @throws StoreError where that has no symbols
+ */
+export const ftraceText = (kallsyms: string | undefined): FtraceText => {
   const symbols = kallsyms === undefined ? undefined : loadSymbols(kallsyms)
   return {
     recordSize,

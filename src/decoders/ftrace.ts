@@ -5,7 +5,8 @@
  * (pstore_ftrace_seq_show), include/linux/pstore.h (pstore_ftrace_read_timestamp). These are the
  * records of 64-bit machines; those of 32-bit machines are shorter, and may keep the CPU elsewhere.
  */
-import { chunksOf, type Content } from '../pstore/content.js'
+import { chunksOf } from '../pstore/content.js'
+import type { RenderedFtrace } from '../pstore/ftrace.js'
 import type { Symbols } from './kallsyms.js'
 import type { Endian } from '../pstore/types.js'
 import { TextBuffer } from './text-buffer.js'
@@ -161,8 +162,8 @@ const putName = (lines: TextBuffer, name: Buffer, hi: number, lo: number): void 
 const chunkRecords = 1024
 
 /** The text of records, a chunk at a time, as the text is four times as long as the records. */
-class FtraceContent implements Content {
-  readonly #records: Buffer
+class FtraceContent implements RenderedFtrace {
+  readonly records: Buffer
   readonly #view: DataView
   readonly #little: boolean
   readonly #chunks: number
@@ -175,14 +176,14 @@ class FtraceContent implements Content {
 
   constructor(
     records: Buffer,
-    endian: Endian,
+    readonly endian: Endian,
     symbols: Symbols | undefined,
     readonly tail: Buffer,
   ) {
-    this.#records = wholeRecords(records)
-    this.#view = viewOf(this.#records)
+    this.records = wholeRecords(records)
+    this.#view = viewOf(this.records)
     this.#little = endian === 'little'
-    const count = this.#records.length / recordSize
+    const count = this.records.length / recordSize
     this.#chunks = Math.ceil(count / chunkRecords)
     this.#callees = symbols ? new NameCache((hi, lo) => symbols.name(hi, lo), count) : null
     this.#callers = symbols ? new NameCache((hi, lo) => symbols.nameAndOffset(hi, lo), count) : null
@@ -230,7 +231,7 @@ class FtraceContent implements Content {
     // The offsets of a 64-bit number's halves.
     const high = little ? 4 : 0
     const low = 4 - high
-    const end = Math.min(start + chunkRecords * recordSize, this.#records.length)
+    const end = Math.min(start + chunkRecords * recordSize, this.records.length)
     lines.cut(0)
     for (let at = start; at < end; at += recordSize) {
       const ipHi = view.getUint32(at + high, little)
@@ -272,4 +273,4 @@ export const renderFtrace = (
   endian: Endian,
   symbols?: Symbols,
   tail: Buffer = none,
-): Content => new FtraceContent(records, endian, symbols, tail)
+): RenderedFtrace => new FtraceContent(records, endian, symbols, tail)

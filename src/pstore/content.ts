@@ -19,6 +19,9 @@ export interface SizedContent extends Content {
   readonly length: number
 }
 
+/** Is it known how long a content is? */
+export const isSized = (content: Content): content is SizedContent => 'length' in content
+
 /** Bytes that are there already. */
 export const contentOf = (bytes: Buffer): SizedContent => ({
   length: bytes.length,

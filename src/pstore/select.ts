@@ -5,6 +5,7 @@
  */
 import type { Backend } from './backend.js'
 import { assertStoreError, StoreError } from './errors.js'
+import type { Soon } from './soon.js'
 import { recordTypes, type RecordType } from './types.js'
 
 /** What can be attached, by its name. */
@@ -18,9 +19,10 @@ export interface Failure {
   readonly error: StoreError
 }
 
-export interface Selection {
+/** @template B what was attached: a backend, or the records of one */
+export interface Selection<B> {
   /** In the order of `backend=`: the first has its records in the root too. */
-  readonly attached: Backend[]
+  readonly attached: B[]
   /** Told to the user, and no reason to stop. */
   readonly failures: Failure[]
 }
@@ -81,6 +83,47 @@ const named = <C extends Candidate>(configured: readonly C[], wanted: string): C
   return [...chosen]
 }
 
+/** The candidates to be tried, in their order. */
+const chosen = <C extends Candidate>(configured: readonly C[], wanted: string | undefined) => {
+  checkNames(configured)
+  return wanted === undefined || wanted === 'all' ? configured : named(configured, wanted)
+}
+
+/** How it went with one: exactly one of the two is there. */
+interface Outcome<B> {
+  readonly name: string
+  readonly attached?: B
+  readonly error?: unknown
+}
+
+/** Does one that went so make it needless to try the others? */
+const isEnough = <B>({ attached }: Outcome<B>, wanted: string | undefined): boolean =>
+  attached === undefined ? wanted !== undefined && wanted !== 'all' : wanted === undefined
+
+/** What has come of it all. */
+const settled = <B>(
+  outcomes: readonly Outcome<B>[],
+  wanted: string | undefined,
+  release: (attached: B) => void,
+): Selection<B> => {
+  const attached = outcomes.flatMap(outcome => outcome.attached ?? [])
+  const failures: Failure[] = []
+  try {
+    for (const { name, error } of outcomes) {
+      if (error === undefined) continue
+      assertStoreError(error)
+      if (wanted !== undefined && wanted !== 'all')
+        throw new StoreError(`backend ${name}: ${error.message}`, error.errno)
+      failures.push({ name, error })
+    }
+    if (attached.length === 0) throw nothingAttached(failures)
+  } catch (error) {
+    for (const one of attached) release(one)
+    throw error
+  }
+  return { attached, failures }
+}
+
 /**
  * Attach what `backend=` asks for.
  *
@@ -96,29 +139,51 @@ export const select = <C extends Candidate>(
   wanted: string | undefined,
   attachOne: (candidate: C) => Backend,
   release: (backend: Backend) => void = backend => backend.close(),
-): Selection => {
-  checkNames(configured)
-  const all = wanted === undefined || wanted === 'all'
-  const attached: Backend[] = []
-  const failures: Failure[] = []
-  try {
-    for (const candidate of all ? configured : named(configured, wanted)) {
-      const { name } = candidate
-      try {
-        attached.push(attachOne(candidate))
-      } catch (error) {
-        assertStoreError(error)
-        if (!all) throw new StoreError(`backend ${name}: ${error.message}`, error.errno)
-        failures.push({ name, error })
-      }
-      if (wanted === undefined && attached.length) break
+): Selection<Backend> => {
+  const outcomes: Outcome<Backend>[] = []
+  for (const candidate of chosen(configured, wanted)) {
+    const { name } = candidate
+    let outcome: Outcome<Backend>
+    try {
+      outcome = { name, attached: attachOne(candidate) }
+    } catch (error) {
+      outcome = { name, error }
     }
-    if (attached.length === 0) throw nothingAttached(failures)
-  } catch (error) {
-    for (const backend of attached) release(backend)
-    throw error
+    outcomes.push(outcome)
+    if (isEnough(outcome, wanted)) break
   }
-  return { attached, failures }
+  return settled(outcomes, wanted, release)
+}
+
+/**
+ * The same where each is attached elsewhere: those that are attached in any case all at a time.
+ *
+ * @throws as {@link select} does, a rejection
+ */
+export const selectSoon = async <C extends Candidate, B extends object>(
+  configured: readonly C[],
+  wanted: string | undefined,
+  attachOne: (candidate: C) => Soon<B>,
+  release: (attached: B) => void,
+): Promise<Selection<B>> => {
+  const attempt = async (candidate: C): Promise<Outcome<B>> => {
+    const { name } = candidate
+    try {
+      return { name, attached: await attachOne(candidate) }
+    } catch (error) {
+      return { name, error }
+    }
+  }
+  const candidates = chosen(configured, wanted)
+  if (wanted !== undefined)
+    return settled(await Promise.all(candidates.map(attempt)), wanted, release)
+  const outcomes: Outcome<B>[] = []
+  for (const candidate of candidates) {
+    const outcome = await attempt(candidate)
+    outcomes.push(outcome)
+    if (isEnough(outcome, wanted)) break
+  }
+  return settled(outcomes, wanted, release)
 }
 
 /** Of a single backend its own reason says it all. */

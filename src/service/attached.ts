@@ -1,12 +1,11 @@
 /** The backends of a mount, which change when the config file is read again. */
-import fs from 'node:fs'
 import path from 'node:path'
-import { attach, parseSource, type AttachOptions } from '../attach.js'
+import { parseSource } from '../attach.js'
 import { Reserve } from '../native/descriptors.js'
 import type { Backend } from '../pstore/backend.js'
 import { recordsOf, type Records } from '../pstore/records.js'
-import { UncertainLayout } from '../pstore/errors.js'
 import { select } from '../pstore/select.js'
+import { attachAs, fileOf } from './attach-as.js'
 import { log, tell } from './log.js'
 import type { BackendChoice, MountPlan, SourceCandidate } from './plan.js'
 
@@ -26,13 +25,6 @@ export const attachSelected = (
     tell(`backend ${name}: not attached: ${error.message}`)
   if (failures.length > listed) tell(`… ${failures.length - listed} more backends are not attached`)
   return attached
-}
-
-/** The identity of the file at a path: a replaced file has another one. */
-const fileOf = (file: string): string => {
-  const stat = fs.statSync(file, { throwIfNoEntry: false })
-  // A folder's size changes with its entries, while the folder stays the same.
-  return stat ? `${stat.dev}:${stat.ino}:${stat.isFile() ? stat.size : ''}` : ''
 }
 
 export class Attached {
@@ -59,7 +51,7 @@ export class Attached {
       for (const [attached, of] of this.#keys) if (of === key) return attached
       reserve.grow()
       try {
-        const attached = attachAs({ ...candidate, source }, how)
+        const attached = attachAs({ ...candidate, source }, how, tell)
         made.set(attached, key)
         return attached
       } catch (error) {
@@ -101,21 +93,4 @@ export class Attached {
         if (kept.length) log('info', `${backend.name}: detached`)
       }
   }
-}
-
-const attachAs = (
-  { name, source, options }: SourceCandidate,
-  how: Pick<AttachOptions, 'attach' | 'state'> & { readOnly: boolean },
-): Backend => {
-  const as = (readOnly: boolean): Backend =>
-    attach(source, { ...options, name, ...how, readOnly, report: tell })
-  let attached: Backend
-  try {
-    attached = as(how.readOnly)
-  } catch (error) {
-    if (!(error instanceof UncertainLayout)) throw error
-    attached = as(true)
-  }
-  if (attached.readOnly && !how.readOnly) tell(`${source}: cannot be written; mounted read-only`)
-  return attached
 }

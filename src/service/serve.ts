@@ -9,6 +9,7 @@ import { count, describeCut } from '../pstore/condition.js'
 import { Tree } from '../tree/tree.js'
 import { Attached } from './attached.js'
 import { checkFuse, checkMountpoint, clearDeadMount } from './checks.js'
+import { damageOf } from './damage.js'
 import { isDaemon, reportReady } from './daemon.js'
 import { log, logFromBackground, logOnce, subjectOf, tell } from './log.js'
 import { notifyReady } from './notify.js'
@@ -115,9 +116,6 @@ const hasTerminal = (): boolean => {
   }
 }
 
-/** The most damaged zones of a backend that are named. */
-const listed = 5
-
 /** Log that backends are attached, and their damaged zones. */
 const introduce = (backends: readonly Backend[], attached: Attached): void => {
   for (const backend of backends) {
@@ -128,14 +126,11 @@ const introduce = (backends: readonly Backend[], attached: Attached): void => {
 
 /** Look at one zone per turn of the event loop, so that readers do not wait. */
 const lookForDamage = async (backend: Backend, attached: Attached): Promise<void> => {
-  let damaged = 0
-  for (const { name, state, findings } of backend.survey.conditions()) {
-    if (state === 'damaged' && ++damaged <= listed)
-      log('warning', `${name}: damaged: ${findings.join('; ')}`)
+  for (const line of damageOf(backend)) {
+    if (line !== null) log('warning', line)
     await nextTurn()
     if (!attached.has(backend)) return
   }
-  if (damaged > listed) log('warning', `${backend.name}: ${damaged} damaged zones in all`)
 }
 
 /** Log the damage of a record that is opened. */

@@ -2,7 +2,7 @@
 import t, { type Test } from 'tap'
 import type { Backend } from '#src/pstore/backend.js'
 import { StoreError } from '#src/pstore/errors.js'
-import { badName, select, writeToAll } from '#src/pstore/select.js'
+import { badName, select, selectSoon, writeToAll } from '#src/pstore/select.js'
 
 /** A backend that is nothing but its name, and what is told of it. */
 const fake = (name: string, facts: Partial<Backend> = {}): Backend => ({
@@ -12,9 +12,9 @@ const fake = (name: string, facts: Partial<Backend> = {}): Backend => ({
   survey: { facts: {}, *conditions() {}, raw: () => null, salvage: () => null },
   *records() {},
   *names() {},
-  erase: () => false,
   find: () => null,
   open: () => null,
+  erase: () => false,
   rings: () => [],
   capacity: () => ({ room: 100, pace: null, parts: false }),
   write: ({ bytes }) => bytes.length,
@@ -56,6 +56,35 @@ const choose = (configured: string[], wanted: string | undefined): Outcome => {
   }
 }
 
+/** The same, each attached elsewhere and at another time: the first takes longest. */
+const chooseSoon = async (configured: string[], wanted: string | undefined): Promise<Outcome> => {
+  const tried: string[] = []
+  const closed: string[] = []
+  const outcome = { attached: [], failures: [], tried, closed, error: null }
+  let wait = configured.length
+  try {
+    const { attached, failures } = await selectSoon(
+      configured.map(name => ({ name })),
+      wanted,
+      async ({ name }) => {
+        tried.push(name)
+        for (let turns = wait--; turns > 0; turns--) await null
+        if (name.startsWith('bad')) throw new StoreError(`/dev/${name}: no such file`, 'ENOENT')
+        return { name }
+      },
+      ({ name }) => void closed.push(name),
+    )
+    return {
+      ...outcome,
+      attached: attached.map(({ name }) => name),
+      failures: failures.map(({ name, error }) => `${name}: ${error.message}`),
+    }
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error
+    return { ...outcome, error: error.message }
+  }
+}
+
 t.test('what is attached', async t => {
   for (const [configured, wanted, attached, tried = attached] of [
     ['ram', undefined, 'ram'],
@@ -73,6 +102,7 @@ t.test('what is attached', async t => {
     t.equal(found.error, null)
     t.equal(found.attached.join(' '), attached, `${configured}, backend=${wanted}`)
     t.equal(found.tried.join(' '), tried, 'and no other is touched')
+    t.same(await chooseSoon(configured.split(' '), wanted), found, 'and elsewhere')
   }
   t.same(choose(['bad', 'efi'], undefined).failures, ['bad: /dev/bad: no such file'])
   t.same(choose(['ram', 'bad1', 'bad2'], 'all').failures.length, 2)
@@ -101,6 +131,7 @@ t.test('what is refused', async t => {
     const found = choose(configured.split(' '), wanted)
     t.match(found.error, why, `${configured}, backend=${wanted}`)
     t.equal(found.closed.join(' '), closed, 'what was attached is closed again')
+    t.same(await chooseSoon(configured.split(' '), wanted), found, 'and elsewhere')
   }
   t.match(choose([], undefined).error, /no backend is configured/)
 })
@@ -109,7 +140,12 @@ t.test('what nobody foresaw is not a failure to report', async t => {
   const attachOne = (): Backend => {
     throw new TypeError('a bug')
   }
-  t.throws(() => select([{ name: 'ram' }, { name: 'efi' }], 'all', attachOne), TypeError)
+  const both = [{ name: 'ram' }, { name: 'efi' }]
+  t.throws(() => select(both, 'all', attachOne), TypeError)
+  await t.rejects(
+    selectSoon(both, 'all', attachOne, () => {}),
+    TypeError,
+  )
 })
 
 t.test('a thousand, and no more', async t => {

@@ -1,0 +1,42 @@
+/** Attaching a backend for a mount, in whichever thread looks into it. */
+import fs from 'node:fs'
+import { attach, type AttachOptions } from '../attach.js'
+import type { Backend } from '../pstore/backend.js'
+import { UncertainLayout } from '../pstore/errors.js'
+import type { SourceCandidate } from './plan.js'
+
+/** What a mount says of all of its backends. */
+export interface MountHow extends Pick<AttachOptions, 'attach' | 'state'> {
+  readonly readOnly: boolean
+}
+
+/** The identity of the file at a path: a replaced file has another one. Empty where there is none. */
+export const fileOf = (file: string): string => {
+  const stat = fs.statSync(file, { throwIfNoEntry: false })
+  // A folder's size changes with its entries, while the folder stays the same.
+  return stat ? `${stat.dev}:${stat.ino}:${stat.isFile() ? stat.size : ''}` : ''
+}
+
+/**
+ * Attach what a mount was given. A store whose layout was guessed is attached read-only.
+ *
+ * @param report told, in a line each, what a user has to know of it
+ * @throws StoreError as `attach` does
+ */
+export const attachAs = (
+  { name, source, options }: SourceCandidate,
+  how: MountHow,
+  report: (line: string) => void,
+): Backend => {
+  const as = (readOnly: boolean): Backend =>
+    attach(source, { ...options, name, ...how, readOnly, report })
+  let attached: Backend
+  try {
+    attached = as(how.readOnly)
+  } catch (error) {
+    if (!(error instanceof UncertainLayout)) throw error
+    attached = as(true)
+  }
+  if (attached.readOnly && !how.readOnly) report(`${source}: cannot be written; mounted read-only`)
+  return attached
+}
