@@ -68,7 +68,7 @@ const chooseSoon = async (configured: string[], wanted: string | undefined): Pro
       wanted,
       async ({ name }) => {
         tried.push(name)
-        for (let turns = wait--; turns > 0; turns--) await null
+        for (let turns = wait--; turns > 0; turns--) await Promise.resolve()
         if (name.startsWith('bad')) throw new StoreError(`/dev/${name}: no such file`, 'ENOENT')
         return { name }
       },

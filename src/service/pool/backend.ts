@@ -1,0 +1,112 @@
+/** The records of a backend that the pool's threads look into. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ftraceText } from '../../attach.js'
+import type { RecordFacts } from '../../pstore/backend.js'
+import { StoreError } from '../../pstore/errors.js'
+import type { FtraceText } from '../../pstore/ftrace.js'
+import type { Records, Snapshot } from '../../pstore/records.js'
+import type { Soon } from '../../pstore/soon.js'
+import { parseFileName, type Identity } from '../../pstore/types.js'
+import type { Line } from './lane.js'
+import {
+  receivedContent,
+  type Answers,
+  type Attachment,
+  type DamageSlice,
+  type Task,
+} from './messages.js'
+import type { Thread } from './thread.js'
+
+/** For how long an erasure is tried while another process holds the store, in ms. */
+const busyPatience = 5000
+/** How often, in ms. No thread waits in between. */
+const busyInterval = 20
+
+/** The pool, as a backend asks it; pool.ts says more. */
+interface Office {
+  ask<T extends Task>(line: Line, task: T): Promise<Answers[T['op']]>
+  scan(line: Line, thread: Thread | null): Promise<{ slice: DamageSlice; thread: Thread }>
+  detach(line: Line): void
+}
+
+export class PooledBackend implements Records {
+  readonly name: string
+  readonly readOnly: boolean
+  readonly identity: Identity
+  #text: FtraceText | null = null
+
+  /** Made by `Pool.attach`. @throws StoreError where kallsyms has no symbols */
+  constructor(
+    readonly pool: Office,
+    readonly line: Line,
+    { readOnly, identity }: Attachment,
+  ) {
+    const { name, options } = line.wanted.candidate
+    this.name = name
+    this.readOnly = readOnly
+    this.identity = identity
+    // Whoever serves may not be permitted to read it later.
+    if (options.kallsyms !== undefined) this.#text = ftraceText(options.kallsyms)
+  }
+
+  names(): Promise<string[]> {
+    return this.pool.ask(this.line, { op: 'names' })
+  }
+
+  find(name: string): Soon<RecordFacts | null> {
+    return this.#isOwn(name) ? this.pool.ask(this.line, { op: 'find', name }) : null
+  }
+
+  open(name: string): Soon<Snapshot | null> {
+    return this.#isOwn(name) ? this.#open(name) : null
+  }
+
+  async #open(name: string): Promise<Snapshot | null> {
+    const opened = await this.pool.ask(this.line, { op: 'open', name })
+    if (!opened) return null
+    const { record, content } = opened
+    return { record, content: receivedContent(content, () => this.#ftraceText()) }
+  }
+
+  async erase(record: RecordFacts): Promise<boolean> {
+    const end = performance.now() + busyPatience
+    for (;;)
+      try {
+        return await this.pool.ask(this.line, { op: 'erase', record })
+      } catch (error) {
+        const isBusy = error instanceof StoreError && error.errno === 'EBUSY'
+        if (!isBusy || performance.now() > end) throw error
+        await sleep(busyInterval)
+      }
+  }
+
+  /**
+   * Look for damage while the pool has nothing else to do.
+   *
+   * @returns lines for the log
+   * @throws StoreError, a rejection, where the store cannot be read or is detached
+   */
+  async *damage(): AsyncGenerator<string, void, void> {
+    let thread: Thread | null = null
+    for (let done = false; !done;) {
+      const scanned = await this.pool.scan(this.line, thread)
+      thread = scanned.thread
+      done = scanned.slice.done
+      yield* scanned.slice.lines
+    }
+  }
+
+  /** Detach it: what waits for it fails. */
+  close(): void {
+    this.pool.detach(this.line)
+  }
+
+  /** Could a file of this backend's have that name? No thread is asked for one that could not. */
+  #isOwn(name: string): boolean {
+    return parseFileName(name, this.name) !== null
+  }
+
+  #ftraceText(): FtraceText {
+    return (this.#text ??= ftraceText(undefined))
+  }
+}

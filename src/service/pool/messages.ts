@@ -1,0 +1,134 @@
+/** What the pool and its threads say to each other: plain objects, as the structured clone takes them. */
+import type { RecordFacts } from '../../pstore/backend.js'
+import {
+  chunksOf,
+  contentOf,
+  isSized,
+  type Content,
+  type SizedContent,
+} from '../../pstore/content.js'
+import { StoreError, type Errno } from '../../pstore/errors.js'
+import { isFtrace, type FtraceText } from '../../pstore/ftrace.js'
+import type { Endian, Identity } from '../../pstore/types.js'
+import type { MountHow } from '../attach-as.js'
+import type { SourceCandidate } from '../plan.js'
+
+/** All that a thread has to know to attach a backend. */
+export interface Wanted {
+  readonly candidate: SourceCandidate
+  readonly how: MountHow
+  /** The file that the first thread found at the path, as `fileOf` tells them apart; null: yet to be found. */
+  readonly file: string | null
+}
+
+/** What can be asked of a backend. */
+export type Task =
+  | { readonly op: 'attach' | 'names' | 'damage' }
+  | { readonly op: 'find' | 'open'; readonly name: string }
+  | { readonly op: 'erase'; readonly record: RecordFacts }
+
+export type Message =
+  | { readonly backend: number; readonly wanted: Wanted; readonly task: Task }
+  /** Open the locks of all that is attached: later it may not be permitted. */
+  | { readonly locks: true }
+  /** Not answered. */
+  | { readonly detach: number }
+
+/** A backend as it was attached. */
+export interface Attachment {
+  readonly readOnly: boolean
+  readonly identity: Identity
+  readonly file: string
+  /** For the log. */
+  readonly lines: readonly string[]
+}
+
+/** Some of the zones looked at. */
+export interface DamageSlice {
+  /** For the log. */
+  readonly lines: readonly string[]
+  readonly done: boolean
+}
+
+/** A record's bytes, in memory of their own; ftrace's text is made where it is read. */
+export type SentContent =
+  | Uint8Array<ArrayBuffer>
+  | {
+      readonly records: Uint8Array<ArrayBuffer>
+      readonly endian: Endian
+      readonly tail: Uint8Array
+    }
+
+/** The answers, by what was asked. */
+export interface Answers {
+  attach: Attachment
+  names: string[]
+  find: RecordFacts | null
+  open: { readonly record: RecordFacts; readonly content: SentContent } | null
+  erase: boolean
+  damage: DamageSlice
+}
+
+export type Answer = Answers[keyof Answers]
+
+/** An error under way: a StoreError has an errno, any other has a stack. */
+export type SentError =
+  { readonly message: string; readonly errno: Errno } | { readonly stack: string }
+
+/** Each with how long it took, in ms. */
+export type Reply =
+  | { readonly took: number; readonly answer: Answer }
+  /** @property attached whether the thread has the backend in spite of it */
+  | { readonly took: number; readonly error: SentError; readonly attached: boolean }
+  /** Another file than the one that was attached first is at the path by now. */
+  | { readonly took: number; readonly moved: true }
+
+export const sentError = (error: unknown): SentError => {
+  if (error instanceof StoreError) return { message: error.message, errno: error.errno }
+  return { stack: (error instanceof Error && error.stack) || String(error) }
+}
+
+/** The error that was sent. The stack of a mistake is that of the thread. */
+export const receivedError = (sent: SentError): Error => {
+  if ('errno' in sent) return new StoreError(sent.message, sent.errno)
+  const error = new Error('a mistake in a thread')
+  error.stack = sent.stack
+  return error
+}
+
+/** A record's facts alone: what the store made of them has methods. */
+export const factsOf = (record: RecordFacts): RecordFacts => {
+  const { type, id, name, size, time, compressed, ecc, version } = record
+  return { type, id, name, size, time, compressed, ecc, version }
+}
+
+/** Bytes in memory that nothing else is in: what is transferred is gone here. */
+const copyOf = (content: SizedContent): Uint8Array<ArrayBuffer> => {
+  const copy = new Uint8Array(content.length)
+  let filled = 0
+  for (const piece of chunksOf(content)) {
+    copy.set(piece, filled)
+    filled += piece.length
+  }
+  return copy
+}
+
+/** @returns the content to be sent, and what of it can be transferred */
+export const sentContent = (content: Content): [SentContent, ArrayBuffer[]] => {
+  if (isFtrace(content)) {
+    const { endian, tail } = content
+    const records = copyOf(contentOf(content.records))
+    return [{ records, endian, tail }, [records.buffer]]
+  }
+  const bytes = copyOf(isSized(content) ? content : contentOf(content.all()))
+  return [bytes, [bytes.buffer]]
+}
+
+const asBuffer = ({ buffer, byteOffset, length }: Uint8Array): Buffer =>
+  Buffer.from(buffer, byteOffset, length)
+
+/** @param text makes ftrace's text */
+export const receivedContent = (sent: SentContent, text: () => FtraceText): Content =>
+  sent instanceof Uint8Array
+    ? contentOf(asBuffer(sent))
+    : text().render(asBuffer(sent.records), sent.endian, asBuffer(sent.tail))

@@ -1,0 +1,125 @@
+/** One thread of the pool: it attaches what it is asked for, and does one task at a time. */
+import { parentPort } from 'node:worker_threads'
+import { parseSource } from '../../attach.js'
+import type { Backend } from '../../pstore/backend.js'
+import { recordsOf, type Records } from '../../pstore/records.js'
+import { openLocks } from '../../region/lock.js'
+import { attachAs, fileOf } from '../attach-as.js'
+import { damageOf } from '../damage.js'
+import {
+  factsOf,
+  sentContent,
+  sentError,
+  type Answer,
+  type DamageSlice,
+  type Message,
+  type Reply,
+  type Task,
+  type Wanted,
+} from './messages.js'
+
+/** For how long zones are looked at before others have their turn, in ms; one zone can take longer. */
+const sliceLength = 20
+
+/** A backend that this thread has attached. */
+interface Held {
+  readonly backend: Backend
+  readonly records: Records
+  readonly file: string
+  readonly lines: readonly string[]
+  damage: Generator<string | null, void, void> | null
+}
+
+const held = new Map<number, Held>()
+
+/** @returns null where another file has taken the place of the one that was attached first */
+const attached = (id: number, { candidate, how, file }: Wanted): Held | null => {
+  const known = held.get(id)
+  if (known) return known
+  const found = fileOf(parseSource(candidate.source).path)
+  if (file !== null && file !== found) return null
+  const lines: string[] = []
+  // The pool makes ftrace's text, so that no thread but its own has the symbols.
+  const { kallsyms: _, ...options } = candidate.options
+  const backend = attachAs({ ...candidate, options }, how, line => lines.push(line))
+  const fresh = { backend, records: recordsOf(backend), file: found, lines, damage: null }
+  held.set(id, fresh)
+  return fresh
+}
+
+const lookForDamage = (of: Held): DamageSlice => {
+  of.damage ??= damageOf(of.backend)
+  const lines: string[] = []
+  const end = performance.now() + sliceLength
+  do {
+    const { value, done } = of.damage.next()
+    if (done) return { lines, done }
+    if (value !== null) lines.push(value)
+  } while (performance.now() < end)
+  return { lines, done: false }
+}
+
+/** The answer to a task, and what of it can be transferred. */
+const answer = async (of: Held, task: Task): Promise<[Answer, ArrayBuffer[]]> => {
+  const { backend, records } = of
+  switch (task.op) {
+    case 'attach':
+      return [
+        {
+          readOnly: backend.readOnly,
+          identity: backend.identity,
+          file: of.file,
+          lines: of.lines,
+        },
+        [],
+      ]
+    case 'names':
+      return [await records.names(), []]
+    case 'find': {
+      const record = await records.find(task.name)
+      return [record && factsOf(record), []]
+    }
+    case 'open': {
+      const snapshot = await records.open(task.name)
+      if (!snapshot) return [null, []]
+      const [content, transfer] = sentContent(snapshot.content)
+      return [{ record: factsOf(snapshot.record), content }, transfer]
+    }
+    case 'erase':
+      return [await records.erase(task.record), []]
+    case 'damage':
+      return [lookForDamage(of), []]
+  }
+}
+
+const parent = parentPort
+if (!parent) throw new Error('service/pool/worker.js is started by the pool, as a thread')
+
+const replyTo = async (
+  message: Exclude<Message, { detach: number }>,
+): Promise<[Reply, ArrayBuffer[]]> => {
+  const start = performance.now()
+  const took = (): number => performance.now() - start
+  try {
+    if ('locks' in message) {
+      openLocks()
+      return [{ took: took(), answer: true }, []]
+    }
+    const of = attached(message.backend, message.wanted)
+    if (!of) return [{ took: took(), moved: true }, []]
+    const [found, transfer] = await answer(of, message.task)
+    return [{ took: took(), answer: found }, transfer]
+  } catch (error) {
+    const isAttached = 'backend' in message && held.has(message.backend)
+    return [{ took: took(), error: sentError(error), attached: isAttached }, []]
+  }
+}
+
+parent.on('message', (message: Message) => {
+  if ('detach' in message) {
+    held.get(message.detach)?.backend.close()
+    held.delete(message.detach)
+  } else void replyTo(message).then(([reply, transfer]) => parent.postMessage(reply, transfer))
+})
+// The first says that the thread is there.
+parent.postMessage({ took: performance.now(), answer: true } satisfies Reply)
