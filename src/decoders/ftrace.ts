@@ -210,7 +210,7 @@ class FtraceContent implements RenderedFtrace {
   }
 
   get held(): readonly Buffer[] {
-    return [this.#records, this.tail]
+    return [this.records, this.tail]
   }
 
   #chunk(chunk: number): Buffer {

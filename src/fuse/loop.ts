@@ -19,8 +19,11 @@ const longestWait = 1000
 /** The same while a timer runs: the descriptor does not tell of timers. */
 const timerWait = 10
 
-const waitNow = (): number =>
-  process.getActiveResourcesInfo().includes('Timeout') ? timerWait : longestWait
+const waitNow = (): number => {
+  const waiting = process.getActiveResourcesInfo()
+  if (waiting.includes('Immediate')) return 0
+  return waiting.includes('Timeout') ? timerWait : longestWait
+}
 
 /** The device's next request; 0: there is none; −1: the file system is gone. */
 const next = (fd: number, room: Buffer): number => {

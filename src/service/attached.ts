@@ -3,89 +3,93 @@ import path from 'node:path'
 import { parseSource } from '../attach.js'
 import { Reserve } from '../native/descriptors.js'
 import type { Backend } from '../pstore/backend.js'
-import { recordsOf, type Records } from '../pstore/records.js'
-import { select } from '../pstore/select.js'
-import { attachAs, fileOf } from './attach-as.js'
+import { select, selectSoon, type Failure } from '../pstore/select.js'
+import type { Soon } from '../pstore/soon.js'
+import { fileOf, type MountHow } from './attach-as.js'
 import { log, tell } from './log.js'
 import type { BackendChoice, MountPlan, SourceCandidate } from './plan.js'
+import type { Served } from './served.js'
 
 /** How many backends that fail are named. */
 const listed = 10
+
+const tellFailures = (failures: readonly Failure[]): void => {
+  for (const { name, error } of failures.slice(0, listed))
+    tell(`backend ${name}: not attached: ${error.message}`)
+  if (failures.length > listed) tell(`… ${failures.length - listed} more backends are not attached`)
+}
+
+/** `backend=` as text. */
+const wantedOf = (chosen: BackendChoice): string | undefined =>
+  chosen === null ? undefined : [chosen].flat().join()
 
 /** Attach the backends that were chosen, and report those that cannot be. */
 export const attachSelected = (
   candidates: readonly SourceCandidate[],
   chosen: BackendChoice,
   attachOne: (candidate: SourceCandidate) => Backend,
-  release?: (backend: Backend) => void,
 ): Backend[] => {
-  const wanted = chosen === null ? undefined : [chosen].flat().join()
-  const { attached, failures } = select(candidates, wanted, attachOne, release)
-  for (const { name, error } of failures.slice(0, listed))
-    tell(`backend ${name}: not attached: ${error.message}`)
-  if (failures.length > listed) tell(`… ${failures.length - listed} more backends are not attached`)
+  const { attached, failures } = select(candidates, wantedOf(chosen), attachOne)
+  tellFailures(failures)
   return attached
 }
 
 export class Attached {
   /** For each backend a key of all that it was attached with. */
-  readonly #keys = new Map<Backend, string>()
-  readonly #records = new WeakMap<Backend, Records>()
+  readonly #keys = new Map<Served, string>()
+
+  /** @param attachOne attaches a backend, here or in another thread */
+  constructor(readonly attachOne: (candidate: SourceCandidate, how: MountHow) => Soon<Served>) {}
 
   /**
    * Attach the backends of a plan. A backend that is attached already, with the same options and from the same
    * file, is kept.
    *
    * @returns all backends of the plan, and separately the new ones
-   * @throws StoreError as {@link attachSelected} does; then nothing has changed
+   * @throws StoreError, a rejection, as {@link select} does; then nothing has changed
    */
-  attach(plan: MountPlan): { backends: Backend[]; added: Backend[] } {
+  async attach(plan: MountPlan): Promise<{ backends: Served[]; added: Served[] }> {
     const { candidates, backend, readOnly, mode, state } = plan
     const how = { readOnly, attach: mode, ...(state === undefined ? {} : { state }) }
-    const made = new Map<Backend, string>()
-    const attachOne = (candidate: SourceCandidate): Backend => {
+    const made = new Map<Served, string>()
+    const reserve = new Reserve()
+    // The working folder changes once the mount is served.
+    const absolute = candidates.map(candidate => {
       const { driver, path: file } = parseSource(candidate.source)
-      // The working folder changes once the mount is served.
-      const source = `${driver}:${path.resolve(file)}`
-      const key = JSON.stringify([{ ...candidate, source }, how, fileOf(file)])
+      return { ...candidate, source: `${driver}:${path.resolve(file)}` }
+    })
+    const attachOne = async (candidate: SourceCandidate): Promise<Served> => {
+      const key = JSON.stringify([candidate, how, fileOf(parseSource(candidate.source).path)])
       for (const [attached, of] of this.#keys) if (of === key) return attached
       reserve.grow()
       try {
-        const attached = attachAs({ ...candidate, source }, how, tell)
+        const attached = await this.attachOne(candidate, how)
         made.set(attached, key)
         return attached
       } catch (error) {
         throw reserve.shrink(error)
       }
     }
-    const release = (attached: Backend): void => {
+    const release = (attached: Served): void => {
       if (made.has(attached)) attached.close()
     }
-    const reserve = new Reserve()
     try {
-      const backends = attachSelected(candidates, backend, attachOne, release)
-      for (const [attached, key] of made) this.#keys.set(attached, key)
-      return { backends, added: [...made.keys()] }
+      const wanted = wantedOf(backend)
+      const { attached, failures } = await selectSoon(absolute, wanted, attachOne, release)
+      tellFailures(failures)
+      for (const [served, key] of made) this.#keys.set(served, key)
+      return { backends: attached, added: [...made.keys()] }
     } finally {
       reserve.release()
     }
   }
 
-  /** Their records for the tree, which knows those that stay by these. */
-  records(backends: readonly Backend[]): Records[] {
-    return backends.map(backend => {
-      const records = this.#records.get(backend) ?? recordsOf(backend)
-      this.#records.set(backend, records)
-      return records
-    })
-  }
-
-  has(backend: Backend): boolean {
+  has(backend: Served): boolean {
     return this.#keys.has(backend)
   }
 
   /** Detach all backends but these. */
-  closeAllBut(kept: readonly Backend[]): void {
+  closeAllBut(kept: readonly Served[]): void {
     for (const backend of this.#keys.keys())
       if (!kept.includes(backend)) {
         this.#keys.delete(backend)

@@ -38,4 +38,6 @@ export interface MountPlan extends MountRequest {
   candidates: SourceCandidate[]
   /** The source as /proc/mounts shows it. */
   label: string
+  /** True where the command line names the one source; the config file can name others at any time. */
+  isSingle: boolean
 }

@@ -1,20 +1,22 @@
 /** Serving a mount: everything between a checked command line and the file system's end. */
 import fs from 'node:fs'
 import path from 'node:path'
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { mount as mountTree, type Mount } from '../fuse/mount.js'
-import type { Backend, RecordFacts } from '../pstore/backend.js'
+import type { RecordFacts } from '../pstore/backend.js'
 import { StoreError } from '../pstore/errors.js'
 import { count, describeCut } from '../pstore/condition.js'
 import { Tree } from '../tree/tree.js'
+import { neverWait } from '../region/lock.js'
+import { attachAs } from './attach-as.js'
 import { Attached } from './attached.js'
 import { checkFuse, checkMountpoint, clearDeadMount } from './checks.js'
-import { damageOf } from './damage.js'
 import { isDaemon, reportReady } from './daemon.js'
 import { log, logFromBackground, logOnce, subjectOf, tell } from './log.js'
 import { notifyReady } from './notify.js'
 import type { MountPlan } from './plan.js'
+import { Pool } from './pool/pool.js'
 import { becomeUser, findAccount } from './privileges.js'
+import { servedHere, type Served } from './served.js'
 
 /**
  * Attach, mount, and serve until the mount is unmounted; the process ends with the mount.
@@ -35,14 +37,19 @@ export const serve = async (
   const account = first.user === undefined ? null : findAccount(first.user)
   if (account?.uid && first.mode === 'boot')
     throw new StoreError(`user ${account.name}: not with attach=boot, whose copies belong to root`)
-  const attached = new Attached()
   clearDeadMount(mountpoint)
   // Before anything is attached: attach=boot changes a source.
   const cover = checkMountpoint(mountpoint, first.passed.includes('nonempty'))
-  const { backends } = attached.attach(first)
+  // One source for as long as the mount lives, or this machine's own: nobody else waits for those.
+  const pool = first.isSingle || first.mode === 'boot' ? null : new Pool(tell)
+  const attached = new Attached((candidate, how) =>
+    pool ? pool.attach(candidate, how) : servedHere(attachAs(candidate, how, tell)),
+  )
+  const { backends } = await attached.attach(first)
+  neverWait()
   const nothingWritable = backends.every(backend => backend.readOnly)
 
-  const tree = new Tree(attached.records(backends), {
+  const tree = new Tree(backends, {
     subdirs: first.subdirs,
     uid: first.uid ?? process.getuid!(),
     gid: first.gid ?? process.getgid!(),
@@ -58,13 +65,12 @@ export const serve = async (
     if (mounted && account?.uid) process.exit(0)
     mounted?.unmount().catch((error: Error) => tell(`${mountpoint}: ${error.message}`))
   }
-  const reread = (): void => {
+  /** Read the config file again. */
+  const reread = async (): Promise<void> => {
     try {
-      // Relative paths of the plan start from the folder in which the process was started.
-      process.chdir(here)
-      const next = plan()
-      const { backends, added } = attached.attach(next)
-      tree.replace(attached.records(backends), next.subdirs)
+      const next = planFrom(here, plan)
+      const { backends, added } = await attached.attach(next)
+      tree.replace(backends, next.subdirs)
       attached.closeAllBut(backends)
       if (String(next.passed) !== String(first.passed) || next.readOnly !== first.readOnly)
         log('warning', `${mountpoint}: changed mount options take effect with the next mount`)
@@ -73,16 +79,19 @@ export const serve = async (
     } catch (error) {
       if (!(error instanceof StoreError) && !(error as NodeJS.ErrnoException).syscall) throw error
       tell(`${mountpoint}: config not reloaded: ${(error as Error).message}`)
-    } finally {
-      process.chdir('/')
     }
   }
+  /** One after the other: a second one while the first still attaches reads what it has to. */
+  let rereading = Promise.resolve()
   const onTerminal = process.stdin.isTTY
   // Before the mount, so that a signal unmounts it whenever it comes.
   process
     .on('SIGTERM', end)
     .on('SIGINT', end)
-    .on('SIGHUP', () => (onTerminal && !hasTerminal() ? end() : mounted && reread()))
+    .on('SIGHUP', () => {
+      if (onTerminal && !hasTerminal()) end()
+      else if (mounted) rereading = rereading.then(reread)
+    })
   mounted = await mountTree(tree, mountpoint, {
     source: first.label,
     options: [...first.passed, ...(nothingWritable ? ['ro'] : [])],
@@ -90,6 +99,7 @@ export const serve = async (
     debug,
     report: problem => logOnce('error', subjectOf(problem), problem),
   })
+  if (account?.uid) await pool?.attachEverywhere()
   if (account) becomeUser(account)
   if (ending) end()
   // A working folder would keep its file system from being unmounted.
@@ -103,8 +113,18 @@ export const serve = async (
   process.exit(0)
 }
 
-const statusOf = (backends: readonly Backend[]): string =>
+const statusOf = (backends: readonly Served[]): string =>
   `${count(backends.length, 'backend')}: ${backends.map(({ name }) => name).join(', ')}`
+
+/** Relative paths of a plan start from the folder in which the process was started. */
+const planFrom = (folder: string, plan: () => MountPlan): MountPlan => {
+  process.chdir(folder)
+  try {
+    return plan()
+  } finally {
+    process.chdir('/')
+  }
+}
 
 /** Whether the process still has its terminal: SIGHUP also tells that the terminal is gone. */
 const hasTerminal = (): boolean => {
@@ -117,19 +137,17 @@ const hasTerminal = (): boolean => {
 }
 
 /** Log that backends are attached, and their damaged zones. */
-const introduce = (backends: readonly Backend[], attached: Attached): void => {
+const introduce = (backends: readonly Served[], attached: Attached): void => {
   for (const backend of backends) {
     log('info', `${backend.name}: attached${backend.readOnly ? ' (read-only)' : ''}`)
     lookForDamage(backend, attached).catch((error: Error) => tell(error.message))
   }
 }
 
-/** Look at one zone per turn of the event loop, so that readers do not wait. */
-const lookForDamage = async (backend: Backend, attached: Attached): Promise<void> => {
-  for (const line of damageOf(backend)) {
-    if (line !== null) log('warning', line)
-    await nextTurn()
+const lookForDamage = async (backend: Served, attached: Attached): Promise<void> => {
+  for await (const line of backend.damage()) {
     if (!attached.has(backend)) return
+    log('warning', line)
   }
 }
 

@@ -133,7 +133,7 @@ t.test(
     t.equal(await records.find('dmesg-guest-0'), null)
     t.equal(await records.open('dmesg-guest-0'), null)
     const record = (await records.find('console-guest-0'))!
-    await t.rejects(records.erase(record), { name: 'StoreError', errno: 'EROFS' })
+    await t.rejects(async () => records.erase(record), { name: 'StoreError', errno: 'EROFS' })
     t.same(lines, [])
   },
 )
@@ -146,7 +146,7 @@ t.test('a record is erased, and only the one that was looked at', async t => {
   const seen = (await records.find('dmesg-guest-0'))!
   t.equal(await records.erase(seen), true)
   t.equal(await records.find('dmesg-guest-0'), null)
-  await t.rejects(records.erase(seen), { name: 'StoreError', errno: 'ENOENT' })
+  await t.rejects(async () => records.erase(seen), { name: 'StoreError', errno: 'ENOENT' })
   t.same(await records.names(), ['console-guest-0'])
 })
 

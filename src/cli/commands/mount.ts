@@ -139,6 +139,7 @@ interface Chosen {
   /** The file's own `backend` holds only where the command line names no source. */
   backend: BackendChoice
   label: string
+  isSingle: boolean
   /** The config file whose mount options hold. */
   config: Config | null
 }
@@ -157,7 +158,13 @@ const whatToMount = (
   const all = (label: string): Chosen => {
     if (!config) throw new StoreError(`${defaultConfig}: no such file; name another with --config`)
     const candidates = config.backends.map(candidate => withOptions(candidate, layout))
-    return { candidates, backend: backend ?? config.mount.backend ?? null, label, config }
+    return {
+      candidates,
+      backend: backend ?? config.mount.backend ?? null,
+      label,
+      isSingle: false,
+      config,
+    }
   }
   if (mountpoint === undefined) return all(file ?? defaultConfig)
   if (config && maybeName(source)) {
@@ -166,7 +173,8 @@ const whatToMount = (
     const label = !configured && labels.includes(source)
     if (label || (backend !== null && (configured || file !== undefined))) return all(source)
   }
-  return { candidates: [findSource(source, file, layout)], backend, label: source, config }
+  const candidates = [findSource(source, file, layout)]
+  return { candidates, backend, label: source, isSingle: true, config }
 }
 
 const details =

@@ -1,12 +1,11 @@
 /** The records of a backend that the pool's threads look into. */
-import { setTimeout as sleep } from 'node:timers/promises'
 import { ftraceText } from '../../attach.js'
 import type { RecordFacts } from '../../pstore/backend.js'
-import { StoreError } from '../../pstore/errors.js'
 import type { FtraceText } from '../../pstore/ftrace.js'
-import type { Records, Snapshot } from '../../pstore/records.js'
+import type { Snapshot } from '../../pstore/records.js'
 import type { Soon } from '../../pstore/soon.js'
 import { parseFileName, type Identity } from '../../pstore/types.js'
+import { eraseWhenFree, type Served } from '../served.js'
 import type { Line } from './lane.js'
 import {
   receivedContent,
@@ -17,11 +16,6 @@ import {
 } from './messages.js'
 import type { Thread } from './thread.js'
 
-/** For how long an erasure is tried while another process holds the store, in ms. */
-const busyPatience = 5000
-/** How often, in ms. No thread waits in between. */
-const busyInterval = 20
-
 /** The pool, as a backend asks it; pool.ts says more. */
 interface Office {
   ask<T extends Task>(line: Line, task: T): Promise<Answers[T['op']]>
@@ -29,7 +23,7 @@ interface Office {
   detach(line: Line): void
 }
 
-export class PooledBackend implements Records {
+export class PooledBackend implements Served {
   readonly name: string
   readonly readOnly: boolean
   readonly identity: Identity
@@ -68,24 +62,11 @@ export class PooledBackend implements Records {
     return { record, content: receivedContent(content, () => this.#ftraceText()) }
   }
 
-  async erase(record: RecordFacts): Promise<boolean> {
-    const end = performance.now() + busyPatience
-    for (;;)
-      try {
-        return await this.pool.ask(this.line, { op: 'erase', record })
-      } catch (error) {
-        const isBusy = error instanceof StoreError && error.errno === 'EBUSY'
-        if (!isBusy || performance.now() > end) throw error
-        await sleep(busyInterval)
-      }
+  erase(record: RecordFacts): Soon<boolean> {
+    return eraseWhenFree(() => this.pool.ask(this.line, { op: 'erase', record }))
   }
 
-  /**
-   * Look for damage while the pool has nothing else to do.
-   *
-   * @returns lines for the log
-   * @throws StoreError, a rejection, where the store cannot be read or is detached
-   */
+  /** While the pool has nothing else to do. */
   async *damage(): AsyncGenerator<string, void, void> {
     let thread: Thread | null = null
     for (let done = false; !done;) {
@@ -96,7 +77,7 @@ export class PooledBackend implements Records {
     }
   }
 
-  /** Detach it: what waits for it fails. */
+  /** What waits for it fails. */
   close(): void {
     this.pool.detach(this.line)
   }

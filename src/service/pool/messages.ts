@@ -98,8 +98,8 @@ export const receivedError = (sent: SentError): Error => {
 
 /** A record's facts alone: what the store made of them has methods. */
 export const factsOf = (record: RecordFacts): RecordFacts => {
-  const { type, id, name, size, time, compressed, ecc, version } = record
-  return { type, id, name, size, time, compressed, ecc, version }
+  const { type, id, name, size, time, compressed, ecc, cut, version } = record
+  return { type, id, name, size, time, compressed, ecc, cut, version }
 }
 
 /** Bytes in memory that nothing else is in: what is transferred is gone here. */

@@ -3,7 +3,7 @@ import { parentPort } from 'node:worker_threads'
 import { parseSource } from '../../attach.js'
 import type { Backend } from '../../pstore/backend.js'
 import { recordsOf, type Records } from '../../pstore/records.js'
-import { openLocks } from '../../region/lock.js'
+import { neverWait, openLocks } from '../../region/lock.js'
 import { attachAs, fileOf } from '../attach-as.js'
 import { damageOf } from '../damage.js'
 import {
@@ -121,5 +121,6 @@ parent.on('message', (message: Message) => {
     held.delete(message.detach)
   } else void replyTo(message).then(([reply, transfer]) => parent.postMessage(reply, transfer))
 })
+neverWait()
 // The first says that the thread is there.
 parent.postMessage({ took: performance.now(), answer: true } satisfies Reply)
