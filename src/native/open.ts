@@ -21,16 +21,18 @@ const hint: { readonly [code: string]: string } = {
   EROFS: 'read-only file system',
   EISDIR: 'is a folder, not a file',
   ELOOP: 'is a link, or behind too many of them',
+  EMFILE: 'too many open files',
 }
+
+/** Errnos that keep their meaning for whoever asked; all others are the file's trouble. */
+const passed = ['EACCES', 'EPERM', 'EROFS', 'EISDIR', 'EMFILE'] as const
 
 /** `PATH: WHY` for a failed system call, in words. */
 export const explain = (path: string, error: unknown): StoreError => {
   const { code, message } = error as NodeJS.ErrnoException
   const isAbsent = code === 'ENOENT' || code === 'ENOTDIR'
-  return new StoreError(
-    `${path}: ${(code && hint[code]) ?? message}`,
-    isAbsent ? 'ENOENT' : code === 'EACCES' || code === 'EPERM' || code === 'EROFS' ? code : 'EIO',
-  )
+  const errno = passed.find(known => known === code) ?? (isAbsent ? 'ENOENT' : 'EIO')
+  return new StoreError(`${path}: ${(code && hint[code]) ?? message}`, errno)
 }
 
 /**
