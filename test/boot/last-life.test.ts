@@ -5,7 +5,7 @@ import { attach, format, type AttachOptions, type Backend, type Store } from '#s
 import { beginLife } from '#src/boot/last-life.js'
 import type { RecordType } from '#src/pstore/types.js'
 import { fixtures, loadFixture, type Fixture } from '../fixtures.js'
-import { file, folder } from '../program.js'
+import { file, folder, run } from '../program.js'
 
 interface Machine {
   source: string
@@ -275,6 +275,28 @@ t.test('where the copies cannot be kept, nothing is changed', async t => {
     t.throws(() => live(m, 'two'), /\.kept: is damaged: /)
     t.same(zones(m), { 'console-ramoops-0': 'console 2\n' })
   }
+  fs.unlinkSync(kept)
+  run('mkfifo', [kept])
+  t.throws(() => live(m, 'two'), /\.kept: is a pipe or socket, not a file$/)
+  t.same(zones(m), { 'console-ramoops-0': 'console 2\n' })
+})
+
+t.test('what lies where the copies are written is replaced', async t => {
+  const m = machine(t)
+  say(m, 'console', 'console 1\n')
+  look(m, 'two')
+  const [name] = stateFiles(m)
+  const victim = `${folder(t)}/victim`
+  fs.writeFileSync(victim, 'precious')
+  for (const [n, put] of [
+    [3, (file: string): void => void run('mkfifo', [file])],
+    [4, (file: string): void => fs.symlinkSync(victim, file)],
+  ] as const) {
+    say(m, 'console', `console ${n}\n`)
+    put(`${m.state}/.${name}.new`)
+    t.same(look(m, `life ${n}`), { 'console-ramoops-0': `console ${n}\n` })
+  }
+  t.equal(fs.readFileSync(victim, 'latin1'), 'precious')
 })
 
 t.test('two stores of one name', async t => {
