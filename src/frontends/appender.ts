@@ -5,7 +5,6 @@
  * out (EFI, ERST), the backend's pace decides how much is stored and how often.
  */
 import type { Backend } from '../pstore/backend.js'
-import { StoreError } from '../pstore/errors.js'
 import type { Pace, RecordType } from '../pstore/types.js'
 
 /** The most bytes that one store takes where stores cost nothing. */
@@ -13,11 +12,6 @@ const batch = 65536
 /** How long text waits for more there, in milliseconds; a kill can lose that much. */
 const moment = 2
 const hour = 3_600_000
-/**
- * For how long text waits for a store that another process has locked, in milliseconds, before the backend has
- * failed. A thread that serves a mount never waits for the lock itself (neverWait in region/lock.ts).
- */
-const patience = 5000
 
 /** The text that waits for one backend. */
 class BackendBuffer {
@@ -30,8 +24,6 @@ class BackendBuffer {
   /** The number of stores that the pace still allows; it grows with time. */
   #allowed: number
   #since = performance.now()
-  /** Since when it is busy; null where it is not. */
-  #busySince: number | null = null
 
   constructor(
     readonly backend: Backend,
@@ -64,8 +56,10 @@ class BackendBuffer {
   /** Store the text; where the pace does not allow that, drop the oldest of it. */
   #makeRoom(wanted: number): void {
     const { pace } = this
-    if (!pace || this.#wait(pace) === 0) this.flush()
-    // Nothing, unless the store is busy.
+    if (!pace || this.#wait(pace) === 0) {
+      this.flush()
+      return
+    }
     const drop = Math.min(wanted, this.#filled)
     this.#buffer.copyWithin(0, drop, this.#filled)
     this.#filled -= drop
@@ -92,32 +86,19 @@ class BackendBuffer {
     return this.#allowed >= 1 ? 0 : ((1 - this.#allowed) * hour) / perHour
   }
 
-  /**
-   * Store the text, whatever the pace says.
-   *
-   * @param last true where nothing is stored any more after this
-   */
-  flush(last = false): void {
+  /** Store the text, whatever the pace says. */
+  flush(): void {
     if (this.#timer) clearTimeout(this.#timer)
     this.#timer = null
     const length = this.#filled
     if (length === 0) return
     this.#filled = 0
     const { pace } = this
-    const began = performance.now()
+    if (pace) this.#allowed -= Math.ceil(length / pace.bytes)
     try {
       this.backend.write({ type: this.type, bytes: this.#buffer.subarray(0, length) })
-      if (pace) this.#allowed -= Math.ceil(length / pace.bytes)
-      this.#busySince = null
     } catch (error) {
-      this.#busySince ??= began
-      const isBusy = error instanceof StoreError && error.errno === 'EBUSY'
-      if (!isBusy || last || performance.now() - this.#busySince >= patience) {
-        this.failed(this, error as Error)
-        return
-      }
-      this.#filled = length
-      this.#timer = setTimeout(() => this.flush(), moment)
+      this.failed(this, error as Error)
     }
   }
 }
@@ -157,6 +138,6 @@ export class Appender {
 
   /** Store all text: at the stream's end, and before a signal ends the process. */
   flush(): void {
-    for (const buffer of this.#buffers) buffer.flush(true)
+    for (const buffer of this.#buffers) buffer.flush()
   }
 }

@@ -1,7 +1,7 @@
 /** Streams into backends: gathered, at the backend's pace, and none stops the others. */
 import fs from 'node:fs'
 import t, { type Test } from 'tap'
-import { attach, format, StoreError, type AttachOptions, type Backend } from '#src/index.js'
+import { attach, format, type AttachOptions, type Backend } from '#src/index.js'
 import { Appender } from '#src/frontends/appender.js'
 import { folder, until } from '../program.js'
 
@@ -55,38 +55,6 @@ t.test('many lines are one append', async t => {
   t.match(text(backend), /the last words$/)
   appender.flush()
   t.equal(seen.writes, 2, 'nothing is no append')
-})
-
-t.test('a store that is busy gets the text later', async t => {
-  const { backend } = ramoops(t)
-  const write = backend.write.bind(backend)
-  let refused = 0
-  let busy = true
-  backend.write = record => {
-    if (busy) {
-      refused++
-      throw new StoreError('region.img: another process holds it exclusively', 'EBUSY')
-    }
-    return write(record)
-  }
-  const problems: string[] = []
-  const appender = new Appender([backend], 'tty', (_, { message }) => problems.push(message))
-  appender.append(Buffer.from('one '))
-  appender.settle()
-  appender.append(Buffer.from('two '))
-  t.ok(await until(() => refused > 2), 'it is tried again')
-  // More than waits: the oldest goes.
-  appender.append(Buffer.alloc(65536, '.'))
-  busy = false
-  appender.append(Buffer.from('three'))
-  appender.settle()
-  t.match(text(backend), /^\.+three$/)
-  t.same(problems, [])
-
-  busy = true
-  appender.append(Buffer.from('lost'))
-  appender.flush()
-  t.match(problems, [/holds it exclusively/], 'the last text cannot wait')
 })
 
 t.test('much is stored when it is much', async t => {
