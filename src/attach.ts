@@ -40,6 +40,7 @@ const callers: readonly string[] = [
   'map',
   'report',
   'progress',
+  'probeLimit',
 ] satisfies (keyof AttachOptions)[]
 
 /** The drivers' names, as a SOURCE begins with them. */
@@ -117,7 +118,7 @@ export const format = (source: string, options: AttachOptions, force = false): v
  */
 export const probeSource = (
   source: string,
-  options: Whereabouts & Pick<AttachHow, 'progress'> = {},
+  options: Whereabouts & Pick<AttachHow, 'progress' | 'probeLimit'> = {},
 ): Findings => {
   const { driver, path } = parseSource(source)
   const module = moduleOf(driver)

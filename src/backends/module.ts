@@ -15,6 +15,8 @@ export interface AttachHow {
   report?: (line: string) => void
   /** Told how many of the source's bytes have been searched for a region. */
   progress?: Progress
+  /** The most bytes that are searched for a region that no option describes. Default: all. */
+  probeLimit?: number
 }
 
 export type Progress = (done: number, total: number) => void

@@ -8,6 +8,8 @@
  * mapping costs a fortieth of a pwrite(2).
  */
 import fs from 'node:fs'
+import os from 'node:os'
+import { libc } from '../native/libc.js'
 import { explain, openFile, type Opened } from '../native/open.js'
 import { assertStoreError, StoreError } from '../pstore/errors.js'
 import { SourceLock } from './lock.js'
@@ -71,6 +73,10 @@ export const hasHoles = (fd: number): boolean => {
   const { size, blocks } = fs.fstatSync(fd)
   return blocks * 512 < size
 }
+
+/** What lseek(2) looks for. */
+const seekData = 3
+const seekHole = 4
 
 export class Region {
   /** Length in bytes. */
@@ -170,6 +176,23 @@ export class Region {
       if (n === 0) throw this.#shrunk()
       done += n
     }
+  }
+
+  /**
+   * The next stretch at or behind an offset that has bytes on the disk: between such stretches are holes, which
+   * read as zeros. Where the source cannot tell, and where it has no holes, all is one.
+   *
+   * @returns null where only a hole follows
+   */
+  nextData(offset: number): { readonly from: number; readonly to: number } | null {
+    const all = { from: offset, to: this.length }
+    if (offset >= this.length) return null
+    if (this.#map || !hasHoles(this.fd)) return all
+    const from = libc().lseek(this.fd, this.offset + offset, seekData) - this.offset
+    if (from < offset) return libc().errno() === os.constants.errno.ENXIO ? null : all
+    if (from >= this.length) return null
+    const to = libc().lseek(this.fd, this.offset + from, seekHole) - this.offset
+    return { from, to: to > from ? Math.min(to, this.length) : this.length }
   }
 
   /**

@@ -17,6 +17,9 @@ export const fileOf = (file: string): string => {
   return stat ? `${stat.dev}:${stat.ino}:${stat.isFile() ? stat.size : ''}` : ''
 }
 
+/** What a mount searches for a region that nobody described, in bytes: a second's work, for which its readers wait. */
+const probeLimit = 2 ** 30
+
 /**
  * Attach what a mount was given. A store whose layout was guessed is attached read-only.
  *
@@ -29,7 +32,7 @@ export const attachAs = (
   report: (line: string) => void,
 ): Backend => {
   const as = (readOnly: boolean): Backend =>
-    attach(source, { ...options, name, ...how, readOnly, report })
+    attach(source, { ...options, name, ...how, readOnly, report, probeLimit })
   let attached: Backend
   try {
     attached = as(how.readOnly)

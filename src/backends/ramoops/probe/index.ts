@@ -25,6 +25,8 @@ export type OpenRegion = (path: string, part: Extent & { readOnly: true; map: fa
 export interface ProbeOptions extends Extent {
   /** Called with the bytes that have been searched, of how many. */
   progress?: (done: number, total: number) => void
+  /** The most bytes that are searched; where there are more, that is an error. Default: all. */
+  probeLimit?: number
 }
 
 export interface LayoutOptions extends ProbeOptions {
@@ -38,7 +40,8 @@ export interface LayoutOptions extends ProbeOptions {
  * Find the regions in a source, and their layouts.
  *
  * @param options say which part of the source is searched
- * @throws StoreError where the source cannot be read, or is a dump with compressed pages
+ * @throws StoreError where the source cannot be read, has more bytes than the limit, or is a dump with
+ *   compressed pages
  */
 export const probeRegion = (path: string, options: ProbeOptions, open: OpenRegion): Findings => {
   const described = describedBy(path)
@@ -47,12 +50,17 @@ export const probeRegion = (path: string, options: ProbeOptions, open: OpenRegio
       regions: described,
       notes: ["this file only describes the region; its contents are in the machine's memory"],
     }
-  const { mem_address: from = 0, progress } = options
+  const { mem_address: from = 0, progress, probeLimit } = options
   const region = open(path, { ...options, readOnly: true, map: false })
   try {
     if (from === 0) refuseCompressed(region, path)
     const segments = (from === 0 && elfSegments(region)) || undefined
-    const findings = findRegions(region, segments, done => progress?.(done, region.length))
+    const findings = findRegions(
+      region,
+      segments,
+      done => progress?.(done, region.length),
+      probeLimit,
+    )
     for (const found of findings.regions) found.mem_address += from
     return findings
   } finally {

@@ -34,14 +34,16 @@ const mostUnsigned = 64
  *
  * @param segments the source's memory, ascending
  * @param progress called with the bytes that have been searched
+ * @param limit the most bytes that are searched
  * @throws StoreError (EIO) where the source cannot be read
  */
 export const findRegions = (
   region: Region,
   segments: readonly Segment[] = wholeSource(region),
   progress?: (done: number) => void,
+  limit = Infinity,
 ): Findings => {
-  const signatures = findSignatures(region, segments, progress)
+  const signatures = findSignatures(region, segments, limit, progress)
   const regions: FoundRegion[] = []
   const notes: string[] = []
   if (signatures.end < region.length)

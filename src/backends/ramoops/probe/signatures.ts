@@ -5,6 +5,7 @@
  * zone's signature has a kernel's version in it: it is looked for where a layout has such a zone, and here
  * at the start of pages, where a region of ftrace zones begins.
  */
+import { StoreError } from '../../../pstore/errors.js'
 import type { Region } from '../../../region/region.js'
 import { decodeZoneHeader, isVersionCode, zoneHeaderSize, type RawHeader } from '../zone-header.js'
 import { pageSize, type Segment } from './segments.js'
@@ -47,15 +48,20 @@ export const decodeSigned = (bytes: Buffer, at: number, endian: Endian): RawHead
 export const isPossible = ({ start, size }: RawHeader): boolean =>
   start <= size && size < largestZone
 
+/** What a stretch between two holes costs at least, in bytes: pages far apart are slow to read. */
+const leastCost = 2 ** 14
+
 /**
- * Find the signatures in a source, in one pass through one buffer.
+ * Find the signatures in a source, in one pass through one buffer. Holes have none.
  *
+ * @param limit the most bytes that are searched
  * @param progress called with the bytes that have been searched, after each chunk
- * @throws StoreError (EIO) where the source cannot be read
+ * @throws StoreError (EIO) where the source cannot be read or has more bytes than the limit
  */
 export const findSignatures = (
   region: Region,
   segments: readonly Segment[],
+  limit: number,
   progress?: (done: number) => void,
 ): Signatures => {
   const plain = { little: [] as number[], big: [] as number[] }
@@ -63,11 +69,18 @@ export const findSignatures = (
   const lists = [plain.little, plain.big, ftrace.little, ftrace.big]
   const chunk = Buffer.allocUnsafe(chunkSize)
   // A chunk begins with the last bytes of the one before, where a header may be cut off.
-  const step = chunkSize - (zoneHeaderSize - 1)
+  const overlap = zoneHeaderSize - 1
+  let left = limit
   for (const segment of segments) {
     const segmentEnd = segment.offset + segment.length
-    for (let from = segment.offset; from + zoneHeaderSize <= segmentEnd; from += step) {
-      const length = Math.min(chunkSize, segmentEnd - from)
+    for (let from = segment.offset, length = 0; ; from += length - overlap) {
+      const data = region.nextData(from)
+      if (!data || data.from + zoneHeaderSize > segmentEnd) break
+      from = data.from
+      // A header may reach into a hole.
+      length = Math.min(chunkSize, segmentEnd - from, data.to + overlap - from)
+      left -= Math.max(length, leastCost)
+      if (left < 0) throw tooMuch(region.path)
       region.loadInto(chunk, from, length)
       const bytes = length === chunkSize ? chunk : chunk.subarray(0, length)
       const address = from - segment.offset + segment.address
@@ -94,3 +107,8 @@ export const findSignatures = (
   }
   return { plain, ftrace, end: region.length }
 }
+
+const tooMuch = (path: string): StoreError =>
+  new StoreError(
+    `${path}: no layout given, and too long to search for one here: give the layout that \`pstorefs probe\` finds`,
+  )
