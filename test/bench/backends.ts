@@ -4,6 +4,7 @@ import fs from 'node:fs'
 import { format, type AttachOptions, attach } from '#src/index.js'
 import { daemonOf, program } from '../program.js'
 import { inMemory, inTurns, print } from './measure.js'
+import { benchNeighbours } from './neighbours.js'
 
 const count = 1000
 const K = 1024
@@ -40,6 +41,7 @@ const ratio = (many: number, one: number, unit: string): string =>
 
 export const benchBackends = (): Promise<void> =>
   inMemory(async folder => {
+    await benchNeighbours(folder)
     const configOf = makeRegions(folder)
     const mounts = [count, 1].map(n => {
       const mountpoint = `${folder}/mnt${n}`

@@ -1,4 +1,5 @@
 /** The pool of threads: it shows what the main thread would, and who is slow keeps nobody else waiting. */
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Worker } from 'node:worker_threads'
 import fs from 'node:fs'
@@ -111,7 +112,7 @@ t.test("ftrace's text has the names of kallsyms, wherever its records are read",
       { name: 'bad', source, options: { ...options, kallsyms: `${kallsyms}.none` } },
       how,
     ),
-    { errno: 'EINVAL', message: /kallsyms\.none: no such file$/ },
+    { errno: 'ENOENT', message: /kallsyms\.none: no such file$/ },
   )
 })
 
@@ -148,6 +149,33 @@ t.test('a record is erased, and only the one that was looked at', async t => {
   t.equal(await records.find('dmesg-guest-0'), null)
   await t.rejects(async () => records.erase(seen), { name: 'StoreError', errno: 'ENOENT' })
   t.same(await records.names(), ['console-guest-0'])
+})
+
+t.test('an erasure waits for the lock, and no thread does', async t => {
+  const pool = makePool(t)
+  const guests: PooledBackend[] = []
+  for (const name of ['one', 'two', 'three', 'four']) {
+    const [source] = region(t, small, 'hello')
+    guests.push(await pool.attach({ name, source, options: small }, how))
+  }
+  const [free, ...locked] = guests
+  const done: string[] = []
+  const erase = async (guest: PooledBackend): Promise<void> => {
+    const record = (await guest.find(`console-${guest.name}-0`))!
+    t.equal(await guest.erase(record), true)
+    done.push('erased')
+  }
+  const holders = locked.map(({ identity }) =>
+    spawn('flock', [identity.path, 'sh', '-c', 'echo held; read -r _']),
+  )
+  t.teardown(() => holders.forEach(holder => holder.kill()))
+  await Promise.all(holders.map(({ stdout }) => once(stdout, 'data')))
+  const erasing = locked.map(erase)
+  for (let i = 0; i < 20; i++) await free.open('console-one-0')
+  done.push('read')
+  for (const { stdin } of holders) stdin.end('\n')
+  await Promise.all(erasing)
+  t.same(done, ['read', 'erased', 'erased', 'erased'])
 })
 
 t.test('who is slow keeps nobody else waiting', async t => {

@@ -3,8 +3,10 @@ import { StoreError } from '../../pstore/errors.js'
 import type { Answer, Task, Wanted } from './messages.js'
 import type { Thread } from './thread.js'
 
-/** A backend whose tasks take longer than this is slow, in ms. */
+/** A lane whose tasks take longer than this is slow, in ms. */
 const slowAfter = 50
+/** A backend that takes longer than this for one task may take as long for any other, in ms. */
+const stuckAfter = 1000
 
 /** A task, and who waits for it. */
 export interface Job {
@@ -31,7 +33,19 @@ export class Lane {
   /** Those waiting whose answer others can have too, by what was asked. */
   readonly #shared = new Map<string, Job>()
 
+  #wasSlow = false
+
   constructor(readonly of: Line) {}
+
+  /** @param took what a task took, in ms */
+  note(took: number): void {
+    this.#wasSlow = took > slowAfter
+  }
+
+  /** Is it likely that the next task keeps a thread for long? */
+  get slow(): boolean {
+    return this.#wasSlow || this.of.stuck
+  }
 
   get hasWork(): boolean {
     return this.#waiting.length > 0
@@ -79,7 +93,6 @@ export class Line {
   /** Only threads that have it attached can serve it: another file is at its path by now. */
   bound = false
   closed = false
-  #wasSlow = false
 
   constructor(
     readonly id: number,
@@ -90,14 +103,9 @@ export class Line {
     return this.wanted.candidate.name
   }
 
-  /** @param took what a task took, in ms */
-  note(took: number): void {
-    this.#wasSlow = took > slowAfter
-  }
-
-  get slow(): boolean {
-    const before = performance.now() - slowAfter
-    return this.#wasSlow || [this.look, this.names].some(({ since }) => since && since < before)
+  get stuck(): boolean {
+    const before = performance.now() - stuckAfter
+    return [this.look, this.names].some(({ since }) => since > 0 && since < before)
   }
 
   fail(error: StoreError): void {

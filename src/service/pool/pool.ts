@@ -2,7 +2,7 @@
  * A few threads that look into backends, so that a slow medium keeps nobody waiting but those who ask for it.
  *
  * Any thread can serve any backend: it attaches one when it is first asked for it. A backend has two lanes, and
- * one task at a time in each. Slow backends leave a thread to the others.
+ * one task at a time in each. Slow lanes leave a thread to the others.
  */
 import { StoreError } from '../../pstore/errors.js'
 import type { MountHow } from '../attach-as.js'
@@ -194,9 +194,17 @@ export class Pool {
   /** Give threads that are free something to do. */
   #dispatch(): void {
     if (this.#ended) return
+    // First what no thread that is getting on with its work would come to: each then attaches its share only.
+    this.#handOut(({ of: { last } }) => !last || last.idle || !this.#getsOn(last))
+    this.#handOut(() => true)
+    this.#growIfStuck()
+    this.#scanIfFree()
+  }
+
+  #handOut(isDue: (lane: Lane) => boolean): void {
     let idle = this.#threads.filter(thread => thread.idle)
     for (const lane of idle.length ? this.#ready : []) {
-      const thread = this.#threadFor(lane.of, idle)
+      const thread = isDue(lane) ? this.#threadFor(lane, idle) : null
       if (!thread) continue
       this.#ready = this.#ready.filter(other => other !== lane)
       idle = idle.filter(other => other !== thread)
@@ -204,15 +212,17 @@ export class Pool {
       if (job) void this.#do(lane, job, thread)
       if (idle.length === 0) break
     }
-    this.#growIfStuck()
-    this.#scanIfFree()
   }
 
-  /** Which of the free threads serves a backend now; null: none does. */
-  #threadFor(line: Line, idle: readonly Thread[]): Thread | null {
+  #getsOn({ ended, since }: Thread): boolean {
+    return !ended && performance.now() - since < patience
+  }
+
+  /** Which of the free threads does a lane's next task; null: none does. */
+  #threadFor({ of: line, slow }: Lane, idle: readonly Thread[]): Thread | null {
     const able = line.bound ? idle.filter(({ has }) => has.has(line.id)) : idle
     // The last one is for those who are quick.
-    if (line.slow && idle.length === 1 && this.#threads.length > 1) return null
+    if (slow && idle.length === 1 && this.#threads.length > 1) return null
     return (
       able.find(thread => thread === line.last) ??
       able.find(({ has }) => has.has(line.id)) ??
@@ -227,7 +237,7 @@ export class Pool {
     lane.since = performance.now()
     try {
       const reply = await thread.ask({ backend: id, wanted, task: job.task })
-      line.note(reply.took)
+      lane.note(reply.took)
       if ('answer' in reply) {
         this.#note(line, thread, reply)
         job.done(reply.answer)
@@ -283,7 +293,7 @@ export class Pool {
     this.#shrinking = null
     const since = performance.now() - idleFor
     for (const thread of this.#threads.slice(fewest))
-      if (thread.idle && thread.idleSince <= since && !this.#isNeeded(thread)) {
+      if (thread.idle && thread.since <= since && !this.#isNeeded(thread)) {
         this.#threads = this.#threads.filter(other => other !== thread)
         void thread.end()
       }

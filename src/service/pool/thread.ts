@@ -17,8 +17,8 @@ const workerOptions = { resourceLimits: { maxYoungGenerationSizeMb: 4 }, execArg
 export class Thread {
   /** The backends that it has attached. */
   readonly has = new Set<number>()
-  /** When it had nothing to do any more, as performance.now() says. */
-  idleSince = 0
+  /** When it last got done with something, or began after it had nothing to do, as performance.now() says. */
+  since = 0
   /** False until it has started: it takes some 0.1 s. */
   started = false
   ended = false
@@ -44,7 +44,7 @@ export class Thread {
     this.#worker
       .on('message', (reply: Reply) => {
         const first = this.#pending.shift()
-        this.idleSince = performance.now()
+        this.since = performance.now()
         // A thread with nothing to do keeps no process.
         if (this.#pending.length === 0) this.#worker.unref()
         first?.done(reply)
@@ -66,6 +66,7 @@ export class Thread {
   /** @throws StoreError (EIO), a rejection, where the thread ends before it has answered */
   ask(message: Message): Promise<Reply> {
     this.#worker.ref()
+    if (this.idle) this.since = performance.now()
     return new Promise((done, failed) => {
       this.#pending.push({ done, failed })
       this.#worker.postMessage(message)

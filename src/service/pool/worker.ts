@@ -94,6 +94,8 @@ const answer = async (of: Held, task: Task): Promise<[Answer, ArrayBuffer[]]> =>
 
 const parent = parentPort
 if (!parent) throw new Error('service/pool/worker.js is started by the pool, as a thread')
+// Others are served meanwhile: the pool asks again later.
+neverWait()
 
 const replyTo = async (
   message: Exclude<Message, { detach: number }>,
