@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /**
  * Copy into a folder what `pstorefs tty` takes to run in an initramfs: Node, the libraries that it and the
- * compiled packages are linked with, the program, and its packages but for the mount's; each under its own
- * path, and /usr/bin/pstorefs. For a hook of initramfs-tools (FOLDER is $DESTDIR) or a module of dracut
+ * compiled packages are linked with, the program, and its packages but for the optional ones; each under its
+ * own path, and /usr/bin/pstorefs. For a hook of initramfs-tools (FOLDER is $DESTDIR) or a module of dracut
  * ($initdir): native-notes/initramfs.md.
  *
  *   scripts/initramfs.mjs FOLDER
@@ -15,8 +15,6 @@ const project = path.resolve(import.meta.dirname, '..')
 const main = path.join(project, 'dist/cli/main.js')
 /** What Node loads of a package. */
 const loaded = /\.(?:[cm]?js|json|node)$/
-/** The mount's, which has no FUSE there. */
-const leftOut = 'fuse-native'
 
 const initramfs = process.argv[2]
 if (!initramfs || !fs.statSync(initramfs, { throwIfNoEntry: false })?.isDirectory()) {
@@ -37,7 +35,7 @@ const addPackages = (folder, packages) => {
     fs.readFileSync(path.join(folder, 'package.json'), 'utf8'),
   )
   for (const name of Object.keys({ ...dependencies, ...optionalDependencies })) {
-    const found = name === leftOut ? null : findPackage(name, folder)
+    const found = findPackage(name, folder)
     if (!found || packages.has(found)) continue
     packages.add(found)
     addPackages(found, packages)
