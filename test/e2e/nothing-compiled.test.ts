@@ -180,6 +180,29 @@ t.test(`on Node ${process.version}`, { skip }, async t => {
   await installAndUse(t, 'this', process.execPath)
 })
 
+const compiled = path.join(project, 'node_modules/fuse-native/build')
+const noCompiler = !fs.existsSync(compiled) && 'scripts/setup --optional was not run'
+
+t.test('the optional packages, added as the notes say', { skip: skip || noCompiler }, async t => {
+  const notes = fs.readFileSync(path.join(project, 'native-notes/README.md'), 'utf8')
+  const [, lines = ''] = /^## The optional packages\n[^]*?^```sh\n([^]*?)^```/m.exec(notes) ?? []
+  const isNew = Number(process.versions.node.split('.')[0]) >= 24
+  const added = run(['sh', '-ec', lines], {
+    npm_config_prefix: `${home}/this`,
+    ...(isNew ? { CXXFLAGS: '-std=gnu++20' } : {}),
+  })
+  t.equal(added.status, 0, added.all)
+  const look = `
+    const from = require('node:module').createRequire(process.argv[1])
+    console.log(typeof from('fuse-native'), typeof from('mmap-io').map)`
+  const main = `${home}/this/lib/node_modules/pstorefs/dist/index.js`
+  t.equal(
+    run([process.execPath, '-e', look, main]).said,
+    'function function\n',
+    'the program finds them',
+  )
+})
+
 t.test(`on Node ${other}`, { skip: skip || (other === '' && 'this is the other') }, async t => {
   const { status, all } = run([
     'npm',
