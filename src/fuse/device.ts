@@ -9,7 +9,7 @@ import { StoreError } from '../pstore/errors.js'
 import { libc } from '../native/libc.js'
 import { receiveDescriptor, setNonBlocking, socketPair } from '../native/socket.js'
 import { flagsOf, type MountFlags } from './flags.js'
-import { findFusermount, reasonIn, searched } from './fusermount.js'
+import { escape, findFusermount, reasonIn, searched } from './fusermount.js'
 import { mounts, type } from './mounts.js'
 
 const device = '/dev/fuse'
@@ -45,10 +45,7 @@ export const openDevice = async (
   if (!cover && mounts().has(mountpoint))
     throw refused(mountpoint, 'something is mounted there already (umount it first)')
   if (isRoot()) return mountAsRoot(mountpoint, source, words)
-  const fd = await mountByFusermount(mountpoint, source, [
-    ...options.filter(word => word !== 'nonempty'),
-    ...words.options,
-  ])
+  const fd = await mountByFusermount(mountpoint, source, options)
   setNonBlocking(fd)
   return fd
 }
@@ -90,9 +87,6 @@ const mountAsRoot = (
   }
   return fd
 }
-
-/** In fusermount's list of options a comma or backslash inside a value is escaped. */
-const escape = (value: string): string => value.replace(/[\\,]/g, '\\$&')
 
 /** By fusermount3, which is set-uid root, and sends what it has opened over a socket. */
 const mountByFusermount = async (

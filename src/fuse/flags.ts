@@ -56,7 +56,5 @@ export const flagsOf = (words: readonly string[]): MountFlags => {
     else if (word !== 'nonempty')
       throw new StoreError(`option ${word}: not known to the kernel's FUSE`)
   }
-  // Without it nobody would check who of the others may do what.
-  if (options.has('allow_other')) options.add('default_permissions')
   return { flags: all, options: [...options] }
 }

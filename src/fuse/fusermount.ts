@@ -1,5 +1,4 @@
 /** fusermount3(1), or libfuse 2's fusermount: where it is, and its words. */
-import { spawn } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 
@@ -34,7 +33,8 @@ const notPermitted = 'mount failed: Operation not permitted'
 
 /** Why a mount was refused: of what fusermount printed the line that says it, and what helps. */
 export const reasonIn = (said: string): string => {
-  const why = /^fusermount3?: (.+)$/m.exec(said)?.[1] ?? (said.trim() || 'fusermount said nothing')
+  const why =
+    /^(?:\S*\/)?fusermount3?: (.+)$/m.exec(said)?.[1] ?? (said.trim() || 'fusermount said nothing')
   if (!why.endsWith(notPermitted)) return why
   const hint =
     process.getuid!() === 0
@@ -43,28 +43,5 @@ export const reasonIn = (said: string): string => {
   return `${why}: ${hint}`
 }
 
-/**
- * The reason why libfuse's mount was refused. fusermount prints it, but libfuse closes its stderr; so fusermount is
- * run once more.
- *
- * @param options the mount options that are not libfuse's own
- * @returns fusermount's message; null where it prints none
- */
-export const refusal = (mountpoint: string, options: readonly string[]): Promise<string | null> =>
-  new Promise(resolve => {
-    const list = options.length ? ['-o', options.join()] : []
-    const asked = spawn('fusermount', [...list, '--', mountpoint], {
-      // fusermount sends its /dev/fuse there.
-      env: { ...searched, _FUSE_COMMFD: '3' },
-      stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
-    })
-    let said = ''
-    asked.stderr!.setEncoding('utf8').on('data', (text: string) => (said += text))
-    asked.on('error', () => resolve(null))
-    asked.on('close', code => {
-      // This time the mount worked: the obstacle is gone.
-      if (code === 0)
-        spawn('fusermount', ['-u', '-z', '--', mountpoint], { env: searched, stdio: 'ignore' })
-      resolve(said ? reasonIn(said) : null)
-    })
-  })
+/** In a list of options a comma or backslash inside a value is escaped. */
+export const escape = (value: string): string => value.replace(/[\\,]/g, '\\$&')
