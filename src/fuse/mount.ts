@@ -1,37 +1,34 @@
 /** A mount of a tree, by one of two transports: the kernel's own protocol, or libfuse. */
 import fs from 'node:fs'
+import { StoreError } from '../pstore/errors.js'
 import type { Tree } from '../tree/tree.js'
+import type * as Libfuse from './libfuse/mount.js'
 import { openDevice, unmountDevice } from './device.js'
 import { serveDevice } from './loop.js'
 import { realMountpoint } from './mounts.js'
 import { withPermissions } from './permissions.js'
 import { Server } from './server.js'
+import type { Mount, MountOptions } from './transport.js'
 import { unmountWhenKilled } from './watcher.js'
 
-/** What carries the kernel's requests: /dev/fuse itself, or fuse-native, where it is installed. */
-export type Transport = 'kernel' | 'libfuse'
+export type { Mount, MountOptions, Transport } from './transport.js'
 
-export interface MountOptions {
-  /** The source as /proc/mounts shows it. */
-  source: string
-  /** Mount options, as mount(8) spells them (`ro`, `allow_other`, …). */
-  options?: string[]
-  /** Mount even where something is mounted already, and hide that. */
-  cover?: boolean
-  /** Print the kernel's requests on stderr. */
-  debug?: boolean
-  /** Called with a problem of the source while the mount is in use. */
-  report?: (problem: string) => void
-  /** Default: kernel. */
-  transport?: Transport
-}
-
-/** A mount that answers. */
-export interface Mount {
-  /** Resolves once the file system is unmounted, by any process. */
-  readonly ended: Promise<void>
-  /** Unmount, even while files are open: whoever has one gets ENOTCONN. */
-  unmount(): Promise<void>
+/**
+ * Load the transport of fuse-native.
+ *
+ * @throws StoreError where it is not installed, or does not load
+ */
+export const loadLibfuse = async (): Promise<typeof Libfuse> => {
+  try {
+    return await import('./libfuse/mount.js')
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    const why =
+      code === 'ERR_MODULE_NOT_FOUND'
+        ? 'fuse-native is not installed (npm install fuse-native: see native-notes/README.md)'
+        : `fuse-native cannot be loaded: ${message.split('\n')[0]}`
+    throw new StoreError(`transport libfuse: ${why}`)
+  }
 }
 
 /**
@@ -47,7 +44,8 @@ export const mount = async (
 ): Promise<Mount> => {
   const options = { ...given, options: withPermissions(given.options ?? []) }
   if (options.transport !== 'libfuse') return mountByKernel(tree, mountpoint, options)
-  throw new Error('no libfuse')
+  const { mountByLibfuse } = await loadLibfuse()
+  return mountByLibfuse(tree, mountpoint, options)
 }
 
 const mountByKernel = async (

@@ -1,4 +1,4 @@
-/** A pair of sockets, over which another process hands a descriptor. */
+/** Descriptors: their flags, and a pair of sockets, over which another process hands one. */
 import fs from 'node:fs'
 import { errnoName, libc, longSize } from './libc.js'
 
@@ -38,7 +38,14 @@ export const receiveDescriptor = (socket: number): number | null => {
   return level === SOL_SOCKET && type === SCM_RIGHTS ? descriptor! : null
 }
 
+const F_SETFD = 2
 const F_SETFL = 4
+const FD_CLOEXEC = 1
+
+/** Keep a descriptor from every program that is started. */
+export const setCloseOnExec = (fd: number): void => {
+  if (libc().fcntl(fd, F_SETFD, FD_CLOEXEC) !== 0) throw failed('fcntl')
+}
 
 /** Have reads of a descriptor fail with EAGAIN where they would wait. */
 export const setNonBlocking = (fd: number): void => {

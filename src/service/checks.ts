@@ -4,11 +4,10 @@ import path from 'node:path'
 import { unmountDead } from '../fuse/device.js'
 import { flagsOf } from '../fuse/flags.js'
 import { findFusermount } from '../fuse/fusermount.js'
+import type { Transport } from '../fuse/transport.js'
+import { loadLibfuse } from '../fuse/mount.js'
 import { mounts, type } from '../fuse/mounts.js'
 import { StoreError } from '../pstore/errors.js'
-
-/** What speaks with the kernel: this program itself, or libfuse. */
-export type Transport = 'kernel' | 'libfuse'
 
 /**
  * Check that FUSE is there, and knows the mount's options, before a source is touched.
@@ -16,7 +15,7 @@ export type Transport = 'kernel' | 'libfuse'
  * @param passed the options for the kernel, as mount(8) spells them
  * @throws StoreError saying what is missing
  */
-export const checkFuse = (transport: Transport, passed: readonly string[]): void => {
+export const checkFuse = async (transport: Transport, passed: readonly string[]): Promise<void> => {
   const device = '/dev/fuse'
   if (!fs.existsSync(device))
     throw new StoreError(`${device}: missing; load the kernel's FUSE (modprobe fuse)`)
@@ -30,6 +29,7 @@ export const checkFuse = (transport: Transport, passed: readonly string[]): void
   if (transport === 'libfuse') {
     if (findFusermount(['fusermount']) === null)
       throw new StoreError('fusermount: not found; install the package fuse3 (or fuse)')
+    await loadLibfuse()
     return
   }
   flagsOf(passed)

@@ -1,5 +1,6 @@
 /** What is to be mounted. The command line and the config file make a plan; the service carries it out. */
 import type { AttachMode, AttachOptions } from '../attach.js'
+import type { Transport } from '../fuse/transport.js'
 import type { Candidate } from '../pstore/select.js'
 import type { Subdirs } from '../tree/tree.js'
 
@@ -29,6 +30,8 @@ export interface MountRequest {
   gid: number | undefined
   /** Permission bits that no file has. */
   umask: number
+  /** `transport=`: what carries the kernel's requests. */
+  transport: Transport
   /** Options for the kernel and libfuse, as they spell them. */
   passed: string[]
 }

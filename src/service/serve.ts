@@ -33,7 +33,7 @@ export const serve = async (
   const here = process.cwd()
   const mountpoint = path.resolve(folder)
   const first = plan()
-  checkFuse('kernel', first.passed)
+  await checkFuse(first.transport, first.passed)
   const account = first.user === undefined ? null : findAccount(first.user)
   if (account?.uid && first.mode === 'boot')
     throw new StoreError(`user ${account.name}: not with attach=boot, whose copies belong to root`)
@@ -94,6 +94,7 @@ export const serve = async (
     })
   mounted = await mountTree(tree, mountpoint, {
     source: first.label,
+    transport: first.transport,
     options: [...first.passed, ...(nothingWritable ? ['ro'] : [])],
     cover,
     debug,

@@ -2,7 +2,17 @@
 import fs from 'node:fs'
 import t, { type Test } from 'tap'
 import { attach, format, type AttachOptions } from '#src/index.js'
-import { daemonOf, folder, isMounted, mount, program, pstorefs, run, until } from '../program.js'
+import {
+  daemonOf,
+  folder,
+  isMounted,
+  mount,
+  processesOf,
+  program,
+  pstorefs,
+  run,
+  until,
+} from '../program.js'
 
 const options: AttachOptions = { record_size: 4096, console_size: 4096, ftrace_size: 0 }
 const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])
@@ -40,7 +50,7 @@ t.test('the daemon has no capability and no root', { skip: asRoot }, async t => 
     const mountpoint = mount(t, region, [...flags, '-o', 'user=nobody'])
     const pid = daemonOf(mountpoint)
     const threads = fs.readdirSync(`/proc/${pid}/task`)
-    t.ok(threads.length > 2, "Node's own threads, and libfuse's")
+    t.ok(threads.length > 2, "Node's own threads")
     for (const of of [`${pid}`, ...threads.map(thread => `${pid}/task/${thread}`)])
       t.same(privilegesOf(of), {
         Uid: `${uid} ${uid} ${uid} ${uid}`,
@@ -52,6 +62,14 @@ t.test('the daemon has no capability and no root', { skip: asRoot }, async t => 
         CapAmb: none,
         NoNewPrivs: '1',
       })
+    const roots = processesOf(mountpoint).filter(
+      ({ pid }) => privilegesOf(`${pid}`).Uid === '0 0 0 0',
+    )
+    t.same(
+      roots.map(({ args }) => args[0]),
+      ['sh'],
+      "one process stays root's",
+    )
     // And it does its work all the same.
     t.equal(fs.readFileSync(`${mountpoint}/console-ramoops-0`, 'latin1'), 'console\n')
     t.equal(fs.statSync(`${mountpoint}/console-ramoops-0`).uid, 0)

@@ -123,6 +123,7 @@ const defaults: MountRequest = {
   uid: undefined,
   gid: undefined,
   umask: 0,
+  transport: 'kernel',
   passed: [],
 }
 

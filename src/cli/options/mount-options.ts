@@ -99,6 +99,9 @@ export const mountOptions: { readonly [name: string]: MountOption } = {
   attach: choice('attach', ['view', 'boot'], (request, value) => {
     request.mode = value
   }),
+  transport: choice('transport', ['kernel', 'libfuse'], (request, value) => {
+    request.transport = value
+  }),
   state: { takes: 'a string', apply: ({ request }, value) => (request.state = value) },
   user: { takes: 'a string', apply: ({ request }, value) => (request.user = value) },
   uid: id('uid'),
