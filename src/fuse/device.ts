@@ -12,7 +12,6 @@ import { flagsOf, type MountFlags } from './flags.js'
 import { escape, findFusermount, reasonIn, searched } from './fusermount.js'
 import { mounts, type } from './mounts.js'
 
-const device = '/dev/fuse'
 const MNT_DETACH = 2
 
 export interface DeviceOptions {
@@ -60,7 +59,7 @@ const mountAsRoot = (
   let fd: number
   try {
     // Closed on exec, as all that Node opens.
-    fd = fs.openSync(device, fs.constants.O_RDWR | fs.constants.O_NONBLOCK)
+    fd = fs.openSync('/dev/fuse', fs.constants.O_RDWR | fs.constants.O_NONBLOCK)
   } catch (error) {
     const { code, errno } = error as NodeJS.ErrnoException
     if (errno === undefined) throw error
@@ -69,7 +68,7 @@ const mountAsRoot = (
       mountpoint,
       none
         ? "fuse device not found, try 'modprobe fuse' first"
-        : `failed to open ${device}: ${strerror(-errno)}`,
+        : `failed to open /dev/fuse: ${strerror(-errno)}`,
     )
   }
   const data = [
