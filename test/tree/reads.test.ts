@@ -15,8 +15,10 @@ import { ByPath } from './by-path.js'
 /** A region that counts the bytes that are read of it. */
 class CountingRegion extends Region {
   bytes = 0
+  calls = 0
   override loadInto(bytes: Buffer, offset: number, length: number): void {
     this.bytes += length
+    this.calls++
     super.loadInto(bytes, offset, length)
   }
 }
@@ -94,4 +96,15 @@ t.test('a ring without parity tells its size by its header', async t => {
   tree.getattr('/console-x-0')
   tree.getattr('/console-x-0')
   t.equal(region.bytes, 24)
+})
+
+t.test('one call reads all of a small dump that is looked at again', async t => {
+  for (const ecc of [0, 16]) {
+    const [store, region] = make(t, 'ramoops', { record_size: 4096, ...rings, ecc })
+    store.write({ type: 'dmesg', bytes: Buffer.alloc(1000, 'x') })
+    const [dump] = store.records()
+    region.calls = 0
+    t.equal(store.find(dump!.name), dump)
+    t.equal(region.calls, 1, `ecc ${ecc}`)
+  }
 })

@@ -43,6 +43,8 @@ const none = Buffer.alloc(0)
 /** Scratch for the writer: one JavaScript thread writes one block at a time. */
 const sharedBlock = Buffer.alloc(blockSize)
 const sharedParity = Buffer.alloc(maxEccSize)
+/** Scratch for a glance at a small zone, of which nothing is kept. */
+const sharedZone = Buffer.alloc(smallZone)
 
 export class Zone implements RingZone, Copyable {
   /** Bytes of the ring. */
@@ -261,10 +263,16 @@ export class Zone implements RingZone, Copyable {
    * @throws StoreError (EIO) where the source cannot be read
    */
   glance(): { version: string; size: number } {
-    const header = this.rawHeader()
+    // A small zone takes no longer than its header.
+    const isSmall = this.deep && this.#length <= smallZone
+    if (isSmall) this.region.loadInto(sharedZone, this.extent.offset, this.#length)
+    const header = isSmall ? sharedZone.subarray(0, zoneHeaderSize) : this.rawHeader()
     const { size } = this.#parse(header)
     const length = this.#codec ? this.#length - zoneHeaderSize : size
-    const sum = (): number => checksum(this.region, this.extent.offset + zoneHeaderSize, length)
+    const sum = (): number =>
+      isSmall
+        ? zlib.crc32(sharedZone.subarray(zoneHeaderSize, zoneHeaderSize + length))
+        : checksum(this.region, this.extent.offset + zoneHeaderSize, length)
     return { version: this.#version(header, sum), size }
   }
 
