@@ -2,8 +2,9 @@
 import fs from 'node:fs'
 import path from 'node:path'
 
-/** The median of what a few runs took, in ms. */
-const median = (times: number[]): number => times.toSorted((a, b) => a - b)[times.length >> 1]
+/** The median of what a few runs took. */
+export const median = (times: number[]): number =>
+  times.toSorted((a, b) => a - b)[times.length >> 1]
 
 /**
  * Run each piece of work in turns, three times after a warm-up.
