@@ -25,7 +25,7 @@ export const loadLibfuse = async (): Promise<typeof Libfuse> => {
     const { code, message } = error as NodeJS.ErrnoException
     const why =
       code === 'ERR_MODULE_NOT_FOUND'
-        ? 'fuse-native is not installed (npm install fuse-native: see native-notes/README.md)'
+        ? 'fuse-native is not installed (npm install fuse-native@npm:@cocalc/fuse-native)'
         : `fuse-native cannot be loaded: ${message.split('\n')[0]}`
     throw new StoreError(`transport libfuse: ${why}`)
   }

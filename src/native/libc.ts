@@ -21,6 +21,8 @@ export interface Instruction {
 
 /** Functions return a negative number on failure; {@link Libc.errno} then tells why. */
 export interface Libc {
+  /** End this process, whatever its threads wait for. */
+  _exit(status: number): never
   cfmakeraw(modes: Buffer): void
   /** Only for commands that take a number. */
   fcntl(fd: number, command: number, value: number): number
@@ -97,6 +99,7 @@ const declare = (): Libc => {
   }
   const mmap = wide('mmap', 'void *', ['void *', 'size_t', 'int', 'int', 'int', 'int64_t'])
   return {
+    _exit: libc.func('void _exit(int)') as unknown as Libc['_exit'],
     cfmakeraw: libc.func('void cfmakeraw(_Inout_ void *)'),
     fcntl: (fd, command, value) => fcntl(fd, command, 'int', value) as number,
     flock: libc.func('int flock(int, int)'),

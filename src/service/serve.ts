@@ -1,6 +1,7 @@
 /** Serving a mount: everything between a checked command line and the file system's end. */
 import fs from 'node:fs'
 import path from 'node:path'
+import { libc } from '../native/libc.js'
 import { mount as mountTree, type Mount } from '../fuse/mount.js'
 import type { RecordFacts } from '../pstore/backend.js'
 import { StoreError } from '../pstore/errors.js'
@@ -57,12 +58,14 @@ export const serve = async (
     onOpen: tellDamage,
     onErase: record => log('notice', `${record.name}: erased`),
   })
+  // Node's own exit waits for a thread whose medium does not answer.
+  const leave = (): never => (pool ? libc()._exit(0) : process.exit(0))
   let mounted: Mount | null = null
   let ending = false
   const end = (): void => {
     ending = true
     // This process may not unmount any more; the one that watches over the mount is still root.
-    if (mounted && account?.uid) process.exit(0)
+    if (mounted && account?.uid) leave()
     mounted?.unmount().catch((error: Error) => tell(`${mountpoint}: ${error.message}`))
   }
   /** Read the config file again. */
@@ -111,7 +114,7 @@ export const serve = async (
   introduce(backends, attached)
   await mounted.ended
   attached.closeAllBut([])
-  process.exit(0)
+  return leave()
 }
 
 const statusOf = (backends: readonly Served[]): string =>

@@ -95,6 +95,6 @@ t.test('where fuse-native is not installed a line says so', { skip: asRoot }, as
   )
   t.equal(
     said,
-    'pstorefs: transport libfuse: fuse-native is not installed (npm install fuse-native: see native-notes/README.md)\n',
+    'pstorefs: transport libfuse: fuse-native is not installed (npm install fuse-native@npm:@cocalc/fuse-native)\n',
   )
 })

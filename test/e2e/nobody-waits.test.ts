@@ -12,7 +12,7 @@ const makeGuest = (path: string, text: string, options = layout, mem_size = 1638
   format(path, { ...options, mem_size })
   const backend = attach(path, options)
   backend.write({ type: 'console', bytes: Buffer.from(text) })
-  backend.write({ type: 'dmesg', bytes: Buffer.from(`Panic#1 Part1\n${text}`) })
+  backend.write({ type: 'dmesg', bytes: Buffer.from(`Panic#1 Part1\n${text.slice(-9)}`) })
   backend.close()
 }
 
@@ -40,7 +40,7 @@ const kill = (t: Test, child: ChildProcess): void => t.teardown(() => child.kill
 
 /** Have another process hold a file's lock; resolves once it does. */
 const holdLock = async (t: Test, file: string): Promise<void> => {
-  const holder = spawn('flock', ['-x', file, 'sh', '-c', 'echo held; exec sleep 1000'])
+  const holder = spawn('flock', ['-x', '-F', file, 'sh', '-c', 'echo held; exec sleep 1000'])
   kill(t, holder)
   await new Promise(resolve => holder.stdout.once('data', resolve))
 }
