@@ -1,5 +1,6 @@
 /** A mount of a tree, by one of two transports: the kernel's own protocol, or libfuse. */
 import fs from 'node:fs'
+import os from 'node:os'
 import { StoreError } from '../pstore/errors.js'
 import type { Tree } from '../tree/tree.js'
 import type * as Libfuse from './libfuse/mount.js'
@@ -62,8 +63,10 @@ const mountByKernel = async (
     stopWatch()
     throw error
   }
+  /** Null once it is closed: another file may have its number when a late answer comes. */
+  let device: number | null = fd
   const server = new Server(tree, {
-    send: reply => sendTo(fd, reply),
+    send: reply => (device === null ? os.constants.errno.ENODEV : sendTo(device, reply)),
     report,
     trace: debug ? line => process.stderr.write(`fuse: ${line}\n`) : undefined,
   })
@@ -75,6 +78,7 @@ const mountByKernel = async (
   const ended = served.finally(() => {
     stopWatch()
     server.end()
+    device = null
     fs.closeSync(fd)
   })
   // Whoever awaits the end hears of a failure then.
