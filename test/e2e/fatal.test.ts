@@ -58,7 +58,7 @@ pstorefs mount ${inside}/region.img ${inside}/m ${flags}`
 
 const inForeground = `${mountIt} --foreground`
 const whenMounted = `& served=$!
-until grep -q ' ${inside}/m ' /proc/self/mounts; do sleep 0.1; done`
+until grep -q ' ${inside}/m ' /proc/self/mounts; do kill -0 $served; sleep 0.1; done`
 /** What is read takes a lock, for which the region is opened once more. */
 const read = `cat ${inside}/m/console-ramoops-0`
 
