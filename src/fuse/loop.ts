@@ -69,6 +69,7 @@ export const serveDevice = (
   descriptors[2] = uvBackendFd()
   fds[2] = fds[6] = readable
   const buffer = Buffer.from(fds.buffer)
+  let isAnswered = false
   let tellAnswered = (): void => {}
   const answered = new Promise<void>(resolve => (tellAnswered = resolve))
 
@@ -85,7 +86,11 @@ export const serveDevice = (
         if (length > 0) {
           // A promise is kept in a turn of the event loop.
           if (handle(length)) wait = 0
-          tellAnswered()
+          if (!isAnswered) {
+            isAnswered = true
+            tellAnswered()
+            return true
+          }
         }
       }
       if (fds[7] || performance.now() > end) return true
