@@ -92,9 +92,10 @@ const mountByKernel = async (
 }
 
 /** Hand a reply to the kernel; gives the errno with which it is not taken, or 0. */
-const sendTo = (fd: number, reply: Uint8Array): number => {
+const sendTo = (fd: number, reply: readonly Buffer[]): number => {
   try {
-    fs.writeSync(fd, reply)
+    if (reply.length === 1) fs.writeSync(fd, reply[0]!)
+    else fs.writevSync(fd, reply)
     return 0
   } catch (error) {
     const { errno } = error as NodeJS.ErrnoException

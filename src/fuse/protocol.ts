@@ -70,6 +70,8 @@ export const outHeader = 16
 
 /** The most bytes of one READ or READDIR. */
 export const mostRead = 1 << 20
+/** So many bytes are sent from where they are: fewer are copied in less time than two pieces take. */
+const worthwhile = 16384
 /** What a request takes at most: nothing is written here, so each is a page of text at most, and the kernel's least is 8 KiB. */
 export const requestRoom = 1 << 16
 
@@ -269,12 +271,15 @@ const direntLength = (name: number): number => (24 + name + 7) & ~7
 export class Reply {
   readonly bytes = Buffer.alloc(outHeader + mostRead)
   readonly #view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.byteLength)
-  /** Bytes behind the header. */
+  /** Bytes behind the header, in {@link bytes}. */
   #length = 0
+  /** What follows those, and is sent from where it is. */
+  #rest: Buffer | null = null
 
   /** Begin an empty one. */
   begin(): this {
     this.#length = 0
+    this.#rest = null
     return this
   }
 
@@ -282,14 +287,16 @@ export class Reply {
    * End it.
    *
    * @param errno 0, or a positive errno, which has nothing behind it
-   * @returns its bytes, until the next one begins
+   * @returns its bytes in pieces, until the next one begins
    */
-  end(unique: bigint, errno = 0): Buffer {
+  end(unique: bigint, errno = 0): Buffer[] {
     const length = outHeader + (errno ? 0 : this.#length)
-    this.#view.setUint32(0, length, little)
+    const rest = errno ? null : this.#rest
+    this.#view.setUint32(0, length + (rest?.length ?? 0), little)
     this.#view.setInt32(4, -errno, little)
     this.#view.setBigUint64(8, unique, little)
-    return this.bytes.subarray(0, length)
+    const own = this.bytes.subarray(0, length)
+    return rest ? [own, rest] : [own]
   }
 
   /** Room for the next bytes, zeroed; gives their offset. */
@@ -421,6 +428,13 @@ export class Reply {
    */
   data(most: number, slice: (offset: number, length: number) => Buffer): this {
     const room = Math.min(most, mostRead)
+    const first = slice(0, room)
+    if (first.length === room && room >= worthwhile) {
+      this.#rest = first
+      return this
+    }
+    first.copy(this.bytes, outHeader)
+    this.#length = first.length
     while (this.#length < room) {
       const piece = slice(this.#length, room - this.#length)
       if (piece.length === 0) break

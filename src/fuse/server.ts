@@ -40,11 +40,11 @@ const refuse = (name: keyof typeof errno): never => {
 /** What the server needs beside the tree. */
 export interface ServerOptions {
   /**
-   * Hand a reply to the kernel.
+   * Hand a reply, in pieces, to the kernel at once.
    *
    * @returns the errno with which it is not taken; 0: it was
    */
-  send: (reply: Uint8Array) => number
+  send: (reply: readonly Buffer[]) => number
   /** Called with a problem of a source, or of this program. */
   report: (problem: string) => void
   /** Called with each request, in words. */
@@ -133,11 +133,12 @@ export class Server {
     this.#write(unique, this.#reply.begin().end(unique, number))
   }
 
-  #write(unique: bigint, reply: Buffer): void {
+  #write(unique: bigint, reply: Buffer[]): void {
     const refused = this.options.send(reply)
     // A caller who was killed meanwhile waits no more, and a file system that is gone has none.
     if (refused === 0 || refused === errno.ENOENT || refused === errno.ENODEV) return
-    this.options.report(`a reply of ${reply.length} bytes was refused (errno ${refused})`)
+    const length = reply.reduce((sum, piece) => sum + piece.length, 0)
+    this.options.report(`a reply of ${length} bytes was refused (errno ${refused})`)
     this.options.send(this.#reply.begin().end(unique, errno.EIO))
   }
 

@@ -1,5 +1,5 @@
 /** A backend as a mount serves it, wherever it is attached. */
-import { setTimeout as sleep, setImmediate as nextTurn } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Backend, RecordFacts } from '../pstore/backend.js'
 import { StoreError } from '../pstore/errors.js'
 import { recordsOf, type Records } from '../pstore/records.js'
@@ -22,6 +22,10 @@ export interface Served extends Records {
 const busyPatience = 5000
 /** How often, in ms. Nobody else waits in between. */
 const busyInterval = 20
+
+/** For how long zones are looked at in a row, and for how long not, in ms: whoever reads meanwhile hardly waits. */
+const scanLength = 5
+const scanPause = 50
 
 const isBusy = (error: unknown): boolean => error instanceof StoreError && error.errno === 'EBUSY'
 
@@ -60,11 +64,14 @@ export const servedHere = (backend: Backend): Served => {
   return {
     ...records,
     erase: (record: RecordFacts) => eraseWhenFree(() => records.erase(record)),
-    // One zone per turn of the event loop.
     async *damage() {
+      let end = performance.now() + scanLength
       for (const line of damageOf(backend)) {
         if (line !== null) yield line
-        await nextTurn()
+        if (performance.now() > end) {
+          await sleep(scanPause)
+          end = performance.now() + scanLength
+        }
         if (isClosed) return
       }
     },

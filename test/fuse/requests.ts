@@ -139,7 +139,7 @@ export class Asked {
   constructor(tree: Tree) {
     this.server = new Server(tree, {
       send: reply => {
-        this.replies.push(Buffer.from(reply))
+        this.replies.push(Buffer.concat(reply))
         const refused = this.refusing
         this.refusing = 0
         return refused
