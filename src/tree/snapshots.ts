@@ -8,7 +8,7 @@ import { StoreError } from '../pstore/errors.js'
 import type { Snapshot } from '../pstore/records.js'
 
 /** Bytes that all open files of a mount keep together at most; one alone may have more. */
-const mostBytes = 96 << 20
+const mostBytes = 64 << 20
 
 /** A snapshot that some open files share. */
 export interface SharedSnapshot extends Snapshot {
