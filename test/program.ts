@@ -94,9 +94,9 @@ export const processesOf = (word: string): { pid: number; args: string[] }[] =>
       }
     })
 
-/** The process that serves a mount; 0 where there is none. */
+/** The process that serves a mount; NaN where there is none, as a signal to 0 goes to all of the test's processes. */
 export const daemonOf = (mountpoint: string): number =>
-  processesOf(mountpoint).find(({ args }) => args[1] === program)?.pid ?? 0
+  processesOf(mountpoint).find(({ args }) => args[1] === program)?.pid ?? NaN
 
 /** Kill what serves a mount, and before that what would unmount it then. */
 export const killWithWatcher = (mountpoint: string): void => {

@@ -52,7 +52,7 @@ const readStatus = (pid: number): string => {
 }
 
 const fail = (thrown: unknown): never => {
-  const error = isOutOfFiles(thrown) ? outOfFiles() : thrown
+  const error = !(thrown instanceof StoreError) && isOutOfFiles(thrown) ? outOfFiles() : thrown
   const message =
     error instanceof StoreError
       ? error.message

@@ -29,6 +29,8 @@ export interface Selection<B> {
 
 /** How many backends one mount can have. */
 const mostBackends = 1000
+/** How many are attached at a time: all at once would take all descriptors before there is one more backend. */
+const mostAtATime = 16
 /** How many names or reasons an error lists. */
 const listed = 10
 
@@ -156,7 +158,7 @@ export const select = <C extends Candidate>(
 }
 
 /**
- * The same where each is attached elsewhere: those that are attached in any case all at a time.
+ * The same where each is attached elsewhere: of those that are attached in any case some at a time.
  *
  * @throws as {@link select} does, a rejection
  */
@@ -175,13 +177,12 @@ export const selectSoon = async <C extends Candidate, B extends object>(
     }
   }
   const candidates = chosen(configured, wanted)
-  if (wanted !== undefined)
-    return settled(await Promise.all(candidates.map(attempt)), wanted, release)
+  // What is attached in vain costs most where the first is enough.
+  const atATime = wanted === undefined ? 1 : mostAtATime
   const outcomes: Outcome<B>[] = []
-  for (const candidate of candidates) {
-    const outcome = await attempt(candidate)
-    outcomes.push(outcome)
-    if (isEnough(outcome, wanted)) break
+  for (let i = 0; i < candidates.length; i += atATime) {
+    outcomes.push(...(await Promise.all(candidates.slice(i, i + atATime).map(attempt))))
+    if (outcomes.some(outcome => isEnough(outcome, wanted))) break
   }
   return settled(outcomes, wanted, release)
 }

@@ -17,7 +17,8 @@ export type BackendChoice = readonly string[] | 'all' | null
 /** Options of a mount that do not say what its sources are. */
 export interface MountRequest {
   readOnly: boolean
-  subdirs: Subdirs
+  /** Undefined: visible, but over /sys/fs/pstore, where nothing may look different. */
+  subdirs: Subdirs | undefined
   /** `attach=`. */
   mode: AttachMode
   /** `state=`: the folder in which attach=boot keeps its copies; undefined: the usual one. */

@@ -6,7 +6,7 @@ import { mount as mountTree, type Mount } from '../fuse/mount.js'
 import type { RecordFacts } from '../pstore/backend.js'
 import { StoreError } from '../pstore/errors.js'
 import { count, describeCut } from '../pstore/condition.js'
-import { Tree } from '../tree/tree.js'
+import { Tree, type Subdirs } from '../tree/tree.js'
 import { neverWait } from '../region/lock.js'
 import { attachAs } from './attach-as.js'
 import { Attached } from './attached.js'
@@ -46,12 +46,13 @@ export const serve = async (
   const attached = new Attached((candidate, how) =>
     pool ? pool.attach(candidate, how) : servedHere(attachAs(candidate, how, tell)),
   )
+  await pool?.begun()
   const { backends } = await attached.attach(first)
   neverWait()
   const nothingWritable = backends.every(backend => backend.readOnly)
 
   const tree = new Tree(backends, {
-    subdirs: first.subdirs,
+    subdirs: subdirsOf(first, mountpoint),
     uid: first.uid ?? process.getuid!(),
     gid: first.gid ?? process.getgid!(),
     umask: first.umask,
@@ -73,7 +74,7 @@ export const serve = async (
     try {
       const next = planFrom(here, plan)
       const { backends, added } = await attached.attach(next)
-      tree.replace(backends, next.subdirs)
+      tree.replace(backends, subdirsOf(next, mountpoint))
       attached.closeAllBut(backends)
       if (String(next.passed) !== String(first.passed) || next.readOnly !== first.readOnly)
         log('warning', `${mountpoint}: changed mount options take effect with the next mount`)
@@ -116,6 +117,12 @@ export const serve = async (
   attached.closeAllBut([])
   return leave()
 }
+
+/** Where the kernel's own pstore is mounted: who reads it there expects no folders. */
+const kernelsMountpoint = '/sys/fs/pstore'
+
+const subdirsOf = ({ subdirs }: MountPlan, mountpoint: string): Subdirs =>
+  subdirs ?? (mountpoint === kernelsMountpoint ? 'hidden' : 'visible')
 
 const statusOf = (backends: readonly Served[]): string =>
   `${count(backends.length, 'backend')}: ${backends.map(({ name }) => name).join(', ')}`

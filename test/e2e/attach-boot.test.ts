@@ -69,9 +69,9 @@ t.test('three boots', { skip: asRoot }, t => {
     'one: console-ramoops-0 dmesg-ramoops-0 ramoops \nconsole 1\n' +
       'still one: console-ramoops-0 dmesg-ramoops-0 ramoops \nconsole 1\n' +
       'one again: console-ramoops-0 dmesg-ramoops-0 ramoops \nconsole 1\n' +
-      'one, archived: \n' +
+      'one, archived: ramoops \n' +
       'two: console-ramoops-0 ramoops \nconsole 2\n' +
-      'three: \n',
+      'three: ramoops \n',
   )
   t.end()
 })

@@ -285,7 +285,7 @@ t.test('stores of several kinds, and systemd-pstore on them', { skip: asRoot }, 
   t.equal(read(`${archive}/console-ramoops-0`), 'console of ramoops\n')
   t.same(
     fs.readdirSync(mountpoint),
-    ['blk', 'efi_pstore', 'erst', 'vars'],
+    ['blk', 'efi_pstore', 'erst', 'ramoops', 'vars'],
     "the first's are archived",
   )
   same()

@@ -79,21 +79,21 @@ t.test('systemd-pstore archives what kernels wrote', { skip: asRoot }, async t =
   for (const name of ['all-noecc', 'ecc1-corrected', 'efi-panic', 'erst-panics']) {
     const fixture = loadFixture(name)
     const [source, options] = sourceOf(t, fixture)
-    const mountpoint = mount(t, source, options)
+    const mountpoint = mount(t, source, [...options, '--subdirs', 'hidden'])
     const archive = folder(t)
     // With parity Linux prints ftrace's records shifted: fixtures/README.md.
     const expected = new Map(
       fixture.files.map(({ name }) => [
         name,
         fixture.layout.ecc && name.startsWith('ftrace')
-          ? fs.readFileSync(`${mountpoint}/${name}`)
+          ? // Its text is longer than its size, to which Node reads.
+            run('cat', [`${mountpoint}/${name}`]).stdout
           : fixture.file(name),
       ]),
     )
     const { status, stderr } = archiveBySystemd(mountpoint, archive)
     t.equal(status, 0, stderr)
-    // It looks into the backend's folder, and says once that this is none of its business.
-    t.match(stderr, /^Failed to read file \S+, skipping: [^\n]+\n$/, stderr)
+    t.equal(stderr, '')
     const places = fixture.files.map(({ name }) => placeOf(name))
     const groups = new Set(places.filter(place => place.includes('/')).map(path.dirname))
     // Those of no group are merged, too.
@@ -332,7 +332,7 @@ t.test('what consumers see of a machine that is alive', { skip: asRoot }, t => {
     cmp copy /sys/fs/pstore/console-ramoops-0 && rm /sys/fs/pstore/console-ramoops-0
     ls /sys/fs/pstore`,
   )
-  t.equal(said, 'pmsg-ramoops-0\nramoops\n')
+  t.equal(said, 'pmsg-ramoops-0\n')
   t.equal(
     succeed(t, ['cat', region, 'console-ramoops-0', ...layoutArgs]).toString(),
     'more\nand more\n',

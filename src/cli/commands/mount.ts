@@ -81,7 +81,8 @@ const build = (argv: Argv): Argv<Args> =>
     .option('subdirs', {
       type: 'string',
       requiresArg: true,
-      describe: "backends' folders: visible, hidden (only opened by name) or off",
+      describe:
+        "backends' folders: visible, hidden (only opened by name) or off [visible; hidden over /sys/fs/pstore]",
     })
 
 /** Options of the mount itself; the others describe the region. */
@@ -115,7 +116,7 @@ const run = async (args: Args, given = givenIn(args)): Promise<void> => {
 
 const defaults: MountRequest = {
   readOnly: false,
-  subdirs: 'visible',
+  subdirs: undefined,
   mode: 'view',
   state: undefined,
   user: undefined,

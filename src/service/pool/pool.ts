@@ -48,6 +48,11 @@ export class Pool {
     return this.#threads.length
   }
 
+  /** Resolves once its first threads have started, which takes descriptors. */
+  async begun(): Promise<void> {
+    await Promise.all(this.#threads.map(({ begun }) => begun))
+  }
+
   /**
    * Attach a backend.
    *

@@ -21,6 +21,8 @@ export class Thread {
   since = 0
   /** False until it has started: it takes some 0.1 s. */
   started = false
+  /** Resolves once it has, or has ended. */
+  readonly begun: Promise<void>
   ended = false
   readonly #worker = new Worker(new URL('./worker.js', import.meta.url), workerOptions)
   /** In the order in which it was asked, and answers; the first is for its start. */
@@ -32,13 +34,16 @@ export class Thread {
    */
   constructor(onStart: () => void, onEnd: (why: string) => void) {
     let why = 'it left'
+    let tellBegun = (): void => {}
+    this.begun = new Promise(resolve => (tellBegun = resolve))
     this.#pending = [
       {
         done: () => {
           this.started = true
+          tellBegun()
           onStart()
         },
-        failed: () => {},
+        failed: tellBegun,
       },
     ]
     this.#worker

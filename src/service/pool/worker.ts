@@ -1,6 +1,7 @@
 /** One thread of the pool: it attaches what it is asked for, and does one task at a time. */
 import { parentPort } from 'node:worker_threads'
 import { parseSource } from '../../attach.js'
+import { isOutOfFiles } from '../../native/descriptors.js'
 import type { Backend } from '../../pstore/backend.js'
 import { recordsOf, type Records } from '../../pstore/records.js'
 import { neverWait, openLocks } from '../../region/lock.js'
@@ -32,7 +33,7 @@ interface Held {
 
 const held = new Map<number, Held>()
 
-/** @returns null where another file has taken the place of the one that was attached first */
+/** @returns null where another file has taken the place of the one that was attached first, or this thread cannot open it */
 const attached = (id: number, { candidate, how, file }: Wanted): Held | null => {
   const known = held.get(id)
   if (known) return known
@@ -41,7 +42,14 @@ const attached = (id: number, { candidate, how, file }: Wanted): Held | null => 
   const lines: string[] = []
   // The pool makes ftrace's text, so that no thread but its own has the symbols.
   const { kallsyms: _, ...options } = candidate.options
-  const backend = attachAs({ ...candidate, options }, how, line => lines.push(line))
+  let backend: Backend
+  try {
+    backend = attachAs({ ...candidate, options }, how, line => lines.push(line))
+  } catch (error) {
+    // Descriptors are scarce: one of the threads that have it serves it.
+    if (file !== null && isOutOfFiles(error)) return null
+    throw error
+  }
   const fresh = { backend, records: recordsOf(backend), file: found, lines, damage: null }
   held.set(id, fresh)
   return fresh
