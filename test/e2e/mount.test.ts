@@ -302,6 +302,27 @@ t.test('it ends cleanly however it is ended', async t => {
   }
 })
 
+t.test('it ends while a file is open', async t => {
+  const file = 'console-ramoops-0'
+  // A lazy unmount leaves the open file to its reader; a daemon that is told to end goes at once.
+  const lazy = mount(t, make(t), layoutArgs)
+  const kept = fs.openSync(`${lazy}/${file}`, 'r')
+  t.equal(run('fusermount3', ['-u', '-z', lazy]).status, 0)
+  t.equal(fs.readFileSync(kept, 'latin1'), 'console\n')
+  t.ok(daemonOf(lazy), 'served to the end')
+  fs.closeSync(kept)
+  t.ok(await until(() => !daemonOf(lazy)))
+
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    const mountpoint = mount(t, make(t), layoutArgs)
+    const open = fs.openSync(`${mountpoint}/${file}`, 'r')
+    process.kill(daemonOf(mountpoint), signal)
+    t.ok(await until(() => !isMounted(mountpoint) && !daemonOf(mountpoint)), signal)
+    t.throws(() => fs.readFileSync(open), /ENOTCONN|ECONNABORTED/, signal)
+    fs.closeSync(open)
+  }
+})
+
 t.test("what is dead stands in nobody's way", async t => {
   const region = make(t)
   const mountpoint = mount(t, region, layoutArgs)

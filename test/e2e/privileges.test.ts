@@ -11,6 +11,7 @@ import {
   program,
   pstorefs,
   run,
+  succeed,
   until,
 } from '../program.js'
 
@@ -42,45 +43,70 @@ const privilegesOf = (of: string): { [field: string]: string } => {
   )
 }
 
-t.test('the daemon has no capability and no root', { skip: asRoot }, async t => {
-  const region = makeRegion(t)
-  const [uid, gid] = ['-u', '-g'].map(what => run('id', [what, 'nobody']).stdout.toString().trim())
-  const none = '0'.repeat(16)
-  for (const ending of ['SIGTERM', 'SIGKILL', 'umount']) {
-    const mountpoint = mount(t, region, [...flags, '-o', 'user=nobody'])
-    const pid = daemonOf(mountpoint)
-    const threads = fs.readdirSync(`/proc/${pid}/task`)
-    t.ok(threads.length > 2, "Node's own threads")
-    for (const of of [`${pid}`, ...threads.map(thread => `${pid}/task/${thread}`)])
-      t.same(privilegesOf(of), {
-        Uid: `${uid} ${uid} ${uid} ${uid}`,
-        Gid: `${gid} ${gid} ${gid} ${gid}`,
-        Groups: gid,
-        CapInh: none,
-        CapPrm: none,
-        CapEff: none,
-        CapAmb: none,
-        NoNewPrivs: '1',
-      })
-    const roots = processesOf(mountpoint).filter(
-      ({ pid }) => privilegesOf(`${pid}`).Uid === '0 0 0 0',
-    )
-    t.same(
-      roots.map(({ args }) => args[0]),
-      ['sh'],
-      "one process stays root's",
-    )
-    // And it does its work all the same.
-    t.equal(fs.readFileSync(`${mountpoint}/console-ramoops-0`, 'latin1'), 'console\n')
-    t.equal(fs.statSync(`${mountpoint}/console-ramoops-0`).uid, 0)
-    if (ending === 'umount') {
-      fs.unlinkSync(`${mountpoint}/pmsg-ramoops-0`)
-      t.equal(fs.existsSync(`${mountpoint}/pmsg-ramoops-0`), false)
-      run('umount', [mountpoint])
-    } else process.kill(pid, ending)
-    t.ok(await until(() => !isMounted(mountpoint) && !daemonOf(mountpoint)), ending)
-  }
-})
+/** Mount two such regions, which a pool of threads looks into. */
+const mountTwo = (t: Test): string => {
+  const keys = Object.entries(options).map(([name, value]) => `${name} = ${String(value)}\n`)
+  const config = `${folder(t)}/two.toml`
+  // Its records have the names that those of a single one have.
+  const sections = ['ramoops', 'other'].map(
+    name => `[backends.${name}]\nsource = "${makeRegion(t)}"\n${keys.join('')}`,
+  )
+  fs.writeFileSync(config, `backend = "ramoops,other"\n${sections.join('')}`)
+  const mountpoint = folder(t)
+  t.teardown(() => {
+    if (isMounted(mountpoint)) run('fusermount3', ['-u', '-z', mountpoint])
+  })
+  succeed(t, ['mount', '--config', config, mountpoint, '-o', 'user=nobody'])
+  return mountpoint
+}
+
+for (const several of [false, true])
+  t.test(
+    `the daemon has no capability and no root, ${several ? 'two backends' : 'one'}`,
+    { skip: asRoot },
+    async t => {
+      const [uid, gid] = ['-u', '-g'].map(what =>
+        run('id', [what, 'nobody']).stdout.toString().trim(),
+      )
+      const none = '0'.repeat(16)
+      for (const ending of ['SIGTERM', 'SIGKILL', 'umount']) {
+        const mountpoint = several
+          ? mountTwo(t)
+          : mount(t, makeRegion(t), [...flags, '-o', 'user=nobody'])
+        const pid = daemonOf(mountpoint)
+        const threads = fs.readdirSync(`/proc/${pid}/task`)
+        t.ok(threads.length > 2, "Node's own threads")
+        for (const of of [`${pid}`, ...threads.map(thread => `${pid}/task/${thread}`)])
+          t.same(privilegesOf(of), {
+            Uid: `${uid} ${uid} ${uid} ${uid}`,
+            Gid: `${gid} ${gid} ${gid} ${gid}`,
+            Groups: gid,
+            CapInh: none,
+            CapPrm: none,
+            CapEff: none,
+            CapAmb: none,
+            NoNewPrivs: '1',
+          })
+        const roots = processesOf(mountpoint).filter(
+          ({ pid }) => privilegesOf(`${pid}`).Uid === '0 0 0 0',
+        )
+        t.same(
+          roots.map(({ args }) => args[0]),
+          ['sh'],
+          "one process stays root's",
+        )
+        // And it does its work all the same.
+        t.equal(fs.readFileSync(`${mountpoint}/console-ramoops-0`, 'latin1'), 'console\n')
+        t.equal(fs.statSync(`${mountpoint}/console-ramoops-0`).uid, 0)
+        if (ending === 'umount') {
+          fs.unlinkSync(`${mountpoint}/pmsg-ramoops-0`)
+          t.equal(fs.existsSync(`${mountpoint}/pmsg-ramoops-0`), false)
+          run('umount', [mountpoint])
+        } else process.kill(pid, ending)
+        t.ok(await until(() => !isMounted(mountpoint) && !daemonOf(mountpoint)), ending)
+      }
+    },
+  )
 
 t.test('what is refused', { skip: asRoot }, async t => {
   const region = makeRegion(t)
