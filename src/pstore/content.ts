@@ -17,6 +17,8 @@ export interface Content {
 /** A content of which it is known how long it is. */
 export interface SizedContent extends Content {
   readonly length: number
+  /** All of its bytes, one piece after the other, where they are there already and not made as they are read. */
+  readonly pieces?: readonly Buffer[] | undefined
 }
 
 /** Is it known how long a content is? */
@@ -28,6 +30,7 @@ export const contentOf = (bytes: Buffer): SizedContent => ({
   slice: (offset, length) => bytes.subarray(offset, offset + length),
   all: () => bytes,
   held: [bytes],
+  pieces: [bytes],
 })
 
 /** The most bytes of a piece: whatever is made of one must not be whole in memory for all. */
@@ -83,6 +86,7 @@ export const withTail = (content: SizedContent, tail: Buffer): SizedContent => {
     },
     all: () => joined(both),
     held: [...content.held, tail],
+    pieces: content.pieces && [...content.pieces, tail],
   }
   return both
 }

@@ -35,8 +35,14 @@ import {
   type RecordType,
 } from './types.js'
 
-/** Records that are remembered, so that a look at an unchanged one makes nothing. A region that Linux made has a hundred. */
-const mostRemembered = 4096
+/** Slots that are remembered, so that a look at an unchanged one makes nothing. A region that Linux made has a hundred. */
+const mostRemembered = 16384
+
+/** What a slot of that version shows: most slots of large regions show none. */
+interface Remembered {
+  readonly version: string
+  readonly record: StoredRecord | null
+}
 
 /** What a slot shows: a record's facts but for its name, and its bytes. */
 interface Shown extends Pick<RecordFacts, 'size' | 'time' | 'compressed' | 'ecc' | 'cut'> {
@@ -100,8 +106,8 @@ export class Store implements Backend {
   readonly identity: Identity
   readonly readOnly: boolean
   readonly survey: StoreSurvey
-  /** By name without `.enc.z`: what a slot of that version shows. */
-  readonly #remembered = new Map<string, StoredRecord>()
+  /** By name without `.enc.z`. */
+  readonly #remembered = new Map<string, Remembered>()
   /** Where each ring is appended to. */
   readonly #rings = new Map<RecordType, RingArea>()
   /** The zone of the last dump written here: of dumps of one time it is the newest. */
@@ -249,7 +255,7 @@ export class Store implements Backend {
     if (known || !slot.deep) {
       // Before the bytes: should they change meanwhile, the next look finds another version.
       const { version, lengths } = slot.glance()
-      if (known?.version === version) return known
+      if (known?.version === version) return known.record
       if (lengths) return this.#remember(slot, version, this.#measure(slot, lengths))
     }
     try {
@@ -281,13 +287,13 @@ export class Store implements Backend {
   ): StoredRecord | null {
     const name = this.#nameOf(slot, false)
     const known = this.#remembered.get(name)
-    if (shown && known?.version === version) return known
+    if (known?.version === version && (known.record === null) === (shown === null))
+      return known.record
     this.#remembered.delete(name)
-    if (!shown) return null
-    const record = this.#record(slot, version, shown)
+    const record = shown && this.#record(slot, version, shown)
     if (this.#remembered.size === mostRemembered)
       this.#remembered.delete(this.#remembered.keys().next().value!)
-    this.#remembered.set(name, record)
+    this.#remembered.set(name, { version, record })
     return record
   }
 

@@ -1,6 +1,7 @@
 /** Serving a mount: everything between a checked command line and the file system's end. */
 import fs from 'node:fs'
 import path from 'node:path'
+import { letGo } from '../native/collect.js'
 import { libc } from '../native/libc.js'
 import { mount as mountTree, type Mount } from '../fuse/mount.js'
 import type { RecordFacts } from '../pstore/backend.js'
@@ -58,6 +59,7 @@ export const serve = async (
     umask: first.umask,
     onOpen: tellDamage,
     onErase: record => log('notice', `${record.name}: erased`),
+    onDrop: letGo,
   })
   // Node's own exit waits for a thread whose medium does not answer.
   const leave = (): never => (pool ? libc()._exit(0) : process.exit(0))

@@ -32,6 +32,9 @@ export class Snapshots {
   readonly #open = new Map<number, SharedSnapshot[]>()
   #bytes = 0
 
+  /** @param onDrop told how many bytes nobody needs any more, once the caller is done */
+  constructor(readonly onDrop: (bytes: number) => void = () => {}) {}
+
   /**
    * Keep a snapshot for one more open file.
    *
@@ -41,12 +44,16 @@ export class Snapshots {
   keep(ino: number, snapshot: Snapshot): SharedSnapshot {
     const all = this.#open.get(ino) ?? []
     const same = all.find(each => isSame(each, snapshot))
+    const bytes = bytesOf(snapshot.content)
     if (same) {
       same.opens++
+      if (same !== snapshot) this.onDrop(bytes)
       return same
     }
-    const bytes = bytesOf(snapshot.content)
-    if (this.#bytes > 0 && this.#bytes + bytes > mostBytes) throw tooMuch(snapshot.record)
+    if (this.#bytes > 0 && this.#bytes + bytes > mostBytes) {
+      this.onDrop(bytes)
+      throw tooMuch(snapshot.record)
+    }
     this.#bytes += bytes
     const kept = { ...snapshot, opens: 1 }
     this.#open.set(ino, [...all, kept])
@@ -61,7 +68,9 @@ export class Snapshots {
   /** A file that had a snapshot open was closed. */
   release(ino: number, snapshot: SharedSnapshot): void {
     if (--snapshot.opens > 0) return
-    this.#bytes -= bytesOf(snapshot.content)
+    const bytes = bytesOf(snapshot.content)
+    this.#bytes -= bytes
+    this.onDrop(bytes)
     const rest = this.#open.get(ino)!.filter(each => each !== snapshot)
     if (rest.length > 0) this.#open.set(ino, rest)
     else this.#open.delete(ino)

@@ -29,6 +29,8 @@ export interface TreeOptions {
   onOpen?: (record: RecordFacts) => void
   /** Told of a record that was unlinked, and is erased. */
   onErase?: (record: RecordFacts) => void
+  /** Told how many bytes of files are not needed any more, once the caller is done. */
+  onDrop?: (bytes: number) => void
 }
 
 /** What stat(2) shows. */
@@ -125,17 +127,18 @@ export class Tree {
   readonly #files = new Map<Records, Map<string, File>>()
   /** All that the kernel may ask about. */
   readonly #inodes = new Map<number, Folder | File>()
-  readonly #snapshots = new Snapshots()
+  readonly #snapshots: Snapshots
 
   constructor(
     backends: readonly Records[],
-    { subdirs = 'visible', uid = 0, gid = 0, umask = 0, onOpen, onErase }: TreeOptions = {},
+    { subdirs = 'visible', uid = 0, gid = 0, umask = 0, onOpen, onErase, onDrop }: TreeOptions = {},
   ) {
     this.#uid = uid
     this.#gid = gid
     this.#umask = umask
     this.#onOpen = onOpen
     this.#onErase = onErase
+    this.#snapshots = new Snapshots(onDrop)
     this.#root = this.#newFolder(null)
     this.replace(backends, subdirs)
   }

@@ -1,12 +1,6 @@
 /** What the pool and its threads say to each other: plain objects, as the structured clone takes them. */
 import type { RecordFacts } from '../../pstore/backend.js'
-import {
-  chunksOf,
-  contentOf,
-  isSized,
-  type Content,
-  type SizedContent,
-} from '../../pstore/content.js'
+import { contentOf, isSized, withTail, type Content } from '../../pstore/content.js'
 import { StoreError, type Errno } from '../../pstore/errors.js'
 import { isFtrace, type FtraceText } from '../../pstore/ftrace.js'
 import type { Endian, Identity } from '../../pstore/types.js'
@@ -50,14 +44,10 @@ export interface DamageSlice {
   readonly done: boolean
 }
 
-/** A record's bytes, in memory of their own; ftrace's text is made where it is read. */
+/** A record's bytes, each piece in memory of its own; ftrace's text is made where it is read. */
 export type SentContent =
-  | Uint8Array<ArrayBuffer>
-  | {
-      readonly records: Uint8Array<ArrayBuffer>
-      readonly endian: Endian
-      readonly tail: Uint8Array
-    }
+  | readonly Uint8Array[]
+  | { readonly records: Uint8Array; readonly endian: Endian; readonly tail: Uint8Array }
 
 /** The answers, by what was asked. */
 export interface Answers {
@@ -102,33 +92,39 @@ export const factsOf = (record: RecordFacts): RecordFacts => {
   return { type, id, name, size, time, compressed, ecc, cut, version }
 }
 
-/** Bytes in memory that nothing else is in: what is transferred is gone here. */
-const copyOf = (content: SizedContent): Uint8Array<ArrayBuffer> => {
-  const copy = new Uint8Array(content.length)
-  let filled = 0
-  for (const piece of chunksOf(content)) {
-    copy.set(piece, filled)
-    filled += piece.length
-  }
-  return copy
+/** Shorter ones may share their memory with others: Node gives them out of a common one. */
+const alone = 65536
+
+/** Bytes of the caller's own, whose memory is handed over: what is in there is gone here. */
+const handOver = (bytes: Buffer, transfer: Set<ArrayBuffer>): Uint8Array => {
+  const { buffer, byteOffset, length } = bytes
+  if (length < alone || !(buffer instanceof ArrayBuffer)) return Uint8Array.from(bytes)
+  transfer.add(buffer)
+  return new Uint8Array(buffer, byteOffset, length)
 }
 
-/** @returns the content to be sent, and what of it can be transferred */
+/** @returns the content to be sent, and what of it is transferred: the content is of no use here any more */
 export const sentContent = (content: Content): [SentContent, ArrayBuffer[]] => {
+  const transfer = new Set<ArrayBuffer>()
+  let sent: SentContent
   if (isFtrace(content)) {
-    const { endian, tail } = content
-    const records = copyOf(contentOf(content.records))
-    return [{ records, endian, tail }, [records.buffer]]
+    const { records, endian, tail } = content
+    sent = { records: handOver(records, transfer), endian, tail: handOver(tail, transfer) }
+  } else {
+    const pieces = (isSized(content) && content.pieces) || [content.all()]
+    sent = pieces.map(piece => handOver(piece, transfer))
   }
-  const bytes = copyOf(isSized(content) ? content : contentOf(content.all()))
-  return [bytes, [bytes.buffer]]
+  return [sent, [...transfer]]
 }
 
 const asBuffer = ({ buffer, byteOffset, length }: Uint8Array): Buffer =>
   Buffer.from(buffer, byteOffset, length)
 
+const empty = contentOf(Buffer.alloc(0))
+
 /** @param text makes ftrace's text */
-export const receivedContent = (sent: SentContent, text: () => FtraceText): Content =>
-  sent instanceof Uint8Array
-    ? contentOf(asBuffer(sent))
-    : text().render(asBuffer(sent.records), sent.endian, asBuffer(sent.tail))
+export const receivedContent = (sent: SentContent, text: () => FtraceText): Content => {
+  if ('records' in sent)
+    return text().render(asBuffer(sent.records), sent.endian, asBuffer(sent.tail))
+  return sent.map(asBuffer).reduce((content, piece) => withTail(content, piece), empty)
+}

@@ -1,6 +1,7 @@
 /** One thread of the pool: it attaches what it is asked for, and does one task at a time. */
 import { parentPort } from 'node:worker_threads'
 import { parseSource } from '../../attach.js'
+import { letGo } from '../../native/collect.js'
 import { isOutOfFiles } from '../../native/descriptors.js'
 import type { Backend } from '../../pstore/backend.js'
 import { recordsOf, type Records } from '../../pstore/records.js'
@@ -91,6 +92,8 @@ const answer = async (of: Held, task: Task): Promise<[Answer, ArrayBuffer[]]> =>
       const snapshot = await records.open(task.name)
       if (!snapshot) return [null, []]
       const [content, transfer] = sentContent(snapshot.content)
+      // What it was made of stays here.
+      letGo(snapshot.record.size)
       return [{ record: factsOf(snapshot.record), content }, transfer]
     }
     case 'erase':
