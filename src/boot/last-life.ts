@@ -280,10 +280,10 @@ class LastLife implements Backend {
     return record && !isRingType(record.type) ? record : null
   }
 
-  open(name: string): OpenRecord | null {
+  open(name: string, alone = false): OpenRecord | null {
     const kept = this.#kept(name)
     if (kept) return { record: kept, content: kept.open() }
-    const opened = this.backend.open(name)
+    const opened = this.backend.open(name, alone)
     return opened && !isRingType(opened.record.type) ? opened : null
   }
 

@@ -126,8 +126,13 @@ export interface Backend {
   names(): Generator<string, void, void>
   /** The record that a file name stands for at this moment; null where there is none. */
   find(name: string): StoredRecord | null
-  /** The same and its bytes, for one pass over the medium; null where there is none. */
-  open(name: string): OpenRecord | null
+  /**
+   * The same and its bytes, for one pass over the medium; null where there is none.
+   *
+   * @param alone only while no writer of this program is at work in another process
+   * @throws StoreError (EBUSY) where one is
+   */
+  open(name: string, alone?: boolean): OpenRecord | null
   /** Erase a record that was looked at, as {@link StoredRecord.erase} does. */
   erase(record: RecordFacts, unchanged?: boolean): boolean
   /** The rings of bytes that can be followed, empty ones too. */

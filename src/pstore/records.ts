@@ -21,8 +21,8 @@ export interface Records {
   names(): Soon<string[]>
   /** The record that a file name stands for at this moment; null where there is none. */
   find(name: string): Soon<RecordFacts | null>
-  /** The same and its bytes. */
-  open(name: string): Soon<Snapshot | null>
+  /** The same and its bytes; `alone` as in {@link Backend.open}. */
+  open(name: string, alone?: boolean): Soon<Snapshot | null>
   /**
    * Take a record out of the store, as {@link StoredRecord.erase} does.
    *
@@ -37,7 +37,7 @@ export const recordsOf = (backend: Backend): Records => ({
   readOnly: backend.readOnly,
   names: () => namesIn(backend),
   find: name => backend.find(name),
-  open: name => backend.open(name),
+  open: (name, alone) => backend.open(name, alone),
   erase: record => backend.erase(record),
 })
 

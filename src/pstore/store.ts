@@ -152,15 +152,22 @@ export class Store implements Backend {
     return record?.name === name ? record : null
   }
 
-  open(name: string): OpenRecord | null {
-    const opened = this.load(name)
+  open(name: string, alone = false): OpenRecord | null {
+    const opened = this.load(name, alone)
     return opened?.record.name === name ? opened : null
   }
 
   /** What the slot of a name holds now, whether its name ends in `.enc.z` or not. */
-  load(name: string): OpenRecord | null {
+  load(name: string, mustBeAlone = false): OpenRecord | null {
     const slot = this.#slot(name)
-    return slot && this.driver.lock.shared(alone => this.#load(slot, alone))
+    return (
+      slot &&
+      this.driver.lock.shared(alone => {
+        if (!alone && mustBeAlone)
+          throw new StoreError(`${this.identity.path}: another process writes to it`, 'EBUSY')
+        return this.#load(slot, alone)
+      })
+    )
   }
 
   erase(record: RecordFacts, unchanged = false): boolean {

@@ -1,6 +1,6 @@
 /** A backend as a mount serves it, wherever it is attached. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Backend, RecordFacts } from '../pstore/backend.js'
+import type { Backend } from '../pstore/backend.js'
 import { StoreError } from '../pstore/errors.js'
 import { recordsOf, type Records } from '../pstore/records.js'
 import type { Soon } from '../pstore/soon.js'
@@ -19,51 +19,86 @@ export interface Served extends Records {
 }
 
 /** For how long an erasure is tried while another process holds the store, in ms. */
-const busyPatience = 5000
+const erasePatience = 5000
+/**
+ * The same of a look into a ring, which then is taken as it is, and what is uncertain of it cut. A writer of this
+ * program lets go every 10 ms.
+ */
+const readPatience = 250
 /** How often, in ms. Nobody else waits in between. */
-const busyInterval = 20
+const busyInterval = 2
+/** For how long nobody waits after a wait that was in vain, in ms: whoever holds the store keeps it. */
+const resigned = 10_000
+
+const isBusy = (error: unknown): boolean => error instanceof StoreError && error.errno === 'EBUSY'
+
+/** Do something again and again while it throws EBUSY. */
+const insist = async <T>(work: () => Soon<T>, patience: number): Promise<T> => {
+  for (const end = performance.now() + patience; ;) {
+    await sleep(busyInterval)
+    try {
+      return await work()
+    } catch (error) {
+      if (!isBusy(error) || performance.now() > end) throw error
+    }
+  }
+}
+
+/** Do something, and something else where it throws EBUSY, at once or later. */
+const orWhenBusy = <T>(work: () => Soon<T>, instead: (error: unknown) => Soon<T>): Soon<T> => {
+  const caught = (error: unknown): Soon<T> => {
+    if (!isBusy(error)) throw error
+    return instead(error)
+  }
+  try {
+    const done = work()
+    return done instanceof Promise ? done.catch(caught) : done
+  } catch (error) {
+    return caught(error)
+  }
+}
+
+/**
+ * What waits for a store while another process writes to it. The thread that looks into the store tries once;
+ * whoever asked may wait, and nobody else does.
+ */
+export class Patience {
+  #resignedUntil = -Infinity
+
+  /** @throws StoreError (EBUSY) where another process does not let go of it */
+  erase(erase: () => Soon<boolean>): Soon<boolean> {
+    return orWhenBusy(erase, () => insist(erase, erasePatience))
+  }
+
+  /** @param open told whether it must be alone */
+  open<T>(open: (alone: boolean) => Soon<T>): Soon<T> {
+    if (performance.now() < this.#resignedUntil) return open(false)
+    const alone = (): Soon<T> => open(true)
+    return orWhenBusy(alone, () =>
+      orWhenBusy(
+        () => insist(alone, readPatience),
+        () => {
+          this.#resignedUntil = performance.now() + resigned
+          return open(false)
+        },
+      ),
+    )
+  }
+}
 
 /** For how long zones are looked at in a row, and for how long not, in ms: whoever reads meanwhile hardly waits. */
 const scanLength = 5
 const scanPause = 50
 
-const isBusy = (error: unknown): boolean => error instanceof StoreError && error.errno === 'EBUSY'
-
-/**
- * Erase once the store is free: a thread that serves others tries once, and whoever asked may wait.
- *
- * @throws StoreError (EBUSY) where another process does not let go of it
- */
-export const eraseWhenFree = (erase: () => Soon<boolean>): Soon<boolean> => {
-  const again = async (): Promise<boolean> => {
-    for (const end = performance.now() + busyPatience; ;) {
-      await sleep(busyInterval)
-      try {
-        return await erase()
-      } catch (error) {
-        if (!isBusy(error) || performance.now() > end) throw error
-      }
-    }
-  }
-  const orAgain = (error: unknown): Promise<boolean> => {
-    if (!isBusy(error)) throw error
-    return again()
-  }
-  try {
-    const erased = erase()
-    return erased instanceof Promise ? erased.catch(orAgain) : erased
-  } catch (error) {
-    return orAgain(error)
-  }
-}
-
 /** A backend that is attached in this thread. */
 export const servedHere = (backend: Backend): Served => {
   const records = recordsOf(backend)
+  const patience = new Patience()
   let isClosed = false
   return {
     ...records,
-    erase: (record: RecordFacts) => eraseWhenFree(() => records.erase(record)),
+    open: name => patience.open(alone => records.open(name, alone)),
+    erase: record => patience.erase(() => records.erase(record)),
     async *damage() {
       let end = performance.now() + scanLength
       for (const line of damageOf(backend)) {

@@ -79,7 +79,7 @@ export class EfiDriver implements Driver {
     this.readOnly = variables.readOnly
     // Firmware answers for each variable by itself: readers need no lock.
     this.lock = {
-      shared: work => work(false),
+      shared: work => work(true),
       exclusively: work => variables.exclusively(work),
     }
     this.#rings = new Map(

@@ -100,7 +100,7 @@ export class ErstDriver implements Driver {
     if (header.state === 'foreign') throw new StoreError(`${region.path}: ${header.why}`)
     const { lock } = region
     this.lock = {
-      shared: work => work(false),
+      shared: work => work(true),
       exclusively: work =>
         lock.exclusively(() => {
           region.checkSize()

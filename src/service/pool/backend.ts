@@ -5,7 +5,7 @@ import type { FtraceText } from '../../pstore/ftrace.js'
 import type { Snapshot } from '../../pstore/records.js'
 import type { Soon } from '../../pstore/soon.js'
 import { parseFileName, type Identity } from '../../pstore/types.js'
-import { eraseWhenFree, type Served } from '../served.js'
+import { Patience, type Served } from '../served.js'
 import type { Line } from './lane.js'
 import {
   receivedContent,
@@ -28,6 +28,7 @@ export class PooledBackend implements Served {
   readonly readOnly: boolean
   readonly identity: Identity
   #text: FtraceText | null = null
+  readonly #patience = new Patience()
 
   /** Made by `Pool.attach`. @throws StoreError where kallsyms has no symbols */
   constructor(
@@ -52,18 +53,18 @@ export class PooledBackend implements Served {
   }
 
   open(name: string): Soon<Snapshot | null> {
-    return this.#isOwn(name) ? this.#open(name) : null
+    return this.#isOwn(name) ? this.#patience.open(alone => this.#open(name, alone)) : null
   }
 
-  async #open(name: string): Promise<Snapshot | null> {
-    const opened = await this.pool.ask(this.line, { op: 'open', name })
+  async #open(name: string, alone: boolean): Promise<Snapshot | null> {
+    const opened = await this.pool.ask(this.line, { op: 'open', name, alone })
     if (!opened) return null
     const { record, content } = opened
     return { record, content: receivedContent(content, () => this.#ftraceText()) }
   }
 
   erase(record: RecordFacts): Soon<boolean> {
-    return eraseWhenFree(() => this.pool.ask(this.line, { op: 'erase', record }))
+    return this.#patience.erase(() => this.pool.ask(this.line, { op: 'erase', record }))
   }
 
   /** While the pool has nothing else to do. */

@@ -53,7 +53,12 @@ export class Lane {
 
   /** Who asks what another already waits for gets the same answer, unless an erasure comes in between. */
   add(task: Task): Promise<Answer> {
-    const key = task.op === 'find' || task.op === 'open' ? `${task.op} ${task.name}` : task.op
+    const key =
+      task.op === 'find'
+        ? `find ${task.name}`
+        : task.op === 'open'
+          ? `open ${task.name} ${task.alone}`
+          : task.op
     const same = this.#shared.get(key)
     if (same) return same.promise
     const job = jobOf(task)

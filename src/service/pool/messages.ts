@@ -18,7 +18,8 @@ export interface Wanted {
 /** What can be asked of a backend. */
 export type Task =
   | { readonly op: 'attach' | 'names' | 'damage' }
-  | { readonly op: 'find' | 'open'; readonly name: string }
+  | { readonly op: 'find'; readonly name: string }
+  | { readonly op: 'open'; readonly name: string; readonly alone: boolean }
   | { readonly op: 'erase'; readonly record: RecordFacts }
 
 export type Message =

@@ -89,7 +89,7 @@ const answer = async (of: Held, task: Task): Promise<[Answer, ArrayBuffer[]]> =>
       return [record && factsOf(record), []]
     }
     case 'open': {
-      const snapshot = await records.open(task.name)
+      const snapshot = await records.open(task.name, task.alone)
       if (!snapshot) return [null, []]
       const [content, transfer] = sentContent(snapshot.content)
       // What it was made of stays here.
