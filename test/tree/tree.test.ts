@@ -1,7 +1,16 @@
 /** The tree, as a kernel asks it: names, inodes, links and errors. */
 import fs from 'node:fs'
 import t, { type Test } from 'tap'
-import { attach, format, StoreError, Tree, type Backend, type OpenFile } from '#src/index.js'
+import {
+  attach,
+  format,
+  recordsOf,
+  StoreError,
+  Tree,
+  type Backend,
+  type OpenFile,
+  type Records,
+} from '#src/index.js'
 import { folder } from '../program.js'
 import { atOnce, ByPath } from './by-path.js'
 
@@ -25,6 +34,23 @@ const make = (t: Test, name = 'ramoops'): Backend => {
   backend.write({ type: 'console', bytes: Buffer.from('console') })
   return backend
 }
+
+/** A backend's methods as an object of its own, of which some can be others. */
+const bare = (backend: Backend): Backend => ({
+  name: backend.name,
+  identity: backend.identity,
+  readOnly: backend.readOnly,
+  survey: backend.survey,
+  records: () => backend.records(),
+  names: () => backend.names(),
+  find: name => backend.find(name),
+  open: name => backend.open(name),
+  erase: record => backend.erase(record),
+  rings: () => backend.rings(),
+  capacity: type => backend.capacity(type),
+  write: record => backend.write(record),
+  close: () => {},
+})
 
 const errnoOf = (work: () => unknown): string => {
   try {
@@ -195,6 +221,72 @@ t.test('an open file whose names are gone', async t => {
   again.close()
   const stale = (): unknown => tree.tree.attributes(first.ino)
   t.equal(errnoOf(stale), 'ESTALE')
+})
+
+t.test('between two questions the record goes, or another takes its place', async t => {
+  const backend = make(t)
+  const { tree } = new ByPath([backend])
+  const find = (): number => atOnce(tree.lookup(Tree.root, 'dmesg-ramoops-0')).ino
+  let ino = find()
+  backend.find('dmesg-ramoops-0')!.erase()
+  t.equal(
+    errnoOf(() => tree.open(ino)),
+    'ENOENT',
+  )
+  backend.write(dump('Panic#1 Part1\nsecond', 1_700_000_001n))
+  backend.write(dump('Panic#1 Part1\nthird', 1_700_000_002n))
+  ino = find()
+  tree.hold(ino)
+  backend.find('dmesg-ramoops-0')!.erase()
+  backend.write(dump('Panic#1 Part1\nfourth', 1_700_000_003n))
+  t.equal(
+    errnoOf(() => tree.open(ino)),
+    'ESTALE',
+    'another file',
+  )
+  t.match(atOnce(tree.attributes(ino)), { nlink: 0 }, 'which is held, and has no name')
+  ino = find()
+  backend.find('dmesg-ramoops-0')!.erase()
+  t.equal(
+    errnoOf(() => tree.attributes(ino)),
+    'ESTALE',
+    'neither named nor open',
+  )
+  // A name is unlinked that nobody has looked at.
+  atOnce(tree.unlink(Tree.root, 'console-ramoops-0'))
+  t.equal(backend.find('console-ramoops-0'), null)
+})
+
+t.test('an answer that comes when its store is shown no more', async t => {
+  const backend = make(t)
+  const here = recordsOf(backend)
+  let answer = (): void => {}
+  const asked = new Promise<void>(resolve => (answer = resolve))
+  const later: Records = {
+    ...here,
+    find: async name => (await asked, here.find(name)),
+    names: async () => (await asked, here.names()),
+  }
+  const tree = new Tree([later])
+  const [looked, listed] = [tree.lookup(Tree.root, 'console-ramoops-0'), tree.list(Tree.root)]
+  tree.replace([], 'visible')
+  answer()
+  t.match(await looked, { nlink: 0, size: 7 })
+  t.equal((await listed).length, 4, 'as it was when it was asked')
+  t.equal(tree.inodes, 1)
+})
+
+t.test('of a store of which some cannot be read the others are listed', async t => {
+  const backend = make(t)
+  function* names(): Generator<string> {
+    yield 'console-ramoops-0'
+    throw new StoreError('a bad sector', 'EIO')
+  }
+  const tree = new Tree([{ ...recordsOf({ ...bare(backend), names }) }])
+  t.same(
+    atOnce(tree.list(Tree.root)).map(({ name }) => name),
+    ['.', '..', 'console-ramoops-0', 'ramoops'],
+  )
 })
 
 t.test('no more inodes are kept than there are names, and holds', async t => {
