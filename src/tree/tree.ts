@@ -284,7 +284,8 @@ export class Tree {
   #attributes(inode: Folder | File): Attributes {
     const { ino, mode, uid, gid, atime, mtime, ctime } = inode
     const isFile = inode.kind === 'file'
-    const size = isFile ? (inode.setSize ?? inode.record?.size ?? 0) : 0
+    // Nobody is told of a file before the first look at its record.
+    const size = isFile ? (inode.setSize ?? inode.record!.size) : 0
     const nlink = isFile
       ? this.#links(inode)
       : 2 + (inode === this.#root ? this.#listed().length : 0)

@@ -245,6 +245,11 @@ t.test('between two questions the record goes, or another takes its place', asyn
     'another file',
   )
   t.match(atOnce(tree.attributes(ino)), { nlink: 0 }, 'which is held, and has no name')
+  t.equal(
+    errnoOf(() => tree.open(ino)),
+    'ESTALE',
+    'nor is it open',
+  )
   ino = find()
   backend.find('dmesg-ramoops-0')!.erase()
   t.equal(
