@@ -23,6 +23,7 @@ export type {
   Capacity,
   NewRecord,
   OpenRecord,
+  RecordFacts,
   StoredRecord,
   Survey,
 } from './pstore/backend.js'

@@ -17,7 +17,7 @@ const longestRun = 5
  */
 const longestWait = 1000
 /** The same while a timer runs: the descriptor does not tell of timers. */
-const timerWait = 10
+const timerWait = 1
 
 const waitNow = (): number => {
   const waiting = process.getActiveResourcesInfo()

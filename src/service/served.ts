@@ -24,11 +24,11 @@ const erasePatience = 5000
  * The same of a look into a ring, which then is taken as it is, and what is uncertain of it cut. A writer of this
  * program lets go every 10 ms.
  */
-const readPatience = 250
+const readPatience = 1000
 /** How often, in ms. Nobody else waits in between. */
-const busyInterval = 2
+const busyInterval = 1
 /** For how long nobody waits after a wait that was in vain, in ms: whoever holds the store keeps it. */
-const resigned = 10_000
+const resigned = 2000
 
 const isBusy = (error: unknown): boolean => error instanceof StoreError && error.errno === 'EBUSY'
 

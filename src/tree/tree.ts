@@ -203,12 +203,15 @@ export class Tree {
     return file
   }
 
-  /** The file of a record that was just looked at, brought up to date with it. */
-  #fileOf(records: Records, record: RecordFacts): File {
+  /**
+   * The file of a record that was just looked at, brought up to date with it. A look at a ring that did not rest
+   * tells less than the ring holds: of that size nobody is told who may have it open.
+   */
+  #fileOf(records: Records, record: RecordFacts, isOpened = false): File {
     const { name, version, time } = record
     let file = this.#fileNamed(records, name)
     const before = file.record
-    if (before?.version === version) return file
+    if (before && (before.version === version || (record.cut > 0 && !isOpened))) return file
     // A ring grows; a dump is replaced by another, which is another file.
     if (before && time) {
       this.#gone(file)
@@ -365,7 +368,7 @@ export class Tree {
         this.#gone(inode)
         throw notThere(name)
       }
-      if (this.#fileOf(records, snapshot.record) !== inode) throw stale(ino)
+      if (this.#fileOf(records, snapshot.record, true) !== inode) throw stale(ino)
       this.#onOpen?.(snapshot.record)
       return this.#open(inode, snapshot)
     })

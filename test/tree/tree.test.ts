@@ -9,6 +9,7 @@ import {
   Tree,
   type Backend,
   type OpenFile,
+  type RecordFacts,
   type Records,
 } from '#src/index.js'
 import { folder } from '../program.js'
@@ -279,6 +280,25 @@ t.test('an answer that comes when its store is shown no more', async t => {
   t.match(await looked, { nlink: 0, size: 7 })
   t.equal((await listed).length, 4, 'as it was when it was asked')
   t.equal(tree.inodes, 1)
+})
+
+t.test('a ring that did not rest when it was looked at keeps its size', async t => {
+  const backend = make(t)
+  const here = recordsOf(backend)
+  const rests = backend.find('console-ramoops-0')!
+  let record: RecordFacts = rests
+  const moving: Records = {
+    ...here,
+    find: () => record,
+    open: () => ({ record, content: backend.open(rests.name)!.content }),
+  }
+  const tree = new Tree([moving])
+  const { ino } = atOnce(tree.lookup(Tree.root, rests.name))
+  record = { ...rests, version: 'moving 1', size: 3, cut: 4 }
+  t.match(atOnce(tree.attributes(ino)), { size: 7 }, 'whoever has it open may read so much')
+  const file = atOnce(tree.open(ino))
+  t.match(file.attributes(), { size: 3 }, 'as it was opened')
+  file.close()
 })
 
 t.test('of a store of which some cannot be read the others are listed', async t => {
