@@ -36,13 +36,9 @@ import {
 } from './types.js'
 
 /** Slots that are remembered, so that a look at an unchanged one makes nothing. A region that Linux made has a hundred. */
-const mostRemembered = 16384
-
-/** What a slot of that version shows: most slots of large regions show none. */
-interface Remembered {
-  readonly version: string
-  readonly record: StoredRecord | null
-}
+const mostRemembered = 4096
+/** The same of slots that show nothing, which is less to remember: most of a large region's. */
+const mostEmpty = 16384
 
 /** What a slot shows: a record's facts but for its name, and its bytes. */
 interface Shown extends Pick<RecordFacts, 'size' | 'time' | 'compressed' | 'ecc' | 'cut'> {
@@ -58,6 +54,12 @@ const notice = (ecc: EccState | null): Buffer =>
         ? `\nECC: ${ecc.corrected} Corrected bytes, ${ecc.bad} unrecoverable blocks\n`
         : '\nECC: No errors detected\n',
   )
+
+/** Make room for one more: all go, as to find the oldest of many takes longer than to look at them again. */
+const keepMost = <T>(map: Map<string, T>, most: number): Map<string, T> => {
+  if (map.size === most) map.clear()
+  return map
+}
 
 const notThere = (name: string): StoreError => new StoreError(`${name}: no such record`, 'ENOENT')
 
@@ -106,8 +108,10 @@ export class Store implements Backend {
   readonly identity: Identity
   readonly readOnly: boolean
   readonly survey: StoreSurvey
-  /** By name without `.enc.z`. */
-  readonly #remembered = new Map<string, Remembered>()
+  /** By name without `.enc.z`: what a slot of that version shows. */
+  readonly #remembered = new Map<string, StoredRecord>()
+  /** By the same: the version of a slot that shows nothing. */
+  readonly #empty = new Map<string, string>()
   /** Where each ring is appended to. */
   readonly #rings = new Map<RecordType, RingArea>()
   /** The zone of the last dump written here: of dumps of one time it is the newest. */
@@ -258,11 +262,14 @@ export class Store implements Backend {
 
   /** What a slot shows now. Bytes are only looked at anew where the slot has changed. */
   #look(slot: Slot): StoredRecord | null {
-    const known = this.#remembered.get(this.#nameOf(slot, false))
-    if (known || !slot.deep) {
+    const name = this.#nameOf(slot, false)
+    const known = this.#remembered.get(name)
+    const empty = this.#empty.get(name)
+    if (known || empty !== undefined || !slot.deep) {
       // Before the bytes: should they change meanwhile, the next look finds another version.
       const { version, lengths } = slot.glance()
-      if (known?.version === version) return known.record
+      if (empty === version) return null
+      if (known?.version === version) return known
       if (lengths) return this.#remember(slot, version, this.#measure(slot, lengths))
     }
     try {
@@ -294,20 +301,24 @@ export class Store implements Backend {
   ): StoredRecord | null {
     const name = this.#nameOf(slot, false)
     const known = this.#remembered.get(name)
-    if (known?.version === version && (known.record === null) === (shown === null))
-      return known.record
+    if (shown && known?.version === version) return known
     this.#remembered.delete(name)
-    const record = shown && this.#record(slot, version, shown)
-    if (this.#remembered.size === mostRemembered)
-      this.#remembered.delete(this.#remembered.keys().next().value!)
-    this.#remembered.set(name, { version, record })
+    this.#empty.delete(name)
+    if (!shown) {
+      keepMost(this.#empty, mostEmpty).set(name, version)
+      return null
+    }
+    const record = this.#record(slot, version, shown)
+    keepMost(this.#remembered, mostRemembered).set(name, record)
     return record
   }
 
   #record(slot: Slot, version: string, shown: Omit<Shown, 'content'>): StoredRecord {
     const { type, id } = slot
     const name = this.#nameOf(slot, shown.compressed)
-    return new RecordHandle(this, { ...shown, type, id, name, version })
+    // Field by field: of half a million slots it is felt.
+    const { size, time, compressed, ecc, cut } = shown
+    return new RecordHandle(this, { type, id, name, size, time, compressed, ecc, cut, version })
   }
 
   /** A ring's size by its headers alone; null where it is empty. */
