@@ -106,3 +106,8 @@ t.test('a text that is too long is kept up to the limit', async t => {
     t.equal(inflate(stream, limit), null)
   }
 })
+
+t.test('of a long text no more is kept than its stream', async t => {
+  const stream = zlib.deflateRawSync(Buffer.alloc(1 << 20, 'text '))
+  t.same(inflate(stream, 2 << 20)!.held, [stream])
+})
