@@ -51,8 +51,11 @@ export interface ServerOptions {
   trace?: ((line: string) => void) | undefined
 }
 
-/** Nothing behind the header. */
-type Answer = Reply | null
+/**
+ * What is put behind a reply's header; null: nothing. There is one {@link Reply}, and two promises that are kept
+ * in one turn go on in turns: it is filled and sent in one step, so that no caller gets another one's answer.
+ */
+type Answer = ((reply: Reply) => Reply) | null
 
 /** Is a file's text longer than Linux's st_size, or may it be? Then nothing of it may be read by its size. */
 const isLonger = ({ content, size }: OpenFile): boolean =>
@@ -97,26 +100,21 @@ export class Server {
     const kind = kindOf(code)
     this.options.trace?.(`${kind ?? code} node ${request.node}, ${length} bytes`)
     const isSilent = kind !== undefined && kinds[kind].reply === null
-    let answer: Soon<Answer>
+    const fail = (error: unknown): void => this.#fail(unique, error)
     try {
-      answer = this.#answer(kind)
-    } catch (error) {
-      if (!isSilent) this.#fail(unique, error)
-      return
-    }
-    if (isSilent) return
-    if (!(answer instanceof Promise)) {
+      const answer = this.#answer(kind)
+      if (isSilent) return
+      if (answer instanceof Promise)
+        return answer.then(late => this.#send(unique, late)).catch(fail)
       this.#send(unique, answer)
-      return
+    } catch (error) {
+      if (!isSilent) fail(error)
     }
-    return answer.then(
-      late => this.#send(unique, late),
-      (error: unknown) => this.#fail(unique, error),
-    )
   }
 
   #send(unique: bigint, answer: Answer): void {
-    this.#write(unique, (answer ?? this.#reply.begin()).end(unique))
+    const reply = this.#reply.begin()
+    this.#write(unique, (answer ? answer(reply) : reply).end(unique))
   }
 
   /** An unforeseen error is reported whole. An errno tells the caller enough, but for EIO and EMFILE. */
@@ -150,10 +148,6 @@ export class Server {
     return this.#operations[kind](request, request.node)
   }
 
-  #begin(): Reply {
-    return this.#reply.begin()
-  }
-
   #nextHandle(): number {
     return ++this.#lastHandle
   }
@@ -170,7 +164,7 @@ export class Server {
   } = {
     INIT: request => {
       const agreed = decodeInit(request) ?? refuse('EPROTO')
-      return this.#begin().init(agreed)
+      return reply => reply.init(agreed)
     },
 
     DESTROY: () => null,
@@ -178,7 +172,7 @@ export class Server {
     LOOKUP: (request, parent) =>
       whenDone(this.tree.lookup(parent, request.name(0)), attributes => {
         this.tree.hold(attributes.ino)
-        return this.#begin().entry(attributes, !this.tree.isRendered(attributes.ino))
+        return reply => reply.entry(attributes, !this.tree.isRendered(attributes.ino))
       }),
 
     FORGET: request => this.#forget(request),
@@ -188,19 +182,20 @@ export class Server {
       // lseek(SEEK_END) asks by its descriptor, fstat(2) does not: in Linux ftrace has no end to seek from.
       const file = isAboutHandle(request) ? this.#files.get(request.u64(8)) : undefined
       if (file && isLonger(file)) return refuse('EINVAL')
-      return whenDone(this.tree.attributes(node), found => this.#begin().attributes(found))
+      return whenDone(this.tree.attributes(node), found => reply => reply.attributes(found))
     },
 
     SETATTR: (request, node) =>
-      whenDone(this.tree.change(node, decodeSetattr(request, now())), changed =>
-        this.#begin().attributes(changed),
+      whenDone(
+        this.tree.change(node, decodeSetattr(request, now())),
+        changed => reply => reply.attributes(changed),
       ),
 
     OPEN: (_, node) =>
       whenDone(this.tree.open(node), file => {
         const handle = this.#nextHandle()
         this.#files.set(handle, file)
-        return this.#begin().file(handle)
+        return reply => reply.file(handle)
       }),
 
     READ: request => {
@@ -208,9 +203,8 @@ export class Server {
       // Linux's pstorefs has no sendfile(2) for ftrace: by its st_size it would be cut.
       if (isLonger(file) && !isForCaller(request)) return refuse('EINVAL')
       const offset = request.u64(8)
-      return this.#begin().data(request.u32(16), (from, length) =>
-        file.content.slice(offset + from, length),
-      )
+      const most = request.u32(16)
+      return reply => reply.data(most, (from, length) => file.content.slice(offset + from, length))
     },
 
     RELEASE: request => {
@@ -226,25 +220,28 @@ export class Server {
       const { size } = file.attributes()
       if (isLonger(file)) return refuse('EINVAL')
       if (offset >= size) return refuse('ENXIO')
-      return this.#begin().number(request.u32(16) === seekData ? offset : size)
+      const found = request.u32(16) === seekData ? offset : size
+      return reply => reply.number(found)
     },
 
     OPENDIR: (_, node) =>
       whenDone(this.tree.list(node), entries => {
         const handle = this.#nextHandle()
         this.#folders.set(handle, entries)
-        return this.#begin().folder(handle)
+        return reply => reply.folder(handle)
       }),
 
     READDIR: request => {
       const entries = this.#folders.get(request.u64(0)) ?? refuse('EBADF')
+      const first = request.u64(8)
       const most = request.u32(16)
-      const reply = this.#begin()
-      for (let i = request.u64(8); i < entries.length; i++) {
-        const { name, ino, mode } = entries[i]!
-        if (!reply.dirent(name, ino, mode, i + 1, most)) break
+      return reply => {
+        for (let i = first; i < entries.length; i++) {
+          const { name, ino, mode } = entries[i]!
+          if (!reply.dirent(name, ino, mode, i + 1, most)) break
+        }
+        return reply
       }
-      return reply
     },
 
     RELEASEDIR: request => {
@@ -262,10 +259,10 @@ export class Server {
       )
     },
 
-    STATFS: () => this.#begin().statfs(),
+    STATFS: () => reply => reply.statfs(),
 
     // There are none: no bytes, or as asked with a size of 0, how many that would be.
-    LISTXATTR: request => (request.u32(0) === 0 ? this.#begin().number(0) : null),
+    LISTXATTR: request => (request.u32(0) === 0 ? reply => reply.number(0) : null),
 
     // Whoever waits is answered when the look that was begun has ended.
     INTERRUPT: () => null,

@@ -197,6 +197,46 @@ t.test("another thread's answer comes later", async t => {
   t.same(asked.problems, ['region.img: cannot be read'])
 })
 
+t.test('answers that come in one turn of the loop: each caller gets its own', async t => {
+  const { records } = make(t)
+  const names = ['console-ramoops-0', 'dmesg-ramoops-0']
+  let look: () => void
+  const both = new Promise<void>(resolve => (look = resolve))
+  const later: Records = {
+    ...records,
+    find: async name => both.then(() => records.find(name)),
+    open: async name => both.then(() => records.open(name)),
+  }
+  const asked = new Asked(new Tree([later]))
+  const askAll = async (code: number, nodes: readonly number[], bodies: readonly Buffer[]) => {
+    asked.replies = []
+    const answers = bodies.map((body, i) => {
+      requestOf(code, nodes[i]!, body, BigInt(i)).copy(asked.server.room)
+      return asked.server.handle(asked.server.room.readUInt32LE())
+    })
+    look()
+    await Promise.all(answers)
+    const replies = asked.replies.map(decode)
+    return replies.sort((a, b) => Number(a.unique - b.unique)).map(({ body }) => body)
+  }
+  const entries = await askAll(
+    codes.lookup,
+    [root, root],
+    names.map(name => bodyOf([name])),
+  )
+  const inodes = entries.map(body => Number(body.readBigUInt64LE()))
+  t.same(
+    entries.map(body => body.readBigUInt64LE(40 + 8)),
+    [7n, 19n],
+    'the sizes',
+  )
+  const opened = await askAll(codes.open, inodes, [bodyOf([0, 0]), bodyOf([0, 0])])
+  const texts = opened.map((body, i) =>
+    String(asked.ask(codes.read, inodes[i]!, body.readBigUInt64LE(), 0n, 99, 2, 0n, 0, 0).body),
+  )
+  t.same(texts, ['console', 'Panic#1 Part1\nfirst'])
+})
+
 t.test('whatever is asked: one reply of the right form, or none where none is due', async t => {
   const { tree } = make(t)
   const random = randomFor(t)
