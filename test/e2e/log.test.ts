@@ -33,8 +33,7 @@ t.test('damage that changes is one message', async t => {
     if (isMounted(mountpoint)) run('fusermount3', ['-u', '-z', mountpoint])
   })
   t.ok(await until(() => said.includes('attached')))
-  // The look at all zones that follows attaching may come upon the first damage, and says it in other words.
-  const lines = (): string[] => said.split('\n').filter(line => line.includes('beyond correction'))
+  const lines = (): string[] => said.split('\n').filter(line => line.includes('damaged'))
   const shown: string[] = []
   for (let blocks = 1; blocks <= 20; blocks++) {
     const fd = fs.openSync(region, 'r+')
@@ -45,8 +44,12 @@ t.test('damage that changes is one message', async t => {
     shown.push(/(\d+) unrecoverable/i.exec(text)?.[1] ?? '')
   }
   t.ok(new Set(shown).size > 10, 'each look found other damage')
-  await until(() => lines().length > 1, 1)
-  t.equal(lines().length, 1, said)
+  // The look at all zones that follows attaching may come upon the first damage, and says it in its own words.
+  const isOfThatLook = (line: string): boolean => line.includes('cannot be corrected')
+  const ofReaders = (): string[] => lines().filter(line => !isOfThatLook(line))
+  await until(() => ofReaders().length > 1, 1)
+  t.equal(ofReaders().length, 1, said)
+  t.ok(lines().filter(isOfThatLook).length <= 1, said)
 })
 
 t.test('a minute has a thousand messages', async t => {
