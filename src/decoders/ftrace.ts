@@ -1,94 +1,17 @@
 /**
- * ftrace records, each a function and its caller: merged over CPUs, and rendered as text.
+ * ftrace records as text, a line for each: a function, and who called it.
  *
- * Source: doc/formats.md 1.9; fs/pstore/ftrace.c (pstore_ftrace_combine_log), fs/pstore/inode.c
- * (pstore_ftrace_seq_show), include/linux/pstore.h (pstore_ftrace_read_timestamp). These are the
- * records of 64-bit machines; those of 32-bit machines are shorter, and may keep the CPU elsewhere.
+ * Source: doc/formats.md 1.9 and 7.4; fs/pstore/inode.c (pstore_ftrace_seq_show), include/linux/pstore.h
+ * (pstore_ftrace_decode_cpu, pstore_ftrace_read_timestamp).
  */
 import { chunksOf } from '../pstore/content.js'
-import type { RenderedFtrace } from '../pstore/ftrace.js'
+import type { FtraceRecords, FtraceText, RenderedFtrace } from '../pstore/ftrace.js'
+import type { KernelOffset } from '../pstore/kernel-offset.js'
+import { formOf, viewOf } from './ftrace-form.js'
+import { mergeFtrace } from './ftrace-merge.js'
+import { placeOf, type Place } from './ftrace-place.js'
 import type { Symbols } from './kallsyms.js'
-import type { Endian } from '../pstore/types.js'
 import { TextBuffer } from './text-buffer.js'
-
-/** Bytes of a record: ip, parent_ip, and the time with the CPU in its low 8 bits. */
-export const recordSize = 24
-const callerOffset = 8
-const timeOffset = 16
-const cpuBits = 8
-
-/** The whole records at the end of some bytes: the remainder is in front, where the ring was cut. */
-const wholeRecords = (bytes: Buffer): Buffer => bytes.subarray(bytes.length % recordSize)
-
-const viewOf = ({ buffer, byteOffset, byteLength }: Buffer): DataView =>
-  new DataView(buffer, byteOffset, byteLength)
-
-/**
- * Merge the records of several zones, one for each CPU, by time, as Linux does.
- *
- * Linux merges the first two zones, then the result with the third, and so on: with each of n zones
- * all records move once more. Here each moves once, to the same place. To merge two lists, Linux
- * takes the later zone's head unless the earlier's is older; so over all zones it takes the oldest
- * head, and of equally old ones that of the last zone. No more than the heads is compared, thus this
- * holds for lists in any order, as hostile or torn ones are.
- *
- * @param zones the zones' contents, oldest byte first
- * @returns the records, in a new buffer unless one zone has them all
- */
-export const mergeFtrace = (zones: readonly Buffer[], endian: Endian): Buffer => {
-  const lists = zones.map(wholeRecords).filter(list => list.length > 0)
-  if (lists.length < 2) return lists[0] ?? Buffer.alloc(0)
-  const little = endian === 'little'
-  const views = lists.map(viewOf)
-  const merged = Buffer.allocUnsafe(lists.reduce((sum, list) => sum + list.length, 0))
-
-  /** Offset of each list's head, and the head's time in two halves. */
-  const heads = new Uint32Array(lists.length)
-  const hi = new Uint32Array(lists.length)
-  const lo = new Uint32Array(lists.length)
-  const look = (list: number): void => {
-    const at = heads[list]! + timeOffset
-    hi[list] = views[list]!.getUint32(little ? at + 4 : at, little)
-    lo[list] = views[list]!.getUint32(little ? at : at + 4, little) >>> cpuBits
-  }
-  const goesFirst = (a: number, b: number): boolean =>
-    hi[a] !== hi[b] ? hi[a]! < hi[b]! : lo[a] !== lo[b] ? lo[a]! < lo[b]! : a > b
-
-  /** A binary heap of the lists that have records left: each goes before its children. */
-  const heap = Uint32Array.from(lists.keys())
-  let size = lists.length
-  const sink = (place: number): void => {
-    const list = heap[place]!
-    for (;;) {
-      let child = 2 * place + 1
-      if (child >= size) break
-      if (child + 1 < size && goesFirst(heap[child + 1]!, heap[child]!)) child++
-      if (goesFirst(list, heap[child]!)) break
-      heap[place] = heap[child]!
-      place = child
-    }
-    heap[place] = list
-  }
-  for (let list = 0; list < lists.length; list++) look(list)
-  for (let place = size >>> 1; place-- > 0;) sink(place)
-
-  for (let filled = 0; size > 0; sink(0)) {
-    const list = heap[0]!
-    // The list to go next is one of the root's children.
-    const second = size > 2 && goesFirst(heap[2]!, heap[1]!) ? heap[2]! : heap[1]!
-    const start = heads[list]!
-    let ended: boolean
-    do {
-      heads[list]! += recordSize
-      ended = heads[list] === lists[list]!.length
-      if (!ended) look(list)
-    } while (!ended && (size === 1 || goesFirst(list, second)))
-    lists[list]!.copy(merged, filled, start, heads[list])
-    filled += heads[list]! - start
-    if (ended) heap[0] = heap[--size]!
-  }
-  return merged
-}
 
 const none = Buffer.alloc(0)
 
@@ -130,6 +53,7 @@ class NameCache {
 }
 
 const cpuLabel = Buffer.from('CPU:')
+const minus = Buffer.from('-')
 const timeLabel = Buffer.from(' ts:')
 const blank = Buffer.from(' ')
 const blanks = Buffer.from('  ')
@@ -139,14 +63,21 @@ const prefix = Buffer.from('0x')
 /** Bytes; a line without its two names is shorter. */
 const lineRoom = 128
 
-/** `%llu` of the upper 56 bits of a time; in limbs of 20 bits, as a double holds only 53. */
+/** `%llu`, in limbs of 20 bits, as a double holds only 53. */
 const putTime = (lines: TextBuffer, hi: number, lo: number): void => {
-  const middle = ((hi & 0xffff) << 4) | (lo >>> 28)
-  const upper = (hi >>> 16) * 2 ** 20 + middle
-  const carried = (upper % 1e9) * 2 ** 20 + ((lo >>> 8) & 0xfffff)
+  const upper = hi * 2 ** 12 + (lo >>> 20)
+  const carried = (upper % 1e9) * 2 ** 20 + (lo & 0xfffff)
   const billions = Math.floor(upper / 1e9) * 2 ** 20 + Math.floor(carried / 1e9)
-  if (billions > 0) lines.decimal(billions)
+  if (billions >= 1e9) lines.decimal(Math.floor(billions / 1e9))
+  if (billions > 0) lines.decimal(billions % 1e9, billions >= 1e9 ? 9 : 1)
   lines.decimal(carried % 1e9, billions > 0 ? 9 : 1)
+}
+
+/** `%d` of a `u32`, as Linux has it. */
+const putCpu = (lines: TextBuffer, cpu: number): void => {
+  const signed = cpu | 0
+  if (signed < 0) lines.text(minus)
+  lines.decimal(Math.abs(signed))
 }
 
 /** An address's name; the address itself where it has no name. */
@@ -161,30 +92,49 @@ const putName = (lines: TextBuffer, name: Buffer, hi: number, lo: number): void 
 /** The number of records that are rendered at once. */
 const chunkRecords = 1024
 
+/** Two halves of an address: no double holds 64 bits, and a BigInt would be allocated for each. */
+interface Address {
+  hi: number
+  lo: number
+}
+
+/** Decode an address as Linux 7.1 and later do (fs/pstore/ftrace.c, decode_ip): it is changed where it is. */
+const decode = (address: Address, { offset }: Place): void => {
+  if (address.hi < 0x80000000) {
+    address.hi = (address.hi | 0x80000000) >>> 0
+    return
+  }
+  const low = address.lo + offset.lo
+  address.hi = (address.hi + offset.hi + (low > 0xffffffff ? 1 : 0)) >>> 0
+  address.lo = low >>> 0
+}
+
 /** The text of records, a chunk at a time, as the text is four times as long as the records. */
 class FtraceContent implements RenderedFtrace {
-  readonly records: Buffer
   readonly #view: DataView
   readonly #little: boolean
   readonly #chunks: number
+  readonly #place: Place
   readonly #callees: NameCache | null
   readonly #callers: NameCache | null
   readonly #lines = new TextBuffer()
+  readonly #ip: Address = { hi: 0, lo: 0 }
+  readonly #caller: Address = { hi: 0, lo: 0 }
   /** The known starts of chunks in the text. */
   readonly #starts = [0]
   #rendered = { chunk: -1, bytes: none }
 
   constructor(
-    records: Buffer,
-    readonly endian: Endian,
+    readonly records: FtraceRecords,
+    readonly offsets: readonly KernelOffset[],
     symbols: Symbols | undefined,
-    readonly tail: Buffer,
   ) {
-    this.records = wholeRecords(records)
-    this.#view = viewOf(this.records)
+    const { bytes, endian, form } = records
+    this.#view = viewOf(bytes)
     this.#little = endian === 'little'
-    const count = this.records.length / recordSize
+    const count = bytes.length / form.size
     this.#chunks = Math.ceil(count / chunkRecords)
+    this.#place = placeOf(records, symbols, offsets)
     this.#callees = symbols ? new NameCache((hi, lo) => symbols.name(hi, lo), count) : null
     this.#callers = symbols ? new NameCache((hi, lo) => symbols.nameAndOffset(hi, lo), count) : null
   }
@@ -197,7 +147,7 @@ class FtraceContent implements RenderedFtrace {
       if (this.#starts[middle]! <= offset) chunk = middle
       else end = middle
     }
-    for (; chunk <= this.#chunks; chunk++) {
+    for (; chunk < this.#chunks; chunk++) {
       const bytes = this.#chunk(chunk)
       const at = offset - this.#starts[chunk]!
       if (at < bytes.length) return bytes.subarray(at, at + length)
@@ -210,13 +160,12 @@ class FtraceContent implements RenderedFtrace {
   }
 
   get held(): readonly Buffer[] {
-    return [this.records, this.tail]
+    return [this.records.bytes]
   }
 
   #chunk(chunk: number): Buffer {
-    if (chunk === this.#chunks) return this.tail
     if (this.#rendered.chunk !== chunk) {
-      this.#render(chunk * chunkRecords * recordSize)
+      this.#render(chunk * chunkRecords)
       const bytes = Buffer.from(this.#lines.bytes)
       this.#rendered = { chunk, bytes }
       this.#starts[chunk + 1] = this.#starts[chunk]! + bytes.length
@@ -224,53 +173,82 @@ class FtraceContent implements RenderedFtrace {
     return this.#rendered.bytes
   }
 
-  #render(start: number): void {
+  #load(address: Address, at: number): void {
+    const { word } = this.records.form
+    const little = this.#little
+    address.hi = word === 8 ? this.#view.getUint32(little ? at + 4 : at, little) : 0
+    address.lo = this.#view.getUint32(word === 8 && !little ? at + 4 : at, little)
+  }
+
+  /** The bytes of an address's name; empty where it has none, or has to have none. */
+  #nameOf(cache: NameCache | null, { hi, lo }: Address, encoded: boolean): Buffer {
+    if (!cache) return none
+    if (encoded) return cache.find(hi, lo)
+    const { named, shift } = this.#place
+    if (!named) return none
+    const low = lo + shift.lo
+    const high = hi + shift.hi + (low > 0xffffffff ? 1 : 0)
+    return cache.find(this.records.form.word === 8 ? high >>> 0 : 0, low >>> 0)
+  }
+
+  /** @param first the number of the first record */
+  #render(first: number): void {
     const lines = this.#lines
     const view = this.#view
     const little = this.#little
-    // The offsets of a 64-bit number's halves.
-    const high = little ? 4 : 0
-    const low = 4 - high
-    const end = Math.min(start + chunkRecords * recordSize, this.records.length)
+    const { bytes, form } = this.records
+    const { size, word, time, cpu } = form
+    const place = this.#place
+    const ip = this.#ip
+    const caller = this.#caller
+    // The offsets of a 64-bit time's halves.
+    const high = 2 * word + (little ? 4 : 0)
+    const low = 2 * word + (little ? 0 : 4)
+    const last = Math.min(first + chunkRecords, bytes.length / size)
     lines.cut(0)
-    for (let at = start; at < end; at += recordSize) {
-      const ipHi = view.getUint32(at + high, little)
-      const ipLo = view.getUint32(at + low, little)
-      const callerHi = view.getUint32(at + callerOffset + high, little)
-      const callerLo = view.getUint32(at + callerOffset + low, little)
-      const timeHi = view.getUint32(at + timeOffset + high, little)
-      const timeLo = view.getUint32(at + timeOffset + low, little)
-      const callee = this.#callees?.find(ipHi, ipLo) ?? none
-      const caller = this.#callers?.find(callerHi, callerLo) ?? none
-      lines.reserve(lineRoom + callee.length + caller.length)
+    for (let record = first; record < last; record++) {
+      const at = record * size
+      const timeHi = time ? view.getUint32(at + high, little) : 0
+      const timeLo = time ? view.getUint32(at + low, little) : 0
+      this.#load(ip, at)
+      this.#load(caller, at + word)
+      const encoded =
+        typeof place.encoded === 'boolean' ? place.encoded : place.encoded[record] === 1
+      if (encoded) {
+        decode(ip, place)
+        decode(caller, place)
+      }
+      const callee = this.#nameOf(this.#callees, ip, encoded)
+      const callerName = this.#nameOf(this.#callers, caller, encoded)
+      lines.reserve(lineRoom + callee.length + callerName.length)
       lines.text(cpuLabel)
-      lines.decimal(timeLo & 0xff)
+      if (cpu === 'time') lines.decimal(timeLo & 0xff)
+      else if (cpu === 'field') putCpu(lines, view.getUint32(at + 2 * word, little))
+      else lines.decimal(ip.lo & cpu)
       lines.text(timeLabel)
-      putTime(lines, timeHi, timeLo)
+      if (cpu === 'time') putTime(lines, timeHi >>> 8, ((timeHi << 24) | (timeLo >>> 8)) >>> 0)
+      else putTime(lines, timeHi, timeLo)
       lines.text(blank)
-      lines.hex(ipHi, ipLo, 8)
+      lines.hex(ip.hi, ip.lo, 8)
       lines.text(blanks)
-      lines.hex(callerHi, callerLo, 8)
+      lines.hex(caller.hi, caller.lo, 8)
       lines.text(blanks)
-      putName(lines, callee, ipHi, ipLo)
+      putName(lines, callee, ip.hi, ip.lo)
       lines.text(from)
-      putName(lines, caller, callerHi, callerLo)
+      putName(lines, callerName, caller.hi, caller.lo)
       lines.end()
     }
   }
 }
 
 /**
- * Linux's text of records, a line each: `CPU:%d ts:%llu %08lx  %08lx  %ps <- %pS`. It is rendered as it is
+ * What makes ftrace's text of records: a line each, `CPU:%d ts:%llu %08lx  %08lx  %ps <- %pS`, rendered as it is
  * read.
  *
- * @param records as {@link mergeFtrace} gives them, or the content of a zone that all CPUs share
  * @param symbols without them all names are addresses, as those of unknown functions are
- * @param tail follows the last line
  */
-export const renderFtrace = (
-  records: Buffer,
-  endian: Endian,
-  symbols?: Symbols,
-  tail: Buffer = none,
-): RenderedFtrace => new FtraceContent(records, endian, symbols, tail)
+export const ftraceTextWith = (symbols?: Symbols): FtraceText => ({
+  form: formOf,
+  merge: mergeFtrace,
+  render: (records, offsets) => new FtraceContent(records, offsets, symbols),
+})

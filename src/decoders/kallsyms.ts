@@ -38,10 +38,13 @@ export class Symbols {
   /** The file, from which names are cut on demand. */
   readonly #text: Buffer
   readonly #spans: Spans
+  /** Where the kernel's image starts; null where the file does not tell. */
+  readonly start: bigint | null
 
-  constructor(text: Buffer, spans: Spans) {
+  constructor(text: Buffer, spans: Spans, start: bigint | null) {
     this.#text = text
     this.#spans = spans
+    this.start = start
   }
 
   /** `%ps`: `name` or `name [module]`; null where no function is known. */
@@ -58,6 +61,14 @@ export class Symbols {
     const offset = minus(hi, lo, his[i]!, los[i]!)
     const size = minus(his[i + 1]!, los[i + 1]!, his[i]!, los[i]!)
     return `${this.#name(i)}+0x${offset}/0x${size}${this.#suffix(i)}`
+  }
+
+  /** How far behind a function's start an address is, in bytes; null where no function is known. */
+  distance(hi: number, lo: number): number | null {
+    const i = this.#find(hi, lo)
+    if (i < 0) return null
+    const { hi: his, lo: los } = this.#spans
+    return (hi - his[i]!) * 2 ** 32 + (lo - los[i]!)
   }
 
   /** The span of an address; -1 where it has no name. */
@@ -100,7 +111,24 @@ export const loadSymbols = (path: string): Symbols => {
     throw new StoreError(
       `${path}: all addresses in it are 0: copy /proc/kallsyms as root (kptr_restrict)`,
     )
-  return new Symbols(text, makeSpans(text, parsed))
+  return new Symbols(text, makeSpans(text, parsed), startOf(text, parsed))
+}
+
+/** MIPS has no `_text`, and `_stext` is all that is known. */
+const startNames = ['_text', '_stext']
+
+const startOf = (text: Buffer, { length, hi, lo, name, module }: Parsed): bigint | null => {
+  const found = new Map<string, bigint>()
+  for (let i = 0; i < length; i++) {
+    if (module[i] || text[name[i]!] !== 0x5f) continue
+    const word = wordAt(text, name[i]!)
+    if (startNames.includes(word)) found.set(word, (BigInt(hi[i]!) << 32n) | BigInt(lo[i]!))
+  }
+  for (const word of startNames) {
+    const start = found.get(word)
+    if (start !== undefined) return start
+  }
+  return null
 }
 
 const inflate = (path: string, bytes: Buffer): Buffer => {

@@ -6,7 +6,8 @@ import type { Condition } from './condition.js'
 import type { Content, SizedContent } from './content.js'
 import type { Ring } from './ring.js'
 import type { Timespec } from './time.js'
-import type { EccState, Identity, Pace, RecordType } from './types.js'
+import type { EccState, Identity, Pace, RecordType, Usage } from './types.js'
+import type { Unreadable } from './unreadable.js'
 
 /** What one file shows, without its bytes. */
 export interface RecordFacts {
@@ -21,7 +22,7 @@ export interface RecordFacts {
   readonly size: number
   /** The record's own time; null where it has none (anything but dmesg). */
   readonly time: Timespec | null
-  /** True where the bytes are still compressed, because they could not be inflated. */
+  /** True where the bytes are still compressed, because no codec explains them to their end. */
   readonly compressed: boolean
   /** Null where the store keeps no parity. */
   readonly ecc: EccState | null
@@ -72,7 +73,7 @@ export interface NewRecord {
   readonly bytes: Uint8Array
   /** dmesg: when it happened. */
   readonly time?: Timespec
-  /** dmesg: the bytes are a raw deflate stream. */
+  /** dmesg: the bytes are compressed. Readers find out the codec; Linux since 6.6 knows raw deflate only. */
   readonly compressed?: boolean
 }
 
@@ -90,6 +91,8 @@ export interface Capacity {
 export interface Survey {
   /** What is known of the store, under the names of the options that say it. */
   readonly facts: { readonly [name: string]: string | number }
+  /** Why the store can never be changed, and what to do instead; undefined where nothing speaks against it. */
+  readonly whyReadOnly?: string | undefined
   /**
    * The condition of every extent, in the order in which they lie there.
    *
@@ -98,12 +101,16 @@ export interface Survey {
   conditions(shown?: boolean): Generator<Condition, void, void>
   /**
    * The data of the extents with a {@link Condition.name}, as they lie there: corrected, rings oldest byte
-   * first, and nothing inflated, rendered or added. Null where there are none.
+   * first, and nothing decompressed, rendered or added. Of what a header hides that is damaged, or was erased, all
+   * bytes that are there. Null where there are none.
    *
    * @param told is told of bytes that are left out, as of {@link RecordFacts.cut}
    */
   raw(name: string, told?: (cut: number) => void): Buffer | null
-  /** Of a dump whose stream is broken the text before the damage; null where there is none such. */
+  /**
+   * Of a dump whose stream is broken the text before the damage; of what no file shows, since its header is damaged
+   * or it was erased, the text. Null where there is none such.
+   */
   salvage(name: string): SizedContent | null
 }
 
@@ -117,13 +124,15 @@ export interface Backend {
   readonly survey: Survey
   /**
    * The records that the store holds at this moment, in the order in which Linux enumerates them.
-   * Each is looked at when it is asked for, so that a glance at the first costs no more than that.
+   * Each is looked at when it is asked for, so that a glance at the first costs no more than that. Of those that
+   * cannot be read only an EFI variable is among them, whose name says what it is.
    *
-   * @throws StoreError once all others have been given, where one cannot be read
+   * @param told is told of each that cannot be read
+   * @throws StoreError once all others have been given, where one cannot be read and nobody is told
    */
-  records(): Generator<StoredRecord, void, void>
-  /** Their names; of a ring's content no more is looked at than its header. Throws as {@link records} does. */
-  names(): Generator<string, void, void>
+  records(told?: (what: Unreadable) => void): Generator<StoredRecord, void, void>
+  /** Their names, as of {@link records}; of a ring's content no more is looked at than its header. */
+  names(told?: (what: Unreadable) => void): Generator<string, void, void>
   /** The record that a file name stands for at this moment; null where there is none. */
   find(name: string): StoredRecord | null
   /**
@@ -137,6 +146,8 @@ export interface Backend {
   erase(record: RecordFacts, unchanged?: boolean): boolean
   /** The rings of bytes that can be followed, empty ones too. */
   rings(): Ring[]
+  /** How full the store is; null where it cannot tell, as where each zone is one record's. */
+  usage(): Usage | null
   /** What can be written of a type; null where the store keeps none of it. */
   capacity(type: RecordType): Capacity | null
   /**
@@ -146,6 +157,19 @@ export interface Backend {
    * @throws StoreError (ENOSPC) where the store keeps none of the type, (EROFS, EBUSY) where it cannot be written
    */
   write(record: NewRecord): number
+  /**
+   * What speaks against the store, as it was described, being the one that is there: a line each, without its path.
+   * None costs a look at each header; some cost a search.
+   *
+   * @throws StoreError (EIO) where the source cannot be read
+   */
+  doubts(): string[]
+  /** Why there is nothing in it, where that may well be so, in a line without its path; else null. Throws as doubts. */
+  unused(): string | null
+  /** Throws a StoreError where a write would, since this never was a store as it was described. */
+  refuseForeign(): void
+  /** Let what was erased and written reach the medium. Throws a StoreError (EIO) where it cannot. */
+  sync(): void
   /** Release the source. */
   close(): void
 }

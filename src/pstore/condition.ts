@@ -1,5 +1,5 @@
 /** The condition of a store's extents, sound, empty or damaged: what `info`, `check` and `ls --all` show. */
-import { salvage } from './deflate.js'
+import { codecNames, salvage, type CodecName } from './codecs/index.js'
 import { assertStoreError, type StoreError } from './errors.js'
 import type { Timespec } from './time.js'
 import type { RecordType } from './types.js'
@@ -7,10 +7,11 @@ import type { RecordType } from './types.js'
 /**
  * - `sound`: it holds a record, maybe one that parity had to correct
  * - `empty`: there is nothing in it
+ * - `erased`: the same, but the bytes of what was in it are still there
  * - `unsigned`: nobody has made a zone of it, as after a cold boot
  * - `damaged`: it holds something that is lost, in whole or in part
  */
-export type ConditionState = 'sound' | 'empty' | 'unsigned' | 'damaged'
+export type ConditionState = 'sound' | 'empty' | 'erased' | 'unsigned' | 'damaged'
 
 /** What a place's parity says. */
 export interface Parity {
@@ -30,14 +31,32 @@ export const cleanBlock = 0
 export const correctedBlock = 1
 export const badBlock = 2
 
+/** Where a stream breaks, in bytes, of how many, and how much text comes before that. */
+export interface BrokenStream {
+  readonly at: number
+  readonly of: number
+  readonly salvaged: number
+  /** True where all that is wrong is that its checksum is not its text's. */
+  readonly mismatch: boolean
+}
+
 /** What is known of a dump. */
 export interface Dump {
   readonly time: Timespec | null
   readonly compressed: boolean
+  /** What it is compressed with; null where it is plain, cannot be read, or none explains its stream. */
+  readonly codec: CodecName | null
   /** Bytes of its text; null where it cannot be inflated. */
   readonly text: number | null
-  /** Where its stream breaks, in bytes, and how much text comes before that; null: it is sound. */
-  readonly broken: { readonly at: number; readonly of: number; readonly salvaged: number } | null
+  /** How its stream is broken; null: it is sound. */
+  readonly broken: BrokenStream | null
+}
+
+/** What is there behind a header that hides it. */
+export interface Remains {
+  readonly holds: 'dump' | 'text' | 'records' | 'data' | 'nothing'
+  /** At most so many, where nothing tells where it ends. */
+  readonly bytes: number
 }
 
 export interface Condition {
@@ -65,6 +84,8 @@ export interface Condition {
   readonly parity: Parity | null
   /** Null for anything but a dump, or what is compressed as one. */
   readonly dump: Dump | null
+  /** What a header hides that is damaged, or says that it was erased; null: nothing. */
+  readonly remains: Remains | null
 }
 
 /** What is known of a place without looking into it. */
@@ -81,18 +102,20 @@ export const conditionAt = (
     return found && Object.assign({}, site, found)
   } catch (error) {
     assertStoreError(error)
-    const nothing = { used: 0, start: 0, record: null, parity: null, dump: null }
+    const nothing = { used: 0, start: 0, record: null, parity: null, dump: null, remains: null }
     return { ...site, ...nothing, state: 'damaged', findings: [error.message] }
   }
 }
 
 /**
- * What is found at each place, but for nothing. One that cannot be read hides no other: why it cannot is
- * thrown once all have had their turn.
+ * What is found at each place, but for nothing. One that cannot be read hides no other.
+ *
+ * @param failed is told of each that cannot be read. Absent: why the first cannot is thrown once all have had their turn
  */
 export function* foundAt<P, F>(
   places: Iterable<P>,
   look: (place: P) => F | null,
+  failed?: (place: P, error: StoreError) => void,
 ): Generator<F, void, void> {
   let failure: StoreError | null = null
   for (const place of places) {
@@ -101,7 +124,8 @@ export function* foundAt<P, F>(
       found = look(place)
     } catch (error) {
       assertStoreError(error)
-      failure ??= error
+      if (failed) failed(place, error)
+      else failure ??= error
     }
     if (found !== null) yield found
   }
@@ -119,19 +143,38 @@ export const isThere = (look: () => unknown): boolean => {
 }
 
 /** Look into a dump's stream, as {@link salvage} does. */
-export const lookIntoStream = (stream: Buffer, limit: number): Pick<Dump, 'text' | 'broken'> => {
-  const { text, breaks } = salvage(stream, limit)
+export const lookIntoStream = (
+  stream: Buffer,
+  limit: number,
+): Pick<Dump, 'codec' | 'text' | 'broken'> => {
+  const { codec, text, breaks, mismatch } = salvage(stream, limit)
   return breaks === null
-    ? { text: text.length, broken: null }
-    : { text: null, broken: { at: breaks, of: stream.length, salvaged: text.length } }
+    ? { codec, text: text.length, broken: null }
+    : {
+        codec,
+        text: null,
+        broken: { at: breaks, of: stream.length, salvaged: text.length, mismatch },
+      }
 }
 
 /** A number of things in words. */
 export const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`
 
+/** What was tried, in words. */
+const tried = codecNames.join(', ').replace(/, ([^,]*)$/, ' or $1')
+
 /** A broken stream in words. */
-export const describeBroken = ({ at, of, salvaged }: NonNullable<Dump['broken']>): string =>
-  (at === of
-    ? `the deflate stream is cut short`
-    : `the deflate stream breaks at byte ${at} of ${of}`) +
-  (salvaged ? `: ${salvaged} bytes of text before that (cat --salvage)` : '')
+export const describeBroken = (
+  codec: CodecName | null,
+  { at, of, salvaged, mismatch }: BrokenStream,
+): string => {
+  const what = codec
+    ? `the ${codec} stream`
+    : `it is no ${tried} stream: taken for deflate, which Linux writes now, it`
+  if (mismatch)
+    return `${what}'s checksum is not that of its ${salvaged} bytes of text (cat --salvage)`
+  return (
+    (at === of ? `${what} is cut short` : `${what} breaks at byte ${at} of ${of}`) +
+    (salvaged ? `: ${salvaged} bytes of text before that (cat --salvage)` : '')
+  )
+}

@@ -3,7 +3,7 @@
  *
  * Source: doc/formats.md 1.7; fs/pstore/platform.c (pstore_dump), kernel/printk (kmsg_dump_reason_str).
  */
-import { deflate } from './deflate.js'
+import { deflate } from './codecs/deflate.js'
 
 /** Why a kernel dumps, as its first line says it. */
 export const reasons = [

@@ -34,6 +34,19 @@ export class UncertainLayout extends StoreError {
   override name = 'UncertainLayout'
 }
 
+/** A store is said to start behind its source's end. */
+export class PastEnd extends StoreError {
+  override name = 'PastEnd'
+}
+
+/** A source can be read, and never written. */
+export class ReadOnlySource extends StoreError {
+  override name = 'ReadOnlySource'
+  constructor(message: string) {
+    super(message, 'EROFS')
+  }
+}
+
 /** Anything else that was thrown is a mistake of this program, which nobody may take for a store's trouble. */
 export function assertStoreError(error: unknown): asserts error is StoreError {
   if (!(error instanceof StoreError)) throw error

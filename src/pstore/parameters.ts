@@ -1,5 +1,6 @@
 /** Parameters: how a text becomes a value, and what help says. Those that several drivers have are here. */
 import { StoreError } from './errors.js'
+import type { WordSize } from './ftrace.js'
 import { zoneKinds, type Endian, type RecordType, type ZoneKind } from './types.js'
 
 /** One parameter of a driver, under the kernel's name. */
@@ -20,8 +21,10 @@ export type ParameterTable<Parameters extends object = object> = {
   readonly [name in keyof Parameters]-?: Parameter
 } & { readonly [name: string]: Parameter }
 
-/** What names the functions that ftrace zones have the addresses of. */
+/** How ftrace zones are read, and what names the functions that they have the addresses of. */
 export interface FtraceParameters {
+  /** Bits of an address on the machine that wrote them. Default: as their bytes tell. */
+  word_size?: WordSize
   /** A System.map or a copy of /proc/kallsyms, plain or gzipped. */
   kallsyms?: string
 }
@@ -75,6 +78,14 @@ const parseEndian = (name: string, text: string): Endian => {
   return endian
 }
 
+const wordSizes = [32, 64] as const satisfies WordSize[]
+
+const parseWordSize = (name: string, text: string): WordSize => {
+  const size = wordSizes.find(value => String(value) === text)
+  if (!size) throw new StoreError(`${name} '${text}': must be 32 or 64`)
+  return size
+}
+
 /** Where in a file or device a store is. */
 export const whereabouts = {
   mem_address: { parse: parseSize, describe: 'start of the region in the source' },
@@ -111,6 +122,11 @@ export const zoneParameters = {
     parse: parseEndian,
     describe: 'byte order of the machine: little or big',
     values: endians,
+  },
+  word_size: {
+    parse: parseWordSize,
+    describe: "bits of the machine that wrote ftrace's records: 32 or 64 (default: found out)",
+    values: wordSizes.map(String),
   },
   kallsyms: {
     parse: parseText,

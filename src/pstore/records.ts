@@ -3,9 +3,10 @@
  * where another thread looks into it, so that a slow medium keeps nobody else waiting.
  */
 import type { Backend, RecordFacts } from './backend.js'
+import type { Unreadable } from './unreadable.js'
 import type { Content } from './content.js'
-import { assertStoreError } from './errors.js'
 import type { Soon } from './soon.js'
+import type { Usage } from './types.js'
 
 /** A record and its bytes, of one moment. */
 export interface Snapshot {
@@ -29,26 +30,37 @@ export interface Records {
    * @returns false where another record, or none, is there now
    */
   erase(record: RecordFacts): Soon<boolean>
+  /** As {@link Backend.usage}; absent where another thread looks into the backend. */
+  usage?(): Usage | null
 }
 
-/** The records of a backend that is attached in this thread. */
-export const recordsOf = (backend: Backend): Records => ({
+/**
+ * The records of a backend that is attached in this thread.
+ *
+ * @param told is told of each record that a listing meets and cannot read
+ */
+export const recordsOf = (
+  backend: Backend,
+  told: (what: Unreadable) => void = () => {},
+): Records => ({
   name: backend.name,
   readOnly: backend.readOnly,
-  names: () => namesIn(backend),
+  names: () => namesIn(backend, told),
   find: name => backend.find(name),
   open: (name, alone) => backend.open(name, alone),
   erase: record => backend.erase(record),
+  usage: () => backend.usage(),
 })
 
 /** Of a store of which some records can be read their names; where none can, the error that says why. */
-const namesIn = (backend: Backend): string[] => {
-  const names: string[] = []
-  try {
-    for (const name of backend.names()) names.push(name)
-  } catch (error) {
-    assertStoreError(error)
-    if (names.length === 0) throw error
-  }
+const namesIn = (backend: Backend, told: (what: Unreadable) => void): string[] => {
+  let failed: Unreadable | null = null
+  const names = Array.from(
+    backend.names(what => {
+      failed ??= what
+      told(what)
+    }),
+  )
+  if (failed !== null && names.length === 0) throw (failed as Unreadable).error
   return names
 }

@@ -36,7 +36,9 @@ const listed = 10
 
 const soundName = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/
 /** What a record's file could be called: a folder of that name could hide it. */
-const recordName = new RegExp(`^(${recordTypes.join('|')}|ttyprobe)-.*-\\d+(\\.enc\\.z)?$`)
+const recordName = new RegExp(
+  `^(${recordTypes.join('|')}|ttyprobe)-.*-\\d+(\\.\\d+)?(\\.enc\\.z)?$`,
+)
 
 /**
  * Is this a name for a backend? It becomes a folder's, and a part of its files'.

@@ -6,6 +6,7 @@
  * any moment leaves pieces that overlap, never a gap, and each byte is still shown once.
  */
 import type { Glance, Loaded, RingArea, Slot, StoreLock } from './driver.js'
+import type { StoreError } from './errors.js'
 import type { Pace, RingType } from './types.js'
 
 /** The rings that can be kept in pieces. */
@@ -45,8 +46,13 @@ export interface Piece {
 export interface PieceStore<P extends Piece> {
   /** Bytes that one piece can hold. */
   readonly room: number
-  /** The pieces at this moment, in any order, with or without ones that others took the place of. */
-  pieces(): readonly P[]
+  /**
+   * The pieces at this moment, in any order, with or without ones that others took the place of.
+   *
+   * @param told is told of each place that cannot be read, of which nobody knows whether it holds a piece
+   * @throws StoreError (EIO) where there is such a place and nobody is told
+   */
+  pieces(told?: (place: unknown, error: StoreError) => void): readonly P[]
   /** Changes when the piece, or what holds it, does. */
   versionOf(piece: P): string
   /** A piece's bytes; null where it has gone meanwhile. */
@@ -79,13 +85,25 @@ const inOrder = <P extends Piece>(pieces: readonly P[]): { piece: P; shown: numb
 export const sizeOfPieces = (pieces: readonly Piece[]): number =>
   inOrder(pieces).reduce((size, { piece, shown }) => size + piece.length - shown, 0)
 
-/** The text that the pieces hold. */
-export const joinPieces = <P extends Piece>(store: PieceStore<P>): Buffer =>
-  Buffer.concat(
-    inOrder(store.pieces()).map(
-      ({ piece, shown }) => store.load(piece)?.subarray(shown) ?? Buffer.alloc(0),
-    ),
+/** The pieces that can be found, of a store of which a part cannot be read: that may hold pieces, too. */
+const found = <P extends Piece>(store: PieceStore<P>): readonly P[] => store.pieces(() => {})
+
+/**
+ * The text that the pieces hold.
+ *
+ * @throws StoreError (EIO) where a piece cannot be read, or what is missing between two may be what cannot
+ */
+export const joinPieces = <P extends Piece>(store: PieceStore<P>): Buffer => {
+  let failure: StoreError | null = null
+  const chain = inOrder(store.pieces((_, error) => (failure ??= error)))
+  const isWhole = chain.every(
+    ({ piece }, i) => i === 0 || piece.position <= endOf(chain[i - 1]!.piece),
   )
+  if (failure !== null && !isWhole) throw failure as StoreError
+  return Buffer.concat(
+    chain.map(({ piece, shown }) => store.load(piece)?.subarray(shown) ?? Buffer.alloc(0)),
+  )
+}
 
 /**
  * Append to the stream: one store for what fits into the newest piece, else one for each that is new.
@@ -118,7 +136,7 @@ export const appendPieces = <P extends Piece>(
  * again; then the oldest first: a kill in between leaves no hole.
  */
 const dropOldest = <P extends Piece>(store: PieceStore<P>, most: number): void => {
-  const all = store.pieces()
+  const all = found(store)
   const chain = inOrder(all).map(({ piece }) => piece)
   const shown = new Set(chain)
   for (const piece of all) if (!shown.has(piece)) store.remove(piece)
@@ -160,11 +178,11 @@ export class SplitRing<P extends Piece> implements Slot, RingArea {
 
   /** Bytes of its text. */
   get size(): number {
-    return sizeOfPieces(this.pieces.pieces())
+    return sizeOfPieces(found(this.pieces))
   }
 
   glance(): Glance {
-    const pieces = this.pieces.pieces()
+    const pieces = found(this.pieces)
     return {
       version: pieces.map(piece => this.pieces.versionOf(piece)).join(),
       lengths: [sizeOfPieces(pieces)],

@@ -1,6 +1,6 @@
 /**
  * The core: the only maker of records. A driver says what lies on its medium; what Linux does once for all
- * backends is done here: names and `.enc.z`, inflating, the parity notice, ftrace's text, which dump may be
+ * backends is done here: names and `.enc.z`, decompressing, the parity notice, ftrace's text, which dump may be
  * erased, where the next one goes.
  *
  * Source: doc/formats.md 2; fs/pstore/platform.c (pstore_get_backend_records, decompress_record, pstore_dump)
@@ -15,16 +15,18 @@ import type {
   RecordFacts,
   StoredRecord,
 } from './backend.js'
+import type { Unreadable } from './unreadable.js'
+import { decompress } from './codecs/index.js'
 import { foundAt } from './condition.js'
 import { contentOf, withTail, type Content } from './content.js'
-import { inflate } from './deflate.js'
-import type { Driver, DumpArea, Raw, RingArea, Slot } from './driver.js'
+import type { Driver, DumpArea, FtraceSlot, Raw, RingArea, Slot } from './driver.js'
 import { assertStoreError, StoreError } from './errors.js'
 import type { FtraceText } from './ftrace.js'
+import { kernelOffsetsOf, type KernelOffset } from './kernel-offset.js'
 import type { Ring } from './ring.js'
 import { nextDumpZone } from './rotation.js'
 import { StoreSurvey } from './survey.js'
-import { now } from './time.js'
+import { now, type Timespec } from './time.js'
 import {
   fileName,
   isRingType,
@@ -33,12 +35,15 @@ import {
   type EccState,
   type Identity,
   type RecordType,
+  type Usage,
 } from './types.js'
 
 /** Slots that are remembered, so that a look at an unchanged one makes nothing. A region that Linux made has a hundred. */
 const mostRemembered = 4096
 /** The same of slots that show nothing, which is less to remember: most of a large region's. */
 const mostEmpty = 16384
+/** Of so many dumps the text is searched for how far their kernel was moved. */
+const mostLooks = 16
 
 /** What a slot shows: a record's facts but for its name, and its bytes. */
 interface Shown extends Pick<RecordFacts, 'size' | 'time' | 'compressed' | 'ecc' | 'cut'> {
@@ -116,6 +121,8 @@ export class Store implements Backend {
   readonly #rings = new Map<RecordType, RingArea>()
   /** The zone of the last dump written here: of dumps of one time it is the newest. */
   #lastDump = -1
+  /** The backend in files' names; null where labels have it. */
+  readonly #inNames: string | null
 
   /**
    * @param name in file names, and the folder's
@@ -128,37 +135,57 @@ export class Store implements Backend {
   ) {
     this.identity = driver.identity
     this.readOnly = driver.readOnly
+    this.#inNames = driver.identity.hasNames ? null : name
     for (const type of ringTypes) {
       const area = driver.ring(type)
       if (area) this.#rings.set(type, area)
     }
-    this.survey = new StoreSurvey(name, driver, {
+    this.survey = new StoreSurvey(this.#inNames, driver, {
       slot: file => this.#slot(file),
       look: slot => this.#look(slot),
     })
   }
 
-  records(): Generator<StoredRecord, void, void> {
-    return foundAt(this.driver.slots(), slot => this.#look(slot))
+  records(told?: (what: Unreadable) => void): Generator<StoredRecord, void, void> {
+    return this.#foundAt(slot => this.#look(slot, told), told)
   }
 
-  names(): Generator<string, void, void> {
-    return foundAt(this.driver.slots(), slot => {
+  names(told?: (what: Unreadable) => void): Generator<string, void, void> {
+    return this.#foundAt(slot => {
       const lengths = slot.lengths()
-      if (!lengths) return this.#look(slot)?.name ?? null
+      if (!lengths) return this.#look(slot, told)?.name ?? null
       return this.#measure(slot, lengths) && this.#nameOf(slot, false)
-    })
+    }, told)
+  }
+
+  #foundAt<F>(
+    look: (slot: Slot) => F | null,
+    told: ((what: Unreadable) => void) | undefined,
+  ): Generator<F, void, void> {
+    const failed = told && ((slot: Slot, error: StoreError) => told(this.#unreadable(slot, error)))
+    return foundAt(this.driver.slots(), look, failed)
+  }
+
+  #unreadable(slot: Slot, error: StoreError): Unreadable {
+    const { type, id, unreadable } = slot
+    const { time, compressed } = unreadable ?? { time: null, compressed: false }
+    return { type, id, name: slot.name ?? this.#nameOf(slot, compressed), time, error }
   }
 
   find(name: string): StoredRecord | null {
     const slot = this.#slot(name)
     const record = slot && this.#look(slot)
-    return record?.name === name ? record : null
+    return record && this.#isCalled(record, name) ? record : null
   }
 
   open(name: string, alone = false): OpenRecord | null {
     const opened = this.load(name, alone)
-    return opened?.record.name === name ? opened : null
+    return opened && this.#isCalled(opened.record, name) ? opened : null
+  }
+
+  /** A copy has its file's name, too, which may end in `.enc.z` where what is shown does not. */
+  #isCalled(record: RecordFacts, name: string): boolean {
+    return record.name === name || this.#inNames === null
   }
 
   /** What the slot of a name holds now, whether its name ends in `.enc.z` or not. */
@@ -169,7 +196,7 @@ export class Store implements Backend {
       this.driver.lock.shared(alone => {
         if (!alone && mustBeAlone)
           throw new StoreError(`${this.identity.path}: another process writes to it`, 'EBUSY')
-        return this.#load(slot, alone)
+        return this.#load(slot, alone, true)
       })
     )
   }
@@ -180,21 +207,20 @@ export class Store implements Backend {
       const slot = this.#slot(record.name)
       const found = slot && this.#look(slot)
       if (!found) throw notThere(record.name)
-      if ((unchanged || this.#isReplaceable(record)) && found.version !== record.version)
-        return false
+      // Another dump can have its name by now: a zone's next one, and a copy of its id.
+      if ((unchanged || !isRingType(record.type)) && found.version !== record.version) return false
       slot.erase()
       return true
     })
   }
 
-  /** Can another dump get this one's name? A zone's next one does; EFI's and ERST's ids are given once. */
-  #isReplaceable({ type }: RecordFacts): boolean {
-    return !isRingType(type) && this.driver.dumps(type)?.parts === false
+  usage(): Usage | null {
+    return this.driver.usage?.() ?? null
   }
 
   rings(): Ring[] {
     return Array.from(this.#rings, ([type, { live, label }]) =>
-      live ? [{ ...live, type, name: fileName(label, this.name, 0n, false) }] : [],
+      live ? [{ ...live, type, name: fileName(label, this.#inNames, 0n, false) }] : [],
     ).flat()
   }
 
@@ -247,7 +273,26 @@ export class Store implements Backend {
   }
 
   #checkWritable(): void {
-    if (this.readOnly) throw new StoreError(`${this.identity.path}: is read-only`, 'EROFS')
+    if (!this.readOnly) return
+    const { whyReadOnly } = this.survey
+    const why = whyReadOnly === undefined ? '' : `: ${whyReadOnly}`
+    throw new StoreError(`${this.identity.path}: is read-only${why}`, 'EROFS')
+  }
+
+  doubts(): string[] {
+    return this.driver.doubts?.() ?? []
+  }
+
+  unused(): string | null {
+    return this.driver.unused?.() ?? null
+  }
+
+  refuseForeign(): void {
+    this.driver.refuseForeign?.(false)
+  }
+
+  sync(): void {
+    this.driver.sync()
   }
 
   close(): void {
@@ -256,21 +301,26 @@ export class Store implements Backend {
 
   /** The slot of a file name, with or without the suffix of what cannot be inflated. */
   #slot(name: string): Slot | null {
-    const parsed = parseFileName(name, this.name)
-    return parsed && this.driver.slot(parsed.label, parsed.id)
+    const parsed = parseFileName(name, this.#inNames)
+    const slot = parsed && this.driver.slot(parsed.label, parsed.id, parsed.copy)
+    return slot && (slot.copy ?? null) === parsed.copy ? slot : null
   }
 
-  /** What a slot shows now. Bytes are only looked at anew where the slot has changed. */
-  #look(slot: Slot): StoredRecord | null {
+  /**
+   * What a slot shows now. Bytes are only looked at anew where the slot has changed.
+   *
+   * @param told is told where it cannot be read, and is shown all the same
+   */
+  #look(slot: Slot, told?: (what: Unreadable) => void): StoredRecord | null {
     const name = this.#nameOf(slot, false)
     const known = this.#remembered.get(name)
     const empty = this.#empty.get(name)
     if (known || empty !== undefined || !slot.deep) {
       // Before the bytes: should they change meanwhile, the next look finds another version.
-      const { version, lengths } = slot.glance()
+      const { version, lengths, time } = slot.glance()
       if (empty === version) return null
       if (known?.version === version) return known
-      if (lengths) return this.#remember(slot, version, this.#measure(slot, lengths))
+      if (lengths) return this.#remember(slot, version, this.#measure(slot, lengths, time))
     }
     try {
       return this.#load(slot, true)?.record ?? null
@@ -278,18 +328,19 @@ export class Store implements Backend {
       assertStoreError(error)
       if (!slot.unreadable) throw error
       // It is there, and that is shown; opening it says what is wrong.
+      told?.(this.#unreadable(slot, error))
       return this.#record(slot, slot.glance().version, { ...slot.unreadable, ecc: null, cut: 0 })
     }
   }
 
-  #nameOf({ label, id }: Slot, compressed: boolean): string {
-    return fileName(label, this.name, id, compressed)
+  #nameOf({ label, id, copy }: Slot, compressed: boolean): string {
+    return fileName(label, this.#inNames, id, compressed, copy)
   }
 
   /** A slot's bytes and facts, of one moment. */
-  #load(slot: Slot, alone: boolean): OpenRecord | null {
+  #load(slot: Slot, alone: boolean, opened = false): OpenRecord | null {
     const { version, raw } = slot.load(alone)
-    const shown = raw && this.#show(slot, raw)
+    const shown = raw && this.#show(slot, raw, opened)
     const record = this.#remember(slot, version, shown)
     return shown && record && { record, content: shown.content }
   }
@@ -321,26 +372,66 @@ export class Store implements Backend {
     return new RecordHandle(this, { type, id, name, size, time, compressed, ecc, cut, version })
   }
 
-  /** A ring's size by its headers alone; null where it is empty. */
-  #measure({ ftrace }: Slot, lengths: readonly number[]): Omit<Shown, 'content'> | null {
+  /** A ring's size by its headers, and ftrace's by the form of its records; null where it is empty. */
+  #measure(
+    { ftrace }: Slot,
+    lengths: readonly number[],
+    time: Timespec | null = null,
+  ): Omit<Shown, 'content'> | null {
     let size = 0
-    for (const length of lengths)
-      size += ftrace?.merged ? length - (length % this.ftrace.recordSize) : length
-    return size ? { size, time: null, compressed: false, ecc: null, cut: 0 } : null
+    const record = ftrace?.merged && lengths.some(length => length > 0) ? this.#sizeOf(ftrace) : 1
+    for (const length of lengths) size += length - (length % record)
+    return size ? { size, time, compressed: false, ecc: null, cut: 0 } : null
   }
 
-  #show({ ftrace }: Slot, { parts, time, compressed, limit, ecc, cut }: Raw): Shown | null {
-    const tail = notice(ecc)
-    if (ftrace) {
-      const { endian, merged } = ftrace
-      const records = merged ? this.ftrace.merge(parts, endian) : parts[0]
-      if (records.length === 0) return null
-      const content = this.ftrace.render(records, endian, tail)
-      // Linux counts the notice as records and prints them shifted; its st_size is kept.
-      const size = records.length + tail.length
-      return { size, content, time: null, compressed: false, ecc, cut }
+  /** Bytes of a record in ftrace's rings. */
+  #sizeOf({ endian, wordSize, sample }: FtraceSlot): number {
+    return this.ftrace.form(sample(), endian, wordSize).size
+  }
+
+  /**
+   * What ftrace's rings show.
+   *
+   * @param opened false: its text is not read
+   */
+  #showFtrace(
+    { endian, wordSize, merged }: FtraceSlot,
+    { parts, kernels, ecc, cut }: Raw,
+    opened: boolean,
+  ): Shown | null {
+    const zones = parts.map((bytes, i) => ({ bytes, kernel: kernels![i]! }))
+    const form = this.ftrace.form(zones, endian, wordSize)
+    const records = this.ftrace.merge(zones, endian, form)
+    const length = merged ? records.bytes.length : parts[0].length
+    if (length === 0) return null
+    const content = this.ftrace.render(records, opened ? this.#kernelOffsets() : [])
+    // As in Linux 7.2: the notice is counted, and not shown.
+    const size = length + notice(ecc).length
+    return { size, content, time: null, compressed: false, ecc, cut }
+  }
+
+  /** How far the kernels of this store say that they were moved, as far as that is found in a moment. */
+  #kernelOffsets(): KernelOffset[] {
+    const textOf = (slot: Slot): Buffer | undefined => {
+      const { raw } = slot.load(true)
+      return (raw && this.#show(slot, raw))?.content.all()
     }
-    const text = compressed ? inflate(parts[0], limit) : contentOf(parts[0])
+    return kernelOffsetsOf(this.#logs(), textOf)
+  }
+
+  /** Where a panic's log is: the console, and the first dumps. */
+  *#logs(): Generator<Slot, void, void> {
+    const console = this.driver.slot('console', 0n)
+    if (console) yield console
+    let looks = mostLooks
+    for (const slot of this.driver.slots()) if (slot.type === 'dmesg' && looks-- > 0) yield slot
+  }
+
+  #show(slot: Slot, raw: Raw, opened = false): Shown | null {
+    if (slot.ftrace) return this.#showFtrace(slot.ftrace, raw, opened)
+    const { parts, time, compressed, limit, ecc, cut } = raw
+    const tail = notice(ecc)
+    const text = compressed ? decompress(parts[0], limit) : contentOf(parts[0])
     const content = withTail(text ?? contentOf(parts[0]), tail)
     return {
       size: content.length,

@@ -1,5 +1,6 @@
 /** A store as a whole: the condition of each extent, and the bytes behind a name. */
 import type { StoredRecord, Survey } from './backend.js'
+import { salvage } from './codecs/index.js'
 import {
   conditionAt,
   describeBroken,
@@ -10,8 +11,7 @@ import {
   type Dump,
   type Site,
 } from './condition.js'
-import type { SizedContent } from './content.js'
-import { salvage } from './deflate.js'
+import { contentOf, type SizedContent } from './content.js'
 import type { Driver, DumpBody, Extent, Inspection, Slot } from './driver.js'
 import { fileName, type ZoneState } from './types.js'
 
@@ -31,13 +31,18 @@ interface Finder {
 
 export class StoreSurvey implements Survey {
   constructor(
-    readonly name: string,
+    /** The backend in files' names; null where labels have it. */
+    readonly inNames: string | null,
     readonly driver: Driver,
     readonly store: Finder,
   ) {}
 
   get facts(): Survey['facts'] {
     return this.driver.facts
+  }
+
+  get whyReadOnly(): string | undefined {
+    return this.driver.whyReadOnly
   }
 
   *conditions(shown = true): Generator<Condition, void, void> {
@@ -48,15 +53,15 @@ export class StoreSurvey implements Survey {
       return ftrace
     }
     for (const extent of this.driver.extents()) {
-      const { type, label, id, index, offset, length, room } = extent
+      const { type, label, id, copy, index, offset, length, room } = extent
       if (!shown && extent.whole && isThere(() => this.#look(extent))) continue
-      const name = fileName(label, this.name, id, false)
+      const name = extent.name ?? fileName(label, this.inNames, id, false, copy)
       const site: Site = { type, name, index, offset, length, room }
       const condition = conditionAt(site, () => {
         const found = extent.inspect()
         if (!found) return null
         const condition = this.#judge(extent, found)
-        return extent.shared && found.used > 0
+        return extent.shared && found.shown && found.used > 0
           ? Object.assign(condition, { record: ftraceName(extent) })
           : condition
       })
@@ -64,23 +69,25 @@ export class StoreSurvey implements Survey {
     }
   }
 
-  #look({ label, id }: Extent): StoredRecord | null {
-    const slot = this.driver.slot(label, id)
+  #look({ label, id, copy }: Extent): StoredRecord | null {
+    const slot = this.driver.slot(label, id, copy)
     return slot && this.store.look(slot)
   }
 
-  #judge({ label, id }: Extent, found: Inspection): Omit<Condition, keyof Site> {
-    const { state, used, start, findings, shown, parity } = found
+  #judge({ label, id, copy }: Extent, found: Inspection): Omit<Condition, keyof Site> {
+    const { state, used, start, findings, shown, parity, remains = null } = found
     const dump = found.dump && lookIntoDump(found.dump, findings)
     const isBroken = dump !== null && dump.text === null
+    const isLost = found.lost || (isBroken && remains === null)
     return {
       used,
       start,
-      state: found.lost || isBroken ? 'damaged' : states[state],
+      state: isLost ? 'damaged' : remains ? 'erased' : states[state],
       findings,
-      record: shown && used > 0 ? fileName(label, this.name, id, isBroken) : null,
+      record: shown && used > 0 ? fileName(label, this.inNames, id, isBroken, copy) : null,
       parity,
       dump,
+      remains,
     }
   }
 
@@ -89,17 +96,21 @@ export class StoreSurvey implements Survey {
   }
 
   salvage(name: string): SizedContent | null {
-    const raw = this.store.slot(name)?.load(true).raw
-    return raw?.compressed ? salvage(raw.parts[0], raw.limit).text : null
+    const slot = this.store.slot(name)
+    const raw = slot?.load(true).raw
+    if (raw) return raw.compressed ? salvage(raw.parts[0], raw.limit).text : null
+    const lost = slot?.lost?.()
+    if (!lost) return null
+    return lost.compressed ? salvage(lost.body, lost.limit).text : contentOf(lost.body)
   }
 }
 
 /** What is in a dump. Adds to what was found. */
 const lookIntoDump = (body: DumpBody, findings: string[]): Dump => {
   const { time, compressed, length, stream, limit } = body
-  if (!compressed) return { time, compressed, text: length, broken: null }
-  if (!stream) return { time, compressed, text: null, broken: null }
+  if (!compressed || !stream)
+    return { time, compressed, codec: null, text: compressed ? null : length, broken: null }
   const found = lookIntoStream(stream, limit)
-  if (found.broken) findings.push(describeBroken(found.broken))
+  if (found.broken) findings.push(describeBroken(found.codec, found.broken))
   return { time, compressed, ...found }
 }

@@ -1,7 +1,8 @@
 /** Places that cannot be read: said of each, and no other is hidden. */
 import t from 'tap'
 import { StoreError } from '#src/pstore/errors.js'
-import { foundAt, conditionAt, type Site } from '#src/pstore/condition.js'
+import { describeCut, foundAt, conditionAt, type Site } from '#src/pstore/condition.js'
+import { describeUnreadable } from '#src/pstore/unreadable.js'
 
 const unreadable = new StoreError('region.img: cannot be read', 'EIO')
 const site: Site = { type: 'pmsg', name: 'pmsg-x-0', index: 0, offset: 0, length: 16, room: 4 }
@@ -25,4 +26,11 @@ t.test('a mistake of this program is not taken for damage', async t => {
   }
   t.throws(() => conditionAt(site, mistaken), TypeError)
   t.throws(() => [...foundAt([1], mistaken)], TypeError)
+})
+
+t.test('what is missing is said in a line', async t => {
+  t.match(describeCut('console-x-0', 1), /^console-x-0: 1 byte cut: /)
+  t.match(describeCut('console-x-0', 20), /^console-x-0: 20 bytes cut: /)
+  const lost = { type: 'pmsg', id: 0n, name: 'pmsg-x-0', time: null, error: unreadable } as const
+  t.equal(describeUnreadable(lost), 'region.img: cannot be read: pmsg-x-0 cannot be shown')
 })

@@ -1,7 +1,15 @@
 /** Dumps: their first line, what fits, and streams that Linux reads back. */
 import t from 'tap'
-import { encodeTitle, packDump, packParts, decodeTitle, reasons } from '#src/pstore/dump.js'
-import { deflate, inflate, isSpace } from '#src/pstore/deflate.js'
+import {
+  decodeTitle,
+  encodeTitle,
+  mostText,
+  packDump,
+  packParts,
+  reasons,
+} from '#src/pstore/dump.js'
+import { deflate, isSpace } from '#src/pstore/codecs/deflate.js'
+import { decompress } from '#src/pstore/codecs/index.js'
 import { randomFor } from '../random.js'
 
 t.test('the first line', async t => {
@@ -35,7 +43,7 @@ t.test('a stream never starts with what sscanf takes for white space', async t =
     )
     const stream = deflate(text)
     if (isSpace(stream[0])) t.fail(`${stream[0]}`)
-    if (!inflate(stream, text.length)?.all().equals(text)) t.fail('lost')
+    if (!decompress(stream, text.length)?.all().equals(text)) t.fail('lost')
     seen.add(stream[0])
   }
   t.ok(seen.has(0), 'some would have')
@@ -44,13 +52,13 @@ t.test('a stream never starts with what sscanf takes for white space', async t =
 t.test('inflating stops at the limit, at damage and at the end', async t => {
   const text = Buffer.alloc(1000, 'text ')
   const stream = deflate(text)
-  t.same(inflate(stream, 1000)!.all(), text)
-  t.equal(inflate(stream, 999), null, 'a byte too long')
-  t.same(inflate(Buffer.concat([stream, Buffer.from('garbage')]), 1000)!.all(), text)
-  t.equal(inflate(stream.subarray(0, -1), 1000), null, 'cut short')
-  t.equal(inflate(Buffer.alloc(0), 1000), null)
+  t.same(decompress(stream, 1000)!.all(), text)
+  t.equal(decompress(stream, 999), null, 'a byte too long')
+  t.same(decompress(Buffer.concat([stream, Buffer.from('garbage')]), 1000)!.all(), text)
+  t.equal(decompress(stream.subarray(0, -1), 1000), null, 'cut short')
+  t.equal(decompress(Buffer.alloc(0), 1000), null)
   const bomb = deflate(Buffer.alloc(50_000_000))
-  t.equal(inflate(bomb, 3000), null)
+  t.equal(decompress(bomb, 3000), null)
 })
 
 t.test('what fits', async t => {
@@ -68,7 +76,7 @@ t.test('what fits', async t => {
         continue
       }
       if (packed.bytes.length > room) t.fail(`${packed.bytes.length} > ${room}`)
-      const whole = packed.compressed ? inflate(packed.bytes, 3 * room)!.all() : packed.bytes
+      const whole = packed.compressed ? decompress(packed.bytes, 3 * room)!.all() : packed.bytes
       const body = whole.subarray('Panic#1 Part1\n'.length)
       if (!text.subarray(text.length - body.length).equals(body)) t.fail('not the end of the text')
       if (!compress && packed.compressed) t.fail('compressed')
@@ -92,4 +100,15 @@ t.test('records that hold no more than a title', async t => {
     ['t', 'x', 'e', 't'].map((letter, i) => `Panic#1 Part${i + 1}\n${letter}`),
     'the newest first, and nothing lost',
   )
+})
+
+t.test('no more text than can be of use is asked for', async t => {
+  const title = { reason: 'panic', count: 1 }
+  for (const room of [64, 1000, 3000]) {
+    const most = mostText(room)
+    // Nothing shrinks more: half of it is used.
+    const text = Buffer.alloc(most + 5000, '\n')
+    const parts = [...packParts(title, text, room, true)]
+    t.same([...packParts(title, text.subarray(-most), room, true)], parts, `${room} bytes a record`)
+  }
 })

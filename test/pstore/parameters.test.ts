@@ -17,6 +17,7 @@ const parsers = {
   text: parseText,
   writes_per_hour: splitRingParameters.writes_per_hour.parse,
   endian: zoneParameters.endian.parse,
+  word_size: zoneParameters.word_size.parse,
 } as const
 
 /** A text and its value, or the end of the error that refuses it. */
@@ -43,6 +44,9 @@ const cases: [parser: keyof typeof parsers, text: string, outcome: unknown][] = 
   ['writes_per_hour', '12', 12],
   ['writes_per_hour', '0', /must be at least 1$/],
   ['endian', 'big', 'big'],
+  ['word_size', '32', 32],
+  ['word_size', '64', 64],
+  ['word_size', '16', /must be 32 or 64$/],
   ['endian', 'middle', /must be little or big$/],
 ]
 

@@ -1,6 +1,6 @@
 /** What a terminal is given of what a crashed or hostile machine wrote. */
 import t from 'tap'
-import { terminalFilter, withoutControls } from '#src/pstore/printable.js'
+import { json, terminalFilter, withoutControls } from '#src/pstore/printable.js'
 
 t.test('controls are shown, text is left as it is', t => {
   for (const [text, shown] of [
@@ -8,6 +8,7 @@ t.test('controls are shown, text is left as it is', t => {
     ['\x1b[2J', '^[[2J'],
     ['\x07\x7f', '^G^?'],
     ['\x9b31m', '\\x9b31m'],
+    ['\u202egnp.exe\u2066', '\\u202egnp.exe\\u2066'],
     ['over\rwritten', 'over^Mwritten'],
     ['é ✓', 'é ✓'],
   ])
@@ -31,5 +32,12 @@ t.test('a stream is shown to its last byte, however it is cut', t => {
       )
     }
   }
+  t.end()
+})
+
+t.test('JSON has escapes for all that drives a terminal', t => {
+  const value = { a: ['\x9b31m', '\x7f', '\u202e', '\x1b', 'é'], b: null }
+  t.match(json(value), /^[ -~é\n]+$/)
+  t.same(JSON.parse(json(value)), value)
   t.end()
 })

@@ -16,8 +16,13 @@ const fake = (name: string, facts: Partial<Backend> = {}): Backend => ({
   open: () => null,
   erase: () => false,
   rings: () => [],
+  usage: () => null,
   capacity: () => ({ room: 100, pace: null, parts: false }),
   write: ({ bytes }) => bytes.length,
+  doubts: () => [],
+  unused: () => null,
+  refuseForeign: () => {},
+  sync: () => {},
   close: () => {},
   ...facts,
 })

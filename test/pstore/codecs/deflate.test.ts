@@ -1,8 +1,9 @@
 /** Inflating in pieces says of every stream what zlib says of it in one. */
 import zlib from 'node:zlib'
 import t from 'tap'
-import { inflate, salvage } from '#src/pstore/deflate.js'
-import { randomFor, type Random } from '../random.js'
+import type { SizedContent } from '#src/pstore/content.js'
+import { salvage } from '#src/pstore/codecs/deflate.js'
+import { randomFor, type Random } from '../../random.js'
 
 /** Text of several pieces, which deflates to a third or a thousandth. */
 const textOf = (random: Random): Buffer => {
@@ -10,6 +11,12 @@ const textOf = (random: Random): Buffer => {
   const spread = random.pick([1, 3, 20, 256])
   for (let i = 0; i < text.length; i++) text[i] = random.below(spread)
   return text
+}
+
+/** A sound stream's text. */
+const inflate = (stream: Buffer, limit: number): SizedContent | null => {
+  const { text, breaks } = salvage(stream, limit)
+  return breaks === null ? text : null
 }
 
 const oracle = (stream: Buffer, limit: number, finishFlush = zlib.constants.Z_FINISH) => {
