@@ -59,7 +59,15 @@ declare module 'fuse-native' {
     ftruncate(path: string, fd: number, size: number, cb: Reply): void
     statfs(path: string, cb: ReplyWith<{ [field: string]: number }>): void
     listxattr(path: string, cb: ReplyWith<string[]>): void
-    write(...args: [...unknown[], Reply]): void
+    /** `cb` takes the number of bytes written, or a negative errno. */
+    write(
+      path: string,
+      fd: number,
+      buffer: Buffer,
+      length: number,
+      position: number,
+      cb: (result: number) => void,
+    ): void
     fsync(...args: [...unknown[], Reply]): void
     create(...args: [...unknown[], Reply]): void
     mkdir(...args: [...unknown[], Reply]): void

@@ -12,13 +12,11 @@ export const isOutOfFiles = (error: unknown): boolean =>
     : error instanceof Error && /\bEMFILE\b/.test(error.message)
 
 /** The error that says so, and what to do. */
-export const outOfFiles = (): StoreError => {
-  const limit = limitOfFiles()
-  return new StoreError(
+export const outOfFiles = (limit = limitOfFiles()): StoreError =>
+  new StoreError(
     `too many open files: raise the limit (ulimit -n, LimitNOFILE=)${limit ? ` above ${limit}` : ''}`,
     'EMFILE',
   )
-}
 
 /** As the kernel says it; null where there is no /proc, or no descriptor to ask with. */
 const limitOfFiles = (): string | null => {
@@ -33,6 +31,8 @@ const limitOfFiles = (): string | null => {
 /** Descriptors that are kept free while sources are opened. */
 export class Reserve {
   readonly #held: number[] = []
+  /** To ask takes a descriptor, which another thread may have taken when there are none left. */
+  readonly #limit = limitOfFiles()
 
   /** @throws StoreError (EMFILE) where there are too few already */
   constructor() {
@@ -72,12 +72,7 @@ export class Reserve {
   }
 
   #explain(error: unknown): unknown {
-    if (!isOutOfFiles(error)) return error
-    // To ask for the limit takes one.
-    this.#letGo(1)
-    const problem = outOfFiles()
-    this.#hold(1)
-    return problem
+    return isOutOfFiles(error) ? outOfFiles(this.#limit) : error
   }
 
   /** All may be used now. */

@@ -26,7 +26,10 @@ export interface Libc {
   cfmakeraw(modes: Buffer): void
   /** Only for commands that take a number. */
   fcntl(fd: number, command: number, value: number): number
+  /** Reads an attribute into `value`; returns its length. */
+  fgetxattr(fd: number, name: string, value: Buffer, size: number): number
   flock(fd: number, operation: number): number
+  fsetxattr(fd: number, name: string, value: Buffer, size: number, flags: number): number
   getpagesize(): number
   ioctl(fd: number, request: number, data: Buffer | Int32Array | null): number
   lseek(fd: number, offset: number, whence: number): number
@@ -98,11 +101,14 @@ const declare = (): Libc => {
     }
   }
   const mmap = wide('mmap', 'void *', ['void *', 'size_t', 'int', 'int', 'int', 'int64_t'])
+  const exit = libc.func('void _exit(int)')
   return {
-    _exit: libc.func('void _exit(int)') as unknown as Libc['_exit'],
+    _exit: status => exit(status) as never,
     cfmakeraw: libc.func('void cfmakeraw(_Inout_ void *)'),
     fcntl: (fd, command, value) => fcntl(fd, command, 'int', value) as number,
+    fgetxattr: libc.func('long fgetxattr(int, str, _Out_ void *, size_t)'),
     flock: libc.func('int flock(int, int)'),
+    fsetxattr: libc.func('int fsetxattr(int, str, const void *, size_t, int)'),
     getpagesize: libc.func('int getpagesize()'),
     ioctl: (fd, request, data) => ioctl(fd, request, 'void *', data) as number,
     lseek: wide('lseek', 'int64_t', ['int', 'int64_t', 'int']),

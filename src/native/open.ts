@@ -5,6 +5,7 @@
  */
 import fs from 'node:fs'
 import { StoreError } from '../pstore/errors.js'
+import { openStandardInput, standardInput } from './stdin.js'
 
 /** What was opened, and what it is. */
 export interface Opened {
@@ -37,26 +38,31 @@ export const explain = (path: string, error: unknown): StoreError => {
 
 /**
  * Open whatever is there, and never wait for it: O_NONBLOCK, which means nothing to files and disks. Node adds
- * O_CLOEXEC.
+ * O_CLOEXEC. The path `-` is standard input, which is waited for.
  *
  * @param flags more of open(2)
+ * @param shown the name in messages, where `path` is a descriptor's
  * @throws StoreError where it cannot be opened
  */
-export const openNow = (path: string, flags = fs.constants.O_RDONLY): Opened => {
+export const openNow = (path: string, flags = fs.constants.O_RDONLY, shown = path): Opened => {
   const { O_NONBLOCK, O_NOCTTY } = fs.constants
   let fd: number
   try {
-    fd = fs.openSync(path, flags | O_NONBLOCK | O_NOCTTY)
+    fd =
+      path === standardInput
+        ? openStandardInput(flags)
+        : fs.openSync(path, flags | O_NONBLOCK | O_NOCTTY)
   } catch (error) {
+    if (error instanceof StoreError) throw error
     // What a socket answers; the words alone come from the path.
-    if ((error as NodeJS.ErrnoException).code === 'ENXIO' && isSocket(path)) throw pipe(path)
-    throw explain(path, error)
+    if ((error as NodeJS.ErrnoException).code === 'ENXIO' && isSocket(path)) throw pipe(shown)
+    throw explain(shown, error)
   }
   try {
     return { fd, stat: fs.fstatSync(fd) }
   } catch (error) {
     fs.closeSync(fd)
-    throw explain(path, error)
+    throw explain(shown, error)
   }
 }
 
@@ -64,16 +70,17 @@ export const openNow = (path: string, flags = fs.constants.O_RDONLY): Opened => 
  * Open a file or a device.
  *
  * @param flags more of open(2)
+ * @param shown as of {@link openNow}
  * @throws StoreError where it cannot be opened, or is a folder, a pipe or a socket
  */
-export const openFile = (path: string, flags = fs.constants.O_RDONLY): Opened => {
-  const opened = openNow(path, flags)
+export const openFile = (path: string, flags = fs.constants.O_RDONLY, shown = path): Opened => {
+  const opened = openNow(path, flags, shown)
   const { fd, stat } = opened
   if (stat.isFile() || stat.isBlockDevice() || stat.isCharacterDevice()) return opened
   fs.closeSync(fd)
   throw stat.isDirectory()
-    ? new StoreError(`${path}: is a folder, not a file`, 'EISDIR')
-    : pipe(path)
+    ? new StoreError(`${shown}: is a folder, not a file`, 'EISDIR')
+    : pipe(shown)
 }
 
 /**

@@ -2,7 +2,8 @@
 import fs from 'node:fs'
 import { StoreError } from '../pstore/errors.js'
 import { SourceLock } from './lock.js'
-import { hasHoles, Region } from './region.js'
+import { hasHoles } from './holes.js'
+import { Region } from './region.js'
 
 export interface MakeOptions {
   /** Where the store starts in the source, in bytes. */
@@ -34,7 +35,7 @@ export const makeStore = (
   try {
     const region = new Region(path, { offset, ...(length === undefined ? {} : { length }) })
     try {
-      if (region.readOnly) throw new StoreError(`${path}: is read-only`, 'EROFS')
+      if (region.readOnly) throw region.refusal
       const lock = SourceLock.of(path, region.fd, true)
       try {
         const epoch = lock.hold()

@@ -8,10 +8,11 @@
  * mapping costs a fortieth of a pwrite(2).
  */
 import fs from 'node:fs'
-import os from 'node:os'
-import { libc } from '../native/libc.js'
 import { explain, openFile, type Opened } from '../native/open.js'
-import { assertStoreError, StoreError } from '../pstore/errors.js'
+import { assertStoreError, PastEnd, ReadOnlySource, StoreError } from '../pstore/errors.js'
+import { hasHoles, nextDataIn } from './holes.js'
+import type { Image, UnpackProgress } from './images/image.js'
+import { openImage } from './images/index.js'
 import { SourceLock } from './lock.js'
 import { mapBytes } from './map.js'
 
@@ -24,6 +25,8 @@ export interface RegionOptions {
   readOnly?: boolean
   /** Map the region, for a writer that appends a lot. Not for one that must outlive a truncation. */
   map?: boolean
+  /** Told how much of a compressed source has been unpacked. */
+  progress?: UnpackProgress
 }
 
 /** What statfs(2) says of sysfs, where PCI devices have their memory. */
@@ -68,16 +71,6 @@ const isInSysfs = (fd: number): boolean => {
   }
 }
 
-/** Does a file take less of its disk than its length? A device never does. */
-export const hasHoles = (fd: number): boolean => {
-  const { size, blocks } = fs.fstatSync(fd)
-  return blocks * 512 < size
-}
-
-/** What lseek(2) looks for. */
-const seekData = 3
-const seekHole = 4
-
 export class Region {
   /** Length in bytes. */
   readonly length: number
@@ -90,9 +83,11 @@ export class Region {
   /** Null where bytes are moved by pread and pwrite. */
   #map: Buffer | null = null
   /** True for what is memory itself and nothing but: it can be mapped only, and never becomes shorter. */
-  readonly #isMemory: boolean
+  readonly isMemory: boolean
   /** True for what this machine's memory stands in front of, which a reset takes with it. */
   readonly #isDisk: boolean
+  /** Null where the source's bytes are what they are. */
+  readonly #image: Image | null
 
   /**
    * Open a region in a source.
@@ -102,23 +97,24 @@ export class Region {
    */
   constructor(
     readonly path: string,
-    { offset = 0, length, readOnly = false, map = false }: RegionOptions = {},
+    { offset = 0, length, readOnly = false, map = false, progress }: RegionOptions = {},
   ) {
     const { fd, stat, readOnly: isReadOnly } = openRegion(path, readOnly)
     this.fd = fd
-    this.readOnly = isReadOnly
     this.offset = offset
     this.#isDisk = stat.isBlockDevice()
-    this.#isMemory = stat.isCharacterDevice() || isInSysfs(fd)
+    this.isMemory = stat.isCharacterDevice() || isInSysfs(fd)
+    let image: Image | null = null
     try {
-      const end = stat.isFile() ? stat.size : sizeOfDevice(path, stat)
+      if (stat.isFile() && !this.isMemory) image = openImage(path, fd, stat.size, progress)
+      this.#image = image
+      this.readOnly = isReadOnly || this.#image !== null
+      const end = this.#image?.length ?? (stat.isFile() ? stat.size : sizeOfDevice(path, stat))
       if (end === 0) throw new StoreError(`${path}: is empty`)
       if (end === null && length === undefined)
         throw new StoreError(`${path}: a device does not tell its size; give mem_size`)
       if (end !== null && offset >= end)
-        throw new StoreError(
-          `${path}: mem_address ${hex(offset)} is past its end (${hex(end)} bytes)`,
-        )
+        throw new PastEnd(`${path}: mem_address ${hex(offset)} is past its end (${hex(end)} bytes)`)
       this.length = length ?? end! - offset
       if (end !== null && offset + this.length > end)
         throw new StoreError(
@@ -126,8 +122,9 @@ export class Region {
             `its layout needs ${this.length} (mem_size)`,
         )
       // A store into a hole for which the disk has no room kills the process, where pwrite gives ENOSPC.
-      if (this.#isMemory || (map && !hasHoles(this.fd))) this.#mapIt()
+      if (this.isMemory || (map && !this.#image && !hasHoles(this.fd))) this.#mapIt()
     } catch (error) {
+      image?.close()
       fs.closeSync(this.fd)
       throw error
     }
@@ -163,6 +160,10 @@ export class Region {
       this.#map.copy(bytes, 0, offset, offset + length)
       return
     }
+    if (this.#image) {
+      this.#image.read(bytes, this.offset + offset, length)
+      return
+    }
     let done = 0
     while (done < length) {
       let n: number
@@ -185,14 +186,34 @@ export class Region {
    * @returns null where only a hole follows
    */
   nextData(offset: number): { readonly from: number; readonly to: number } | null {
-    const all = { from: offset, to: this.length }
     if (offset >= this.length) return null
-    if (this.#map || !hasHoles(this.fd)) return all
-    const from = libc().lseek(this.fd, this.offset + offset, seekData) - this.offset
-    if (from < offset) return libc().errno() === os.constants.errno.ENXIO ? null : all
-    if (from >= this.length) return null
-    const to = libc().lseek(this.fd, this.offset + from, seekHole) - this.offset
-    return { from, to: to > from ? Math.min(to, this.length) : this.length }
+    if (this.#map) return { from: offset, to: this.length }
+    const start = this.offset + offset
+    const found = this.#image
+      ? nextInImage(this.#image, start, this.offset + this.length)
+      : nextDataIn(this.fd, start, this.offset + this.length)
+    return found && { from: found.from - this.offset, to: found.to - this.offset }
+  }
+
+  /** What a reader must know of the source, where that is an image: lines without its path. */
+  get notes(): readonly string[] {
+    return this.#image?.notes ?? []
+  }
+
+  /** The form of its file, where that is an image: "gzip". */
+  get kind(): string | null {
+    return this.#image?.kind ?? null
+  }
+
+  /** Why it cannot be written, where it is read-only. */
+  get refusal(): StoreError {
+    const why = this.#image ? `a ${this.kind} file: unpack it to write to it` : 'read-only'
+    return new ReadOnlySource(`${this.path}: is ${why}`)
+  }
+
+  /** What is damaged in it or missing: lines without its path. */
+  get doubts(): readonly string[] {
+    return this.#image?.doubts ?? []
   }
 
   /**
@@ -201,6 +222,7 @@ export class Region {
    * A mapped writer must have called {@link checkSize} since it took the lock.
    */
   store(offset: number, bytes: Uint8Array, start = 0, end = bytes.length): void {
+    if (this.#image) throw this.refusal
     if (this.#map) {
       // One memmove: a kill leaves no part of a header's numbers behind.
       const whole = start === 0 && end === bytes.length
@@ -225,7 +247,7 @@ export class Region {
    * @throws StoreError (EIO) where it has become shorter
    */
   checkSize(): void {
-    if (this.#isMemory) return
+    if (this.isMemory || this.#image) return
     const stat = fs.fstatSync(this.fd)
     if (stat.isFile() && stat.size < this.offset + this.length) throw this.#shrunk()
   }
@@ -248,7 +270,7 @@ export class Region {
   /** Let what was stored reach the medium, where one lies behind the source. */
   sync(): void {
     // A device that is memory has nothing to wait for.
-    if (this.#isMemory) return
+    if (this.isMemory) return
     try {
       fs.fsyncSync(this.fd)
     } catch (error) {
@@ -267,9 +289,20 @@ export class Region {
 
   close(): void {
     this.#lock?.close()
+    this.#image?.close()
     this.#map = null // unmapped when its Buffer is collected
     fs.closeSync(this.fd)
   }
+}
+
+/** The next stretch of an image that holds bytes; null where there is none before the end. */
+const nextInImage = (
+  image: Image,
+  offset: number,
+  end: number,
+): { from: number; to: number } | null => {
+  const found = image.nextData ? image.nextData(offset) : { from: offset, to: end }
+  return found && found.from < end ? { from: found.from, to: Math.min(found.to, end) } : null
 }
 
 const hex = (n: number): string => `0x${n.toString(16)}`

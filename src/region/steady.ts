@@ -44,8 +44,8 @@ interface Stretch {
   readonly to: number
 }
 
-/** Bytes of a record in an ftrace ring, whose end is the end of one. */
-const ftraceRecord = 24
+/** Bytes of one or more records in an ftrace ring, whose end is the end of one: a record has 24, 16, 12 or 8. */
+const ftraceRecords = 48
 
 /** Copies of a zone that moves: after so many what two agree on is enough; after so many that is given up, too. */
 const enough = 4
@@ -149,6 +149,6 @@ const agreed = (
     before.data[placeOf(index)] === copy.data[placeOf(index)]
   while (from > passed && isSame(from - 1)) from--
   while (to < size && isSame(to)) to++
-  if (extent.kind === 'ftrace') to = size - Math.ceil((size - to) / ftraceRecord) * ftraceRecord
+  if (extent.kind === 'ftrace') to = size - Math.ceil((size - to) / ftraceRecords) * ftraceRecords
   return { from, to: Math.max(from, to) }
 }

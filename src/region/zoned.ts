@@ -11,12 +11,13 @@ import type {
   Glance,
   Inspection,
   Loaded,
+  LostContent,
   NewDump,
-  Raw,
   RingArea,
   Slot,
 } from '../pstore/driver.js'
 import { StoreError } from '../pstore/errors.js'
+import { sampledBytes, sampledZones, type FtraceZone, type WordSize } from '../pstore/ftrace.js'
 import type { Ring } from '../pstore/ring.js'
 import type { DumpZone } from '../pstore/rotation.js'
 import type {
@@ -27,9 +28,19 @@ import type {
   RingType,
   ZoneExtent,
   ZoneKind,
-  ZoneState,
 } from '../pstore/types.js'
+import { hasHeader, layoutDoubts, neverUsed, refuseForeign } from './held.js'
+import type { Elsewhere, Signs } from './held.js'
 import type { SourceLock } from './lock.js'
+import {
+  inspectBehind,
+  lookBehind,
+  textIn,
+  textOf,
+  type Doubt,
+  type DumpInZone,
+  type Remains,
+} from './lost-header.js'
 import type { Region } from './region.js'
 
 /** A zone's bytes at one moment. */
@@ -42,6 +53,8 @@ export interface ZoneContent {
   readonly ecc: EccState | null
   /** As {@link Raw.cut}. */
   readonly cut: number
+  /** As {@link FtraceZone.kernel}. */
+  readonly kernel: number
 }
 
 /** A zone: one ring, or one dump. Every method may throw a StoreError (EIO). */
@@ -51,13 +64,12 @@ export interface RingZone {
   readonly dataLength: number
   /** True where a glance costs a pass over its bytes. */
   readonly deep: boolean
-  state(): ZoneState
   /** Its version, and by its header the number of its valid bytes. */
   glance(): { readonly version: string; readonly size: number }
   read(alone?: boolean): ZoneContent
-  /** Its data as they lie there, also where its header lost what it said of them. */
-  raw(told?: (cut: number) => void): Buffer
-  position: Ring['position']
+  /** What its header says where that is not of a zone with content; null where it is. */
+  doubt(): Doubt | null
+  position(): ReturnType<Ring['position']> & Pick<ZoneContent, 'kernel'>
   slice: Ring['slice']
   /** @param epoch of the lock that the caller holds (SourceLock.hold) */
   append(bytes: Uint8Array, epoch: number): void
@@ -72,8 +84,15 @@ export interface ZonedLayout {
   readonly zones: readonly ZoneExtent[]
 }
 
-/** A dump as a zone's content has it. */
-export type DumpInZone = Omit<Raw, 'parts' | 'ecc' | 'cut'> & { readonly body: Buffer }
+/** What whoever attaches says of it, beside its layout. */
+export interface ZonedOptions {
+  /** Write also where no zone has a header. */
+  readonly force?: boolean | undefined
+  /** What else is known of the source; absent where the layout was found in its bytes, and so needs no doubt. */
+  readonly elsewhere?: Elsewhere
+}
+
+export type { DumpInZone }
 
 export abstract class ZonedDriver<Z extends RingZone> implements Driver {
   readonly identity: Identity
@@ -82,7 +101,7 @@ export abstract class ZonedDriver<Z extends RingZone> implements Driver {
   abstract readonly facts: Driver['facts']
   readonly #dumps: readonly ZoneExtent[]
   /** In Linux's order. */
-  readonly #rings: ReadonlyMap<RecordType, ZoneSlot<Z>>
+  readonly #rings: readonly ZoneSlot<Z>[]
   readonly #areas: ReadonlyMap<RecordType, RingArea>
   readonly #dumpArea: DumpArea | null
   #formatted = false
@@ -101,6 +120,7 @@ export abstract class ZonedDriver<Z extends RingZone> implements Driver {
     order: readonly ZoneKind[],
     readonly makeZone: (extent: ZoneExtent) => Z,
     dumpRoom: (zone: Z) => number,
+    readonly options: ZonedOptions = {},
   ) {
     this.identity = { driver, path: region.path, offset: region.offset }
     this.readOnly = region.readOnly
@@ -108,13 +128,15 @@ export abstract class ZonedDriver<Z extends RingZone> implements Driver {
     const extentsOf = (kind: ZoneKind): ZoneExtent[] =>
       layout.zones.filter(extent => extent.kind === kind)
     this.#dumps = extentsOf('dmesg')
-    const rings = order.map(kind => [kind, extentsOf(kind).map(makeZone)] as const)
-    this.#rings = new Map(
-      rings
-        .filter(([, zones]) => zones.length > 0)
-        .map(([kind, zones]) => [kind, new ZoneSlot(this, kind, 0, zones)]),
-    )
-    this.#areas = new Map([...this.#rings].map(([kind, slot]) => [kind, this.#ringArea(slot)]))
+    this.#rings = order.flatMap(kind => {
+      const zones = extentsOf(kind).map(makeZone)
+      // CPUs share one file; each boot log is one of its own.
+      const isShared = kind === 'ftrace' && zones.length > 0
+      const files = isShared ? [zones] : zones.map(zone => [zone])
+      return files.map((zones, index) => new ZoneSlot(this, kind, index, zones))
+    })
+    // Of several rings of a kind, writers know the first.
+    this.#areas = new Map(this.#rings.toReversed().map(slot => [slot.type, this.#ringArea(slot)]))
     const [first] = this.#dumps
     this.#dumpArea = first === undefined ? null : this.#areaOfDumps(dumpRoom(makeZone(first)))
   }
@@ -129,12 +151,27 @@ export abstract class ZonedDriver<Z extends RingZone> implements Driver {
     return true
   }
 
+  /** What a user says of the machine, as {@link FtraceSlot.wordSize}. */
+  abstract readonly wordSize: WordSize | undefined
+
   /** The dump that a zone's content is; null where Linux shows none. */
   abstract dumpIn(content: Buffer): DumpInZone | null
   abstract inspect(zone: Z): Inspection
   /** What the zone of a dump holds, for the next dump's turn. */
   protected abstract turnOf(zone: Z): DumpZone
   protected abstract storeDump(dump: NewDump, zone: Z, epoch: number): void
+  /** The signatures of its headers. */
+  protected abstract readonly signs: Signs
+
+  /** What is there behind a header that hides it; null: nothing. */
+  remainsOf(zone: Z, doubt: Doubt): Remains | null {
+    return lookBehind(zone, doubt, content => this.dumpIn(content))
+  }
+
+  /** As {@link inspect} finds a zone with such a header, but for what parity says. */
+  protected behind(zone: Z, doubt: Doubt): Omit<Inspection, 'parity'> {
+    return inspectBehind(doubt, this.remainsOf(zone, doubt))
+  }
 
   #dump(index: number): ZoneSlot<Z> {
     return new ZoneSlot(this, 'dmesg', index, [this.makeZone(this.#dumps[index]!)])
@@ -146,19 +183,17 @@ export abstract class ZonedDriver<Z extends RingZone> implements Driver {
 
   *slots(): Generator<Slot, void, void> {
     for (let index = 0; index < this.#dumps.length; index++) yield this.#dump(index)
-    yield* this.#rings.values()
+    yield* this.#rings
   }
 
   slot(label: string, id: bigint): Slot | null {
     if (label === this.labelOf('dmesg') && id < this.#dumps.length) return this.#dump(Number(id))
-    const rings = id === 0n ? this.#rings.values() : []
-    for (const slot of rings) if (slot.label === label) return slot
-    return null
+    return this.#rings.find(slot => slot.label === label && slot.id === id) ?? null
   }
 
   *extents(): Generator<Extent, void, void> {
     for (const { kind, index, offset, size } of this.layout.zones) {
-      const slot = kind === 'dmesg' ? this.#dump(index) : this.#rings.get(kind)!
+      const slot = kind === 'dmesg' ? this.#dump(index) : this.#ringAt(kind, index)
       const zone = slot.zones[kind === 'ftrace' ? index : 0]!
       const { type, label, id, zones } = slot
       yield {
@@ -174,6 +209,11 @@ export abstract class ZonedDriver<Z extends RingZone> implements Driver {
         inspect: () => this.inspect(zone),
       }
     }
+  }
+
+  #ringAt(kind: ZoneKind, index: number): ZoneSlot<Z> {
+    const id = kind === 'ftrace' ? 0n : BigInt(index)
+    return this.#rings.find(slot => slot.type === kind && slot.id === id)!
   }
 
   dumps(type: RecordType): DumpArea | null {
@@ -227,15 +267,28 @@ export abstract class ZonedDriver<Z extends RingZone> implements Driver {
     return epoch
   }
 
-  /** What holds no zone yet was never a store of this layout: writing must not make it one. */
   #checkFormatted(): void {
-    for (const extent of this.layout.zones) {
-      this.#formatted = this.makeZone(extent).state() !== 'unsigned'
-      if (this.#formatted) return
-    }
-    throw new StoreError(
-      `${this.region.path}: no zone of this layout has a header: is the layout right? (\`pstorefs format\` makes a new region)`,
-    )
+    this.refuseForeign(false)
+    this.#formatted = true
+  }
+
+  #hasHeader(): boolean {
+    return this.layout.zones.some(extent => hasHeader(this.makeZone(extent).doubt()))
+  }
+
+  refuseForeign(begins: boolean): void {
+    if (!this.options.force && !this.#hasHeader()) refuseForeign(this.region, begins)
+  }
+
+  doubts(): string[] {
+    const { region, layout, signs, options } = this
+    if (!options.elsewhere) return []
+    const { endian, zones } = layout
+    return layoutDoubts({ region, endian, zones, signs, zone: this.makeZone }, options.elsewhere)
+  }
+
+  unused(): string | null {
+    return this.#hasHeader() ? null : neverUsed
   }
 
   sync(): void {
@@ -269,8 +322,29 @@ class ZoneSlot<Z extends RingZone> implements Slot {
   get ftrace(): Slot['ftrace'] {
     const { driver } = this
     return this.type === 'ftrace'
-      ? { endian: driver.layout.endian, merged: driver.mergesFtrace }
+      ? {
+          endian: driver.layout.endian,
+          merged: driver.mergesFtrace,
+          wordSize: driver.wordSize,
+          sample: () => this.#sample(),
+        }
       : null
+  }
+
+  #sample(): FtraceZone[] {
+    const found: FtraceZone[] = []
+    for (const zone of this.zones) {
+      const { start, size, kernel } = zone.position()
+      if (size === 0) continue
+      // The newest bytes lie before `start`, and before that at the ring's end.
+      const length = Math.min(size, sampledBytes)
+      const front = Math.min(length, start)
+      const back = length - front
+      const bytes = Buffer.concat([zone.slice(size - back, back), zone.slice(start - front, front)])
+      found.push({ bytes, kernel })
+      if (found.length === sampledZones) break
+    }
+    return found
   }
 
   glance(): Glance {
@@ -302,11 +376,38 @@ class ZoneSlot<Z extends RingZone> implements Slot {
       return { version, raw: dump && { ...dump, parts: [dump.body], ecc, cut } }
     }
     const parts = [first.content, ...rest.map(({ content }) => content)] as const
-    return { version, raw: { parts, time: null, compressed: false, limit: 0, ecc, cut } }
+    const kernels = [first, ...rest].map(({ kernel }) => kernel)
+    return { version, raw: { parts, kernels, time: null, compressed: false, limit: 0, ecc, cut } }
   }
 
   raw(told?: (cut: number) => void): Buffer {
-    return Buffer.concat(this.zones.map(zone => zone.raw(told)))
+    const all = this.zones.map(zone => this.#rawOf(zone, told))
+    // What a CPU's ring held before it was erased is no part of what the others hold.
+    const held = all.filter(({ bytes, isErased }) => !isErased && bytes.length > 0)
+    return Buffer.concat((held.length > 0 ? held : all).map(({ bytes }) => bytes))
+  }
+
+  #rawOf(zone: Z, told?: (cut: number) => void): { bytes: Buffer; isErased: boolean } {
+    const doubt = zone.doubt()
+    if (doubt) {
+      const bytes = this.driver.remainsOf(zone, doubt)?.raw ?? none
+      return { bytes, isErased: doubt.state === 'empty' }
+    }
+    const { content, cut } = zone.read()
+    if (cut > 0) told?.(cut)
+    return { bytes: content, isErased: false }
+  }
+
+  lost(): LostContent | null {
+    for (const zone of this.zones) {
+      const doubt = zone.doubt()
+      const remains = doubt && this.driver.remainsOf(zone, doubt)
+      const lost = remains && textOf(remains)
+      if (lost) return lost
+    }
+    // What a sound header tells of is shown, but for a dump that does not begin as one.
+    const [zone] = this.zones
+    return this.type === 'dmesg' ? textIn(zone!.read().content) : null
   }
 
   erase(): void {
@@ -314,6 +415,8 @@ class ZoneSlot<Z extends RingZone> implements Slot {
     for (const zone of this.zones) zone.erase(lock.hold())
   }
 }
+
+const none = Buffer.alloc(0)
 
 const sum = (zones: readonly ZoneContent[]): EccState | null => {
   const total: EccState = { corrected: 0, bad: 0 }
@@ -337,32 +440,4 @@ export const checksum = (region: Region, offset: number, length: number): number
     sum = zlib.crc32(chunk.subarray(0, n), sum)
   }
   return sum
-}
-
-/** A ring's bytes, the oldest first: `data[start…]`, then `data[0…start)`. They are moved where they are. */
-export const unwrap = (data: Buffer, start: number): Buffer => {
-  // The oldest byte is first already where the ring has not wrapped, or was filled exactly.
-  if (start === 0 || start === data.length) return data
-  // The shorter end goes to its place by a swap of blocks, until both are of one length.
-  let [left, right] = [start, data.length - start]
-  while (left !== right)
-    if (left < right) {
-      swap(data, start - left, start + right - left, left)
-      right -= left
-    } else {
-      swap(data, start - left, start, right)
-      left -= right
-    }
-  swap(data, start - left, start, left)
-  return data
-}
-
-/** Swap two stretches of bytes, which do not overlap. */
-const swap = (bytes: Buffer, a: number, b: number, length: number): void => {
-  for (let at = 0; at < length; at += chunk.length) {
-    const n = Math.min(chunk.length, length - at)
-    bytes.copy(chunk, 0, a + at, a + at + n)
-    bytes.copyWithin(a + at, b + at, b + at + n)
-    chunk.copy(bytes, b + at, 0, n)
-  }
 }

@@ -1,6 +1,6 @@
 /** A ring's bytes are moved into their order where they are, wherever it begins. */
 import t from 'tap'
-import { unwrap } from '#src/region/zoned.js'
+import { unwrap } from '#src/region/unwrap.js'
 import { randomFor } from '../random.js'
 
 t.test('as if cut in two and joined', async t => {

@@ -1,0 +1,344 @@
+/**
+ * A layout, held against the bytes: whether its zones' headers are where it says, and if not, whether they stand
+ * elsewhere. Whoever gave a layout may be wrong, and zones without a header look like zones that were never used.
+ *
+ * Source: doc/formats.md 1.13.
+ */
+import { count } from '../pstore/condition.js'
+import { StoreError } from '../pstore/errors.js'
+import { isFiller } from '../pstore/remains.js'
+import type { Endian, ZoneExtent, ZoneKind } from '../pstore/types.js'
+import { otherKind, type Doubt } from './lost-header.js'
+import type { Region } from './region.js'
+
+/** A signature, and what stands behind it. */
+export interface Sign {
+  /** The kinds of zones that are signed so. */
+  readonly kinds: readonly ZoneKind[]
+  /** Bytes that the zone holds, by its header. */
+  readonly size: number
+  /** Could a zone's numbers be those behind it? */
+  readonly isPossible: boolean
+}
+
+/** The signatures of one kind of medium. */
+export interface Signs {
+  /** Bytes of a header. */
+  readonly headerSize: number
+  /** The header at an offset in some bytes; null where no zone has such a one. */
+  at(bytes: Buffer, at: number, endian: Endian): Sign | null
+  /** How many bytes of ftrace each of so many CPUs has. */
+  share(total: number, cpus: number): number
+}
+
+/** What is known of the source in which a region lies. */
+export interface Elsewhere {
+  /** The source, to be searched where the region has no signature at all; null: it cannot be had. */
+  whole(): Region | null
+  /**
+   * The layout that the bytes have: a clause that says it; empty where it is the one that was given, and null where
+   * nobody knows.
+   *
+   * @param certain only a layout counts that explains the bytes as no other does
+   */
+  advice(certain?: boolean): string | null
+}
+
+/** A region, and the layout that it is said to have. */
+export interface Held {
+  readonly region: Region
+  readonly endian: Endian
+  /** In the order in which they lie there. */
+  readonly zones: readonly ZoneExtent[]
+  readonly signs: Signs
+  /** The zone of an extent, as far as its header goes. */
+  zone(extent: ZoneExtent): {
+    doubt(): Doubt | null
+    position(): { readonly settled: boolean }
+  }
+}
+
+/** Zones up to this size are looked at together, in so many bytes at once. */
+const smallZone = 4096
+const chunkSize = 2 ** 16
+/** Bytes that are searched at once. */
+const blockSize = 2 ** 20
+/** Bytes in which signatures are looked for, also where no zone lacks one; and how many are enough. */
+const mostSearched = 2 ** 26
+const leastSearched = 2 ** 22
+const mostFound = 4096
+/** Zones that are looked at more closely: of half a million not all are. */
+const mostLooks = 256
+/** CPUs that share ftrace, where the layout has fewer. */
+const mostCpus = 64
+/** Zones that are named. */
+const named = 3
+
+const hex = (n: number): string => `0x${n.toString(16)}`
+const otherOrder = (endian: Endian): Endian => (endian === 'little' ? 'big' : 'little')
+
+/** Does a zone have a header, though it be damaged? */
+export const hasHeader = (doubt: Doubt | null): boolean =>
+  doubt?.state !== 'unsigned' || (doubt.signature !== null && doubt.signature !== otherKind)
+
+/** What to say of a layout no zone of which has a header, where nothing else speaks against it. */
+export const neverUsed =
+  "no zone has a header yet: nothing was written here, or the layout is not this region's"
+
+/**
+ * Hold a layout against the bytes of its region. It costs a look at each header; and only where one is missing, a
+ * search for signatures in at most 64 MiB, and where there are some, a probe of the source.
+ *
+ * @returns what speaks against it
+ * @throws StoreError (EIO) where the source cannot be read
+ */
+export const layoutDoubts = (held: Held, elsewhere: Elsewhere): string[] => {
+  const { region, zones, endian, signs } = held
+  const { signed, missing, others, swapped } = lookAtHeaders(held)
+  const advice = (certain = false): string | null => {
+    // No region has so many, and to probe them would take long.
+    const isCrowded = signsIn(elsewhere.whole(), signs).length === mostFound
+    return isCrowded ? null : elsewhere.advice(certain)
+  }
+  const said = (line: string, advised: string | null): string[] =>
+    advised === ''
+      ? []
+      : [`${line}: the layout is not this region's${advised === null ? '' : `: ${advised}`}`]
+  const against = (line: string): string[] => said(line, advice())
+  const ofAll = (some: readonly ZoneExtent[]): string =>
+    `${some.length} of ${count(zones.length, 'zone')}`
+  const without = [...missing, ...others, ...swapped]
+  if (without.length === 0) {
+    if (fitsNoParity(held)) return against("no zone's header fits its parity")
+    const doubts = moreCpus(held)
+    if (doubts.length > 0) return doubts
+    // What lies in the unused part of a zone may be left of an older layout, and what lies beside it another region's.
+    const where = strayOf(held, elsewhere)
+    const better = where === undefined ? null : advice(true)
+    return better ? said(`a signature stands where no zone begins, at ${hex(where!)}`, better) : []
+  }
+  if (swapped.length > 0)
+    return against(
+      `${ofAll(swapped)} are signed in the other byte order (--endian ${otherOrder(endian)})`,
+    )
+  if (others.length > 0)
+    return against(`${ofAll(others)} are signed as of another kind (${list(others)})`)
+  const inside = searchSigns(region, signs).filter(one => !isExplained(held, one))
+  const found = inside.map(({ at }) => region.offset + at)
+  if (found.length === 0 && signed === 0) found.push(...signsIn(elsewhere.whole(), signs))
+  const [first] = found
+  if (first === undefined) return []
+  const lack =
+    signed === 0
+      ? 'no zone of this layout has a header'
+      : `${ofAll(missing)} have no header (${list(missing)})`
+  const number = found.length < mostFound ? found.length : `${mostFound} or more`
+  return against(
+    number === 1
+      ? `${lack}, but a signature stands elsewhere, at ${hex(first)}`
+      : `${lack}, but ${number} signatures stand elsewhere, the first at ${hex(first)}`,
+  )
+}
+
+const list = (zones: readonly ZoneExtent[]): string => {
+  const some = zones.slice(0, named).map(({ kind, index, offset }) => {
+    return `${kind}${index > 0 ? ` ${index}` : ''} at ${hex(offset)}`
+  })
+  return [...some, ...(zones.length > named ? ['…'] : [])].join(', ')
+}
+
+/** What stands where a layout has its zones. */
+interface Headers {
+  /** Zones with a header, sound or damaged. */
+  signed: number
+  /** Those without; with that of another kind; with theirs in the other byte order. */
+  readonly missing: ZoneExtent[]
+  readonly others: ZoneExtent[]
+  readonly swapped: ZoneExtent[]
+}
+
+const lookAtHeaders = (held: Held): Headers => {
+  const { endian, signs } = held
+  const found: Headers = { signed: 0, missing: [], others: [], swapped: [] }
+  let looks = 0
+  for (const { extent, bytes, at } of headersOf(held)) {
+    const sign = signs.at(bytes, at, endian)
+    const isSigned =
+      sign?.kinds.includes(extent.kind) ||
+      // A header that has lost some bits, or that parity mends, is told with its zone.
+      (looks++ < mostLooks && hasHeader(held.zone(extent).doubt()))
+    if (isSigned) found.signed++
+    else if (sign) found.others.push(extent)
+    else {
+      const swapped = signs.at(bytes, at, otherOrder(endian))?.kinds.includes(extent.kind)
+      ;(swapped ? found.swapped : found.missing).push(extent)
+    }
+  }
+  return found
+}
+
+/** Where a header lies in some bytes. */
+interface Header {
+  readonly extent: ZoneExtent
+  readonly bytes: Buffer
+  readonly at: number
+}
+
+/** The headers of zones; small zones are read together. */
+function* headersOf({ region, zones, signs: { headerSize } }: Held): Generator<Header, void, void> {
+  let bytes: Buffer = Buffer.alloc(0)
+  let from = 0
+  for (const extent of zones) {
+    const { offset, size } = extent
+    if (offset + headerSize > from + bytes.length) {
+      const wanted = size < smallZone ? chunkSize : headerSize
+      bytes = region.load(offset, Math.min(wanted, region.length - offset))
+      from = offset
+    }
+    yield { extent, bytes, at: offset - from }
+  }
+}
+
+interface Found {
+  readonly at: number
+  readonly endian: Endian
+}
+
+/** What all plain signatures have in common, and how far behind a signature's start it stands. */
+const common = [
+  { endian: 'little', needle: Buffer.from('BGC'), behind: 1 },
+  { endian: 'big', needle: Buffer.from('CGB'), behind: 0 },
+] as const
+
+/** Where signatures stand in a region, as far as it is searched: so many bytes. */
+const searchSigns = (region: Region, signs: Signs, most = mostSearched): Found[] => {
+  const { headerSize } = signs
+  const found: Found[] = []
+  let left = most
+  const block = Buffer.allocUnsafe(Math.min(blockSize, region.length))
+  for (let from = 0; left > 0;) {
+    const data = region.nextData(from)
+    if (!data) break
+    const length = Math.min(blockSize, region.length - data.from)
+    if (length < headerSize) break
+    const bytes = block.subarray(0, length)
+    region.loadInto(bytes, data.from, length)
+    for (const { endian, needle, behind } of common)
+      for (let n = bytes.indexOf(needle); n >= 0; n = bytes.indexOf(needle, n + 1)) {
+        const at = n - behind
+        // The next block has a cut header whole. Zones begin at even offsets (doc/formats.md 1.2).
+        if (at < 0 || at + headerSize > length || (data.from + at) % 2) continue
+        if (signs.at(bytes, at, endian)?.isPossible) found.push({ at: data.from + at, endian })
+        if (found.length === mostFound) return found
+      }
+    left -= length
+    from = data.from + Math.max(1, length - headerSize + 1)
+    if (data.from + length === region.length) break
+  }
+  return found
+}
+
+/** Where signatures stand in a source, in bytes. Closes it. */
+const signsIn = (source: Region | null, signs: Signs, most = mostSearched): number[] => {
+  if (!source) return []
+  try {
+    return searchSigns(source, signs, most).map(({ at }) => at)
+  } finally {
+    source.close()
+  }
+}
+
+/** Is a signature that of a zone of the layout, or does it lie in what such a zone holds? */
+const isExplained = (
+  { region, zones, endian, signs }: Held,
+  { at, endian: order }: Found,
+): boolean => {
+  const zone = zoneAt(zones, at)
+  if (!zone) return false
+  if (zone.offset === at) return order === endian
+  const own = signs.at(region.load(zone.offset, signs.headerSize), 0, endian)
+  if (!own?.kinds.includes(zone.kind)) return false
+  return at < zone.offset + signs.headerSize + own.size
+}
+
+/** The first signature that the layout does not explain, in the region or else beside it, in bytes of the source. */
+const strayOf = (held: Held, elsewhere: Elsewhere): number | undefined => {
+  const { region, signs } = held
+  const inside = searchSigns(region, signs, leastSearched).find(sign => !isExplained(held, sign))
+  if (inside) return region.offset + inside.at
+  const isBeside = (at: number): boolean =>
+    at < region.offset || at >= region.offset + region.length
+  return signsIn(elsewhere.whole(), signs, leastSearched).find(isBeside)
+}
+
+/** The zone in which an offset lies; undefined where it is nobody's. */
+const zoneAt = (zones: readonly ZoneExtent[], at: number): ZoneExtent | undefined => {
+  let [low, high] = [0, zones.length]
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (zones[middle]!.offset <= at) low = middle + 1
+    else high = middle
+  }
+  const zone = zones[low - 1]
+  return zone && at < zone.offset + zone.size ? zone : undefined
+}
+
+/**
+ * Does no header fit its parity? Then there is another parity, or none; and by a wrong one headers are mended to
+ * nonsense.
+ */
+const fitsNoParity = ({ zones, zone }: Held): boolean =>
+  !zones.slice(0, mostLooks).some(extent => zone(extent).position().settled)
+
+/** Do more CPUs share the bytes of ftrace than the layout says? */
+const moreCpus = ({ region, zones, endian, signs }: Held): string[] => {
+  const ftrace = zones.filter(({ kind }) => kind === 'ftrace')
+  const [first] = ftrace
+  if (!first) return []
+  const { headerSize } = signs
+  const total = ftrace.reduce((sum, { size }) => sum + size, 0)
+  const isSigned = (at: number, size: number): boolean => {
+    const sign = signs.at(region.load(first.offset + at, headerSize), 0, endian)
+    return (sign?.kinds.includes('ftrace') ?? false) && sign!.size + headerSize <= size
+  }
+  for (let cpus = ftrace.length + 1; cpus <= mostCpus; cpus++) {
+    const each = signs.share(total, cpus)
+    if (each <= headerSize) break
+    const starts = Array.from({ length: cpus }, (_, cpu) => cpu * each)
+    if (starts.every(at => isSigned(at, each)))
+      return [
+        `ftrace has the zones of ${cpus} CPUs, and this layout has ${count(ftrace.length, 'zone')} of it: give --cpus ${cpus}`,
+      ]
+  }
+  return []
+}
+
+/**
+ * Refuse to write where no zone of a layout has a header: that was never a store of this layout.
+ *
+ * @param begins a life begins in it: then, as in Linux, what is empty becomes a store, and so does memory
+ * @throws StoreError saying what would be overwritten
+ */
+export const refuseForeign = (region: Region, begins: boolean): void => {
+  if (begins && (region.isMemory || isBlank(region))) return
+  throw new StoreError(
+    `${region.path}: no zone of this layout has a header: is the layout right? ` +
+      (begins
+        ? '(attach=boot would overwrite what is there; with force it does)'
+        : '(`pstorefs format` makes a new region; with --force this one is written to)'),
+  )
+}
+
+/** Is there nothing but what fills fresh memory and erased flash? */
+const isBlank = (region: Region): boolean => {
+  const block = Buffer.allocUnsafe(Math.min(blockSize, region.length))
+  for (let at = 0; at < region.length;) {
+    const data = region.nextData(at)
+    if (!data) return true
+    const bytes = block.subarray(0, Math.min(blockSize, region.length - data.from))
+    region.loadInto(bytes, data.from, bytes.length)
+    if (!bytes.every(isFiller)) return false
+    at = data.from + bytes.length
+  }
+  return true
+}
