@@ -1,17 +1,21 @@
 /** From a source and its options to an attached backend: where drivers, core and decoders meet. */
 import {
   drivers,
+  likenessOf,
+  recognise,
   type AttachHow,
   type DriverParameters,
   type Findings,
   type RegisteredDriver,
+  type StoreFacts,
   type Whereabouts,
 } from './backends/index.js'
 import { beginLife } from './boot/last-life.js'
-import { mergeFtrace, recordSize, renderFtrace } from './decoders/ftrace.js'
+import { ftraceTextWith } from './decoders/ftrace.js'
 import { loadSymbols } from './decoders/kallsyms.js'
 import type { Backend } from './pstore/backend.js'
-import { StoreError } from './pstore/errors.js'
+import type { Driver } from './pstore/driver.js'
+import { assertStoreError, StoreError, UncertainLayout } from './pstore/errors.js'
 import type { FtraceText } from './pstore/ftrace.js'
 import { Store } from './pstore/store.js'
 import type { RecordType } from './pstore/types.js'
@@ -37,6 +41,7 @@ const callers: readonly string[] = [
   'readOnly',
   'attach',
   'state',
+  'force',
   'map',
   'report',
   'progress',
@@ -58,18 +63,48 @@ const moduleOf = (driver: string): RegisteredDriver => {
 /** What Linux calls a driver's backend: its name where it was given no other. */
 export const backendName = (driver: string): string => moduleOf(driver).backend
 
-/** What a SOURCE says: `[DRIVER:]PATH`. A colon after anything but a driver's name is the path's. */
-export const parseSource = (source: string): { driver: string; path: string } => {
+/** The drivers by all names that a SOURCE may begin with: their own, Linux's for their backends, and others. */
+const byName = new Map(
+  Object.entries(drivers).flatMap(([driver, { backend, aliases = [] }]) =>
+    [driver, backend, ...aliases].map(name => [name, driver] as const),
+  ),
+)
+
+/** The driver that a name means, its own or Linux's; null where none is called so. */
+export const driverCalled = (name: string): string | null => byName.get(name) ?? null
+
+/**
+ * What a SOURCE says: `[DRIVER:]PATH`. A colon after anything but a driver's name is the path's.
+ *
+ * @returns driver: null where it names none ({@link findDriver})
+ */
+export const parseSource = (source: string): { driver: string | null; path: string } => {
   const colon = source.indexOf(':')
-  const driver = source.slice(0, colon)
-  return colon > 0 && driverNames.includes(driver)
-    ? { driver, path: source.slice(colon + 1) }
-    : { driver: usual, path: source }
+  const driver = colon > 0 ? driverCalled(source.slice(0, colon)) : null
+  return { driver, path: driver === null ? source : source.slice(colon + 1) }
+}
+
+/** A SOURCE: the driver, if it is known, and an absolute path. */
+export const sourceOf = (driver: string | null, path: string): string =>
+  driver === null ? path : `${driver}:${path}`
+
+/**
+ * Find out the driver of a source that names none, by its content: ramoops where nothing else is sure.
+ *
+ * @param where the store is in it
+ */
+export const findDriver = (path: string, { mem_address }: Whereabouts = {}): string =>
+  recognise(path, mem_address === undefined ? {} : { mem_address }) ?? usual
+
+/** A SOURCE with the driver that it names, or else the one that is found out. */
+const locate = (source: string, where: Whereabouts = {}): { driver: string; path: string } => {
+  const { driver, path } = parseSource(source)
+  return { driver: driver ?? findDriver(path, where), path }
 }
 
 /** The parameter that gives records of a type a place in a source; null where the driver keeps none. */
 export const sizeParameter = (source: string, type: RecordType): string | null =>
-  Object.entries(moduleOf(parseSource(source).driver).parameters).find(
+  Object.entries(moduleOf(locate(source).driver).parameters).find(
     ([, { sizes }]) => sizes === type,
   )?.[0] ?? null
 
@@ -80,11 +115,14 @@ export const sizeParameter = (source: string, type: RecordType): string | null =
  * @throws StoreError saying what is wrong with the source or its layout; nothing stays open
  */
 export const attach = (source: string, options: AttachOptions): Backend => {
-  const { driver: name, path } = parseSource(source)
+  const { driver: given, path } = parseSource(source)
+  const found = findDriver(path, options)
+  const name = given ?? found
   const module = moduleOf(name)
   checkParameters(source, name, options)
   const text = ftraceText(options.kallsyms)
-  const store = new Store(options.name ?? module.backend, module.attach(path, options), text)
+  const driver = attachDriver(module, path, options, given === null ? null : otherThan(name, found))
+  const store = new Store(options.name ?? module.backend, driver, text)
   if (options.attach !== 'boot') return store
   try {
     return beginLife(store, { state: options.state })
@@ -94,38 +132,85 @@ export const attach = (source: string, options: AttachOptions): Backend => {
   }
 }
 
+/** The driver that the bytes tell of, where it is not the one that was given; null: none. */
+const otherThan = (given: string, found: string): string | null =>
+  found === usual || found === given ? null : found
+
+/**
+ * Attach a driver, and say what its source is rather.
+ *
+ * @param rather a driver that was not asked for, whose store the source is by its bytes
+ */
+const attachDriver = (
+  module: RegisteredDriver,
+  path: string,
+  options: AttachOptions,
+  rather: string | null,
+): Driver => {
+  const hint = rather === null ? null : `it is ${moduleOf(rather).store}: ${rather}:${path}`
+  try {
+    const driver = module.attach(path, options)
+    const { report = process.emitWarning } = options
+    if (hint !== null) report(`${path}: ${hint}`)
+    return driver
+  } catch (error) {
+    assertStoreError(error)
+    if (error instanceof UncertainLayout) throw error
+    const why = hint ?? likenessOf(path)
+    throw why === null ? error : new StoreError(`${error.message}; ${why}`, error.errno)
+  }
+}
+
 /**
  * Make or wipe a store.
  *
  * @param source `[DRIVER:]PATH`; where there is no such file, it is made, `mem_size` long
  * @param force wipe what is in it
+ * @returns what was made, in lines: the options that make it again, and a kernel's parameters
  * @throws StoreError where the layout is not one that Linux takes, or the source holds something
  */
-export const format = (source: string, options: AttachOptions, force = false): void => {
-  const { driver, path } = parseSource(source)
+export const format = (source: string, options: AttachOptions, force = false): string[] => {
+  const { driver: given, path } = parseSource(source)
+  const driver = given ?? usual
   const module = moduleOf(driver)
   if (!module.format) throw new StoreError(`${source}: ${driver} stores are made by firmware only`)
   checkParameters(source, driver, options)
-  module.format(path, options, force)
+  return module.format(path, options, force) ?? []
+}
+
+/** A store of another kind than a region: whose it is, and what is known of it. */
+export interface FoundStore extends StoreFacts {
+  readonly driver: string
+  /** `DRIVER:PATH`. */
+  readonly source: string
+  /** What it is: `an ERST store`. */
+  readonly store: string
 }
 
 /**
- * Find the regions in a source, and their layouts.
+ * Find the regions in a source, and their layouts, or the store that it is.
  *
  * @param source `[DRIVER:]PATH`
  * @param options `mem_address` and `mem_size` say which part of it is searched
- * @throws StoreError where it cannot be read, or its driver has no layout to find out
+ * @throws StoreError where it cannot be read, or is no store of the driver that it names
  */
 export const probeSource = (
   source: string,
-  options: Whereabouts & Pick<AttachHow, 'progress' | 'probeLimit'> = {},
-): Findings => {
-  const { driver, path } = parseSource(source)
+  options: Whereabouts & Pick<AttachHow, 'progress' | 'probeLimit' | 'report'> = {},
+): Findings & { stores: FoundStore[] } => {
+  const { driver, path } = locate(source, options)
   const module = moduleOf(driver)
-  if (!module.probe)
-    throw new StoreError(`${source}: only ${usual} regions have a layout to find out`)
-  return module.probe(path, options)
+  const findings = module.probe?.(path, options) ?? { regions: [], notes: [] }
+  const known = module.describe?.(path, options)
+  const { store } = module
+  return {
+    ...findings,
+    stores: known ? [{ driver, source: `${driver}:${path}`, store, ...known }] : [],
+  }
 }
+
+/** What a file looks like in which nothing was found, and what to do then; null: nothing. */
+export const likeness = (source: string): string | null => likenessOf(parseSource(source).path)
 
 /** Refuse what means nothing to a driver: who gave it meant something by it. */
 const checkParameters = (source: string, driver: string, options: AttachOptions): void => {
@@ -144,11 +229,5 @@ const checkParameters = (source: string, driver: string, options: AttachOptions)
  * @param kallsyms a System.map or a copy of /proc/kallsyms, which is read at once
  * @throws StoreError where that has no symbols
  */
-export const ftraceText = (kallsyms: string | undefined): FtraceText => {
-  const symbols = kallsyms === undefined ? undefined : loadSymbols(kallsyms)
-  return {
-    recordSize,
-    merge: mergeFtrace,
-    render: (records, endian, tail) => renderFtrace(records, endian, symbols, tail),
-  }
-}
+export const ftraceText = (kallsyms: string | undefined): FtraceText =>
+  ftraceTextWith(kallsyms === undefined ? undefined : loadSymbols(kallsyms))

@@ -27,6 +27,7 @@ export type {
   StoredRecord,
   Survey,
 } from './pstore/backend.js'
+export type { Unreadable } from './pstore/unreadable.js'
 export type { Condition } from './pstore/condition.js'
 export type { Content, SizedContent } from './pstore/content.js'
 export { recordsOf, type Records, type Snapshot } from './pstore/records.js'
@@ -37,6 +38,10 @@ export type { Findings, FoundRegion, Progress } from './backends/index.js'
 export type { Timespec } from './pstore/time.js'
 export { crashesOf, type Crash } from './crash/grouping.js'
 export { diagnose, type Diagnosis } from './crash/diagnosis.js'
+export { firstReport, type CrashReport } from './crash/report.js'
+export type { Kind } from './crash/kinds.js'
+export type { Frame } from './crash/frames.js'
+export type { Trace } from './crash/traces.js'
 export { AndroidLog } from './decoders/android.js'
 export { Follower, type News } from './pstore/follower.js'
 export type { Ring, RingPosition } from './pstore/ring.js'
@@ -58,6 +63,7 @@ export {
   type Pace,
   type RecordType,
   type RingType,
+  type Usage,
 } from './pstore/types.js'
 export {
   Tree,

@@ -8,3 +8,9 @@ export const encodeGuid = (text: string): Buffer => {
   bytes.subarray(6, 8).reverse()
   return bytes
 }
+
+/** The form that people write, in lower case, of 16 bytes. */
+export const decodeGuid = (bytes: Buffer): string => {
+  const digits = encodeGuid(bytes.toString('hex')).toString('hex')
+  return digits.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
+}

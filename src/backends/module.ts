@@ -1,7 +1,8 @@
 /** What a driver's folder offers to the registry, and what attaching takes in every one of them. */
 import fs from 'node:fs'
 import type { Driver } from '../pstore/driver.js'
-import { StoreError } from '../pstore/errors.js'
+import { assertStoreError, StoreError } from '../pstore/errors.js'
+import { foreignForm, foreignHead } from '../region/images/foreign.js'
 import { Region } from '../region/region.js'
 import type { ParameterTable } from '../pstore/parameters.js'
 
@@ -11,6 +12,8 @@ export interface AttachHow {
   readOnly?: boolean
   /** Map the source, for a writer that appends a lot. */
   map?: boolean
+  /** Write also into what is no store, and start a life in it. */
+  force?: boolean
   /** Told in a line what a probed layout leaves open. Default: it becomes a warning of the process. */
   report?: (line: string) => void
   /** Told how many of the source's bytes have been searched for a region. */
@@ -33,8 +36,12 @@ export interface Whereabouts {
  * Findings are what its prober reports; never where it has none.
  */
 export interface DriverModule<Parameters extends object, Findings = never> {
-  /** What Linux calls the backend: its name where it was given no other. */
+  /** What Linux calls the backend: its name where it was given no other. A SOURCE may begin with it, too. */
   readonly backend: string
+  /** More names that a SOURCE may begin with. */
+  readonly aliases?: readonly string[]
+  /** What its sources are, for messages: `an ERST store`. */
+  readonly store: string
   /** What can be said of its sources, with the help for it. */
   readonly parameters: ParameterTable
   /** @throws StoreError saying what is wrong with the source or its layout; nothing stays open */
@@ -43,28 +50,113 @@ export interface DriverModule<Parameters extends object, Findings = never> {
    * Make or wipe a store; absent where only firmware makes one.
    *
    * @param force wipe what is in it
+   * @returns what was made, in lines: options that make it again; nothing where there is no more to say
    * @throws StoreError where the layout is not one that Linux takes, or the source holds something
    */
-  format?(path: string, options: Parameters, force: boolean): void
+  format?(path: string, options: Parameters, force: boolean): string[] | void
   /** Find stores that nobody described; absent where there is no layout to find out. */
   probe?(path: string, options: Whereabouts & AttachHow): Findings
+  /**
+   * Is a source surely this driver's? Absent: nothing tells. May throw a StoreError.
+   *
+   * @param head its first bytes, at most {@link headLength}; empty for a folder
+   * @param where the store is in the source
+   */
+  recognises?(
+    head: Buffer,
+    stat: { readonly isDirectory: boolean },
+    path: string,
+    where: Whereabouts,
+  ): boolean
+  /** What else the first bytes of a file could be to this driver, and what to do then; null: nothing. */
+  resembles?(head: Buffer): string | null
+  /**
+   * What is known of a store as a whole; null where there is none. Absent where {@link probe} says it.
+   *
+   * @throws StoreError where it cannot be read
+   */
+  describe?(path: string, options: Whereabouts & AttachHow): StoreFacts | null
 }
 
-/** The region that the options name in a source. */
+/** A store as `probe` shows it. */
+export interface StoreFacts {
+  readonly facts: { readonly [name: string]: string | number }
+  readonly evidence: readonly string[]
+  /** Options that say what is found out; absent where none are needed. */
+  readonly options?: string
+}
+
+/** Bytes of a source that tell a driver. */
+export const headLength = 2 ** 16
+
+/** The first bytes of a store. @throws StoreError where they cannot be read */
+export const headOf = (path: string, where: Whereabouts = {}): Buffer => {
+  const region = openRegion(path, { ...where, readOnly: true })
+  try {
+    return region.load(0, Math.min(region.length, headLength))
+  } finally {
+    region.close()
+  }
+}
+
+/** Is there a folder? */
+export const isFolder = (path: string): boolean =>
+  fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
+
+/**
+ * The region that the options name in a source. What its reader must know of the source is reported.
+ *
+ * @throws StoreError as a Region does, where the source is of a form that has to be converted, and (EROFS) where it
+ *   is to be written and is of one that is only read
+ */
 export const openRegion = (path: string, options: Whereabouts & AttachHow): Region => {
-  const { mem_address, mem_size, readOnly = false, map = false } = options
-  return new Region(path, {
+  const { mem_address, mem_size, readOnly = false, map = false, progress } = options
+  const region = new Region(path, {
     readOnly,
     map,
+    ...(progress && { progress }),
     ...(mem_address === undefined ? {} : { offset: mem_address }),
     ...(mem_size === undefined ? {} : { length: mem_size }),
   })
+  try {
+    if (!readOnly && region.kind !== null) throw region.refusal
+    if (region.offset === 0) refuseForeign(region)
+    for (const line of region.notes) options.report?.(`${path}: ${line}`)
+    return region
+  } catch (error) {
+    region.close()
+    throw error
+  }
 }
 
-/** Make a driver of a region, which is closed where that fails. */
-export const onRegion = (region: Region, make: (region: Region) => Driver): Driver => {
+/** Refuse a file whose bytes are those of another form, and no region's. */
+const refuseForeign = (region: Region): void => {
+  if (!fs.fstatSync(region.fd).isFile()) return
+  let head: Buffer
   try {
-    return make(region)
+    head = region.load(0, Math.min(region.length, foreignHead))
+  } catch (error) {
+    // A bad sector there hides no record elsewhere.
+    assertStoreError(error)
+    return
+  }
+  const form = foreignForm(head)
+  if (form) throw new StoreError(`${region.path}: ${form}`)
+}
+
+/** Make a driver of a region, which is closed where that fails. What is doubtful of the one is so of the other. */
+export const onRegion = <D extends Driver & Required<Pick<Driver, 'doubts'>>>(
+  region: Region,
+  make: (region: Region) => D,
+): D => {
+  try {
+    const driver = make(region)
+    const { doubts } = region
+    if (doubts.length > 0) {
+      const own = driver.doubts.bind(driver)
+      driver.doubts = () => [...doubts, ...own()]
+    }
+    return driver
   } catch (error) {
     region.close()
     throw error
@@ -107,7 +199,8 @@ export const lengthToFormat = (path: string, options: Whereabouts): number => {
   if (options.mem_size !== undefined) return options.mem_size
   if (!fs.existsSync(path))
     throw new StoreError(`${path}: no such file; give mem_size to make it`, 'ENOENT')
-  const region = openRegion(path, { ...options, readOnly: true })
+  // Whatever is in it: a file of another form may be wiped, too.
+  const region = new Region(path, { readOnly: true, offset: options.mem_address ?? 0 })
   region.close()
   return region.length
 }

@@ -3,7 +3,16 @@
  * sentence after the other. The store is EDK II's (MdeModulePkg/Include/Guid/VariableFormat.h). It shares
  * nothing with the reading in src/ but zlib.
  */
-import { dumpFile, expand, stemOf, typeNames, type Model, type ModelFile } from './file.js'
+import { crc32 } from 'node:zlib'
+import {
+  dumpFile,
+  expand,
+  stemOf,
+  typeNames,
+  type Model,
+  type ModelFile,
+  type ModelPlace,
+} from './file.js'
 import { guidBytes } from './guid.js'
 import { isPiece, ringFiles, type ModelPiece, type PieceType } from './pieces.js'
 
@@ -81,8 +90,15 @@ interface DumpVariable extends DumpName {
   file: ModelFile
 }
 
-/** The dumps with the files that show them: of those with one ID the first. */
-const dumpsOf = (variables: ModelVariable[], inOrder: boolean): DumpVariable[] => {
+/**
+ * The dumps with the files that show them. Linux shows the first of an ID; the others, and what would have a ring's
+ * name, are told from it by the CRC of their variables' names.
+ */
+const dumpsOf = (
+  variables: ModelVariable[],
+  inOrder: boolean,
+  rings: ModelFile[] = [],
+): DumpVariable[] => {
   const dumps = variables.flatMap(variable => {
     const says = variable.vendor === dumpVendor ? dumpNameOf(variable.name) : null
     if (!says) return []
@@ -103,8 +119,20 @@ const dumpsOf = (variables: ModelVariable[], inOrder: boolean): DumpVariable[] =
         (a.variable.name < b.variable.name ? -1 : 1),
     )
   const stems = dumps.map(({ file }) => stemOf(file.name))
-  return dumps.filter((_, i) => stems.indexOf(stems[i]) === i)
+  return dumps.map((dump, i) => {
+    const isFirst = stems.indexOf(stems[i]) === i && !rings.some(({ name }) => name === stems[i])
+    if (isFirst) return dump
+    const { variable, file } = dump
+    const name = file.name.replace(stems[i], `${stems[i]}.${crc32(variable.name)}`)
+    return { ...dump, file: { ...file, name } }
+  })
 }
+
+const ringsOf = (variables: ModelVariable[]): ModelFile[] =>
+  ringFiles(
+    'efi_pstore',
+    variables.flatMap(variable => pieceOf(variable) ?? []),
+  )
 
 /**
  * What variables show.
@@ -113,19 +141,13 @@ const dumpsOf = (variables: ModelVariable[], inOrder: boolean): DumpVariable[] =
  *   count and part
  */
 export const readVariables = (variables: ModelVariable[], inOrder: boolean): Model => {
-  const rings = ringFiles(
-    'efi_pstore',
-    variables.flatMap(variable => pieceOf(variable) ?? []),
-  )
-  // Where a dump's ID is 0, a ring may have its name.
-  const dumps = dumpsOf(variables, inOrder).filter(
-    ({ file }) => !rings.some(({ name }) => name === stemOf(file.name)),
-  )
+  const rings = ringsOf(variables)
+  const dumps = dumpsOf(variables, inOrder, rings)
   return {
     files: [...dumps.map(({ file }) => file), ...rings],
     places: [...dumps.map(({ file }) => file), ...rings].map(({ name }) => ({
       name: stemOf(name),
-      state: name === stemOf(name) ? 'sound' : 'damaged',
+      state: name === stemOf(name) && !name.includes('.') ? 'sound' : 'damaged',
       record: name,
     })),
   }
@@ -135,7 +157,7 @@ export const readVariables = (variables: ModelVariable[], inOrder: boolean): Mod
 export const variablesFor = (variables: ModelVariable[], name: string): ModelVariable[] => {
   const pieces = variables.filter(one => `${pieceOf(one)?.type}-efi_pstore-0` === name)
   if (pieces.length) return pieces
-  return dumpsOf(variables, false).flatMap(({ file, variable }) =>
+  return dumpsOf(variables, false, ringsOf(variables)).flatMap(({ file, variable }) =>
     file.name === name ? variable : [],
   )
 }
@@ -155,6 +177,12 @@ export const folderVariables = (files: ReadonlyMap<string, Buffer>): ModelVariab
 const authenticated = guidBytes('aaf32c78-947b-439a-a180-2e144ec37792')
 const plain = guidBytes('ddcf3616-3275-4164-98b6-fe85707ffe7d')
 const vendors = [dumpVendor, ringVendor].map(guid => ({ guid, bytes: guidBytes(guid) }))
+
+/** 4.2: what is said of a store that is shorter than its volume. */
+export const storeFaults = (bytes: Buffer): ModelPlace[] =>
+  bytes.readBigUInt64LE(32) > bytes.length
+    ? [{ name: 'the store', state: 'damaged', record: null }]
+    : []
 
 /**
  * The variables in a store, as its firmware finds them: one after the other, each by its state there, gone

@@ -110,31 +110,57 @@ const slotsOf = (store: Buffer): Slot[] | null => {
   return slots
 }
 
-/** 2: the files, by slots; of records with one id the first. */
+/** 2: the files, by slots. */
 export const readErst = (store: Buffer): Model | null => {
   const slots = slotsOf(store)
   if (!slots) return null
   const records = slots.filter(({ file }) => file !== null)
-  const first = records.filter(({ id }, i) => records.findIndex(other => other.id === id) === i)
+  // Linux gets the first of an id; the others are called by their slots, and are damage.
+  for (const [i, slot] of records.entries())
+    if (records.findIndex(other => other.id === slot.id) < i) {
+      const copy = (name: string): string =>
+        name.replace(/-\d+/, id => `${id}.${(slot.entry - 24) / 8}`)
+      slot.file = { ...slot.file!, name: copy(slot.file!.name) }
+      slot.place = { name: copy(slot.place.name), state: 'damaged', record: slot.file.name }
+    }
   return {
     files: [
-      ...first.map(({ file }) => file!),
+      ...records.map(({ file }) => file!),
       ...ringFiles(
         'erst',
         slots.flatMap(({ piece }) => piece ?? []),
       ),
     ],
-    places: slots.map(slot =>
-      slot.file && !first.includes(slot) ? { ...slot.place, record: null } : slot.place,
-    ),
+    places: [...slots.map(({ place }) => place), ...faultsOf(store, slots)],
   }
+}
+
+/** What is wrong with the store as a whole: its header, records that its end has cut off, a count too low. */
+const faultsOf = (store: Buffer, slots: Slot[]): ModelPlace[] => {
+  if (store.readBigUInt64LE(0) === 0n) return []
+  const faults: string[] = []
+  const [recordSize, offset] = [u32(store, 8), u32(store, 12)]
+  const isPlace = offset > 0 && offset % recordSize === 0 && offset < store.length
+  if (!isPlace || u32(store, 16) !== 0x0100) faults.push('header')
+  else
+    for (let entry = 24 + 8 * Math.ceil(store.length / recordSize); entry + 8 <= offset; entry += 8)
+      if (store.readBigUInt64LE(entry) !== 0n && entry < 24 + 8 * Math.ceil(2 ** 32 / recordSize)) {
+        faults.push('map')
+        break
+      }
+  if (u32(store, 20) < slots.filter(({ id }) => id !== 0n).length) faults.push('record_count')
+  return faults.map(name => ({ name, state: 'damaged', record: null }))
 }
 
 /** Clearing a record zeroes its map entry and lowers the count, to how many there are; bytes stay. */
 export const eraseFile = (store: Buffer, name: string): Buffer => {
   const after = Buffer.from(store)
+  const [, stem, slot] = /^(.*?)(?:\.(\d+))?(?:\.enc\.z)?$/.exec(name)!
   const slots = slotsOf(store)!
-  const record = slots.find(({ file }) => file?.name === name)
+  const record = slots.find(
+    ({ file, entry }) =>
+      file && stemOf(file.name) === stem && (slot === undefined || entry === 24 + 8 * Number(slot)),
+  )
   const gone = record
     ? [record]
     : slots.filter(({ piece }) => piece && name === `${piece.type}-erst-0`)

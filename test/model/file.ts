@@ -14,7 +14,7 @@ export interface ModelFile {
 export interface ModelPlace {
   /** Its file's, without the suffix of those that cannot be expanded. */
   name: string
-  state: 'sound' | 'empty' | 'unsigned' | 'damaged'
+  state: 'sound' | 'empty' | 'erased' | 'unsigned' | 'damaged'
   /** The file that shows it; null where none does. */
   record: string | null
 }

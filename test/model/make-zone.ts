@@ -2,7 +2,7 @@
 import zlib from 'node:zlib'
 import type { Random } from '../random.js'
 import type { Field } from './damage.js'
-import { calls, lines } from './make.js'
+import { callFormNames, calls, type CallForm, lines } from './make.js'
 import { typeNames } from './file.js'
 import { zonesOf, type ModelZone, type ZoneLayout } from './zone.js'
 
@@ -42,26 +42,32 @@ const dumpFields = (at: number): Field[] => [
   { at: at + 32, width: 4 },
 ]
 
-/** A dump with its header, at most so long. */
+/** A dump with its header, at most so long: of a machine with 64 bits, with 32, or i386. */
 const dump = (random: Random, room: number, { endian }: ZoneLayout): Buffer => {
-  const header = Buffer.alloc(40)
+  const form = random.pick(['64', '64', '32', 'i386'])
+  const at =
+    form === 'i386'
+      ? { sec: 4, nsec: 12, compressed: 16, counter: 20, reason: 24, text: 28 }
+      : { sec: 8, nsec: 16, compressed: 24, counter: 28, reason: 32, text: 40 }
+  const header = Buffer.alloc(at.text)
   const big = endian === 'big'
-  const put = (at: number, n: number): unknown =>
-    big ? header.writeUInt32BE(n, at) : header.writeUInt32LE(n, at)
-  const sec = BigInt(random.pick([0, -5, 1_700_000_000, random.below(2 ** 31)]))
-  const nsec = BigInt(random.pick([0, 5, 999_999_999, 2 ** 32 - 1, 2 ** 32 + 7]))
+  const put = (where: number, n: number): unknown =>
+    big ? header.writeUInt32BE(n, where) : header.writeUInt32LE(n, where)
+  const putLong = (where: number, n: bigint): unknown =>
+    big ? header.writeBigInt64BE(n, where) : header.writeBigInt64LE(n, where)
+  const usual = random.below(2) === 1
+  const sec = usual ? 1_700_000_000 : random.pick([0, -5, 1_700_000_000, random.below(2 ** 31)])
+  const nsec = usual
+    ? random.below(1_000_000_000)
+    : random.pick([0, 5, 999_999_999, 2 ** 32 - 1, 2 ** 32 + 7])
   put(0, 0x4dfc3ae5)
-  if (big) {
-    header.writeBigInt64BE(sec, 8)
-    header.writeBigInt64BE(nsec, 16)
-  } else {
-    header.writeBigInt64LE(sec, 8)
-    header.writeBigInt64LE(nsec, 16)
-  }
+  putLong(at.sec, BigInt(sec))
+  if (form === '64') putLong(at.nsec, BigInt(nsec))
+  else put(at.nsec, nsec % 2 ** 32)
   const compressed = random.below(2) === 1
-  header[24] = compressed ? random.pick([1, 1, 255]) : 0
-  put(28, random.pick([0, 1, 7, 2 ** 31, 2 ** 32 - 1]))
-  put(32, random.pick([0, 1, 2, 3, 4, 5, 2 ** 32 - 1]))
+  header[at.compressed] = compressed ? (usual ? 1 : random.pick([1, 1, 255])) : 0
+  put(at.counter, random.pick([0, 1, 7, 2 ** 31, 2 ** 32 - 1]))
+  put(at.reason, usual ? random.below(5) : random.pick([0, 1, 2, 3, 4, 5, 2 ** 32 - 1]))
   const text = lines(
     random,
     random.pick([0, 1, room, random.below(room + 1), random.below(5 * room)]),
@@ -69,20 +75,30 @@ const dump = (random: Random, room: number, { endian }: ZoneLayout): Buffer => {
   return Buffer.concat([header, compressed ? zlib.deflateRawSync(text) : text])
 }
 
-const contentFor = (random: Random, { kind }: ModelZone, room: number, layout: ZoneLayout) => {
+const contentFor = (
+  random: Random,
+  { kind }: ModelZone,
+  room: number,
+  layout: ZoneLayout,
+  form: CallForm,
+): Buffer => {
   const length = random.pick([0, 1, room, random.below(room + 1), random.below(room + 1)])
   if (random.below(8) === 0) return random.bytes(length)
   if (kind === 'dmesg') return dump(random, room, layout)
-  return kind === 'ftrace' ? calls(random, length, layout.endian) : lines(random, length)
+  return kind === 'ftrace' ? calls(random, length, layout.endian, form) : lines(random, length)
 }
 
 /** A store of that layout as a kernel may have left it. */
 export const randomZones = (random: Random, layout: ZoneLayout): Buffer => {
   const store = random.below(2) ? Buffer.alloc(layout.mem_size) : random.bytes(layout.mem_size)
+  const form = random.pick(callFormNames)
   for (const zone of zonesOf(layout) ?? []) {
     if (random.below(8) === 0) continue
     const bytes = store.subarray(zone.offset, zone.offset + zone.size)
-    const content = contentFor(random, zone, zone.size - 12, layout).subarray(0, zone.size - 12)
+    const content = contentFor(random, zone, zone.size - 12, layout, form).subarray(
+      0,
+      zone.size - 12,
+    )
     // A ring that has not wrapped usually, and any that is valid sometimes.
     const start =
       zone.kind === 'dmesg' ? 0 : random.pick([content.length, random.below(content.length + 1)])

@@ -13,6 +13,7 @@ import {
   type ModelPlace,
 } from './file.js'
 import { ftraceText } from './ftrace.js'
+import { isNear, isSomething } from './remains.js'
 
 type Kind = 'dmesg' | 'console' | 'pmsg' | 'tty' | 'ftrace'
 
@@ -70,22 +71,100 @@ interface Content {
   bytes: Buffer
 }
 
+/** pstorefs(8): the tty ring has the plain signature; the posted series xors its number in. */
+const isSigned = (zone: Buffer, kind: Kind, layout: ZoneLayout): boolean => {
+  const type = (u32(zone, 0, layout) ^ 0x43474244) >>> 0
+  return type === typeNames.indexOf(kind) || (kind === 'tty' && type === 0)
+}
+
+/** 1.10: does a zone hold something, though its header tells of nothing? */
+const hidesSomething = (zone: Buffer, kind: Kind, layout: ZoneLayout): boolean => {
+  const data = zone.subarray(12)
+  const isDump = kind === 'dmesg' && data.length >= 40 && u32(data, 0, layout) === 0x4dfc3ae5
+  const compressed = data[24] !== 0
+  // A plain one has a line of its own.
+  const body = compressed ? data.subarray(40) : Buffer.from('Total')
+  return isSomething(kind, data, isDump && body.length ? { compressed, body } : null)
+}
+
 const contentOf = (zone: Buffer, kind: Kind, layout: ZoneLayout): Content => {
   const sig = u32(zone, 0, layout)
   const datalen = u32(zone, 4, layout)
   // A dump is no ring: nobody looks at its start.
   const start = kind === 'dmesg' ? 0 : u32(zone, 8, layout)
   const type = (sig ^ 0x43474244) >>> 0
-  // pstorefs(8): the tty ring has the plain signature; the posted series xors its number in.
-  const signed = type === typeNames.indexOf(kind) || (kind === 'tty' && type === 0)
   const none = (state: Content['state']): Content => ({ state, bytes: Buffer.alloc(0) })
-  if (!signed) return none('unsigned')
-  if (datalen === 0) return none('empty')
+  const isPossible = datalen > 0 && datalen <= zone.length - 12 && start <= datalen
+  const isLost = (): boolean => hidesSomething(zone, kind, layout)
+  // 1.10: a few bits off, or another kind's.
+  const isDamaged =
+    isNear(type, value => value === typeNames.indexOf(kind)) ||
+    (isPossible && [0, 2, 3, 7, 9].includes(type))
+  if (!isSigned(zone, kind, layout)) return none(isDamaged || isLost() ? 'damaged' : 'unsigned')
+  if (datalen === 0) return none(isLost() ? 'erased' : 'empty')
   if (datalen > zone.length - 12 || start > datalen) return none('damaged')
   return { state: 'sound', bytes: unrolled(zone.subarray(12, 12 + datalen), start) }
 }
 
 const reasons = ['Unknown', 'Panic', 'Oops', 'Emergency', 'Shutdown']
+
+/** A dump's second header, as one kind of machine has it. */
+interface Head {
+  length: number
+  sec: bigint
+  nsec: number
+  compressed: number
+  counter: number
+  reason: number
+  /** How much of it is as no kernel writes it. */
+  strange: number
+}
+
+/**
+ * 3 and 7.6: the second header of a machine whose longs have 8 or 4 bytes, and whose 64-bit numbers lie
+ * at multiples of 8 or 4. Fields follow each other as a C compiler places them.
+ */
+const headOf = (bytes: Buffer, long: 4 | 8, align: 4 | 8, layout: ZoneLayout): Head => {
+  let at = 0
+  let strange = 0
+  const skipTo = (multiple: number): void => {
+    const end = Math.ceil(at / multiple) * multiple
+    if (bytes.subarray(at, end).some(Boolean)) strange++
+    at = end
+  }
+  const take = (size: number): bigint => {
+    const field = Buffer.from(bytes.subarray(at, at + size))
+    if (layout.endian === 'little') field.reverse()
+    at += size
+    return BigInt(`0x${field.toString('hex')}`)
+  }
+  take(4)
+  skipTo(align)
+  const sec = BigInt.asIntN(64, take(8))
+  const nsec = take(long)
+  skipTo(align)
+  const compressed = Number(take(1))
+  skipTo(4)
+  const counter = Number(take(4))
+  const reason = Number(take(4))
+  skipTo(align)
+  if (sec < 0n || sec >= 2n ** 32n) strange++
+  if (nsec >= 10n ** 9n) strange++
+  if (compressed > 1) strange++
+  if (reason > 4) strange++
+  // stat(2) has room for 32 bits of the nanoseconds: the lower ones.
+  return { length: at, sec, nsec: Number(nsec % 2n ** 32n), compressed, counter, reason, strange }
+}
+
+/** The header as the machine wrote it that it looks most like, 64 bits first; null where it is none. */
+const likelyHead = (bytes: Buffer, layout: ZoneLayout): Head | null => {
+  if (bytes.length < 28 || u32(bytes, 0, layout) !== 0x4dfc3ae5) return null
+  const i386 = headOf(bytes, 4, 4, layout)
+  if (bytes.length < 40) return i386.strange ? null : i386
+  const all = [headOf(bytes, 8, 8, layout), headOf(bytes, 4, 8, layout), i386]
+  const least = Math.min(...all.map(({ strange }) => strange))
+  return all.find(({ strange }) => strange === least)!
+}
 
 /** A dump's file, null where there is none, and whether all of it is there. */
 const dumpOf = (
@@ -96,36 +175,32 @@ const dumpOf = (
   const { bytes, state } = content
   if (state !== 'sound') return { file: null, state }
   // The second header lies in the data, and so in what counts of it.
-  if (bytes.length < 40 || u32(bytes, 0, layout) !== 0x4dfc3ae5)
-    return { file: null, state: 'damaged' }
-  const big = layout.endian === 'big'
-  const sec = big ? bytes.readBigInt64BE(8) : bytes.readBigInt64LE(8)
-  // stat(2) has room for 32 bits: the lower ones of the s64. Where a machine's long has 32 it is the
-  // first half of that place; of big-endian ones it is told by the zeros in the second.
-  const nsec = (big && u32(bytes, 20, layout)) || u32(bytes, 16, layout)
-  const body = bytes.subarray(40)
+  const head = likelyHead(bytes, layout)
+  if (!head) return { file: null, state: 'damaged' }
+  const { sec, nsec } = head
+  const body = bytes.subarray(head.length)
   const stem = `dmesg-pstore_blk-${index}`
-  if (bytes[24] === 0) {
-    const counter = u32(bytes, 28, layout)
-    const reason = reasons[u32(bytes, 32, layout)] ?? 'Unknown'
-    const line = Buffer.from(`${reason}: Total ${counter | 0} times\n`)
+  if (head.compressed === 0) {
+    const line = Buffer.from(
+      `${reasons[head.reason] ?? 'Unknown'}: Total ${head.counter | 0} times\n`,
+    )
     const text = Buffer.concat([line, body])
     return { file: dumpFile(stem, { sec, nsec }, body, text), state }
   }
   // An empty record is no file (fixtures/README.md, where pstorefs is better on purpose).
   if (body.length === 0) return { file: null, state: 'damaged' }
-  const text = expand(body, 3 * (size - 12 - 40))
+  const text = expand(body, 3 * (size - 12 - head.length))
   return { file: dumpFile(stem, { sec, nsec }, body, text), state: text ? state : 'damaged' }
 }
 
 const ftraceFile = (contents: Content[], { endian }: ZoneLayout): ModelFile | null => {
-  const rings = contents.map(({ bytes }) => bytes)
-  const { count, text } = ftraceText(rings, endian)
-  return count === 0
+  const rings = contents.map(({ bytes }) => ({ bytes, kernel: 0 }))
+  const { size, text } = ftraceText(rings, endian)
+  return size === 0
     ? null
     : {
         name: 'ftrace-pstore_blk-0',
-        size: 24 * count,
+        size,
         time: null,
         bytes: Buffer.from(text),
       }
@@ -172,7 +247,7 @@ export const eraseFile = (store: Buffer, layout: ZoneLayout, name: string): Buff
   for (const zone of zonesOf(layout)!) {
     if (zone.kind !== kind || (kind === 'dmesg' && zone.index !== Number(id))) continue
     const bytes = after.subarray(zone.offset, zone.offset + zone.size)
-    if (contentOf(bytes, zone.kind, layout).state !== 'unsigned') bytes.fill(0, 4, 12)
+    if (isSigned(bytes, zone.kind, layout)) bytes.fill(0, 4, 12)
   }
   return after
 }

@@ -4,6 +4,7 @@
  * Source: doc/formats.md 4; drivers/firmware/efi/efi-pstore.c. Where Linux ends its enumeration (at a name
  * that it cannot parse, at a variable larger than its record size), this driver goes on.
  */
+import { crc32 } from 'node:zlib'
 import type {
   Driver,
   DumpArea,
@@ -15,7 +16,8 @@ import type {
   Slot,
   StoreLock,
 } from '../../pstore/driver.js'
-import { inflate } from '../../pstore/deflate.js'
+import { count } from '../../pstore/condition.js'
+import { decompress } from '../../pstore/codecs/index.js'
 import { decodeTitle } from '../../pstore/dump.js'
 import { assertStoreError, StoreError } from '../../pstore/errors.js'
 import {
@@ -28,7 +30,8 @@ import {
   type SplitRingType,
 } from '../../pstore/split-ring.js'
 import type { Timespec } from '../../pstore/time.js'
-import type { Identity, RecordType, RingType } from '../../pstore/types.js'
+import type { Identity, RecordType, RingType, Usage } from '../../pstore/types.js'
+import { UnreadableSlot } from '../../pstore/unreadable.js'
 import {
   encodeDumpName,
   encodePieceName,
@@ -41,12 +44,12 @@ import type { DumpVariable, PieceVariable, Variables } from './variables.js'
 
 /** Bytes that Linux puts into one variable (efi_pstore.record_size's default). */
 export const recordSize = 1024
-/** Linux inflates up to this many times the record size. */
+/** Linux decompresses up to this many times the record size. */
 const expansion = 3
 /** How often a record that changes while it is read is tried again. */
 const patience = 3
 /** How many counts are tried for a new record whose own is taken. */
-const counts = 1000
+const mostCounts = 1000
 
 /** A piece of a ring, and the variable that holds it. */
 interface VariablePiece extends Piece {
@@ -61,10 +64,12 @@ export class EfiDriver implements Driver {
   readonly #rings: ReadonlyMap<SplitRingType, SplitRing<VariablePiece>>
   readonly #dumpArea: DumpArea
   /** The variables that are shown, by what their files are called. */
-  #shown: { of: readonly DumpVariable[]; byFile: Map<string, DumpVariable> } = {
+  #shown: { of: readonly DumpVariable[]; byFile: Map<string, ShownVariable> } = {
     of: [],
     byFile: new Map(),
   }
+  /** Names of variables that had to be told from others of their id. */
+  readonly #copies = new Set<string>()
 
   /**
    * @param variables is closed by {@link close}
@@ -92,64 +97,94 @@ export class EfiDriver implements Driver {
   }
 
   *slots(): Generator<Slot, void, void> {
-    for (const variable of this.#variables().values()) yield new VariableSlot(this, variable)
+    for (const { variable, copy } of this.#variables().values())
+      yield new VariableSlot(this, variable, copy)
+    for (const { name, error } of this.variables.list().unseen ?? [])
+      yield new UnreadableSlot(error, 0n, null, name)
     yield* this.#rings.values()
   }
 
-  slot(label: string, id: bigint): Slot | null {
-    const ring = id === 0n && isSplitRingType(label) ? this.#rings.get(label) : undefined
-    const variable = this.find(label, id)
-    return variable ? new VariableSlot(this, variable) : (ring ?? null)
+  slot(label: string, id: bigint, copy: number | null = null): Slot | null {
+    const isRings = copy === null && id === 0n && isSplitRingType(label)
+    const variable = this.find(label, id, copy)
+    if (variable) return new VariableSlot(this, variable, copy)
+    return isRings ? this.#rings.get(label)! : null
   }
 
   /** The variable that a file shows now; undefined where there is none. */
-  find(label: string, id: bigint): DumpVariable | undefined {
-    return this.#variables().get(`${label} ${id}`)
+  find(label: string, id: bigint, copy: number | null): DumpVariable | undefined {
+    const shown = this.#variables()
+    const found = shown.get(keyOf(label, id, copy))
+    if (found || copy === null) return found?.variable
+    // It was called so as long as another had its id.
+    const first = shown.get(keyOf(label, id, null))?.variable
+    return first && copyOf(first) === copy ? first : undefined
   }
 
   /**
-   * The variables that are shown now: of those with one file name the first, as in Linux. A dump of the
-   * year 1970 can have a ring's: the ring is shown.
+   * The variables that are shown now. Of those with one file name Linux shows the first; the others are told from it
+   * by the sum of their names, and go on to be when it is erased. A dump of the year 1970 can have a ring's name:
+   * that is the ring's.
    */
-  #variables(): Map<string, DumpVariable> {
-    const all = this.variables.list().dumps
+  #variables(): Map<string, ShownVariable> {
+    const { dumps: all, pieces } = this.variables.list()
     if (all === this.#shown.of) return this.#shown.byFile
-    const byFile = new Map<string, DumpVariable>()
+    const byFile = new Map<string, ShownVariable>()
     for (const variable of all) {
       const { type } = variable.says
       const id = recordId(variable.says)
-      const isRings = id === 0n && isSplitRingType(type) && this.#rings.get(type)!.size > 0
-      const file = `${type} ${id}`
-      if (!isRings && !byFile.has(file)) byFile.set(file, variable)
+      const isRings = id === 0n && pieces.some(({ says }) => says.type === type)
+      const own = keyOf(type, id, null)
+      if (isRings || byFile.has(own)) this.#copies.add(variable.name)
+      const copy = this.#copies.has(variable.name) ? copyOf(variable) : null
+      byFile.set(keyOf(type, id, copy), { variable, copy })
     }
     this.#shown = { of: all, byFile }
     return byFile
   }
 
   *extents(): Generator<Extent, void, void> {
-    // Variables lie where the firmware likes.
-    const where = { index: 0, offset: null, whole: false, shared: false }
-    for (const variable of this.#variables().values()) {
+    for (const { variable, copy } of this.#variables().values()) {
       const { says, size } = variable
-      const slot = { type: says.type, label: says.type, id: recordId(says) }
-      const inspect = (): Inspection | null => this.#inspect(variable)
-      yield { ...where, ...slot, length: size, room: size, inspect }
+      const slot = { type: says.type, label: says.type, id: recordId(says), copy }
+      const inspect = (): Inspection | null => this.#inspect(variable, copy !== null)
+      yield { ...somewhere, ...slot, length: size, room: size, inspect }
     }
     for (const ring of this.#rings.values()) {
       const { type, label, id, size } = ring
-      const inspect = (): Inspection => ({ ...sound, findings: [], used: size, dump: null })
-      if (size > 0) yield { ...where, type, label, id, length: size, room: size, inspect }
+      const inspect = (): Inspection => ({
+        ...sound,
+        findings: [],
+        used: ring.raw().length,
+        dump: null,
+      })
+      if (size > 0) yield { ...somewhere, type, label, id, length: size, room: size, inspect }
     }
+    const { unseen = [], fault = null } = this.variables.list()
+    for (const { name, error } of unseen)
+      yield faultAt(name, () => {
+        throw error
+      })
+    if (fault !== null) yield faultAt('the store', () => fault)
   }
 
-  #inspect(variable: DumpVariable): Inspection | null {
+  /** How much of the firmware's room dumps take; null where that is not known. */
+  usage(): Usage | null {
+    const { dumps, room } = this.variables.list()
+    const records = dumps.reduce((sum, { size, space = size }) => sum + space, 0)
+    return room ? { ...room, records } : null
+  }
+
+  /** @param isCopy another one has its id */
+  #inspect(variable: DumpVariable, isCopy: boolean): Inspection | null {
     const { says, size } = variable
-    let stream: Buffer | null = null
+    let bytes: Buffer | null = null
     const findings: string[] = []
+    if (isCopy) findings.push(`another record has the id of ${variable.name}: Linux shows that one`)
     try {
-      stream = this.variables.read(variable)
+      bytes = this.variables.read(variable)
       // It has gone since it was listed.
-      if (!stream) return null
+      if (!bytes) return null
     } catch (error) {
       assertStoreError(error)
       findings.push(error.message)
@@ -157,9 +192,10 @@ export class EfiDriver implements Driver {
     // Whatever its type, what is compressed may be broken.
     const isDump = says.type === 'dmesg' || says.compressed
     const { compressed } = says
-    const limit = inflateLimit(stream?.length ?? 0)
+    const stream = compressed ? bytes : null
+    const limit = textLimit(bytes?.length ?? 0)
     const dump = isDump ? { time: timeOf(says), compressed, length: size, stream, limit } : null
-    return { ...sound, findings, lost: stream === null, used: size, dump }
+    return { ...sound, findings, lost: isCopy || bytes === null, used: size, dump }
   }
 
   dumps(type: RecordType): DumpArea | null {
@@ -173,16 +209,38 @@ export class EfiDriver implements Driver {
   /** Store one part of a dump. The part's number and its dump's are those of its first line, else 1. */
   #store({ bytes, time, compressed }: NewDump): void {
     const whole = Buffer.from(bytes)
-    const text = compressed ? inflate(whole, expansion * recordSize)?.all() : whole
-    const { part, count } = (text && decodeTitle(text)) ?? { part: 1, count: 1 }
+    const text = compressed ? decompress(whole, expansion * recordSize)?.all() : whole
+    const { part, count: first } = (text && decodeTitle(text)) ?? { part: 1, count: 1 }
     const sec = BigInt.asUintN(64, time.sec)
     // Another dump of the same second may have the number already: neither may be lost.
-    for (let next = count; next < count + counts; next++) {
+    for (let next = first; next < first + mostCounts; next++) {
       const name: DumpName = { type: 'dmesg', part, count: next, sec, compressed }
-      if (this.find(name.type, recordId(name))) continue
+      if (this.find(name.type, recordId(name), null)) continue
       if (this.variables.create(vendorGuid, encodeDumpName(name), bytes)) return
     }
     throw new StoreError(`${this.identity.path}: holds too many dumps of one second`, 'ENOSPC')
+  }
+
+  doubts(): string[] {
+    const there = this.#others()
+    if (!there || there.variables > 0 || there.others === 0) return []
+    const what = count(there.others, 'other file')
+    return [`holds no EFI variable, but ${what}: is it efivarfs, or a copy of it?`]
+  }
+
+  unused(): string | null {
+    const there = this.#others()
+    if (!there) return null
+    const { variables } = there
+    return variables === 0
+      ? 'holds no EFI variables at all'
+      : `holds no dump among ${count(variables, 'variable')}: nothing was written here yet, or all was erased`
+  }
+
+  /** What there is beside records; null where there are some, or nobody knows. */
+  #others(): ReturnType<NonNullable<Variables['total']>> | null {
+    const { dumps, pieces } = this.variables.list()
+    return dumps.length + pieces.length > 0 ? null : (this.variables.total?.() ?? null)
   }
 
   /** Firmware has stored a variable once it says so. */
@@ -192,6 +250,32 @@ export class EfiDriver implements Driver {
     this.variables.close()
   }
 }
+
+/** A variable, and what tells it from others whose files would have its name. */
+interface ShownVariable {
+  readonly variable: DumpVariable
+  readonly copy: number | null
+}
+
+const keyOf = (label: string, id: bigint, copy: number | null): string => `${label} ${id} ${copy}`
+
+/** The number of a variable that shares its id: the same whatever others there are. */
+const copyOf = ({ name }: DumpVariable): number => crc32(name)
+
+/** Variables lie where the firmware likes. */
+const somewhere = { index: 0, offset: null, whole: false, shared: false } as const
+
+/** What is no variable that can be looked at. */
+const faultAt = (name: string, why: () => string): Extent => ({
+  ...somewhere,
+  type: 'dmesg',
+  label: 'dmesg',
+  id: 0n,
+  name,
+  length: 0,
+  room: 0,
+  inspect: () => ({ ...sound, findings: [why()], lost: true, shown: false, used: 0, dump: null }),
+})
 
 /** Variables have no parity, and no header that could be damaged. */
 const sound = {
@@ -213,6 +297,7 @@ class VariableSlot implements Slot {
   constructor(
     readonly driver: EfiDriver,
     readonly variable: DumpVariable,
+    readonly copy: number | null,
   ) {
     this.type = this.label = variable.says.type
     this.id = recordId(variable.says)
@@ -234,7 +319,7 @@ class VariableSlot implements Slot {
       if (bytes) {
         const { says, version } = variable
         const { compressed } = says
-        const limit = inflateLimit(bytes.length)
+        const limit = textLimit(bytes.length)
         const raw = {
           parts: [bytes],
           time: timeOf(says),
@@ -245,7 +330,7 @@ class VariableSlot implements Slot {
         } as const
         return { version, raw }
       }
-      const next = this.driver.find(this.label, this.id)
+      const next = this.driver.find(this.label, this.id, this.copy)
       // One that is listed as it was is gone, though the source goes on listing it.
       if (!next || next === variable) break
       variable = next
@@ -269,11 +354,16 @@ class VariableSlot implements Slot {
 
 const pieceStore = (variables: Variables, type: SplitRingType): PieceStore<VariablePiece> => ({
   room: recordSize,
-  pieces: () =>
-    variables
-      .list()
-      .pieces.filter(({ says }) => says.type === type)
-      .map(variable => ({ ...variable.says, variable })),
+  pieces: told => {
+    const { pieces, unseen = [] } = variables.list()
+    for (const { error } of unseen) {
+      if (!told) throw error
+      told(null, error)
+    }
+    return pieces
+      .filter(({ says }) => says.type === type)
+      .map(variable => ({ ...variable.says, variable }))
+  },
   versionOf: ({ variable }) => variable.name + variable.version,
   load: ({ variable }) => variables.read(variable),
   add: (position, bytes) => {
@@ -288,4 +378,4 @@ const timeOf = ({ sec }: DumpName): Timespec | null =>
   sec === 0n ? null : { sec: BigInt.asIntN(64, sec), nsec: 0 }
 
 /** A kernel whose record size was set higher wrote larger ones, from longer texts. In bytes. */
-const inflateLimit = (length: number): number => expansion * Math.max(recordSize, length)
+const textLimit = (length: number): number => expansion * Math.max(recordSize, length)

@@ -20,7 +20,7 @@ export interface DumpName {
   readonly count: number
   /** Seconds since 1970, 0 … 2^64 − 1. */
   readonly sec: bigint
-  /** True for `C`: the content is a raw deflate stream. Any other letter, or none, means plain. */
+  /** True for `C`: the content is compressed, nothing says with which codec. Any other letter, or none, means plain. */
   readonly compressed: boolean
 }
 
@@ -48,7 +48,8 @@ export const decodeDumpName = (name: string): DumpName | null => {
   const [, number, part = '', count = '', sec = '', letter] = found ?? withoutCount(name)
   if (number === undefined) return null
   const type = recordTypes[u32(number)]
-  if (type === undefined) return null
+  // The boot log's place in the list is no type's number.
+  if (type === undefined || type === 'boot-log') return null
   return {
     type,
     part: u32(part),

@@ -7,6 +7,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { StoreError, type Errno } from '../../pstore/errors.js'
+import type { Usage } from '../../pstore/types.js'
 import { setImmutable } from '../../native/immutable.js'
 import { SourceLock } from '../../region/lock.js'
 import { Remembered } from './remembered.js'
@@ -18,6 +19,7 @@ import {
   parseName,
   vendors,
   type DumpVariable,
+  type Unseen,
   type Variable,
   type VariableList,
   type Variables,
@@ -27,6 +29,29 @@ import {
 const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_DIRECTORY } = fs.constants
 
 const attributesLength = 4
+/** What statfs(2) says of efivarfs. */
+const efivarfs = 0xde5e81e4
+/** What every variable's file ends in. */
+const guidEnding = /-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+/** How many entries of a folder tell what it is. */
+const enoughEntries = 4096
+
+/** Are there variables among a folder's first entries? @throws StoreError where it cannot be read */
+export const holdsVariables = (folder: string): boolean => {
+  let dir: fs.Dir
+  try {
+    dir = fs.opendirSync(folder)
+  } catch (error) {
+    throw explain(folder, 'read', error)
+  }
+  try {
+    for (let n = 0, entry; n < enoughEntries && (entry = dir.readSync()); n++)
+      if (entry.isFile() && guidEnding.test(entry.name)) return true
+    return false
+  } finally {
+    dir.closeSync()
+  }
+}
 /** How often an interrupted read is tried again: efivarfs makes users other than root wait so. */
 const patience = 100
 
@@ -70,17 +95,30 @@ export class VariableFolder implements Variables {
     return `${this.path}/${name}-${vendor}`
   }
 
-  list(): VariableList {
+  #explained<T>(work: () => T): T {
     try {
-      const { dev, ino, mtimeNs, ctimeNs } = fs.statSync(this.path, { bigint: true })
-      return this.#kept.get([dev, ino, mtimeNs, ctimeNs].join(), () => this.#list())
+      return work()
     } catch (error) {
       throw explain(this.path, 'read', error)
     }
   }
 
+  list(): VariableList {
+    return this.#explained(() => {
+      const { dev, ino, mtimeNs, ctimeNs } = fs.statSync(this.path, { bigint: true })
+      return this.#kept.get([dev, ino, mtimeNs, ctimeNs].join(), () => this.#list())
+    })
+  }
+
+  total(): { variables: number; others: number } {
+    const files = this.#explained(() => fs.readdirSync(this.path))
+    const variables = files.filter(file => guidEnding.test(file)).length
+    return { variables, others: files.length - variables }
+  }
+
   #list(): VariableList {
     const found: Variable<DumpName | PieceName>[] = []
+    const unseen: Unseen[] = []
     const gone = this.#gone
     this.#gone = new Map()
     for (const file of fs.readdirSync(this.path)) {
@@ -90,22 +128,25 @@ export class VariableFolder implements Variables {
       const says = parseName(vendor, name)
       if (!says) continue
       const seen = this.#look({ name, vendor })
-      if (!seen) continue
+      if (seen instanceof StoreError) unseen.push({ name: `the variable ${name}`, error: seen })
+      if (!seen || seen instanceof StoreError) continue
       if (gone.get(file) === seen.version) this.#gone.set(file, seen.version)
       else found.push({ vendor, name, says, ...seen })
     }
     const { dumps, pieces } = byVendor(found)
-    return { dumps: dumps.toSorted(inOrder), pieces }
+    return { dumps: dumps.toSorted(inOrder), pieces, unseen, room: roomOf(this.path) }
   }
 
   /** Size and version by lstat: efivarfs asks the firmware for each read, which takes long. */
-  #look(of: Pick<Variable, 'name' | 'vendor'>): Pick<Variable, 'size' | 'version'> | null {
+  #look(
+    of: Pick<Variable, 'name' | 'vendor'>,
+  ): Pick<Variable, 'size' | 'version'> | StoreError | null {
     let stat: fs.BigIntStats
     try {
       stat = fs.lstatSync(this.#file(of), { bigint: true })
-    } catch {
-      // It has gone meanwhile, or is not ours to see; the others are shown.
-      return null
+    } catch (error) {
+      // It has gone meanwhile; or the others are shown.
+      return codeOf(error) === 'ENOENT' ? null : explain(this.#file(of), 'looked at', error)
     }
     const size = Number(stat.size) - attributesLength
     // A file without data is one that is being made.
@@ -202,6 +243,12 @@ export class VariableFolder implements Variables {
     this.#lock?.close()
     if (this.#fd >= 0) fs.closeSync(this.#fd)
   }
+}
+
+/** How much room the firmware has: efivarfs tells since Linux 6.6, where it can; a copy is on any disk. */
+const roomOf = (path: string): Pick<Usage, 'size' | 'free'> | null => {
+  const { type, bsize, blocks, bfree } = fs.statfsSync(path)
+  return type === efivarfs && blocks > 0 ? { size: bsize * blocks, free: bsize * bfree } : null
 }
 
 const isWritable = (path: string): boolean => {

@@ -8,7 +8,7 @@
  */
 import fs from 'node:fs'
 import { crc32 } from 'node:zlib'
-import { StoreError } from '../../pstore/errors.js'
+import { assertStoreError, StoreError } from '../../pstore/errors.js'
 import type { Region } from '../../region/region.js'
 import { encodeGuid } from '../guid.js'
 import {
@@ -21,6 +21,7 @@ import {
   storeHeaderLength,
   variableHeaderLength,
   volumeHeaderLength,
+  type VariableHeader,
 } from './variable-store-format.js'
 import { Remembered } from './remembered.js'
 import type { DumpName, PieceName } from './names.js'
@@ -29,6 +30,7 @@ import {
   largestData,
   parseName,
   vendors,
+  type Unseen,
   type Variable,
   type VariableList,
   type Variables,
@@ -42,13 +44,31 @@ const longestName = 512
 const largestStore = 2 * 1024 * 1024
 /** How much is read at a time, in bytes. */
 const windowSize = 64 * 1024
-const qcow2Magic = Buffer.from('QFI\xfb', 'latin1')
+/** What a disk gives or does not, in bytes. */
+const sectorSize = 512
+
+/** Do a source's first bytes begin as a firmware volume with variables? */
+export const isVariableStore = (head: Buffer): boolean => {
+  const volume = head.length < volumeHeaderLength ? null : decodeVolumeHeader(head)
+  if (!volume) return false
+  const store = head.subarray(volume.headerLength, volume.headerLength + storeHeaderLength)
+  return store.length === storeHeaderLength && decodeStoreHeader(store) !== null
+}
 
 /** Where a store's variables are, in bytes from the region's start. */
 interface StoreExtent {
   start: number
   end: number
   authenticated: boolean
+  /** What the volume's header says, in bytes; more than the source has where that was cut short. */
+  volume: bigint
+}
+
+/** What a walk finds beside variables. */
+interface Walked {
+  readonly unseen: Unseen[]
+  /** Where the last variable ends. */
+  end: number
 }
 
 /** A copy of a variable, and where it is. There may be tens of thousands: what can be made of the rest is. */
@@ -58,7 +78,7 @@ class Stored implements Variable<DumpName | PieceName> {
    * @param offset where its header starts, in bytes from the region's start
    * @param prefix bytes before its data
    * @param size bytes of its data
-   * @param sum of all of its bytes
+   * @param sum of all of its bytes; null where they cannot all be read
    */
   constructor(
     readonly vendor: Vendor,
@@ -67,7 +87,7 @@ class Stored implements Variable<DumpName | PieceName> {
     readonly offset: number,
     readonly prefix: number,
     readonly size: number,
-    readonly sum: number,
+    readonly sum: number | null,
   ) {}
 
   get says(): DumpName | PieceName {
@@ -77,12 +97,18 @@ class Stored implements Variable<DumpName | PieceName> {
   get version(): string {
     return `${this.offset}:${this.sum}`
   }
+
+  get space(): number {
+    return this.prefix + this.size
+  }
 }
 
 export class VariableStore implements Variables {
   /** Erasing is left to the guest: who else writes would race with its firmware. */
   readonly readOnly = true
   readonly #kept = new Remembered<VariableList>()
+  /** Variables of any vendor that the last walk came by. */
+  #walked = 0
   readonly path: string
 
   /**
@@ -92,10 +118,6 @@ export class VariableStore implements Variables {
   constructor(readonly region: Region) {
     this.path = region.path
     if (this.#place()) return
-    if (region.length >= 4 && region.load(0, 4).equals(qcow2Magic))
-      throw new StoreError(
-        `${this.path}: is a qcow2 image: \`qemu-img convert -O raw\` makes one that can be read`,
-      )
     throw new StoreError(
       `${this.path}: is no UEFI variable store: no firmware volume with variables at its start (mem_address says where it is in a larger image)`,
     )
@@ -119,20 +141,40 @@ export class VariableStore implements Variables {
       start,
       end: Math.min(length, headerLength + size),
       authenticated: store.authenticated,
+      volume: volume.length,
     }
   }
 
   list(): VariableList {
     const { dev, ino, size, mtimeNs, ctimeNs } = fs.fstatSync(this.region.fd, { bigint: true })
-    return this.#kept.get([dev, ino, size, mtimeNs, ctimeNs].join(), () =>
-      byVendor(this.#present()),
-    )
+    return this.#kept.get([dev, ino, size, mtimeNs, ctimeNs].join(), () => this.#list())
+  }
+
+  #list(): VariableList {
+    const place = this.#place()
+    // The volume is being rewritten, or is lost.
+    if (!place) return { dumps: [], pieces: [] }
+    const { start, end, volume } = place
+    const walked: Walked = { unseen: [], end: start }
+    const variables = byVendor(this.#present(place, walked))
+    const { length } = this.region
+    const fault =
+      volume > length
+        ? `was cut short: its volume's header says ${volume} bytes, the source has ${length}`
+        : null
+    const room = { size: end - start, free: Math.max(0, end - walked.end) }
+    return { ...variables, unseen: walked.unseen, fault, room }
+  }
+
+  total(): { variables: number; others: number } {
+    this.list()
+    return { variables: this.#walked, others: 0 }
   }
 
   /** The copy of each variable that the firmware would use; each vendor's in the order in which they lie there. */
-  #present(): Stored[] {
+  #present(place: StoreExtent, walked: Walked): Stored[] {
     const found = vendors.map(() => new Map<string, Stored>())
-    for (const copy of this.#walk()) {
+    for (const copy of this.#walk(place, walked)) {
       // The first complete copy, else the last of those whose replacement was never completed.
       const ofVendor = found[vendors.indexOf(copy.vendor)]!
       if (ofVendor.get(copy.name)?.complete) continue
@@ -143,42 +185,57 @@ export class VariableStore implements Variables {
   }
 
   /** All copies of these vendors' variables that count, complete or not. */
-  *#walk(): Generator<Stored, void, void> {
-    const place = this.#place()
-    // The volume is being rewritten, or is lost.
-    if (!place) return
+  *#walk(place: StoreExtent, walked: Walked): Generator<Stored, void, void> {
+    this.#walked = 0
     const { start, end, authenticated } = place
     const headerLength = variableHeaderLength(authenticated)
     const window = new Window(this.region, end)
     for (let at = start; at + headerLength <= end;) {
-      const header = decodeVariableHeader(window.bytes(at, headerLength), authenticated)
-      if (!header) return
-      const prefix = headerLength + header.nameSize
-      const length = prefix + header.dataSize
-      if (at + length > end) return
-      const state = presence(header.state)
-      const vendor = vendorBytes.find(({ bytes }) => header.vendor.equals(bytes))?.guid
-      if (
-        vendor &&
-        state !== 'no' &&
-        header.nameSize <= longestName &&
-        header.dataSize > 0 &&
-        header.dataSize <= largestData
-      ) {
-        const bytes = window.bytes(at, length)
-        const name = decodeName(bytes.subarray(headerLength, prefix))
-        if (parseName(vendor, name))
-          yield new Stored(vendor, name, state === 'yes', at, prefix, header.dataSize, crc32(bytes))
+      const header = window.orError(at, headerLength)
+      if (header instanceof StoreError) {
+        walked.unseen.push(unseenAt(at, header))
+        at = nextVariable(window, at + 4, place)
+        continue
       }
-      at = alignVariable(at + length)
+      const variable = decodeVariableHeader(header, authenticated)
+      if (!variable) return
+      if (presence(variable.state) !== 'no') this.#walked++
+      const length = headerLength + variable.nameSize + variable.dataSize
+      if (at + length > end) return
+      const found = this.#copyAt(window, at, variable, headerLength)
+      if (found instanceof Stored) yield found
+      else if (found) walked.unseen.push(unseenAt(at, found))
+      at = walked.end = alignVariable(at + length)
     }
+  }
+
+  /** A copy that counts, of one of these vendors' variables; an error where its name cannot be read. */
+  #copyAt(
+    window: Window,
+    at: number,
+    { vendor: bytes, state, nameSize, dataSize }: VariableHeader,
+    headerLength: number,
+  ): Stored | StoreError | null {
+    const counts = presence(state)
+    const vendor = vendorBytes.find(one => bytes.equals(one.bytes))?.guid
+    const isOdd = nameSize > longestName || dataSize === 0 || dataSize > largestData
+    if (!vendor || counts === 'no' || isOdd) return null
+    const prefix = headerLength + nameSize
+    const whole = window.orError(at, prefix + dataSize)
+    const isWhole = !(whole instanceof StoreError)
+    const front = isWhole ? whole.subarray(0, prefix) : window.orError(at, prefix)
+    if (front instanceof StoreError) return front
+    const name = decodeName(front.subarray(headerLength))
+    if (!parseName(vendor, name)) return null
+    const sum = isWhole ? crc32(whole) : null
+    return new Stored(vendor, name, counts === 'yes', at, prefix, dataSize, sum)
   }
 
   read(variable: Variable): Buffer | null {
     const { offset, prefix, size, sum } = variable as Stored
     const bytes = this.region.load(offset, prefix + size)
     // The guest may have deleted it, or its firmware moved all of them, since the walk.
-    if (crc32(bytes) !== sum) {
+    if (sum === null || crc32(bytes) !== sum) {
       this.#kept.forget()
       return null
     }
@@ -206,26 +263,92 @@ export class VariableStore implements Variables {
   }
 }
 
-/** A cursor's view of a region, which goes forward. */
+const unseenAt = (offset: number, error: StoreError): Unseen => ({
+  name: `the variable at 0x${offset.toString(16)}`,
+  error,
+})
+
+/** States of a variable whose header was completed. */
+const states = [0x7f, 0x3f, 0x3e, 0x3d, 0x3c]
+
+/**
+ * Where the next variable begins behind a header that cannot be read: at the first one that ends where another
+ * begins, or where nothing has been written; the store's end where there is none.
+ */
+const nextVariable = (
+  window: Window,
+  from: number,
+  { end, authenticated }: StoreExtent,
+): number => {
+  const headerLength = variableHeaderLength(authenticated)
+  for (let at = alignVariable(from); at + headerLength <= end; at += 4) {
+    const bytes = window.orError(at, headerLength)
+    if (bytes instanceof StoreError) continue
+    const header = decodeVariableHeader(bytes, authenticated)
+    if (!header || !states.includes(header.state)) continue
+    const next = alignVariable(at + headerLength + header.nameSize + header.dataSize)
+    if (next + 2 > end) continue
+    const then = window.orError(next, 2)
+    if (then instanceof StoreError || [0x55aa, 0xffff].includes(then.readUInt16LE())) return at
+  }
+  return end
+}
+
+/** A view of a region that goes forward. Where it cannot be read, it is looked at sector by sector, each once. */
 class Window {
   #start = 0
   #bytes: Buffer = Buffer.alloc(0)
+  /** By their numbers; null: all could be read so far. */
+  #sectors: Map<number, Buffer | StoreError> | null = null
+
   constructor(
     readonly region: Region,
     readonly end: number,
   ) {}
 
-  /** Bytes before `end`; valid until the next call. */
-  bytes(offset: number, length: number): Buffer {
-    let at = offset - this.#start
-    if (at < 0 || at + length > this.#bytes.length) {
-      this.#bytes = this.region.load(
-        offset,
-        Math.min(Math.max(length, windowSize), this.end - offset),
-      )
-      this.#start = offset
-      at = 0
+  /** Bytes before `end`, valid until the next call; why they cannot be read. */
+  orError(offset: number, length: number): Buffer | StoreError {
+    const at = offset - this.#start
+    if (at >= 0 && at + length <= this.#bytes.length) return this.#bytes.subarray(at, at + length)
+    if (this.#sectors) return this.#pieces(this.#sectors, offset, length)
+    const most = Math.min(Math.max(length, windowSize), this.end - offset)
+    const bytes = loadOrError(this.region, offset, most)
+    if (bytes instanceof StoreError) {
+      this.#bytes = Buffer.alloc(0)
+      this.#sectors = new Map()
+      return this.#pieces(this.#sectors, offset, length)
     }
-    return this.#bytes.subarray(at, at + length)
+    this.#bytes = bytes
+    this.#start = offset
+    return bytes.subarray(0, length)
+  }
+
+  #pieces(
+    sectors: Map<number, Buffer | StoreError>,
+    offset: number,
+    length: number,
+  ): Buffer | StoreError {
+    const first = Math.floor(offset / sectorSize)
+    const pieces: Buffer[] = []
+    for (let n = first; n * sectorSize < offset + length; n++) {
+      const from = n * sectorSize
+      const piece =
+        sectors.get(n) ??
+        loadOrError(this.region, from, Math.min(sectorSize, this.region.length - from))
+      sectors.set(n, piece)
+      if (piece instanceof StoreError) return piece
+      pieces.push(piece)
+    }
+    const from = offset - first * sectorSize
+    return Buffer.concat(pieces).subarray(from, from + length)
+  }
+}
+
+const loadOrError = (region: Region, offset: number, length: number): Buffer | StoreError => {
+  try {
+    return region.load(offset, length)
+  } catch (error) {
+    assertStoreError(error)
+    return error
   }
 }

@@ -1,4 +1,6 @@
 /** Where variables come from: the small struct between the backend and a folder or a store. */
+import type { StoreError } from '../../pstore/errors.js'
+import type { Usage } from '../../pstore/types.js'
 import { decodeDumpName, decodePieceName, ringGuid, vendorGuid } from './names.js'
 import type { DumpName, PieceName } from './names.js'
 
@@ -12,6 +14,8 @@ export interface Variable<Says = unknown> {
   readonly size: number
   /** Changes when its bytes do. */
   readonly version: string
+  /** Bytes that it takes in its source, where more is known than {@link size}. */
+  readonly space?: number
 }
 
 /** One of Linux's, which holds a part of a dump. */
@@ -23,6 +27,34 @@ export interface VariableList {
   /** In the order in which Linux enumerates them. */
   readonly dumps: readonly DumpVariable[]
   readonly pieces: readonly PieceVariable[]
+  /** What cannot be looked at, so that nobody knows what it holds. */
+  readonly unseen?: readonly Unseen[]
+  /** What is wrong with the source as a whole, in words; null or absent: nothing. */
+  readonly fault?: string | null
+  /** How much there is room for, and how much of it is free, in bytes; null or absent: the source cannot tell. */
+  readonly room?: Pick<Usage, 'size' | 'free'> | null
+}
+
+/** A stretch of a store, or a file, that cannot be looked at. */
+export interface Unseen {
+  /** What it is called in messages. */
+  readonly name: string
+  readonly error: StoreError
+}
+
+/** A variable in a file that lists them, whoever's it is. */
+export interface ListedVariable {
+  readonly name: string
+  /** A GUID in lower case. */
+  readonly vendor: string
+  readonly data: Buffer
+}
+
+/** What such a file holds. */
+export interface Listed {
+  readonly variables: readonly ListedVariable[]
+  /** What of it cannot be read, in a line without the path; null where all of it can. */
+  readonly left: string | null
 }
 
 /** Vendors whose variables are looked at. */
@@ -34,7 +66,9 @@ export const parseName = (vendor: Vendor, name: string): DumpName | PieceName | 
   vendor === vendorGuid ? decodeDumpName(name) : decodePieceName(name)
 
 /** Sort variables by their vendors. A piece's name says its length: another one is no piece. */
-export const byVendor = (all: readonly Variable<DumpName | PieceName>[]): VariableList => ({
+export const byVendor = (
+  all: readonly Variable<DumpName | PieceName>[],
+): Pick<VariableList, 'dumps' | 'pieces'> => ({
   dumps: all.filter((one): one is DumpVariable => one.vendor === vendorGuid),
   pieces: all.filter(
     (one): one is PieceVariable => 'length' in one.says && one.says.length === one.size,
@@ -56,6 +90,8 @@ export interface Variables {
    * @throws StoreError (EIO) where the source cannot be read
    */
   list(): VariableList
+  /** How many variables there are, of whatever vendor, and other things; absent: nobody knows. Throws as list. */
+  total?(): { readonly variables: number; readonly others: number }
   /**
    * A variable's data.
    *

@@ -5,7 +5,7 @@
  * All numbers are little-endian, and so are a GUID's first three fields.
  */
 import type { Timespec } from '../../pstore/time.js'
-import { encodeGuid } from '../guid.js'
+import { decodeGuid, encodeGuid } from '../guid.js'
 
 /** Record header and section descriptor: the bytes before the data. */
 export const cperHeaderSize = 200
@@ -94,7 +94,7 @@ const primarySection = 1
 /** What a record's header says. */
 export interface CperHeader {
   readonly type: CperType
-  /** The data are a raw deflate stream. */
+  /** The data are compressed; nothing says with which codec. */
   readonly compressed: boolean
   /** Whole seconds; null where the record has none (0 counts as none, as in Linux). */
   readonly time: Timespec | null
@@ -105,6 +105,13 @@ export interface CperHeader {
 /** Is this GUID there? */
 const hasGuid = (bytes: Buffer, offset: number, guid: Buffer): boolean =>
   bytes.subarray(offset, offset + 16).equals(guid)
+
+/** What a record's creator and section type say that it is. */
+const sectionIn = (bytes: Buffer): (typeof sections)[number] | undefined =>
+  sections.find(
+    ({ creator, guid }) =>
+      hasGuid(bytes, at.creator, creator) && hasGuid(bytes, at.sectionType, guid),
+  )
 
 /** Does a record begin here whose creator is somebody else? The bytes may be fewer than a header's. */
 export const isForeign = (bytes: Buffer): boolean =>
@@ -122,16 +129,32 @@ export const isForeign = (bytes: Buffer): boolean =>
  *   or without data (which Linux takes for the end of all records)
  */
 export const decodeCper = (bytes: Buffer, room: number): CperHeader | null => {
-  const section = sections.find(
-    ({ creator, guid }) =>
-      hasGuid(bytes, at.creator, creator) && hasGuid(bytes, at.sectionType, guid),
-  )
+  const section = sectionIn(bytes)
   const length = bytes.readUInt32LE(at.recordLength)
   if (!section || length <= cperHeaderSize || length > room) return null
   const sec =
     bytes.readUInt32LE(at.validation) & hasTimestamp ? bytes.readBigInt64LE(at.timestamp) : 0n
   const { type, compressed } = section
   return { type, compressed, time: sec === 0n ? null : { sec, nsec: 0 }, length }
+}
+
+/**
+ * Why {@link decodeCper} makes nothing of a slot that the map says is used, in words.
+ *
+ * @param bytes of the slot, a header's at most; of a record that is not {@link isForeign}
+ * @param room bytes that the slot has
+ */
+export const faultOf = (bytes: Buffer, room: number): string => {
+  if (bytes.length < cperHeaderSize) return "cut short: the source ends in the record's header"
+  if (bytes.toString('latin1', 0, 4) !== 'CPER')
+    return 'no record, though the map says so: it does not begin with CPER'
+  const type = bytes.subarray(at.sectionType, at.sectionType + 16)
+  if (!sectionIn(bytes))
+    return `a record, but section type ${decodeGuid(type)} is not one that pstore has`
+  const length = bytes.readUInt32LE(at.recordLength)
+  return length > room
+    ? `its record_length ${length} is more than the ${room} bytes of its slot that are there`
+    : `its record_length ${length} leaves no data: Linux takes that for the end of all records`
 }
 
 /** A record to be made. */

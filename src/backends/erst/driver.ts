@@ -12,17 +12,15 @@ import type {
   Driver,
   DumpArea,
   Extent,
-  Glance,
   Inspection,
-  Loaded,
   NewDump,
   Slot,
   StoreLock,
 } from '../../pstore/driver.js'
-import { StoreError } from '../../pstore/errors.js'
+import { count, foundAt } from '../../pstore/condition.js'
+import { assertStoreError, StoreError } from '../../pstore/errors.js'
 import {
   isSplitRingType,
-  lastPosition,
   SplitRing,
   splitRingTypes,
   type Piece,
@@ -31,34 +29,44 @@ import {
   type SplitRingType,
 } from '../../pstore/split-ring.js'
 import { now } from '../../pstore/time.js'
-import type { Identity, RecordType, RingType } from '../../pstore/types.js'
+import type { Identity, RecordType, RingType, Usage } from '../../pstore/types.js'
+import { UnreadableSlot } from '../../pstore/unreadable.js'
 import type { Region } from '../../region/region.js'
 import {
   cperHeaderSize,
   decodeCper,
   encodeCper,
+  faultOf,
   isCperType,
   isForeign,
-  type CperHeader,
   type CperType,
 } from './cper.js'
 import {
+  countBeyond,
   defaultRecordSize,
+  loadCount,
   loadEntry,
   loadHeader,
+  slotsIn,
   SlotMap,
   storeCount,
   storeEntry,
   type Slots,
 } from './slot-map.js'
+import {
+  CperSlot,
+  faultAt,
+  inspectRecord,
+  nothing,
+  pieceIn,
+  positionSize,
+  type Content,
+} from './slots.js'
 
-/** Linux inflates up to this many times the bytes that a record can hold. */
+/** Linux decompresses up to this many times the bytes that a record can hold. */
 const expansion = 3
 /** What ACPI calls "no more records": QEMU never finds such an id, so none is made. */
 const endId = 2n ** 64n - 1n
-
-/** Bytes of a piece's position, before its text. */
-const positionSize = 8
 
 /** A piece of a ring and where it lies. */
 interface SlotPiece extends Piece {
@@ -66,22 +74,13 @@ interface SlotPiece extends Piece {
   readonly id: bigint
 }
 
-/** What a slot of the store holds at one moment. */
-interface Content {
-  readonly header: CperHeader
-  /** What follows the header. */
-  readonly data: Buffer
-  /** Bytes that a text may have once it is inflated. */
-  readonly limit: number
-  /** Changes when the slot's record does. */
-  readonly version: string
-}
-
 export class ErstDriver implements Driver {
   readonly identity: Identity
   readonly readOnly: boolean
   readonly lock: StoreLock
   readonly #rings: ReadonlyMap<SplitRingType, SplitRing<SlotPiece>>
+  /** By slots: the ids of records that were called by their slot. */
+  readonly #copies = new Map<number, bigint>()
   /** The newest id made here, which is not made again when its record is erased at once. */
   #lastId = 0n
 
@@ -119,41 +118,87 @@ export class ErstDriver implements Driver {
     return { mem_size: this.region.length, record_size: this.#recordRoom() + cperHeaderSize }
   }
 
-  /** By slots of the store, as QEMU gives the ids to the guest; of records with one id the first. */
+  /** By slots of the store, as QEMU gives the ids to the guest. */
   *slots(): Generator<Slot, void, void> {
     const map = this.#map()
     if (!map) return
-    const { first, end } = map.slots
     const ids = new Set<bigint>()
-    for (let slot = first; slot < end; slot++) {
-      if (map.isFree(slot)) continue
-      const id = map.id(slot)
-      const content = ids.has(id) ? null : this.#loadRecord(map.slots, slot, id)
-      if (!content) continue
-      ids.add(id)
-      yield new CperSlot(this, slot, id, content)
+    for (const slot of slotsOf(map)) {
+      const found = this.#recordIn(map, slot)
+      if (found) yield this.#slotOf(slot, map.id(slot), found, ids)
     }
     yield* this.#rings.values()
   }
 
-  slot(label: string, id: bigint): Slot | null {
+  slot(label: string, id: bigint, copy: number | null = null): Slot | null {
     if (id === 0n) return (isSplitRingType(label) && this.#rings.get(label)) || null
     const map = id <= endId ? this.#map() : null
     if (!map) return null
-    for (const slot of map.slotsOf(id)) {
-      const content = this.#loadRecord(map.slots, slot, id)
-      if (content)
-        return content.header.type === label ? new CperSlot(this, slot, id, content) : null
+    const ids = new Set<bigint>()
+    for (const at of map.slotsOf(id)) {
+      const found = this.#recordIn(map, at)
+      const slot = found && this.#slotOf(at, id, found, ids)
+      if (copy === null ? slot?.copy === null : at === copy)
+        return slot?.label === label ? Object.assign(slot, { copy }) : null
     }
     return null
   }
 
+  /**
+   * Of records with one id Linux, which asks QEMU for it, gets the first. The others are called by their slots, and
+   * go on to be when the first is erased.
+   *
+   * @param ids of the records in earlier slots; this one's is added
+   */
+  #copyAt(slot: number, id: bigint, ids: Set<bigint>): number | null {
+    if (ids.has(id)) this.#copies.set(slot, id)
+    else if (this.#copies.get(slot) !== id) {
+      ids.add(id)
+      return null
+    }
+    return slot
+  }
+
+  #slotOf(
+    slot: number,
+    id: bigint,
+    found: Content | StoreError,
+    ids: Set<bigint>,
+  ): CperSlot | UnreadableSlot {
+    const copy = this.#copyAt(slot, id, ids)
+    return found instanceof StoreError
+      ? new UnreadableSlot(found, id, copy)
+      : new CperSlot(id, copy, found, () => this.#free(slot))
+  }
+
   *extents(): Generator<Extent, void, void> {
-    const map = this.#map()
-    if (!map) return
+    const header = loadHeader(this.region)
+    if (header.state !== 'ready') return
+    const map = new SlotMap(this.region, header.slots)
     const { first, end } = map.slots
     const ids = new Set<bigint>()
     for (let slot = first; slot < end; slot++) yield this.#extent(map, slot, ids)
+    yield* this.#faults(map, header.damage)
+  }
+
+  /** What is wrong with the store as a whole. */
+  *#faults(map: SlotMap, damage: string | null): Generator<Extent, void, void> {
+    if (damage !== null) yield faultAt('header', `its ERST header is damaged: ${damage}`)
+    // A header that is damaged does not tell where its map ends.
+    const beyond = damage === null ? countBeyond(this.region, map.slots) : 0
+    if (beyond > 0)
+      yield faultAt(
+        'map',
+        `${count(beyond, 'record')} of its map ${beyond === 1 ? 'lies' : 'lie'} beyond its end: ` +
+          `the source was cut short at ${this.region.length} bytes`,
+      )
+    const [used, said] = [map.used(), loadCount(this.region)]
+    // One that is too high is what a kill leaves, and harms nobody.
+    if (said < used)
+      yield faultAt(
+        'record_count',
+        `it says ${said}, and the map has ${count(used, 'record')}: QEMU and its guest look no further`,
+      )
   }
 
   /** @param ids of the records in earlier slots; this one's is added */
@@ -164,14 +209,19 @@ export class ErstDriver implements Driver {
     const length = Math.min(recordSize, this.region.length - offset)
     const room = Math.max(0, length - cperHeaderSize)
     const id = map.id(slot)
-    const content = map.isFree(slot) ? null : this.#load(map.slots, slot, id)
-    const type = content?.header.type ?? 'dmesg'
+    const content = map.isFree(slot) ? null : this.#tryLoad(map.slots, slot, id)
+    const isRead = content !== null && !(content instanceof StoreError)
+    const type = isRead ? content.header.type : 'dmesg'
+    const isPiece = isSplitRingType(type)
+    const copy = content === null || isPiece ? null : this.#copyAt(slot, id, ids)
     const site = { index: slot, offset, length, room, whole: false, shared: false }
-    const inspect = (): Inspection =>
-      content
-        ? inspectRecord(content, ids, id)
+    const inspect = (): Inspection => {
+      if (content instanceof StoreError) throw content
+      return content
+        ? inspectRecord(content, copy !== null)
         : { ...nothing, ...this.#nothingIn(map, slot, offset, length) }
-    return { type, label: type, id: isSplitRingType(type) ? 0n : id, ...site, inspect }
+    }
+    return { type, label: type, id: isPiece ? 0n : id, copy, ...site, inspect }
   }
 
   #nothingIn(
@@ -181,14 +231,23 @@ export class ErstDriver implements Driver {
     length: number,
   ): Pick<Inspection, 'state' | 'lost' | 'findings'> {
     if (map.isFree(slot)) return { state: 'empty', lost: false, findings: [] }
+    const header = this.region.load(offset, Math.min(cperHeaderSize, length))
     // Others keep records there too.
-    return isForeign(this.region.load(offset, Math.min(cperHeaderSize, length)))
+    return isForeign(header)
       ? {
           state: 'unsigned',
           lost: false,
           findings: ["a record, but none of Linux's pstore"],
         }
-      : { state: 'invalid', lost: true, findings: ['no record, though the map says so'] }
+      : { state: 'invalid', lost: true, findings: [faultOf(header, length)] }
+  }
+
+  usage(): Usage | null {
+    const map = this.#map()
+    if (!map) return null
+    const { recordSize, first, end } = map.slots
+    const [all, used] = [end - first, map.used()]
+    return { size: all * recordSize, free: (all - used) * recordSize, records: used * recordSize }
   }
 
   dumps(type: RecordType): DumpArea | null {
@@ -221,12 +280,27 @@ export class ErstDriver implements Driver {
   }
 
   /** Take a slot's record off the medium. */
-  free(slot: number): void {
+  #free(slot: number): void {
     // The entry first: a count that is too high harms nobody, while QEMU does not look further
     // than the count says.
     storeEntry(this.region, slot, 0n)
     const map = this.#map()
     if (map) storeCount(this.region, map.used())
+  }
+
+  doubts(): string[] {
+    const slots = slotsIn(loadHeader(this.region), this.region.length)
+    return slots > 0
+      ? []
+      : [
+          `has no slot for a record: ${this.region.length} bytes hold nothing but its header and map (give QEMU a larger file)`,
+        ]
+  }
+
+  unused(): string | null {
+    return loadHeader(this.region).state === 'unused'
+      ? 'QEMU has not made an ERST store of it yet: start its guest once, or format it'
+      : null
   }
 
   sync(): void {
@@ -250,9 +324,9 @@ export class ErstDriver implements Driver {
       get room() {
         return recordRoom() - positionSize
       },
-      pieces: () => {
+      pieces: told => {
         const map = this.#map()
-        return map ? [...this.#pieces(map, type)] : []
+        return map ? [...foundAt(slotsOf(map), slot => this.#pieceIn(map, slot, type), told)] : []
       },
       versionOf: ({ slot, id, position, length }) => [slot, id, position, length].join(),
       load: ({ slot, id, length }) => {
@@ -268,23 +342,21 @@ export class ErstDriver implements Driver {
         data.set(bytes, positionSize)
         this.#store({ type, compressed: false, sec: now().sec, data })
       },
-      remove: ({ slot }) => this.free(slot),
+      remove: ({ slot }) => this.#free(slot),
     }
   }
 
-  /** The pieces of a ring that the slots hold. */
-  *#pieces(map: SlotMap, type: SplitRingType): Generator<SlotPiece, void, void> {
-    const { first, end, recordSize } = map.slots
+  /** The piece of a ring that a slot holds; null where it holds none. */
+  #pieceIn(map: SlotMap, slot: number, type: SplitRingType): SlotPiece | null {
+    const { recordSize } = map.slots
     const least = cperHeaderSize + positionSize
-    for (let slot = first; slot < end; slot++) {
-      const start = slot * recordSize
-      const room = Math.min(recordSize, this.region.length - start)
-      if (map.isFree(slot) || room <= least) continue
-      const bytes = this.region.load(start, least)
-      const header = decodeCper(bytes, room)
-      const piece = header?.type === type ? pieceIn(header, bytes.subarray(cperHeaderSize)) : null
-      if (piece) yield { slot, id: map.id(slot), ...piece }
-    }
+    const start = slot * recordSize
+    const room = Math.min(recordSize, this.region.length - start)
+    if (room <= least) return null
+    const bytes = this.region.load(start, least)
+    const header = decodeCper(bytes, room)
+    const piece = header?.type === type ? pieceIn(header, bytes.subarray(cperHeaderSize)) : null
+    return piece && { slot, id: map.id(slot), ...piece }
   }
 
   /** The map as it stands; null where the source is no store, whatever it was when it was attached. */
@@ -326,10 +398,21 @@ export class ErstDriver implements Driver {
     return (this.#lastId = id)
   }
 
-  /** A dump's or machine check's content: pieces of a ring are no records of their own. */
-  #loadRecord(slots: Slots, slot: number, id: bigint): Content | null {
-    const content = this.#load(slots, slot, id)
-    return content && !isSplitRingType(content.header.type) ? content : null
+  /** A dump's or machine check's content, or why it cannot be read: pieces of a ring are no records of their own. */
+  #recordIn(map: SlotMap, slot: number): Content | StoreError | null {
+    const found = this.#tryLoad(map.slots, slot, map.id(slot))
+    return found && !(found instanceof StoreError) && isSplitRingType(found.header.type)
+      ? null
+      : found
+  }
+
+  #tryLoad(slots: Slots, slot: number, id: bigint): Content | StoreError | null {
+    try {
+      return this.#load(slots, slot, id)
+    } catch (error) {
+      assertStoreError(error)
+      return error
+    }
   }
 
   #load({ recordSize }: Slots, slot: number, id: bigint): Content | null {
@@ -342,81 +425,14 @@ export class ErstDriver implements Driver {
     const header = decodeCper(bytes, length)
     // Erased, and maybe written anew, while it was read.
     if (header?.length !== length || loadEntry(this.region, slot) !== id) return null
-    const version = `${id}-${length}-${zlib.crc32(bytes)}`
+    const version = `${slot}-${id}-${length}-${zlib.crc32(bytes)}`
     const limit = expansion * (recordSize - cperHeaderSize)
     return { header, data: bytes.subarray(cperHeaderSize), limit, version }
   }
 }
 
-/** A record and the slot of the store that it lies in, at the moment when it was asked for. */
-class CperSlot implements Slot {
-  readonly type: RecordType
-  readonly label: string
-  readonly ftrace = null
-  /** To tell its type its bytes had to be loaded. */
-  readonly deep = true
-
-  constructor(
-    readonly driver: ErstDriver,
-    readonly slot: number,
-    readonly id: bigint,
-    readonly content: Content,
-  ) {
-    this.type = this.label = content.header.type
-  }
-
-  glance(): Glance {
-    return { version: this.content.version, lengths: null }
-  }
-
-  lengths(): null {
-    return null
-  }
-
-  load(): Loaded {
-    const { version, limit, data, header } = this.content
-    const { time, compressed } = header
-    return { version, raw: { parts: [data], time, compressed, limit, ecc: null, cut: 0 } }
-  }
-
-  raw(): Buffer {
-    return this.content.data
-  }
-
-  erase(): void {
-    this.driver.free(this.slot)
-  }
-}
-
-/** The piece in a ring's record, whose data are given, or their first bytes; null where it is none. */
-const pieceIn = (header: CperHeader, data: Buffer): Piece | null => {
-  const length = header.length - cperHeaderSize - positionSize
-  if (length <= 0) return null
-  const position = data.readBigUInt64LE()
-  return position > lastPosition ? null : { position, length }
-}
-
-const nothing = { used: 0, start: 0, shown: false, parity: null, dump: null } as const
-
-/** @param ids of the records in earlier slots; this one's is added */
-const inspectRecord = (
-  { header, data, limit }: Content,
-  ids: Set<bigint>,
-  id: bigint,
-): Inspection => {
-  const { type, time, compressed } = header
-  const findings: string[] = []
-  const used = data.length
-  const found = { ...nothing, state: 'valid', lost: false, findings, used } as const
-  if (isSplitRingType(type)) {
-    const isPiece = pieceIn(header, data) !== null
-    if (!isPiece) findings.push('no piece of a ring, though its header says so')
-    return { ...found, lost: !isPiece, shown: isPiece }
-  }
-  const isHidden = ids.has(id)
-  if (isHidden) findings.push('the record in an earlier slot has the same id')
-  ids.add(id)
-  const stream = compressed ? data : null
-  const dump = type === 'dmesg' ? { time, compressed, length: used, stream, limit } : null
-  return { ...found, shown: !isHidden, dump }
+/** The slots that the map says are in use. */
+function* slotsOf(map: SlotMap): Generator<number, void, void> {
+  const { first, end } = map.slots
+  for (let slot = first; slot < end; slot++) if (!map.isFree(slot)) yield slot
 }

@@ -8,7 +8,9 @@ import {
   type ParameterTable,
 } from '../../pstore/parameters.js'
 import { ErstDriver } from './driver.js'
+import { StoreError } from '../../pstore/errors.js'
 import { makeErst } from './mkfs.js'
+import { isStore, loadHeader, SlotMap } from './slot-map.js'
 
 export interface ErstParameters extends Whereabouts, SplitRingParameters {
   /** Bytes of a record and its header, in a store that is made. */
@@ -17,6 +19,7 @@ export interface ErstParameters extends Whereabouts, SplitRingParameters {
 
 export const erst: DriverModule<ErstParameters> = {
   backend: 'erst',
+  store: 'an ERST store',
   parameters: {
     ...whereabouts,
     record_size: {
@@ -32,5 +35,26 @@ export const erst: DriverModule<ErstParameters> = {
       openRegion(path, { ...options, map: false }),
       region => new ErstDriver(region, options),
     ),
+  recognises: head => isStore(head),
+  describe: (path, { mem_address, mem_size }) => {
+    const where = {
+      ...(mem_address === undefined ? {} : { mem_address }),
+      ...(mem_size === undefined ? {} : { mem_size }),
+    }
+    const region = openRegion(path, { ...where, readOnly: true })
+    try {
+      const header = loadHeader(region)
+      if (header.state === 'foreign') throw new StoreError(`${path}: ${header.why}`)
+      if (header.state === 'unused') return null
+      const { slots, damage } = header
+      const used = new SlotMap(region, slots).used()
+      return {
+        facts: { record_size: slots.recordSize, slots: slots.end - slots.first, used },
+        evidence: ['it begins with ERSTSTOR', ...(damage === null ? [] : [damage])],
+      }
+    } finally {
+      region.close()
+    }
+  },
   format: (path, { mem_size, record_size }, force) => makeErst(path, mem_size, record_size, force),
 }

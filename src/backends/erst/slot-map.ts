@@ -82,7 +82,8 @@ export const decodeHeader = (bytes: Buffer, length: number): StoreHeader => {
       ? `version 0x${bytes.readUInt32LE(16).toString(16)} is not 0x${version.toString(16)}`
       : placed
         ? null
-        : `storage_offset ${offset} is no place for slots of ${recordSize} bytes`
+        : `storage_offset ${offset} is no place for slots of ${recordSize} bytes` +
+          (offset < length ? '' : `: the source ends at ${length}`)
   // Where the offset is nonsense, each slot has to prove itself; the header's own is the first.
   const first = placed ? offset / recordSize : 1
   const mapEnd = placed ? offset : length
@@ -90,6 +91,10 @@ export const decodeHeader = (bytes: Buffer, length: number): StoreHeader => {
   const end = Math.max(first, Math.min(Math.ceil(length / recordSize), entries))
   return { state: 'ready', slots: { recordSize, first, end }, damage }
 }
+
+/** Do a source's first bytes begin as an ERST store that was made? */
+export const isStore = (head: Buffer): boolean =>
+  head.length >= headerSize && head.readBigUInt64LE(0) === magic
 
 /**
  * The header of a store without records, as QEMU makes it.
@@ -126,6 +131,12 @@ export const loadHeader = (region: Region): StoreHeader =>
   region.length < headerSize
     ? { state: 'foreign', why: `is not an ERST store: it has only ${region.length} bytes` }
     : decodeHeader(region.load(0, headerSize), region.length)
+
+/** How many slots a store has, or QEMU's default would give it, in so many bytes. */
+export const slotsIn = (header: StoreHeader, length: number): number =>
+  header.state === 'ready'
+    ? header.slots.end - header.slots.first
+    : Math.floor((length - storageOffset(defaultRecordSize, length)) / defaultRecordSize)
 
 /** The map at one moment: which slot holds which record. */
 export class SlotMap {
@@ -175,6 +186,26 @@ export class SlotMap {
     return ids
   }
 }
+
+/**
+ * How many records lie beyond the source's end, by the map of a store that was cut short: a map fills the slots
+ * before the first, and has more entries than a whole store has slots, which are 0.
+ *
+ * @throws StoreError (EIO) where the source cannot be read
+ */
+export const countBeyond = (region: Region, { recordSize, first, end }: Slots): number => {
+  const entries = Math.floor((first * recordSize - headerSize) / entrySize)
+  const mapped = Math.min(entries, Math.ceil(largestStore / recordSize))
+  if (mapped <= end || headerSize + mapped * entrySize > region.length) return 0
+  const bytes = region.load(headerSize + end * entrySize, (mapped - end) * entrySize)
+  let beyond = 0
+  for (let at = 0; at < bytes.length; at += entrySize)
+    if (bytes.readUInt32LE(at) !== 0 || bytes.readUInt32LE(at + 4) !== 0) beyond++
+  return beyond
+}
+
+/** How many slots the header says are in use. */
+export const loadCount = (region: Region): number => region.load(countOffset, 4).readUInt32LE()
 
 /** The id that a slot's entry has now; 0 where the slot is free. */
 export const loadEntry = (region: Region, slot: number): bigint =>

@@ -5,7 +5,7 @@
  * sscanf: `====%lld.%lu-%c\n%n`, then `====%lld.%lu\n%n`. Odd headers are read as sscanf reads them
  * (test/fixtures/dmesg-header-variants).
  */
-import { isSpace } from '../../pstore/deflate.js'
+import { isSpace } from '../../pstore/codecs/deflate.js'
 import type { Timespec } from '../../pstore/time.js'
 
 export interface DmesgHeader {

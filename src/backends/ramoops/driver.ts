@@ -5,17 +5,19 @@
  */
 import { count } from '../../pstore/condition.js'
 import type { DumpBody, Inspection, NewDump } from '../../pstore/driver.js'
+import type { WordSize } from '../../pstore/ftrace.js'
 import type { DumpZone } from '../../pstore/rotation.js'
 import type { ZoneKind } from '../../pstore/types.js'
 import type { Region } from '../../region/region.js'
-import { ZonedDriver, type DumpInZone } from '../../region/zoned.js'
+import { ZonedDriver, type DumpInZone, type ZonedOptions } from '../../region/zoned.js'
 import { decodeDmesgHeader, encodeDmesgHeader } from './dmesg-header.js'
+import { signs } from './elsewhere.js'
 import type { RamoopsLayout } from './layout.js'
 import { Zone, type Inspected } from './zone.js'
 
 /** The order in which Linux enumerates, after dmesg; readdir shows it backwards. */
-const rings = ['console', 'pmsg', 'tty', 'ftrace'] as const
-/** Linux inflates up to this many times the data length of the first dmesg zone. */
+const rings = ['console', 'pmsg', 'tty', 'ftrace', 'boot-log'] as const
+/** Linux decompresses up to this many times the data length of the first dmesg zone. */
 const expansion = 3
 
 /** A header line of the length that all have until the year 2286. */
@@ -23,16 +25,20 @@ const dumpHeader = encodeDmesgHeader({ sec: 1_000_000_000n, nsec: 0 }, false)
 
 export class RamoopsDriver extends ZonedDriver<Zone> {
   readonly #limit: number
+  protected readonly signs = signs
 
   /** @param region is closed by {@link close} */
   constructor(
     region: Region,
     override readonly layout: RamoopsLayout,
+    override readonly wordSize: WordSize | undefined = undefined,
+    options: ZonedOptions = {},
   ) {
-    const { ecc, endian } = layout
-    const makeZone: ZonedDriver<Zone>['makeZone'] = extent => new Zone(region, extent, ecc, endian)
+    const { ecc, endian, oldParity } = layout
+    const makeZone: ZonedDriver<Zone>['makeZone'] = extent =>
+      new Zone(region, extent, ecc, endian, oldParity)
     const roomOf = ({ dataLength }: Zone): number => dataLength - dumpHeader.length
-    super('ramoops', region, layout, rings, makeZone, roomOf)
+    super('ramoops', region, layout, rings, makeZone, roomOf, options)
     this.#limit = expansion * ((this.dumps('dmesg')?.room ?? 0) + dumpHeader.length)
   }
 
@@ -59,10 +65,17 @@ export class RamoopsDriver extends ZonedDriver<Zone> {
   }
 
   inspect(zone: Zone): Inspection {
+    const doubt = zone.doubt()
     const found = zone.inspect()
     const { state, size: used, start, ecc, blocks, content } = found
     const findings = findingsOf(found)
     const parity = ecc && blocks && { ...ecc, blocks }
+    const isBad = (ecc?.bad ?? 0) > 0
+    if (doubt) {
+      const behind = this.behind(zone, doubt)
+      findings.push(...behind.findings)
+      return { ...behind, findings, lost: behind.lost || isBad, parity }
+    }
     const isDump = zone.extent.kind === 'dmesg' && state === 'valid'
     const dump = isDump ? this.#dumpBody(content, findings) : null
     const isDropped = isDump && !dump
@@ -71,7 +84,7 @@ export class RamoopsDriver extends ZonedDriver<Zone> {
       used,
       start,
       findings,
-      lost: state === 'invalid' || isDropped || (ecc?.bad ?? 0) > 0,
+      lost: isDropped || isBad,
       shown: !isDropped && dump?.length !== 0,
       parity,
       dump,
@@ -106,12 +119,10 @@ export class RamoopsDriver extends ZonedDriver<Zone> {
 }
 
 /** What is wrong with a zone, or was corrected, in words. */
-const findingsOf = ({ headerErrors, state, ecc }: Inspected): string[] => {
+const findingsOf = ({ headerErrors, ecc }: Inspected): string[] => {
   const findings: string[] = []
   if (headerErrors > 0) findings.push(`${count(headerErrors, 'byte')} of the header corrected`)
   if (headerErrors < 0) findings.push('the header cannot be corrected')
-  if (state === 'invalid')
-    findings.push('the header claims more than the zone holds: Linux takes it for new')
   const inBlocks = (ecc?.corrected ?? 0) - Math.max(0, headerErrors)
   if (inBlocks > 0) findings.push(`${count(inBlocks, 'byte')} of the data corrected`)
   const badBlocks = (ecc?.bad ?? 0) - (headerErrors < 0 ? 1 : 0)

@@ -1,57 +1,30 @@
 /**
- * Where the zones of a ramoops region lie: from the kernel's parameters to offsets and sizes.
+ * Where the zones of a ramoops region lie: from the kernel's parameters, or a list, to offsets and sizes.
  *
  * Source: doc/formats.md 1.1, 1.2; fs/pstore/ram.c (ramoops_probe, ramoops_init_przs). A layout that
  * Linux refuses is refused here, with the kernel's reason.
  */
 import { maxCpus, type Endian, type ZoneExtent, type ZoneKind } from '../../pstore/types.js'
 import { StoreError } from '../../pstore/errors.js'
+import { divideZone, parityOf } from './division.js'
 import { blockSize, maxEccSize } from './ecc.js'
+import { saidByZones, type RamoopsParameters } from './parameters.js'
+import { presets, type Preset } from './presets.js'
 import { zoneHeaderSize } from './zone-header.js'
+import { mostZones, zonesListed } from './zone-list.js'
 
-/** A layout's parameters, under the kernel's own names; sizes in bytes. */
-export interface RamoopsParameters {
-  mem_address?: number
-  mem_size?: number
-  record_size?: number
-  console_size?: number
-  ftrace_size?: number
-  pmsg_size?: number
-  tty_size?: number
-  ecc?: number
-  max_reason?: number
-  flags?: number
-  cpus?: number
-  preset?: string
-  order?: ZoneKind[]
-  endian?: Endian
-}
-
-/** The parameters that size the kinds of zones, in the order of Linux's module parameters. */
-export const sizeParameters = [
-  'record_size',
-  'console_size',
-  'ftrace_size',
-  'pmsg_size',
-  'tty_size',
-] as const satisfies (keyof RamoopsParameters)[]
-export type SizeParameter = (typeof sizeParameters)[number]
-
-/** The parameters that say how zones lie: where a user gives none of them, the layout is probed. */
-export const layoutParameters = [
-  ...sizeParameters,
-  'ecc',
-  'flags',
-  'cpus',
-  'preset',
-  'order',
-] as const satisfies (keyof RamoopsParameters)[]
+export { divideZone, type ZoneDivision } from './division.js'
+export { layoutParameters, sizeParameters } from './parameters.js'
+export type { RamoopsParameters, SizeParameter } from './parameters.js'
+export { presets } from './presets.js'
 
 export interface RamoopsLayout {
   memAddress: number
   memSize: number
   /** Parity bytes a block; 0: none. */
   ecc: number
+  /** Parity has the blocks of kernels before 3.10 ({@link divideZone}). */
+  oldParity: boolean
   endian: Endian
   /** True where ftrace has a zone for each CPU, whose records are merged. */
   ftracePerCpu: boolean
@@ -63,63 +36,17 @@ export interface RamoopsLayout {
   zones: ZoneExtent[]
 }
 
-interface Preset {
-  order: readonly ZoneKind[]
-  labels?: { readonly [kind in ZoneKind]?: string }
-  /** The preset's own values of parameters, where the user gives none. */
-  sizes?: (memSize: number) => RamoopsParameters
-}
-
-const linux62: readonly ZoneKind[] = ['dmesg', 'console', 'pmsg', 'tty', 'ftrace']
-const linuxPre62: readonly ZoneKind[] = ['dmesg', 'console', 'ftrace', 'pmsg', 'tty']
-
-/** The orders of zones, by the writer of the region (doc/formats.md 1.2). */
-export const presets: { readonly [name: string]: Preset } = {
-  'linux-6.2': { order: linux62 },
-  'linux-pre-6.2': { order: linuxPre62 },
-  anolis: { order: linuxPre62, labels: { tty: 'ttyprobe' } },
-  crosvm: {
-    order: linux62,
-    sizes: memSize => ({
-      record_size: Math.floor(memSize / 4),
-      console_size: Math.floor(memSize / 4),
-      pmsg_size: 4096,
-      ftrace_size: 4096,
-    }),
-  },
-}
-
 const perCpu = 1
-/** Linux's default for every size but tty's. */
-const defaultSize = 4096
-/** Pointers to zones that kcalloc gives: KMALLOC_MAX_SIZE is 4 MiB (fs/pstore/ram.c, ramoops_init_przs). */
-const mostDumps = 2 ** 19
 
 const powerOfTwoBelow = (n: number): number => (n < 1 ? 0 : 2 ** Math.floor(Math.log2(n)))
 export const evenBelow = (n: number): number => n - (n % 2)
 const hex = (n: number): string =>
   `0x${n < 0 ? (BigInt(n) + (1n << 64n)).toString(16) : n.toString(16)}`
 
-/** How the bytes behind a zone's header are divided (doc/formats.md 1.6). */
-export interface ZoneDivision {
-  /** Bytes of the ring. */
-  data: number
-  /** Blocks that have parity of their own. */
-  blocks: number
-}
-
-/**
- * Divide a zone into data and parity.
- *
- * @returns null where the parity does not fit into the zone
- */
-export const divideZone = (zoneSize: number, ecc: number): ZoneDivision | null => {
-  const room = zoneSize - zoneHeaderSize
-  if (room < 1) return null
-  if (ecc === 0) return { data: room, blocks: 0 }
-  const blocks = Math.max(0, Math.ceil((room - ecc) / (blockSize + ecc)))
-  const data = room - (blocks + 1) * ecc
-  return data > 0 ? { data, blocks } : null
+const presetNamed = (name: string): Preset => {
+  const preset = Object.hasOwn(presets, name) ? presets[name] : undefined
+  if (preset) return preset
+  throw new StoreError(`preset ${name}: not known: one of ${Object.keys(presets).join(', ')}`)
 }
 
 /**
@@ -130,81 +57,23 @@ export const divideZone = (zoneSize: number, ecc: number): ZoneDivision | null =
  * @throws StoreError saying what Linux would, where it would refuse the region
  */
 export const makeLayout = (given: RamoopsParameters, memSize: number): RamoopsLayout => {
-  const presetName = given.preset ?? 'linux-6.2'
-  const preset = Object.hasOwn(presets, presetName) ? presets[presetName] : undefined
-  if (!preset)
-    throw new StoreError(
-      `preset ${presetName}: not known: one of ${Object.keys(presets).join(', ')}`,
-    )
+  const preset = presetNamed(given.preset ?? 'linux-6.2')
   const size = given.mem_size ?? memSize
   const p = { ...preset.sizes?.(size), ...given }
-  const order = given.order ?? preset.order
-  const sizeOf = (kind: ZoneKind, value: number | undefined, fallback: number): number => {
-    if (order.includes(kind)) return powerOfTwoBelow(value ?? fallback)
-    if (value)
-      throw new StoreError(`order ${order.join()}: has no ${kind}, but a size for it is given`)
-    return 0
-  }
-  const recordSize = sizeOf('dmesg', p.record_size, defaultSize)
-  const sizes = {
-    console: sizeOf('console', p.console_size, defaultSize),
-    pmsg: sizeOf('pmsg', p.pmsg_size, defaultSize),
-    tty: sizeOf('tty', p.tty_size, 0),
-    ftrace: sizeOf('ftrace', p.ftrace_size, defaultSize),
-  }
-  if (!size || !(recordSize || sizes.console || sizes.pmsg || sizes.tty || sizes.ftrace))
-    throw new StoreError('The memory size and the record/console size must be non-zero')
-
   const ecc = p.ecc === 1 ? 16 : (p.ecc ?? 0)
-  const flags = p.flags ?? perCpu
-  const ftracePerCpu = (flags & perCpu) !== 0
-  const cpus = ftracePerCpu ? (p.cpus ?? 1) : 1
-  if (cpus < 1 || cpus > maxCpus) throw new StoreError(`cpus ${cpus}: must be 1 … ${maxCpus}`)
-
-  // Dumps get the bytes that the rings leave. Where the rings are too large, the kernel's subtraction
-  // wraps, and its message shows that.
-  const dumpSize = size - sizes.console - sizes.pmsg - sizes.tty - sizes.ftrace
-  if (dumpSize < 0 && recordSize && order.includes('dmesg'))
-    throw new StoreError(
-      `no room for dmesg mem region (${hex(dumpSize)}@0x0) in (${hex(size)}@0x0): ` +
-        'the other zones are larger than the region',
-    )
-
-  const zones: ZoneExtent[] = []
-  let offset = 0
-  const add = (kind: ZoneKind, total: number, count: number): void => {
-    if (offset + total > size)
-      throw new StoreError(
-        `no room for ${kind} mem region (${hex(total)}@${hex(offset)}) in (${hex(size)}@0x0)`,
-      )
-    // dmesg and ftrace zones have even sizes, also where there is only one.
-    const each =
-      kind === 'dmesg' || kind === 'ftrace' ? evenBelow(Math.floor(total / count)) : total
-    if (each === 0) throw new StoreError(`${kind} zone size == 0`)
-    checkZone(kind, each, ecc)
-    for (let index = 0; index < count; index++, offset += each)
-      zones.push({ kind, index, offset, size: each })
-  }
-  for (const kind of order) {
-    if (kind === 'dmesg') {
-      if (recordSize === 0 || dumpSize <= 0) continue
-      const count = Math.floor(dumpSize / recordSize)
-      if (count === 0) throw new StoreError(`dmesg record count == 0 (${dumpSize} / ${recordSize})`)
-      if (count > mostDumps)
-        throw new StoreError(
-          `dmesg: ${count} zones: the kernel has no memory for a list of more than ${mostDumps}`,
-        )
-      add(kind, dumpSize, count)
-    } else if (sizes[kind]) {
-      if (kind === 'ftrace' && sizes.ftrace < cpus)
-        throw new StoreError(`ftrace record size == 0 (${sizes.ftrace} / ${cpus})`)
-      add(kind, sizes[kind], kind === 'ftrace' ? cpus : 1)
-    }
-  }
+  const oldParity = preset.oldParity ?? false
+  const ftracePerCpu = !preset.exactZones && ((p.flags ?? perCpu) & perCpu) !== 0
+  const zones = given.zones
+    ? listedZones(given, size, ftracePerCpu)
+    : computedZones(given, preset, size, ftracePerCpu)
+  // Neighbours are alike, and there may be half a million.
+  for (const [i, { kind, size }] of zones.entries())
+    if (zones[i - 1]?.size !== size) checkZone(kind, size, ecc, oldParity)
   return {
     memAddress: p.mem_address ?? 0,
     memSize: size,
     ecc,
+    oldParity,
     endian: p.endian ?? 'little',
     ftracePerCpu,
     maxReason: p.max_reason ?? 2,
@@ -213,8 +82,124 @@ export const makeLayout = (given: RamoopsParameters, memSize: number): RamoopsLa
   }
 }
 
+/** The zones of a list, which says all that other parameters could. */
+const listedZones = (
+  given: RamoopsParameters,
+  size: number,
+  ftracePerCpu: boolean,
+): ZoneExtent[] => {
+  const other = saidByZones.find(name => given[name] !== undefined)
+  if (other)
+    throw new StoreError(`zones: names every zone and its size: ${other} cannot be given, too`)
+  const zones = zonesListed(given.zones!, size)
+  if (!ftracePerCpu && zones.filter(({ kind }) => kind === 'ftrace').length > 1)
+    throw new StoreError(
+      'zones: ftrace: where CPUs share a zone (flags 0, or before 4.10) there is one',
+    )
+  return zones
+}
+
+/** The parameter that sizes a kind's zones, and Linux's default for it. */
+const sizing = {
+  dmesg: ['record_size', 4096],
+  console: ['console_size', 4096],
+  pmsg: ['pmsg_size', 4096],
+  tty: ['tty_size', 0],
+  ftrace: ['ftrace_size', 4096],
+  'boot-log': ['boot_log_size', 0],
+} as const satisfies { [kind in ZoneKind]: [keyof RamoopsParameters, number] }
+
+/** The zones that a kernel makes of parameters. */
+const computedZones = (
+  given: RamoopsParameters,
+  preset: Preset,
+  memSize: number,
+  ftracePerCpu: boolean,
+): ZoneExtent[] => {
+  const p = { ...preset.sizes?.(memSize), ...given }
+  const order = p.order ?? preset.order
+  const size = preset.roundsMemory ? powerOfTwoBelow(memSize) : memSize
+  const sizeOf = (kind: ZoneKind): number => {
+    const [name, fallback] = sizing[kind]
+    const bytes = p[name] ?? fallback
+    if (order.includes(kind)) return preset.exactSizes ? bytes : powerOfTwoBelow(bytes)
+    if (given[name])
+      throw new StoreError(`order ${order.join()}: has no ${kind}, but a size for it is given`)
+    return 0
+  }
+  const recordSize = sizeOf('dmesg')
+  const sizes = {
+    console: sizeOf('console'),
+    pmsg: sizeOf('pmsg'),
+    tty: sizeOf('tty'),
+    ftrace: sizeOf('ftrace'),
+    'boot-log': sizeOf('boot-log'),
+  }
+  const rings = Object.values(sizes).reduce((sum, ring) => sum + ring, 0)
+  if (!size || !(recordSize || rings))
+    throw new StoreError('The memory size and the record/console size must be non-zero')
+
+  const cpus = ftracePerCpu ? (p.cpus ?? 1) : 1
+  if (cpus < 1 || cpus > maxCpus) throw new StoreError(`cpus ${cpus}: must be 1 … ${maxCpus}`)
+  const bootLogs = p.boot_log_count ?? 1
+
+  // Dumps get the bytes that the rings leave.
+  const dumpSize = size - rings
+  if (dumpSize < 0 && recordSize && order.includes('dmesg'))
+    throw noRoomForDumps(dumpSize, size, preset)
+
+  const zones: ZoneExtent[] = []
+  let offset = 0
+  const add = (kind: ZoneKind, total: number, count: number): void => {
+    if (offset + total > size)
+      throw new StoreError(
+        `no room for ${kind} mem region (${hex(total)}@${hex(offset)}) in (${hex(size)}@0x0)`,
+      )
+    const share = Math.floor(total / count)
+    // Zones of an array have even sizes, also where there is only one.
+    const each = isArray(kind) && !preset.exactZones ? evenBelow(share) : share
+    if (each === 0) throw new StoreError(`${kind} zone size == 0`)
+    for (let index = 0; index < count; index++, offset += each)
+      zones.push({ kind, index, offset, size: each })
+  }
+  for (const kind of order) {
+    if (kind === 'dmesg') {
+      if (recordSize === 0 || (dumpSize === 0 && !preset.exactZones)) continue
+      const count = Math.floor(dumpSize / recordSize)
+      if (count === 0) throw new StoreError(`dmesg record count == 0 (${dumpSize} / ${recordSize})`)
+      if (count > mostZones) throw tooMany(kind, count)
+      add(kind, preset.exactZones ? count * recordSize : dumpSize, count)
+      continue
+    }
+    const count = kind === 'ftrace' ? cpus : kind === 'boot-log' ? bootLogs : 1
+    // Without a count the kernel makes no boot log; its bytes are nobody's.
+    if (sizes[kind] === 0 || count === 0) continue
+    if (sizes[kind] < count)
+      throw new StoreError(`${kind} record size == 0 (${sizes[kind]} / ${count})`)
+    if (count > mostZones) throw tooMany(kind, count)
+    add(kind, sizes[kind], count)
+  }
+  return zones
+}
+
+/** Kinds of which the kernel makes arrays of zones. */
+const isArray = (kind: ZoneKind): boolean =>
+  kind === 'dmesg' || kind === 'ftrace' || kind === 'boot-log'
+
+const tooMany = (kind: ZoneKind, count: number): StoreError =>
+  new StoreError(
+    `${kind}: ${count} zones: the kernel has no memory for a list of more than ${mostZones}`,
+  )
+
+/** Where the rings are too large, the kernel's subtraction wraps, and a newer kernel's message shows that. */
+const noRoomForDumps = (dumpSize: number, size: number, { exactZones }: Preset): StoreError =>
+  new StoreError(
+    `${exactZones ? 'no room for dumps' : `no room for dmesg mem region (${hex(dumpSize)}@0x0) in (${hex(size)}@0x0)`}: ` +
+      'the other zones are larger than the region',
+  )
+
 /** Refuse zones that crash a kernel or that it refuses. */
-const checkZone = (kind: ZoneKind, size: number, ecc: number): void => {
+const checkZone = (kind: ZoneKind, size: number, ecc: number, oldParity: boolean): void => {
   if (size <= zoneHeaderSize)
     throw new StoreError(
       `${kind} zone of ${size} bytes: smaller than its header (Linux crashes on it): give it more than ${zoneHeaderSize}, or 0 for none`,
@@ -223,13 +208,12 @@ const checkZone = (kind: ZoneKind, size: number, ecc: number): void => {
     throw new StoreError(
       `ecc ${ecc}: a block of ${blockSize} and its parity must fit in 255 bytes (Linux crashes on it): at most ${maxEccSize}`,
     )
-  if (divideZone(size, ecc)) {
+  if (divideZone(size, ecc, oldParity)) {
     if (ecc > maxEccSize) throw new StoreError(`ecc ${ecc}: init_rs failed: at most ${maxEccSize}`)
     return
   }
-  const room = size - zoneHeaderSize
-  const total = (Math.max(0, Math.ceil((room - ecc) / (blockSize + ecc))) + 1) * ecc
   throw new StoreError(
-    `${kind}: invalid ecc_size ${ecc} (total ${total}, buffer size ${room}): the zone is too small for it`,
+    `${kind}: invalid ecc_size ${ecc} (total ${parityOf(size, ecc, oldParity)}, ` +
+      `buffer size ${size - zoneHeaderSize}): the zone is too small for it`,
   )
 }

@@ -33,14 +33,30 @@ export interface ZoneHeader {
   /** Number of valid bytes; 0 unless the state is `valid`. */
   size: number
   /** The kernel version that signed an ftrace zone (LINUX_VERSION_CODE); 0 for other kinds. */
-  kernel: number
+  readonly kernel: number
 }
 
+/** The highest version that is believed: one major beyond today's, and twice the minors that any has had. */
+const newestMajor = 8
+const largestMinor = 40
+
 /**
- * Is this a version that a kernel could have? LINUX_VERSION_CODE is major, minor and patch level, a
- * byte each. Linux 2.6.35 brought ftrace's forerunners; no kernel has been called 0 or 1 since.
+ * Is this a version that a kernel has had, or may soon have? LINUX_VERSION_CODE is major, minor and patch
+ * level, a byte each. Linux 2.6.35 brought ftrace's forerunners.
  */
-export const isVersionCode = (code: number): boolean => code >>> 16 >= 2 && code >>> 24 === 0
+export const isVersionCode = (code: number): boolean => {
+  const major = code >>> 16
+  const minor = (code >>> 8) & 0xff
+  if (major === 2) return minor === 6 && (code & 0xff) >= 35
+  return major > 2 && major <= newestMajor && minor <= largestMinor
+}
+
+/** How many bits of a zone's signature are wrong, by {@link RawHeader.code}: 0 where it is `DBGC`. */
+export const wrongBits = (code: number): number => {
+  let bits = 0
+  for (let left = code; left !== 0; left &= left - 1) bits++
+  return bits
+}
 
 /** Decode the header at an offset in some bytes. Its numbers may be anything: {@link judgeHeader}. */
 export const decodeZoneHeader = (bytes: Buffer, at: number, endian: Endian): RawHeader => {

@@ -16,8 +16,11 @@ import {
   type Copyable,
   type ZoneCopy,
 } from '../../region/steady.js'
-import { checksum, unwrap, type RingZone, type ZoneContent } from '../../region/zoned.js'
-import { divideZone } from './layout.js'
+import type { Doubt } from '../../region/lost-header.js'
+import { unwrap } from '../../region/unwrap.js'
+import { checksum, type RingZone, type ZoneContent } from '../../region/zoned.js'
+import { divideZone } from './division.js'
+import { doubtOf } from './lost-header.js'
 import {
   decodeZoneHeader,
   encodeNumbers,
@@ -71,8 +74,9 @@ export class Zone implements RingZone, Copyable {
     readonly extent: ZoneExtent,
     readonly ecc: number,
     readonly endian: Endian,
+    oldParity = false,
   ) {
-    const { data, blocks } = divideZone(extent.size, ecc)!
+    const { data, blocks } = divideZone(extent.size, ecc, oldParity)!
     this.dataLength = data
     this.deep = extent.kind === 'dmesg' || ecc > 0
     this.#codec = ecc ? codec(ecc) : null
@@ -109,16 +113,23 @@ export class Zone implements RingZone, Copyable {
     return this.header().state
   }
 
+  /** What the header says where that is not of a zone with content; null where it is. Throws as {@link header}. */
+  doubt(): Doubt | null {
+    const { header, errors } = this.#correctedHeader()
+    const raw = decodeZoneHeader(header, 0, this.endian)
+    return doubtOf(raw, this.extent.kind, this.dataLength, errors < 0)
+  }
+
   /**
    * Where the ring stands; `settled` is false where the header does not fit its parity, as it is for a
    * moment in every append.
    *
    * @throws StoreError (EIO) where the source cannot be read
    */
-  position(): RingPosition & { settled: boolean } {
+  position(): RingPosition & { settled: boolean; kernel: number } {
     const { header, errors } = this.#correctedHeader()
-    const { start, size } = this.#parse(header)
-    return { start: start % this.dataLength, size, settled: errors === 0 }
+    const { start, size, kernel } = this.#parse(header)
+    return { start: start % this.dataLength, size, kernel, settled: errors === 0 }
   }
 
   /**
@@ -245,15 +256,6 @@ export class Zone implements RingZone, Copyable {
     const headerErrors = this.#correctedHeader().errors
     const blocks = new Uint8Array(Math.ceil(this.dataLength / blockSize))
     return { ...this.read(true, blocks), blocks, headerErrors }
-  }
-
-  /** The zone's content, or where its header lost what it said of them, all bytes as they lie there. */
-  raw(told?: (cut: number) => void): Buffer {
-    const { state, content, ecc, cut } = this.read()
-    if (cut > 0) told?.(cut)
-    // A header that says nothing hides bytes that somebody may have written.
-    const lost = state === 'invalid' || (state === 'unsigned' && (ecc?.bad ?? 0) > 0)
-    return lost ? this.region.load(this.extent.offset + zoneHeaderSize, this.dataLength) : content
   }
 
   /**

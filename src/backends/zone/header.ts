@@ -52,18 +52,54 @@ export const encodeZoneHeader = ({ sig, datalen, start }: ZoneHeader, endian: En
   return bytes
 }
 
-/**
- * Bytes of a dump's own header: magic, sec, nsec, compressed, counter, reason, at the offsets that
- * 64-bit machines give them. So do 32-bit ones, i386 apart, where nsec takes half of its place.
- */
-export const kmsgHeaderSize = 40
+/** kmsg_dump_reason_str() since 5.8, which brought pstore/zone, by enum kmsg_dump_reason. */
+const reasonNames = ['Unknown', 'Panic', 'Oops', 'Emergency', 'Shutdown']
+
+/** Where a dump's own header has its fields, which its machine's word size and alignment decide: doc/formats.md 7.6. */
+export interface KmsgForm {
+  /** Bytes before the text. */
+  readonly size: number
+  /** s64. */
+  readonly sec: number
+  /** A long, of {@link longSize} bytes. */
+  readonly nsec: number
+  readonly longSize: 4 | 8
+  /** bool: a byte. */
+  readonly compressed: number
+  /** u32, as the next. */
+  readonly counter: number
+  readonly reason: number
+  /** From and to: what lies between the fields. Zeros, as Linux clears a dump's zone before it writes. */
+  readonly gaps: readonly (readonly [number, number])[]
+}
+
+const onEights = { size: 40, sec: 8, nsec: 16, compressed: 24, counter: 28, reason: 32 }
+const onFours = { size: 28, sec: 4, nsec: 12, compressed: 16, counter: 20, reason: 24 }
+const ends: KmsgForm['gaps'] = [
+  [4, 8],
+  [25, 28],
+  [36, 40],
+]
+
+/** In the order in which they are believed where the bytes do not tell. */
+export const kmsgForms = {
+  /** Any 64-bit machine. */
+  bits64: { ...onEights, longSize: 8, gaps: ends },
+  /** 32-bit ones that place 64-bit numbers at multiples of 8: ARM, MIPS, PowerPC. */
+  bits32: { ...onEights, longSize: 4, gaps: [...ends, [20, 24]] },
+  /** 32-bit ones that place them at multiples of 4: i386. */
+  i386: { ...onFours, longSize: 4, gaps: [[17, 20]] },
+} as const satisfies { [name: string]: KmsgForm }
+
+/** Bytes of the longest of these headers. */
+export const kmsgHeaderSize = kmsgForms.bits64.size
 const kmsgMagic = 0x4dfc3ae5
-const offsets = { magic: 0, sec: 8, nsec: 16, compressed: 24, counter: 28, reason: 32 }
 
 /** What is known of a dump besides its text. */
 export interface KmsgHeader {
+  form: KmsgForm
   time: Timespec
-  /** The text is a raw deflate stream. */
+  /** The text is compressed; nothing says with which codec. */
   compressed: boolean
   /** How many dumps for that reason there have been, over boots: u32. */
   counter: number
@@ -71,45 +107,74 @@ export interface KmsgHeader {
   reason: number
 }
 
-/** The first bytes of a zone's data as a dump's header; null where there is none. */
-export const decodeKmsgHeader = (bytes: Buffer, endian: Endian): KmsgHeader | null => {
-  if (bytes.length < kmsgHeaderSize || u32(bytes, offsets.magic, endian) !== kmsgMagic) return null
-  const big = endian === 'big'
-  const sec = big ? bytes.readBigInt64BE(offsets.sec) : bytes.readBigInt64LE(offsets.sec)
-  // stat(2) shows the lower half. On big-endian 32-bit machines that is the first, and zeros follow.
-  const nsec = big
-    ? u32(bytes, offsets.nsec + 4, endian) || u32(bytes, offsets.nsec, endian)
-    : u32(bytes, offsets.nsec, endian)
+/** A header read in one form, and how many of its fields no kernel would have filled so. */
+interface Reading {
+  header: KmsgHeader
+  oddities: number
+}
+
+/** @param bytes at least the form's size */
+const readAs = (form: KmsgForm, bytes: Buffer, endian: Endian): Reading => {
+  const s64 = (at: number): bigint =>
+    endian === 'big' ? bytes.readBigInt64BE(at) : bytes.readBigInt64LE(at)
+  const sec = s64(form.sec)
+  const long = form.longSize === 8 ? s64(form.nsec) : BigInt(u32(bytes, form.nsec, endian))
+  const reason = u32(bytes, form.reason, endian)
+  const odd = [
+    sec < 0n || sec > 0xffffffffn,
+    long < 0n || long >= 1_000_000_000n,
+    bytes[form.compressed]! > 1,
+    reason >= reasonNames.length,
+    ...form.gaps.map(([from, to]) => bytes.subarray(from, to).some(byte => byte !== 0)),
+  ]
   return {
-    time: { sec, nsec },
-    compressed: bytes[offsets.compressed] !== 0,
-    counter: u32(bytes, offsets.counter, endian),
-    reason: u32(bytes, offsets.reason, endian),
+    header: {
+      form,
+      // stat(2) shows the lower half of a long.
+      time: { sec, nsec: Number(BigInt.asUintN(32, long)) },
+      compressed: bytes[form.compressed] !== 0,
+      counter: u32(bytes, form.counter, endian),
+      reason,
+    },
+    oddities: odd.filter(Boolean).length,
   }
 }
 
-/** As a 64-bit machine writes it, with zeros between the fields. */
+/**
+ * The first bytes of a zone's data as a dump's header, in the form that fits them best; null where there
+ * is none. Nothing else on the media tells the form, so each dump is asked: another machine may have
+ * written the one beside it.
+ */
+export const decodeKmsgHeader = (bytes: Buffer, endian: Endian): KmsgHeader | null => {
+  if (bytes.length < kmsgForms.i386.size || u32(bytes, 0, endian) !== kmsgMagic) return null
+  const short = readAs(kmsgForms.i386, bytes, endian)
+  // Too few bytes for the others: a whole header of i386, or what is left of a longer one.
+  if (bytes.length < kmsgHeaderSize) return short.oddities === 0 ? short.header : null
+  const { bits64, bits32 } = kmsgForms
+  let best = readAs(bits64, bytes, endian)
+  for (const other of [readAs(bits32, bytes, endian), short])
+    if (other.oddities < best.oddities) best = other
+  return best.header
+}
+
+/** As a machine of the header's form writes it, with zeros between the fields. */
 export const encodeKmsgHeader = (
-  { time: { sec, nsec }, compressed, counter, reason }: KmsgHeader,
+  { form, time: { sec, nsec }, compressed, counter, reason }: KmsgHeader,
   endian: Endian,
 ): Buffer => {
-  const bytes = Buffer.alloc(kmsgHeaderSize)
-  putU32(bytes, kmsgMagic, offsets.magic, endian)
-  if (endian === 'big') {
-    bytes.writeBigInt64BE(sec, offsets.sec)
-    bytes.writeBigInt64BE(BigInt(nsec), offsets.nsec)
-  } else {
-    bytes.writeBigInt64LE(sec, offsets.sec)
-    bytes.writeBigInt64LE(BigInt(nsec), offsets.nsec)
-  }
-  bytes[offsets.compressed] = compressed ? 1 : 0
-  putU32(bytes, counter, offsets.counter, endian)
-  putU32(bytes, reason, offsets.reason, endian)
+  const bytes = Buffer.alloc(form.size)
+  const putS64 = (value: bigint, at: number): unknown =>
+    endian === 'big' ? bytes.writeBigInt64BE(value, at) : bytes.writeBigInt64LE(value, at)
+  putU32(bytes, kmsgMagic, 0, endian)
+  putS64(sec, form.sec)
+  if (form.longSize === 8) putS64(BigInt(nsec), form.nsec)
+  else putU32(bytes, nsec, form.nsec, endian)
+  bytes[form.compressed] = compressed ? 1 : 0
+  putU32(bytes, counter, form.counter, endian)
+  putU32(bytes, reason, form.reason, endian)
   return bytes
 }
 
-/** kmsg_dump_reason_str() since 5.8, which brought pstore/zone, by enum kmsg_dump_reason. */
-const reasonNames = ['Unknown', 'Panic', 'Oops', 'Emergency', 'Shutdown']
 /** Older kernels told three ways to stop apart, which titles may still do. */
 const collapsed = new Set(['restart', 'halt', 'poweroff'])
 
@@ -128,5 +193,5 @@ export const reasonNumber = (word: string): number => {
 }
 
 /** The line that Linux puts before an uncompressed dump's text; it prints the counter as an int. */
-export const totalLine = ({ reason, counter }: KmsgHeader): string =>
+export const totalLine = ({ reason, counter }: Pick<KmsgHeader, 'reason' | 'counter'>): string =>
   `${reasonNames[reason] ?? reasonNames[0]}: Total ${counter | 0} times\n`

@@ -1,10 +1,14 @@
 /** pstore/zone: pstore_blk's disks, and mtdpstore's flash. */
+import { StoreError, UncertainLayout } from '../../pstore/errors.js'
+import type { Region } from '../../region/region.js'
 import {
+  isDescribed,
   layoutOf,
   lengthToFormat,
   onRegion,
   openRegion,
   requireLayout,
+  type AttachHow,
   type DriverModule,
 } from '../module.js'
 import {
@@ -17,8 +21,10 @@ import {
   type ParameterTable,
 } from '../../pstore/parameters.js'
 import { ZoneDriver } from './driver.js'
+import { findLayout } from './find-layout.js'
 import { makeZoneLayout, type ZoneParameters } from './layout.js'
 import { makeZones } from './mkfs.js'
+import { signedIn } from './signed.js'
 
 /** What the layout is not told without: one of them at least has to be given. */
 const layoutParameters = [
@@ -32,8 +38,40 @@ const layoutParameters = [
 
 export type ZoneOptions = ZoneParameters & FtraceParameters
 
+const undecided = (open: readonly string[]): string =>
+  `${new Intl.ListFormat('en-GB').format(open)} cannot be told from the bytes`
+
+/**
+ * The layout that a store's signatures tell.
+ *
+ * @throws UncertainLayout where the caller would write: zones that were never written have no signature
+ * @throws StoreError where there is none
+ */
+const found = (
+  region: Region,
+  { readOnly, report = process.emitWarning }: AttachHow,
+): ZoneParameters => {
+  const { path } = region
+  const layout = findLayout(signedIn(region), region.length)
+  if (!layout)
+    throw new StoreError(
+      `${path}: no layout given, and no zone's signature tells it; ` +
+        `give at least one of ${layoutParameters.join(', ')}`,
+    )
+  const { parameters, open, options } = layout
+  if (!readOnly)
+    throw new UncertainLayout(
+      `${path}: refusing to write with a layout that its signatures tell; pass it explicitly: ${options}`,
+    )
+  if (open.length > 0) report(`${path}: layout guessed (${undecided(open)}); using: ${options}`)
+  return parameters
+}
+
 export const zone: DriverModule<ZoneOptions> = {
   backend: 'pstore_blk',
+  // The module's parameters are pstore_blk.blkdev and the like, and people say blk.
+  aliases: ['blk'],
+  store: 'a pstore_blk store',
   parameters: {
     ...whereabouts,
     kmsg_size: { parse: parseSize, describe: 'size of a dmesg zone', sizes: 'dmesg' },
@@ -41,11 +79,41 @@ export const zone: DriverModule<ZoneOptions> = {
     ftrace_size: ftraceSize,
     ...zoneParameters,
   } satisfies ParameterTable<ZoneOptions>,
-  attach: (path, options) =>
-    onRegion(openRegion(path, options), region => {
-      requireLayout(path, options, layoutParameters)
-      return new ZoneDriver(region, layoutOf(path, makeZoneLayout, options, region.length))
+  attach: (path, given) =>
+    onRegion(openRegion(path, given), region => {
+      const options = isDescribed(given, layoutParameters)
+        ? given
+        : { ...given, ...found(region, given) }
+      const layout = layoutOf(path, makeZoneLayout, options, region.length)
+      // Nobody finds out such a layout.
+      const elsewhere = { whole: () => null, advice: () => null }
+      return new ZoneDriver(region, layout, options.word_size, { force: options.force, elsewhere })
     }),
+  recognises: (_, { isDirectory }, path, where) => {
+    if (isDirectory) return false
+    const region = openRegion(path, { ...where, readOnly: true })
+    try {
+      return findLayout(signedIn(region), region.length) !== null
+    } finally {
+      region.close()
+    }
+  },
+  describe: (path, options) => {
+    const region = openRegion(path, { ...options, readOnly: true })
+    try {
+      const layout = findLayout(signedIn(region), region.length)
+      if (!layout) return null
+      const { parameters, evidence, open, options: said } = layout
+      const { mem_size = 0, kmsg_size = 0, endian = 'little' } = parameters
+      return {
+        facts: { mem_size, kmsg_size, endian },
+        evidence: open.length > 0 ? [...evidence, undecided(open)] : evidence,
+        options: said,
+      }
+    } finally {
+      region.close()
+    }
+  },
   format: (path, options, force) => {
     requireLayout(path, options, layoutParameters)
     const length = lengthToFormat(path, options)

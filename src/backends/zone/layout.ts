@@ -45,7 +45,7 @@ export interface ZoneLayout {
 
 /** Linux's default for every size but tty's. */
 const defaultSize = 64 << 10
-const largestStore = 128 << 20
+export const largestStore = 128 << 20
 /** What the store's size is a multiple of. */
 const alignment = 4096
 /**

@@ -16,7 +16,9 @@ import {
   type Copyable,
   type ZoneCopy,
 } from '../../region/steady.js'
-import { checksum, unwrap, type RingZone, type ZoneContent } from '../../region/zoned.js'
+import type { Doubt } from '../../region/lost-header.js'
+import { unwrap } from '../../region/unwrap.js'
+import { checksum, type RingZone, type ZoneContent } from '../../region/zoned.js'
 import {
   encodeZoneHeader,
   isSigned,
@@ -27,6 +29,7 @@ import {
   zoneHeaderSize,
   type KmsgHeader,
 } from './header.js'
+import { doubtOf } from './lost-header.js'
 
 /** A zone's header, checked. */
 export interface ZoneStatus {
@@ -96,8 +99,12 @@ export class Zone implements RingZone, Copyable {
     return this.#parse(this.region.load(this.extent.offset, zoneHeaderSize))
   }
 
-  state(): ZoneState {
-    return this.status().state
+  /** What the header says where that is not of a zone with content; null where it is. Throws as {@link status}. */
+  doubt(): Doubt | null {
+    const { state } = this.status()
+    if (state === 'valid') return null
+    const header = decodeZoneHeader(this.head(), this.endian)
+    return doubtOf(header, state, this.extent.kind, this.dataLength)
   }
 
   /**
@@ -105,9 +112,9 @@ export class Zone implements RingZone, Copyable {
    *
    * @throws StoreError (EIO) where the source cannot be read
    */
-  position(): RingPosition & { settled: boolean } {
+  position(): RingPosition & { settled: boolean; kernel: number } {
     const { start, datalen } = this.status()
-    return { start: start % this.dataLength, size: datalen, settled: true }
+    return { start: start % this.dataLength, size: datalen, settled: true, kernel: 0 }
   }
 
   /**
@@ -161,15 +168,7 @@ export class Zone implements RingZone, Copyable {
     const { datalen, start } = this.#parse((before ?? copy).header)
     const data = copy.data.subarray(0, datalen)
     const version = before ? movingVersion() : this.#version(copy.header, () => zlib.crc32(data))
-    return { version, ecc: null, ...cutTo(unwrap(data, start), kept) }
-  }
-
-  /** The zone's bytes, or where its header lost what it said of them, all that are there. */
-  raw(told?: (cut: number) => void): Buffer {
-    if (this.state() === 'invalid') return this.region.load(this.#data, this.dataLength)
-    const { content, cut } = this.read()
-    if (cut > 0) told?.(cut)
-    return content
+    return { version, ecc: null, kernel: 0, ...cutTo(unwrap(data, start), kept) }
   }
 
   /**

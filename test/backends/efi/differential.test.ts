@@ -9,7 +9,13 @@ import { attach } from '#src/index.js'
 import { inFile, readStoresTwice, rounds } from '../../differential.js'
 import { fixtures, type Fixture } from '../../fixtures.js'
 import { cut, damage } from '../../model/damage.js'
-import { folderVariables, readVariables, storeVariables, variablesFor } from '../../model/efi.js'
+import {
+  folderVariables,
+  readVariables,
+  storeFaults,
+  storeVariables,
+  variablesFor,
+} from '../../model/efi.js'
 import { fieldsOf, randomFiles, randomStore } from '../../model/make-efi.js'
 import { folder } from '../../program.js'
 import type { Random } from '../../random.js'
@@ -52,7 +58,9 @@ t.test(`${rounds} stores look the same to both`, async t => {
       bytes: cut(random, damaged, random.pick([1, 4096])),
       model: bytes => {
         const variables = storeVariables(bytes)
-        return variables && readVariables(variables, true)
+        if (!variables) return null
+        const { files, places } = readVariables(variables, true)
+        return { files, places: [...places, ...storeFaults(bytes)] }
       },
       erased: null,
     })

@@ -101,7 +101,8 @@ t.test('what is formatted is parsed to the same', async t => {
   const u64 = (): bigint => random.bytes(8).readBigUInt64LE() >> BigInt(random.below(64))
   for (let i = 0; i < 2000; i++) {
     const dump: DumpName = {
-      type: random.pick(recordTypes),
+      // The boot log is ramoops's alone.
+      type: random.pick(recordTypes.filter(type => type !== 'boot-log')),
       part: Number(BigInt.asUintN(32, u64())),
       count: Number(BigInt.asIntN(32, u64())),
       sec: u64(),

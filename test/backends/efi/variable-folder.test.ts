@@ -1,9 +1,12 @@
 /** efivarfs, as far as an ordinary folder can stand for it. */
 import fs from 'node:fs'
 import path from 'node:path'
-import t from 'tap'
-import { ringGuid } from '#src/backends/efi/names.js'
-import { deflate } from '#src/pstore/deflate.js'
+import { crc32 } from 'node:zlib'
+import t, { type Test } from 'tap'
+import { ringGuid, vendorGuid } from '#src/backends/efi/names.js'
+import type { Unreadable } from '#src/index.js'
+import { deflate } from '#src/pstore/codecs/deflate.js'
+import { storeLz4 } from '../../model/lz4.js'
 import { run } from '../../program.js'
 import {
   attached,
@@ -123,16 +126,26 @@ t.test('order: dump by dump, part by part, whatever the names sort to', async t 
   t.same(Object.values(shown(backend)), names)
 })
 
-t.test('two variables of one file name: the same one each time, then the other', async t => {
+t.test('two variables of one file name: each has one of its own, and keeps it', async t => {
   const made = makeFolder(t, {
     [varFile('dump-type0-1-1-1700000000-D')]: 'with the letter',
     [varFile('dump-type0-1-1-1700000000')]: 'without',
   })
   const backend = attached(t, made)
-  t.same(shown(backend), { [nameOne]: 'without' })
-  backend.find(nameOne)!.erase()
-  t.same(shown(backend), { [nameOne]: 'with the letter' })
-  backend.find(nameOne)!.erase()
+  const copy = `${nameOne}.${crc32('dump-type0-1-1-1700000000-D')}`
+  t.same(shown(backend), { [nameOne]: 'without', [copy]: 'with the letter' })
+  const [first, second] = backend.records()
+  t.equal(attached(t, made).find(nameOne)!.erase(), true)
+  t.equal(
+    errnoOf(() => first!.erase()),
+    'ENOENT',
+  )
+  t.same(shown(backend), { [copy]: 'with the letter' })
+  const fresh = attached(t, made)
+  t.same(shown(fresh), { [nameOne]: 'with the letter' }, 'as Linux calls it now')
+  t.equal(fresh.find(copy)?.read().toString(), 'with the letter', 'and as it was called')
+  t.equal(fresh.find(`${nameOne}.1`), null)
+  t.equal(second!.erase(), true)
   t.same(fs.readdirSync(made), [])
 })
 
@@ -242,26 +255,26 @@ t.test('a broken stream is damage, whatever its type', async t => {
   const record = 'mce-efi_pstore-170000000001001.enc.z'
   t.match(
     [...backend.survey.conditions()],
-    [{ record, state: 'damaged', findings: [/deflate stream/] }],
+    [{ record, state: 'damaged', findings: [/^it is no deflate, /] }],
   )
 })
 
-t.test("a dump of 1970 that has a ring's name waits until the ring is erased", async t => {
+t.test("a dump of 1970 that would have a ring's name", async t => {
   const tty = 'tty-efi_pstore-0'
   const files = { [varFile('dump-type9-0-0-0-D')]: 'dump', [`tty-0-4-${ringGuid}`]: 'ring' }
   const backend = attached(t, makeFolder(t, files))
+  const copy = `${tty}.${crc32('dump-type9-0-0-0-D')}`
+  t.same(shown(backend), { [copy]: 'dump', [tty]: 'ring' })
   t.same(
-    Array.from(backend.records(), ({ name }) => name),
-    [tty],
+    Array.from(backend.survey.conditions(), ({ record, state }) => [record, state]),
+    [
+      [copy, 'damaged'],
+      [tty, 'sound'],
+    ],
   )
-  t.same(
-    Array.from(backend.survey.conditions(), ({ record }) => record),
-    [tty],
-  )
-  t.same(shown(backend), { [tty]: 'ring' })
   backend.find(tty)!.erase()
-  t.same(shown(backend), { [tty]: 'dump' })
-  backend.find(tty)!.erase()
+  t.same(shown(backend), { [copy]: 'dump' })
+  backend.find(copy)!.erase()
   t.same(shown(backend), {})
 })
 
@@ -293,6 +306,9 @@ t.test('writing a part of a dump', async t => {
       .readFileSync(path.join(made, varFile('dump-type0-12-4-1700000000-C')))
       .equals(withAttributes(stream)),
   )
+  // Whatever the stream's codec.
+  write(storeLz4(Buffer.from('Panic#5 Part13\n<1>text\n')), true)
+  t.ok(fs.existsSync(path.join(made, varFile('dump-type0-13-5-1700000000-C'))))
   write(Buffer.alloc(1024, 'x'))
   t.ok(fs.existsSync(path.join(made, varFile('dump-type0-1-1-1700000000-D'))))
   // None is overwritten, and none is hidden behind another.
@@ -304,7 +320,13 @@ t.test('writing a part of a dump', async t => {
     'dmesg-efi_pstore-170000000002004',
     'dmesg-efi_pstore-170000000012004',
     'dmesg-efi_pstore-170000000002005',
+    'dmesg-efi_pstore-170000000013005',
   ])
+  t.same(
+    Array.from(backend.survey.conditions(), ({ state, findings }) => [state, findings]),
+    Array.from({ length: 6 }, () => ['sound', []]),
+    'plain or compressed',
+  )
   t.equal(
     errnoOf(() => write(Buffer.alloc(1025))),
     'ENOSPC',
@@ -317,7 +339,7 @@ t.test('writing a part of a dump', async t => {
     errnoOf(() => backend.write({ type: 'console', bytes: text })),
     'ENOSPC',
   )
-  t.equal(fs.readdirSync(made).length, 5)
+  t.equal(fs.readdirSync(made).length, 6)
 })
 
 t.test('more dumps of one second than there are numbers for', async t => {
@@ -422,4 +444,118 @@ t.test('what cannot be erased says so, and is as it was', async t => {
     })
   })
   if (!tried) t.comment('folders cannot be made append-only here')
+})
+
+t.test('what cannot be looked at, and what only efivarfs knows', async t => {
+  const made = makeFolder(t, { [varFile('dump-type0-1-1-1700000000-D')]: 'Panic#1 Part1\n' })
+  const { lstatSync, readdirSync, statfsSync } = fs
+  t.teardown(() => Object.assign(fs, { lstatSync, readdirSync, statfsSync }))
+  const refusal = Object.assign(new Error('EACCES'), { code: 'EACCES' })
+  const refuse = (): never => {
+    throw refusal
+  }
+  t.equal(attached(t, made).usage(), null, 'a copy is on any disk')
+  const stat = { type: 0xde5e81e4, bsize: 1, blocks: 1000, bfree: 300 }
+  Object.assign(fs, { statfsSync: () => stat })
+  const backend = attached(t, made)
+  t.same(backend.usage(), { size: 1000, free: 300, records: 14 })
+  stat.blocks = 0
+  t.equal(attached(t, made).usage(), null, 'before Linux 6.6')
+  Object.assign(fs, { lstatSync: refuse })
+  const told: Unreadable[] = []
+  const unseen = attached(t, made, { tty_size: 4096 })
+  t.same([...unseen.records(what => told.push(what))], [])
+  t.match(told, [{ error: { errno: 'EACCES', message: /cannot be looked at: EACCES$/ } }])
+  t.equal(
+    errnoOf(() => unseen.write({ type: 'tty', bytes: Buffer.from('x') })),
+    'EACCES',
+  )
+  refusal.code = 'ENOENT'
+  t.same([...attached(t, made).records(() => t.fail('it has gone'))], [])
+  refusal.code = 'EACCES'
+  Object.assign(fs, { lstatSync })
+  const other = attached(t, makeFolder(t, {}))
+  t.same([...other.records()], [])
+  Object.assign(fs, { readdirSync: refuse })
+  t.equal(
+    errnoOf(() => other.doubts()),
+    'EACCES',
+  )
+})
+
+/** A small file system with one dump in it; null where none can be mounted (no root). */
+const makeDisk = (t: Test): string | null => {
+  const disk = makeFolder(t, {})
+  if (run('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'none', disk]).status !== 0) {
+    t.comment('nothing can be mounted here')
+    return null
+  }
+  t.teardown(() => void run('umount', [disk]))
+  fs.writeFileSync(path.join(disk, one), withAttributes('text'))
+  return disk
+}
+
+const dump = { type: 'dmesg', bytes: Buffer.from('Panic#1 Part1\nmore\n') } as const
+
+t.test('what has no room leaves nothing', async t => {
+  const disk = makeDisk(t)
+  if (disk === null) return
+  const backend = attached(t, disk)
+  const variables = variablesOf(backend)
+  const refused = { errno: 'ENOSPC' } as const
+  const create = (size: number): boolean =>
+    variables.create(vendorGuid, 'dump-type0-3-1-1700000000-D', Buffer.alloc(size))
+  t.throws(() => create(60_000), { ...refused, message: /: was cut short$/ })
+  t.same(fs.readdirSync(disk), [one])
+  const filler = path.join(disk, 'filler')
+  t.throws(() => fs.writeFileSync(filler, Buffer.alloc(60_000)), { code: 'ENOSPC' })
+  const full = { ...refused, message: /cannot be written: the firmware has no more room/ }
+  t.throws(() => backend.write(dump), full)
+  t.same(fs.readdirSync(disk).toSorted(), [one, 'filler'])
+  const tried = withFlag('a', disk, () => {
+    t.throws(() => backend.write(dump), full, 'and it cannot be deleted')
+    t.equal(fs.readdirSync(disk).length, 3)
+    t.same(shown(backend), { [nameOne]: 'text' }, 'an empty file is no record')
+  })
+  if (!tried) t.comment('folders cannot be made append-only here')
+  fs.rmSync(filler)
+  backend.write(dump)
+  t.equal(Object.keys(shown(backend)).length, 2)
+})
+
+t.test('a disk that becomes read-only', async t => {
+  const disk = makeDisk(t)
+  if (disk === null) return
+  const backend = attached(t, disk)
+  t.equal(backend.readOnly, false)
+  t.equal(run('mount', ['-o', 'remount,ro', disk]).status, 0)
+  t.throws(() => backend.write(dump), { errno: 'EROFS', message: /cannot be made: EROFS$/ })
+  t.same(shown(backend), { [nameOne]: 'text' })
+  t.equal(attached(t, disk).readOnly, true)
+})
+
+/** efivarfs answers EINTR to those who ask too often, but never to root, as whom a folder like it can be made. */
+t.test('efivarfs answers at last, or never', async t => {
+  const backend = attached(t, makeFolder(t, { [one]: 'text' }))
+  const { readSync } = fs
+  t.teardown(() => Object.assign(fs, { readSync }))
+  let asked = 0
+  const refuse = (code: string, times: number): void => {
+    asked = 0
+    const late = (...args: Parameters<typeof readSync>): number => {
+      if (asked++ < times) throw Object.assign(new Error(code), { code })
+      return readSync(...args)
+    }
+    Object.assign(fs, { readSync: late })
+  }
+  const read = (): Buffer => backend.find(nameOne)!.read()
+  shown(backend)
+  refuse('EINTR', 2)
+  t.equal(read().toString(), 'text')
+  t.equal(asked, 3)
+  refuse('EINTR', Infinity)
+  t.throws(read, { errno: 'EIO', message: /cannot be read: EINTR$/ })
+  refuse('EIO', 1)
+  t.throws(read, { errno: 'EIO', message: /cannot be read: EIO$/ })
+  t.equal(asked, 1, 'once')
 })

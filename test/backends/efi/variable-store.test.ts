@@ -1,6 +1,7 @@
 /** Variable stores as firmware leaves them, and as nobody should. */
 import fs from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
+import { crc32 } from 'node:zlib'
 import t from 'tap'
 import { attach } from '#src/index.js'
 import { encodeGuid } from '#src/backends/guid.js'
@@ -174,7 +175,7 @@ t.test('what the guest does is seen at once', async t => {
   )
 })
 
-t.test('two variables of one file name: the first', async t => {
+t.test('variables of one file name: the first has it, the others are told from it', async t => {
   const names = [
     'dump-type0-1-1001-1700000000-D',
     'dump-type0-2-1-1700000000-D',
@@ -184,7 +185,22 @@ t.test('two variables of one file name: the first', async t => {
   ]
   for (const order of [names, names.toReversed()]) {
     const made = order.map(name => ({ name, data: name }))
-    t.same(shown(attachedTo(t, makeStore(made).bytes)), { [fileOf(2)]: order[0] })
+    const backend = attachedTo(t, makeStore(made).bytes)
+    const copies = order.slice(1).map(name => {
+      const suffix = name.endsWith('-C') ? '.enc.z' : ''
+      return [`${fileOf(2)}.${crc32(name)}${suffix}`, name]
+    })
+    const own = order[0].endsWith('-C') ? `${fileOf(2)}.enc.z` : fileOf(2)
+    t.same(shown(backend), { [own]: order[0], ...Object.fromEntries(copies) })
+    for (const [name, text] of copies)
+      t.equal(backend.find(name)?.read().toString('latin1'), text, 'each by its name')
+    t.match(
+      Array.from(backend.survey.conditions(), ({ findings }) => findings.join()),
+      [
+        '',
+        ...order.slice(1).map(() => /^another record has the id of dump-.*: Linux shows that one/),
+      ],
+    )
   }
 })
 

@@ -339,8 +339,8 @@ t.test('hostile stores show what is sound', async t => {
     shows(`storage_offset ${offset}`, all, image => void image.writeUInt32LE(offset, 12))
   shows('version 2', all, image => void image.writeUInt16LE(0x200, 16))
   shows(
-    'two entries of one id: the first wins',
-    [one!, two!, three!],
+    'two entries of one id: the second is called by its slot',
+    [one!, two!, three!, `${one}.4`],
     image => void image.copy(image, entry(4), entry(1), entry(2)),
   )
   shows('… the first that is sound', [two!, three!, one!], image => {
@@ -463,13 +463,25 @@ t.test('erasing where an id is there twice leaves the other', async t => {
   fs.readSync(fd, map, 0, 8, entry(1))
   fs.writeSync(fd, map, 0, 8, entry(2))
   fs.closeSync(fd)
-  for (const text of ['first', 'second']) {
-    const [record, ...rest] = backend.records()
-    t.same(rest, [])
-    t.equal(record!.read().toString(), text)
-    record!.erase()
-  }
+  const [first, second, ...rest] = backend.records()
+  t.same(rest, [])
+  t.equal(second!.name, `${first!.name}.2`)
+  t.same(
+    [first, second].map(record => record!.read().toString()),
+    ['first', 'second'],
+  )
+  const other = attach(t, path)
+  t.equal(other.find(first!.name)!.erase(), true)
+  throws(t, 'ENOENT', () => first!.erase())
+  t.same(names(backend), [second!.name], 'the other is called as before')
+  t.equal(backend.find(first!.name), null)
+  t.equal(backend.find(second!.name)!.read().toString(), 'second')
+  const fresh = attach(t, path)
+  t.same(names(fresh), [first!.name], 'who has not seen the first calls it by its id')
+  t.equal(fresh.find(second!.name)!.read().toString(), 'second', 'and knows it by its slot, too')
+  t.equal(second!.erase(), true)
   t.same(names(backend), [])
+  t.equal(fresh.find(second!.name), null)
 })
 
 t.test('odd names stand for nothing', async t => {
@@ -486,6 +498,10 @@ t.test('odd names stand for nothing', async t => {
     `dmesg-efi_pstore-${id}`,
     `dmesg-erst-${id}.enc.z`,
     `dmesg-erst-${BigInt(id) + 2n ** 64n}`,
+    `${one}.2`,
+    `mce-erst-${id}.1`,
+    `${one}.0`,
+    `${one}.01`,
     `../${one}`,
     '9'.repeat(4000),
   ])
@@ -513,7 +529,9 @@ t.test('a last slot that the end of the file cuts short', async t => {
     encodeHeader(4096, 8 * 4096).copy(bytes)
     bytes.writeBigUInt64LE(7n, 24 + 8 * 4)
     bytes.write('CPER', 4 * 4096)
-    const place = [...attach(t, file(t, bytes)).survey.conditions()].at(-1)
+    const place = [...attach(t, file(t, bytes)).survey.conditions()].find(
+      ({ offset }) => offset === 4 * 4096,
+    )
     t.match(place, { offset: 4 * 4096, length: left, room: 0, used: 0, record: null })
     t.equal(place?.state, isForeign ? 'unsigned' : 'damaged')
   }
@@ -533,8 +551,15 @@ t.test("another's record is told from one that is lost", async t => {
   }
   for (const [what, slot, state, finding] of [
     ["another creator's", changed(64, 1), 'unsigned', /none of Linux's pstore/],
-    ["Linux's, longer than its slot", changed(20, 4097), 'damaged', /no record/],
-    ["Linux's, of no known type", changed(144, 1), 'damaged', /no record/],
+    ["Linux's, longer than its slot", changed(20, 4097), 'damaged', /4097 is more than the 4096/],
+    ["Linux's, without data", changed(20, 200), 'damaged', /record_length 200 leaves no data/],
+    [
+      "Linux's, of no known type",
+      changed(144, 1),
+      'damaged',
+      /^a record, but section type 00000001-d545-4a70-9c17-a5549419eb12 is not one that pstore has$/,
+    ],
+    ['nothing', Buffer.alloc(4096), 'damaged', /^no record, though the map says so/],
     ['a piece of no stream', cper('tty', piece), 'damaged', /no piece of a ring/],
     ['a piece of nothing', cper('tty', position), 'damaged', /no piece of a ring/],
   ] as const) {
@@ -550,12 +575,13 @@ t.test("another's record is told from one that is lost", async t => {
   }
 })
 
-t.test('a record whose id an earlier slot has is shown by no file', async t => {
+t.test('a record whose id an earlier slot has is shown by a file of its own', async t => {
   const backend = hostile(t, image => void image.copy(image, entry(4), entry(1), entry(2)))
   const [first, second, third, hidden] = backend.survey.conditions()
   t.match(first, { record: one, findings: [] })
   t.match([second, third], [{ record: two }, { record: three }])
-  t.match(hidden, { state: 'sound', record: null, findings: [/earlier slot has the same id/] })
+  const findings = [/earlier slot has the same id: Linux shows that one$/]
+  t.match(hidden, { state: 'damaged', name: `${one}.4`, record: `${one}.4`, findings })
 })
 
 /** Change a store as nobody should: bytes anywhere, but more often where numbers are. */
@@ -601,7 +627,8 @@ t.test('mutations: nothing crashes, and what is shown can be read and erased', a
     const records: StoredRecord[] = [...backend.records()]
     if (new Set(records.map(({ name }) => name)).size < records.length) t.fail('a name twice')
     for (const record of records) {
-      if (!/^(dmesg|mce)-erst-[1-9]\d*(\.enc\.z)?$/.test(record.name)) t.fail(record.name)
+      if (!/^(dmesg|mce)-erst-[1-9]\d*(\.[1-9]\d*)?(\.enc\.z)?$/.test(record.name))
+        t.fail(record.name)
       if (record.read().length !== record.size) t.fail(`${record.name}: its size`)
       if (record.size > 3 * 7992) t.fail(`${record.name}: too long`)
       // What still stands where the kernel wrote it is shown as the kernel shows it.
@@ -625,8 +652,7 @@ t.test('mutations: nothing crashes, and what is shown can be read and erased', a
     } catch (error) {
       if (!(error instanceof StoreError)) throw error
     }
-    // An id that is there twice comes up again, once for each slot at most.
-    for (let left = 16; left > 0; left--) for (const record of backend.records()) record.erase()
+    for (const record of backend.records()) record.erase()
     if (names(backend).length) t.fail('something is left')
     if (fs.statSync(path).size !== image.length) t.fail('its size has changed')
     backend.close()
@@ -653,4 +679,65 @@ t.test('a large store is listed quickly', async t => {
   const looking = measureWork()
   for (let i = 0; i < 200; i++) t.ok(backend.find(listed[(i * 81) % slots]!))
   t.ok(looking() < 2000)
+})
+
+t.test('what a store that was cut short lacks is said', async t => {
+  const faultsOf = (edit: (image: Buffer) => Buffer | void) =>
+    Array.from(hostile(t, edit).survey.conditions()).flatMap(({ name, state, record, findings }) =>
+      name.startsWith('dmesg-') ? [] : [[name, state, record, findings.join()]],
+    )
+  t.same(
+    faultsOf(() => {}),
+    [],
+  )
+  for (const [length, beyond] of [
+    [
+      3 * 8192,
+      /^2 records of its map lie beyond its end: the source was cut short at 24576 bytes$/,
+    ],
+    [4 * 8192, /^1 record of its map lies beyond its end/],
+    [8192 + 1, /^3 records/],
+  ] as const)
+    t.match(
+      faultsOf(image => image.subarray(0, length)),
+      [['map', 'damaged', null, beyond]],
+    )
+  t.match(
+    faultsOf(image => image.subarray(0, 8192)),
+    [['header', 'damaged', null, /storage_offset 8192 is no place .*: the source ends at 8192$/]],
+  )
+  t.match(
+    faultsOf(image => void image.writeUInt32LE(0, 20)),
+    [['record_count', 'damaged', null, /^it says 0, and the map has 4 records: QEMU/]],
+  )
+  t.same(
+    faultsOf(image => void image.writeUInt32LE(5, 20)),
+    [],
+    'one that is too high is what a kill leaves',
+  )
+  const largest = Buffer.alloc(8 << 20)
+  encodeHeader(4096, 2 ** 31).copy(largest)
+  largest.writeBigUInt64LE(7n, entry(2 ** 31 / 4096 - 1))
+  t.match([...attach(t, file(t, largest)).survey.conditions()].at(-1), {
+    name: 'map',
+    findings: [/^1 record of/],
+  })
+})
+
+t.test('how full a store is', async t => {
+  const backend = attach(t, make(t))
+  t.same(backend.usage(), { size: 7 * 4096, free: 7 * 4096, records: 0 })
+  backend.write(dump('one'))
+  backend.write(dump('two'))
+  t.same(backend.usage(), { size: 7 * 4096, free: 5 * 4096, records: 2 * 4096 })
+  t.equal(attach(t, file(t, Buffer.alloc(65536))).usage(), null)
+})
+
+t.test('a store that QEMU has yet to make, and one without a slot', async t => {
+  const blank = (size: number): Backend => attach(t, file(t, Buffer.alloc(size)))
+  t.same(blank(65536).doubts(), [])
+  t.match(blank(65536).unused(), /^QEMU has not made an ERST store of it yet: start its guest/)
+  t.match(blank(8192).doubts(), [/^has no slot for a record: 8192 bytes hold nothing but/])
+  const made = attach(t, make(t))
+  t.same([made.doubts(), made.unused()], [[], null])
 })

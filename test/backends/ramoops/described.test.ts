@@ -35,7 +35,7 @@ t.test('command lines', async t => {
       /^63 dmesg zones$/,
     ],
     [
-      'quiet "ramoops.mem-size=1M" ramoops.console_size=64k ramoops.pmsg_size=0 ramoops.tty_size=9000',
+      'quiet "ramoops.mem-size=0x100000" ramoops.console_size=0200000 ramoops.pmsg_size=0 ramoops.tty_size=9000',
       {
         mem_size: 0x100000,
         console_size: 0x10000,
@@ -46,7 +46,7 @@ t.test('command lines', async t => {
       /^237 dmesg zones$/,
     ],
     [
-      'ramoops.mem_size=64K ramoops.ftrace_size=0',
+      'ramoops.mem_size=65536 ramoops.ftrace_size=0',
       { mem_size: 0x10000, ftrace_size: 0, open: ['endian'] },
       /^14 dmesg zones$/,
     ],
@@ -72,12 +72,12 @@ t.test('command lines', async t => {
       ],
     ),
     [
-      'ramoops.mem_size=4096 ramoops.console_size=64K ramoops.record_size=0',
+      'ramoops.mem_size=4096 ramoops.console_size=65536 ramoops.record_size=0',
       { mem_size: 4096, order: [] },
       /^no such region can be: no room for console /,
     ],
     [
-      'ramoops.mem_size=2G ramoops.record_size=16',
+      'ramoops.mem_size=2147483648 ramoops.record_size=16',
       { mem_size: 2 ** 31, order: [] },
       /^no such region can be: more zones than any region has$/,
     ],
@@ -95,8 +95,9 @@ t.test('command lines', async t => {
       expected.order?.length === 0,
     )
   }
-  for (const line of ['ro quiet', 'ramoops.record_size=4096', 'ramoops.mem_size=much'])
-    t.equal(describedIn(t, Buffer.from(line)), null, `${line}: no region`)
+  t.equal(describedIn(t, Buffer.from('ro quiet')), null, 'nothing of ramoops')
+  for (const line of ['ramoops.record_size=4096', 'ramoops.mem_size=much', 'ramoops.mem_size'])
+    t.same(describedIn(t, Buffer.from(line)), [], `${line}: no region`)
 })
 
 t.test('what describes nothing, whatever it is', async t => {
@@ -124,6 +125,32 @@ t.test('what a node says', async t => {
       mem_size: 0x100000,
       record_size: 0x4000,
       parameters: { max_reason: 5 },
+    },
+  ])
+})
+
+t.test("Rockchip's nodes have a boot log, and no size is rounded", async t => {
+  const rockchip = {
+    ...ramoops,
+    'record-size': u32(0x14000),
+    'console-size': u32(0x80000),
+    'boot-log-size': u32(0x8000),
+  }
+  t.match(describedIn(t, makeBlob({ ramoops: { ...rockchip, 'boot-log-count': u32(1) } })), [
+    {
+      record_size: 0x14000,
+      console_size: 0x80000,
+      order: ['boot-log', 'dmesg', 'console'],
+      open: ['boot_log_size', 'endian'],
+      options: /--boot-log-size 32768 --max-reason 5 --flags 0 --preset rockchip$/,
+    },
+  ])
+  // Without a count its kernel makes no zone.
+  t.match(describedIn(t, makeBlob({ ramoops: rockchip })), [
+    {
+      order: ['dmesg', 'console'],
+      options:
+        /--boot-log-size 32768 --boot-log-count 0 --max-reason 5 --flags 0 --preset rockchip$/,
     },
   ])
 })

@@ -1,5 +1,6 @@
 /** Zones that hold something, and show no file. */
 import t from 'tap'
+import { encodeNumbers, encodeSignature } from '#src/backends/ramoops/zone-header.js'
 import { attach, format } from '#src/index.js'
 import { Region } from '#src/region/region.js'
 import { folder } from '../../program.js'
@@ -35,3 +36,47 @@ t.test('the bytes of a zone that nobody has signed', async t => {
   t.match([...backend.survey.conditions()], [{ state: 'unsigned', used: 0 }])
   t.equal(backend.survey.raw('console-ramoops-0')?.length, 0, 'are nobody’s')
 })
+
+/** Two addresses, and a time in nanoseconds that is the CPU's number. */
+const ftraceRecord = (cpu: number): Buffer => {
+  const record = Buffer.alloc(24)
+  record.writeBigUInt64LE(0xffffffff81000000n, 0)
+  record.writeBigUInt64LE(0xffffffff81000100n, 8)
+  record.writeBigUInt64LE((BigInt(cpu) << 8n) | BigInt(cpu), 16)
+  return record
+}
+
+t.test(
+  'ftrace of more CPUs than are looked at to know its form, and of one zone for all',
+  async t => {
+    for (const [flags, cpus] of [
+      [1, 32],
+      [0, 1],
+    ] as const) {
+      const source = `${folder(t)}/region.img`
+      const sizes = { record_size: 0, console_size: 0, pmsg_size: 0, ftrace_size: cpus * 4096 }
+      const layout = { ...sizes, cpus, flags }
+      format(source, { ...layout, mem_size: cpus * 4096 })
+      const region = new Region(source)
+      for (let cpu = 0; cpu < cpus; cpu++)
+        region.store(
+          cpu * 4096,
+          Buffer.concat([
+            encodeSignature('ftrace', 'little'),
+            encodeNumbers(24, 24, 'little'),
+            ftraceRecord(cpu),
+          ]),
+        )
+      region.close()
+      const backend = attach(source, layout)
+      t.teardown(() => backend.close())
+      const [record] = backend.records()
+      const lines = record.read().toString().split('\n').slice(0, -1)
+      t.same(
+        lines.map(line => line.split(' ').slice(0, 2).join(' ')),
+        Array.from({ length: cpus }, (_, cpu) => `CPU:${cpu} ts:${cpu}`),
+      )
+      t.equal(record.size, 24 * cpus)
+    }
+  },
+)

@@ -1,61 +1,12 @@
 /** Regions made by hand, each with something in which a layout could be missed, or wrongly believed. */
 import t, { type Test } from 'tap'
-import { makeLayout, type RamoopsParameters } from '#src/backends/ramoops/layout.js'
 import { shapesAt } from '#src/backends/ramoops/probe/shapes.js'
 import { Budget, View } from '#src/backends/ramoops/probe/view.js'
 import { probeSource, type FoundRegion } from '#src/index.js'
 import { Region } from '#src/region/region.js'
-import { addParity } from '../../model/region.js'
 import { parityOf } from '../../model/parity.js'
 import { file } from '../../program.js'
-import type { Endian } from '#src/pstore/types.js'
-
-const numbers = (endian: Endian, ...values: number[]): Buffer => {
-  const bytes = Buffer.alloc(4 * values.length)
-  for (const [i, value] of values.entries())
-    if (endian === 'big') bytes.writeUInt32BE(value, 4 * i)
-    else bytes.writeUInt32LE(value, 4 * i)
-  return bytes
-}
-
-/** A zone's signature, and the numbers of one that has not wrapped. */
-const header = (used: number, version = 0, endian: Endian = 'little'): Buffer =>
-  numbers(endian, (0x43474244 ^ version) >>> 0, used, used)
-
-/** What a kernel of the fixtures signs ftrace zones with. */
-const version = 0x60c75
-
-/** A region as a kernel leaves it; contents by the zone, as `dmesg0`. All other zones are empty. */
-const makeRegion = (
-  parameters: RamoopsParameters,
-  contents: { [zone: string]: Buffer | string },
-): Buffer => {
-  const { memSize, zones, ecc, endian } = makeLayout(parameters, 0)
-  const region = Buffer.alloc(memSize)
-  for (const { kind, index, offset, size } of zones) {
-    const zone = region.subarray(offset, offset + size)
-    const content = Buffer.from(contents[`${kind}${index}`] ?? '')
-    header(content.length, kind === 'ftrace' ? version : 0, endian).copy(zone)
-    content.copy(zone, 12)
-    if (ecc) addParity(zone, ecc)
-  }
-  return region
-}
-
-const dump = (n: number): string => `====${1_700_000_000 + n}.000000-D\nOops#${n} Part1\n<4>text\n`
-
-/** What ftrace recorded: a call a CPU, again and again. */
-const calls = (count: number, cpus: number, endian: Endian = 'little'): Buffer =>
-  Buffer.concat(
-    Array.from({ length: count }, (_, i) => {
-      const time = [0, (i << 8) | (i % cpus)]
-      const words = [[0xffffffff, 0x81000000 + i], [0xffffffff, 0x81000800], time]
-      return numbers(
-        endian,
-        ...words.flatMap(word => (endian === 'big' ? word : word.toReversed())),
-      )
-    }),
-  )
+import { calls, dump, header, makeRegion, numbers, version } from './made.js'
 
 /** At an offset in memory of zeros. */
 const at = (offset: number, region: Buffer): Buffer =>
@@ -166,6 +117,26 @@ t.test('an ftrace zone that CPUs share', async t => {
     )
   }
 })
+
+t.test(
+  'a page behind an empty ring, whose parity is not where a ring that fills it has it',
+  async t => {
+    const layout = {
+      mem_size: 65536,
+      record_size: 16384,
+      console_size: 4096,
+      pmsg_size: 4096,
+      ftrace_size: 0,
+      ecc: 16,
+    }
+    const text = '[    0.000000] Linux version 6.1.0\n'.repeat(8)
+    const contents = { dmesg0: dump(0), dmesg1: dump(1), dmesg2: dump(2), console0: text }
+    const region = makeRegion(layout, contents)
+    const source = Buffer.concat([region, Buffer.alloc(4096)])
+    t.match(regionsIn(t, region), [layout])
+    t.match(regionsIn(t, source), [{ certain: false }])
+  },
+)
 
 t.test('a header that two parities fit: neither is certain', async t => {
   const region = Buffer.alloc(8192)

@@ -4,8 +4,10 @@ import {
   decodeZoneHeader,
   encodeNumbers,
   encodeSignature,
+  isVersionCode,
   judgeHeader,
   numbersOffset,
+  wrongBits,
   zoneHeaderSize,
   type ZoneHeader,
 } from '#src/backends/ramoops/zone-header.js'
@@ -50,6 +52,8 @@ t.test('judging a header', async t => {
     ['ftrace', 0, 40, 40, 'unsigned'],
     ['ftrace', 0x1ffff, 40, 40, 'unsigned'],
     ['ftrace', 0x1000000, 40, 40, 'unsigned'],
+    // 16.0.0: a console's signature with one bit wrong.
+    ['ftrace', 0x100000, 40, 40, 'unsigned'],
   ]
   for (const [kind, code, start, size, state] of cases)
     t.match(
@@ -61,4 +65,33 @@ t.test('judging a header', async t => {
       },
       `${kind} ${code} ${start} ${size}: ${state}`,
     )
+})
+
+t.test('versions that kernels have had, or may soon have', async t => {
+  for (const [code, has] of [
+    [0x020622, false],
+    [0x020623, true],
+    [0x020723, false],
+    [0x030000, true],
+    [0x041300, true],
+    [0x0414ff, true],
+    [0x060c75, true],
+    [0x07020d, true],
+    [0x082800, true],
+    [0x082900, false],
+    [0x090000, false],
+    [0xff060c75, false],
+  ] as const)
+    t.equal(isVersionCode(code), has, code.toString(16))
+})
+
+t.test('wrong bits of a signature', async t => {
+  for (const [code, bits] of [
+    [0, 0],
+    [0x100000, 1],
+    [0x80000000, 1],
+    [0x80000003, 3],
+    [0xffffffff, 32],
+  ] as const)
+    t.equal(wrongBits(code), bits, code.toString(16))
 })

@@ -4,7 +4,7 @@ import type { Test } from 'tap'
 import { ZoneDriver } from '#src/backends/zone/driver.js'
 import { makeZones } from '#src/backends/zone/mkfs.js'
 import { makeZoneLayout, type ZoneLayout, type ZoneParameters } from '#src/backends/zone/layout.js'
-import { mergeFtrace, recordSize, renderFtrace } from '#src/decoders/ftrace.js'
+import { ftraceTextWith } from '#src/decoders/ftrace.js'
 import { loadSymbols } from '#src/decoders/kallsyms.js'
 import type { NewRecord } from '#src/pstore/backend.js'
 import { StoreError, type Errno } from '#src/pstore/errors.js'
@@ -15,13 +15,9 @@ import type { FtraceText } from '#src/pstore/ftrace.js'
 import type { Backend } from '#src/pstore/backend.js'
 import { Store } from '#src/pstore/store.js'
 
-const symbols = loadSymbols(path.join(fixtureFolder, 'kallsyms.gz'))
-
-export const ftrace: FtraceText = {
-  recordSize,
-  merge: mergeFtrace,
-  render: (records, endian, tail) => renderFtrace(records, endian, symbols, tail),
-}
+export const ftrace: FtraceText = ftraceTextWith(
+  loadSymbols(path.join(fixtureFolder, 'kallsyms.gz')),
+)
 
 /** A fixture's layout, whose sizes are KiB. */
 export const layoutOf = ({ layout }: Pick<Fixture, 'layout'>): ZoneLayout => {

@@ -71,6 +71,7 @@ export const penalties: {
   console: { empty: 0, dump: 10, stamped: 0, android: 3, binary: 3, terminal: 2, text: 0 },
   pmsg: { empty: 0, dump: 10, stamped: 3, android: 0, binary: 0, terminal: 0, text: 0 },
   tty: { empty: 0, dump: 10, stamped: 3, android: 3, binary: 3, terminal: 0, text: 0 },
+  'boot-log': { empty: 0, dump: 10, stamped: 1, android: 3, binary: 3, terminal: 1, text: 0 },
 }
 
 /** The kind of zone that most often has a content. */
@@ -86,8 +87,12 @@ export const isUnusual = (kind: ZoneKind, content: ContentKind): boolean =>
   // No mainline kernel has a tty zone.
   kind === 'tty' ? content !== 'terminal' : (usual[content] ?? kind) !== kind
 
-/** Bytes of an ftrace record on 64-bit and on 32-bit machines (doc/formats.md 1.9). */
-const recordSizes = [24, 16]
+/** Bytes of an ftrace record on 64-bit and on 32-bit machines, and on these before 4.10 (doc/formats.md 1.9). */
+const recordSizes = [24, 16, 12]
+
+/** Ends of words that are no kernel's address: zeros, and text, which repeats itself. */
+// oxlint-disable-next-line no-control-regex -- text has them
+const noAddress = /^(\0+|[\t-\r -~]+)$/
 
 /**
  * Are these ftrace records? The function and its caller lie in one kernel, so the upper halves of
@@ -111,7 +116,7 @@ export const isFtrace = (bytes: Buffer): boolean =>
           const width = half === 8 ? 4 : 1
           const ip = bytes.toString('latin1', at + from, at + from + width)
           const parent = bytes.toString('latin1', at + half + from, at + half + from + width)
-          if (ip !== parent || /^\0+$/.test(ip)) continue
+          if (ip !== parent || noAddress.test(ip)) continue
           const key = name + ip
           alike.set(key, (alike.get(key) ?? 0) + 1)
         }

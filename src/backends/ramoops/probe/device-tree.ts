@@ -1,187 +1,283 @@
 /**
- * ramoops nodes in a device tree: a flattened blob, or the folder in which Linux shows it.
+ * ramoops nodes in device trees: the region that each describes, or why it describes none.
  *
- * Source: Devicetree Specification 5 (the blob, always big-endian); Linux's
- * Documentation/devicetree/bindings/reserved-memory/ramoops.yaml; fs/pstore/ram.c (ramoops_parse_dt).
+ * Source: doc/formats.md 1.11; Linux's Documentation/devicetree/bindings/reserved-memory/ramoops.yaml;
+ * fs/pstore/ram.c (ramoops_parse_dt), drivers/of/base.c and fdt.c (cells), of_reserved_mem.c.
  */
-import fs from 'node:fs'
-import path from 'node:path'
-import { readWhole } from '../../../native/open.js'
-import { assertStoreError } from '../../../pstore/errors.js'
+import { assertStoreError, StoreError } from '../../../pstore/errors.js'
+import type { Tree, Node } from './flat-tree.js'
 import type { DescribedParameters, Description } from './found.js'
+import { Overlays } from './overlays.js'
 
-interface Node {
-  name: string
-  properties: Map<string, Buffer>
-  children: Node[]
-}
-
-const magic = 0xd00dfeed
-const headerSize = 40
-const token = { begin: 1, end: 2, property: 3, nop: 4, last: 9 } as const
-/** Bounds for hostile trees: others are some levels deep, with some thousand nodes. */
-const mostLevels = 64
-const mostNodes = 2 ** 17
-const longestProperty = 4096
-const longestName = 256
-/** Regions that a tree is believed to describe. */
+/** Regions that trees are believed to describe, and nodes that are named because they describe none. */
 const mostDescribed = 64
+/** The largest number that Linux takes for a property. */
+const largestValue = 2 ** 31 - 1
 
-const aligned = (n: number): number => (n + 3) & ~3
-
-export const isBlob = (bytes: Buffer): boolean =>
-  bytes.length >= headerSize && bytes.readUInt32BE(0) === magic
-
-/** A blob's root; null where it is broken. */
-const parseBlob = (bytes: Buffer): Node | null => {
-  const structs = bytes.readUInt32BE(8)
-  const strings = bytes.readUInt32BE(12)
-  const textAt = (at: number): string => {
-    // A hostile blob has the same millions of bytes as the name of each property.
-    const text = bytes.subarray(at, at + longestName)
-    const end = text.indexOf(0)
-    return end < 0 ? '' : text.toString('latin1', 0, end)
-  }
-  const top: Node = { name: '', properties: new Map(), children: [] }
-  const open = [top]
-  let nodes = 0
-  let at = structs
-  while (at + 4 <= bytes.length) {
-    const type = bytes.readUInt32BE(at)
-    at += 4
-    const node = open.at(-1)!
-    if (type === token.begin) {
-      if (open.length > mostLevels || ++nodes > mostNodes) return null
-      const end = bytes.indexOf(0, at)
-      if (end < 0) return null
-      const child = { name: textAt(at), properties: new Map<string, Buffer>(), children: [] }
-      node.children.push(child)
-      open.push(child)
-      at = aligned(end + 1)
-    } else if (type === token.end) {
-      if (open.length === 1) return null
-      open.pop()
-    } else if (type === token.property) {
-      if (at + 8 > bytes.length) return null
-      const length = bytes.readUInt32BE(at)
-      const name = textAt(strings + bytes.readUInt32BE(at + 4))
-      if (at + 8 + length > bytes.length) return null
-      node.properties.set(name, bytes.subarray(at + 8, at + 8 + length))
-      at = aligned(at + 8 + length)
-    } else if (type === token.last) return open.length === 1 ? (top.children[0] ?? null) : null
-    else if (type !== token.nop) return null
-  }
-  return null
+/** What nodes describe. */
+export interface NodesDescribed {
+  descriptions: Description[]
+  /** Of each node that describes nothing: why. */
+  notes: string[]
 }
 
-/** Null where it is too long to be one that counts, or has gone meanwhile. */
-const readProperty = (file: string): Buffer | null => {
-  try {
-    return readWhole(file, longestProperty)
-  } catch (error) {
-    assertStoreError(error)
-    return null
-  }
+/** Where a node's region is, in bytes; null: the node does not say. */
+interface Place {
+  address: number | null
+  size: number | null
+  evidence: string[]
 }
 
-/** The tree in a folder such as /proc/device-tree: a folder for each node, a file for each property. */
-const readFolder = (folder: string, name: string, left: { nodes: number }, level = 0): Node => {
-  const node: Node = { name, properties: new Map(), children: [] }
-  if (level > mostLevels) return node
-  for (const entry of fs.readdirSync(folder, { withFileTypes: true })) {
-    const file = path.join(folder, entry.name)
-    if (entry.isDirectory()) {
-      if (left.nodes-- > 0) node.children.push(readFolder(file, entry.name, left, level + 1))
-    } else if (entry.isFile()) {
-      const value = readProperty(file)
-      if (value) node.properties.set(entry.name, value)
+/** Why Linux takes no region of a node. */
+class Refusal extends StoreError {}
+
+/** Cells as one number; 0 where there are none. */
+const numberIn = (value: Buffer | undefined): number => {
+  let number = 0
+  for (let at = 0; value && at + 4 <= value.length; at += 4)
+    number = number * 2 ** 32 + value.readUInt32BE(at)
+  return number
+}
+
+/** A number that says how many cells something has. */
+const cellsIn = (node: Node, name: string): number | null => {
+  const value = node.properties.get(name)
+  return value?.length === 4 ? Math.min(value.readUInt32BE(0), 8) : null
+}
+
+/** Characters that node names may have; any other could upset a terminal. */
+const shown = (name: string): string => name.replaceAll(/[^\w,.+@/-]/g, '?')
+const hex = (n: number): string => `0x${n.toString(16)}`
+
+const nameOf = ({ name }: Node): string => name.split('@')[0]!
+
+const textIn = (node: Node, name: string): string | undefined =>
+  node.properties.get(name)?.toString('latin1').replaceAll('\0', '')
+
+/** A property's number: absent ones are `fallback`. Linux refuses what is shorter than a cell or too large. */
+const propertyIn = (node: Node, name: string, fallback: number, said: string[]): number => {
+  const value = node.properties.get(name)
+  if (!value) return fallback
+  if (value.length < 4)
+    throw new Refusal(`its ${name} has ${value.length} bytes, and Linux asks for 4`)
+  const first = value.readUInt32BE(0)
+  // Vendors' kernels have sizes of 64 bits, of which Linux reads the upper half.
+  if (value.length === 8 && first === 0 && value.readUInt32BE(4) > 0) {
+    said.push(`its ${name} has 8 bytes, of which Linux's own ramoops reads the first 4: 0`)
+    return numberIn(value)
+  }
+  if (first > largestValue) throw new Refusal(`its ${name} ${hex(first)} is more than Linux takes`)
+  return first
+}
+
+/** Refuse numbers that are no machine's. */
+const checkPlace = (...numbers: number[]): void => {
+  if (Math.max(...numbers) > Number.MAX_SAFE_INTEGER)
+    throw new Refusal('no machine has memory there, or so much')
+}
+
+/**
+ * What reg says: cells are those of the nearest node above that has them, as Linux counts; an overlay's are
+ * its target's.
+ */
+const placeOfReg = (node: Node, reg: Buffer, overlays: Overlays): Place => {
+  const evidence: string[] = []
+  let address = overlays.nearest(node, at => cellsIn(at, '#address-cells'))
+  let size = overlays.nearest(node, at => cellsIn(at, '#size-cells'))
+  if (overlays.isIn(node)) {
+    // A guess that only these lengths allow.
+    const guess = { 8: [1, 1], 12: [2, 1], 16: [2, 2] }[reg.length]
+    if (address === null || size === null) {
+      if (!guess) {
+        evidence.push(
+          `its reg has ${reg.length} bytes, and the overlay does not say its target's cells`,
+        )
+        return { address: null, size: null, evidence }
+      }
+      ;[address = null, size = null] = guess
+      evidence.push(
+        `its reg has ${reg.length} bytes: cells of ${address} for the address and ${size} for the size, if its target has such cells`,
+      )
     }
   }
-  return node
+  // The specification's, where no node says it.
+  const cells = { address: address ?? 2, size: size ?? 1 }
+  const needed = 4 * (cells.address + cells.size)
+  if (reg.length < needed)
+    throw new Refusal(
+      `its reg has ${reg.length} bytes, and the cells above ask for ${needed} (#address-cells ${cells.address}, #size-cells ${cells.size})`,
+    )
+  const from = numberIn(reg.subarray(0, 4 * cells.address))
+  const length = numberIn(reg.subarray(4 * cells.address, needed))
+  checkPlace(from, length)
+  return { address: from, size: length, evidence: [...evidence, ...unreserved(node)] }
 }
 
-const number = ({ properties }: Node, name: string): number | undefined => {
-  const value = properties.get(name)
-  return value?.length === 4 ? value.readUInt32BE(0) : undefined
+/** Why Linux reserves no memory for a node below /reserved-memory, if it does not (__reserved_mem_check_root). */
+const unreserved = ({ parent }: Node): string[] => {
+  const root = parent?.parent
+  if (!root || parent.name !== 'reserved-memory' || root.parent) return []
+  const wrong = ['#address-cells', '#size-cells']
+    .filter(name => cellsIn(parent, name) !== (cellsIn(root, name) ?? 1))
+    .map(name => `${cellsIn(parent, name) === null ? 'no' : "not the root's"} ${name}`)
+  if (!parent.properties.has('ranges')) wrong.push('no ranges')
+  return wrong.length
+    ? [`Linux ignores what is below /reserved-memory there: it has ${wrong.join(', ')}`]
+    : []
 }
 
-/** Cells of 32 bits, as one number. */
-const cells = (bytes: Buffer, from: number, count: number): number => {
-  let value = 0
-  for (let i = from; i < from + count; i++) value = value * 2 ** 32 + bytes.readUInt32BE(4 * i)
-  return value
+/** A binding of Android's kernels before 4.10 (arch/arm/mach-msm): `android,ramoops-buffer-start` and others. */
+const android = 'android,ramoops-'
+
+/** Where a node's region is: by reg, its own or that of its memory-region, or by a size alone. */
+const placeOf = (node: Node, overlays: Overlays): Place & { region: Node } => {
+  const start = node.properties.get(`${android}buffer-start`)
+  if (start) {
+    const size = numberIn(node.properties.get(`${android}buffer-size`))
+    checkPlace(numberIn(start), size)
+    return { region: node, address: numberIn(start), size, evidence: [] }
+  }
+  const link = node.properties.get('memory-region')
+  const region = (link && !node.properties.has('reg') && overlays.nodeOf(node, link)) || node
+  const evidence =
+    region === node
+      ? []
+      : [
+          `its memory-region is ${shown(region.name)}, which vendors' kernels follow, and Linux's own does not`,
+        ]
+  const reg = region.properties.get('reg')
+  if (reg) {
+    const place = placeOfReg(region, reg, overlays)
+    return { ...place, region, evidence: [...evidence, ...place.evidence] }
+  }
+  const size = region.properties.get('size')
+  if (size && size.length >= 4 && size.length <= 8) {
+    checkPlace(numberIn(size))
+    const within = region.properties.has('alloc-ranges') ? ', within alloc-ranges' : ''
+    evidence.push(`it has no reg: the kernel chooses its place as it boots${within}`)
+    return { region, address: null, size: numberIn(size), evidence }
+  }
+  throw new Refusal(
+    link && region === node
+      ? 'its memory-region names no node of this tree'
+      : 'it has no reg and no size: Linux finds no memory for it',
+  )
 }
 
-const isDisabled = ({ properties }: Node): boolean => {
-  const status = properties.get('status')?.toString('latin1').replace('\0', '')
-  return status !== undefined && status !== 'okay' && status !== 'ok'
+/** Sizes by Android's binding: all others are 0. */
+const androidSizes = (
+  node: Node,
+): Pick<DescribedParameters, 'record_size' | 'console_size' | 'preset'> => {
+  const sizes = {
+    record_size: numberIn(node.properties.get(`${android}record-size`)),
+    console_size: numberIn(node.properties.get(`${android}console-size`)),
+  }
+  checkPlace(...Object.values(sizes))
+  return { ...sizes, preset: 'linux-pre-4.10' }
 }
 
 /** A node's region: properties by the bindings' names, absent ones with Linux's values. */
-const describeNode = (node: Node, parent: Node): Description | null => {
-  const reg = node.properties.get('reg')
-  const addressCells = number(parent, '#address-cells') ?? 2
-  const sizeCells = number(parent, '#size-cells') ?? 1
-  if (!reg || addressCells + sizeCells > 8 || reg.length < 4 * (addressCells + sizeCells))
-    return null
-  const mem_address = cells(reg, 0, addressCells)
-  const mem_size = cells(reg, addressCells, sizeCells)
-  // No machine has memory there.
-  if (Math.max(mem_address, mem_size) > Number.MAX_SAFE_INTEGER) return null
-  const size = (name: string): number => number(node, name) ?? 0
+const describeNode = (node: Node, overlays: Overlays): Description => {
+  const { address, size, region, evidence: placed } = placeOf(node, overlays)
+  const said: string[] = []
+  const value = (name: string, fallback = 0): number => propertyIn(node, name, fallback, said)
+  const isAndroid = node.properties.has(`${android}buffer-start`)
   const given = {
-    record_size: size('record-size'),
-    console_size: size('console-size'),
-    ftrace_size: size('ftrace-size'),
-    pmsg_size: size('pmsg-size'),
-    tty_size: size('tty-size'),
-    ecc: size('ecc-size'),
-    flags: size('flags'),
+    record_size: value('record-size'),
+    console_size: value('console-size'),
+    ftrace_size: value('ftrace-size'),
+    pmsg_size: value('pmsg-size'),
+    tty_size: value('tty-size'),
+    ecc: value('ecc-size'),
+    flags: value('flags'),
+    ...(isAndroid ? androidSizes(node) : {}),
   }
   const { record_size, console_size, ftrace_size, pmsg_size, ecc } = given
+  const isRockchip = node.properties.has('boot-log-size')
+  // Absent, its count is 0 to Rockchip's kernel.
+  const rockchip: Partial<DescribedParameters> = isRockchip
+    ? {
+        preset: 'rockchip',
+        boot_log_size: value('boot-log-size'),
+        boot_log_count: value('boot-log-count'),
+      }
+    : {}
+  const status = textIn(node, 'status')
+  const isDisabled = status !== undefined && status !== 'okay' && status !== 'ok'
   // Old Chromebooks have the node under the root, and count on this.
+  const parent = overlays.parentOf(node)
   const old =
-    parent.name !== 'reserved-memory' && !console_size && !ftrace_size && !pmsg_size && !ecc
-  const parameters: DescribedParameters = {
-    mem_address,
-    mem_size,
-    ...given,
-    ...(old ? { console_size: record_size, pmsg_size: record_size } : {}),
-  }
-  const reason = number(node, 'max-reason')
-  if (reason !== undefined) parameters.max_reason = reason
+    !isAndroid &&
+    parent !== null &&
+    nameOf(parent) !== 'reserved-memory' &&
+    !console_size &&
+    !ftrace_size &&
+    !pmsg_size &&
+    !ecc
+  const panicOnly = [node, region].some(({ properties }) => properties.has('no-dump-oops'))
+  const says = panicOnly || node.properties.has('max-reason')
   return {
-    parameters,
+    parameters: {
+      ...(address === null ? {} : { mem_address: address }),
+      ...(size === null ? {} : { mem_size: size }),
+      ...given,
+      ...rockchip,
+      ...(old ? { console_size: record_size, pmsg_size: record_size } : {}),
+      ...(says ? { max_reason: value('max-reason', panicOnly ? 1 : 2) } : {}),
+    },
     evidence: [
-      // Characters that node names may have; any other could upset a terminal.
-      `the device tree's node ${node.name.replaceAll(/[^\w,.+@-]/g, '?')}`,
-      ...(isDisabled(node) ? ['it is disabled, and Linux leaves it alone'] : []),
+      `the device tree's node ${shown(node.name)}`,
+      ...(overlays.isIn(node) ? [`in an overlay for ${overlays.targetOf(node)}`] : []),
+      ...(isDisabled ? ['it is disabled, and Linux leaves it alone'] : []),
+      ...placed,
+      ...said,
       ...(old ? ['console and pmsg as large as a record, as Linux has it for such nodes'] : []),
+      ...(isAndroid ? ["a binding of Android's kernels before 4.10, which may be of 3.x"] : []),
+      ...(isRockchip
+        ? ["Rockchip's: a kernel without CONFIG_PSTORE_BOOT_LOG has no boot log (boot_log_size 0)"]
+        : []),
     ],
-    open: [],
+    open: [
+      ...(address === null ? ['mem_address'] : []),
+      ...(size === null ? ['mem_size'] : []),
+      ...(isRockchip ? ['boot_log_size'] : []),
+      ...(isAndroid ? ['preset'] : []),
+    ],
   }
 }
 
-/** The regions of all ramoops nodes below a node. */
-const describeTree = (node: Node, found: Description[] = []): Description[] => {
+/** The ramoops nodes below a node, whoever's they are. */
+function* ramoopsBelow(node: Node): Generator<Node, void, void> {
   for (const child of node.children) {
-    if (found.length === mostDescribed) break
-    const compatible = child.properties.get('compatible')?.toString('latin1').split('\0')
-    const described = compatible?.includes('ramoops') ? describeNode(child, node) : null
-    if (described) found.push(described)
-    describeTree(child, found)
+    if (/ramoops/i.test(textIn(child, 'compatible') ?? '')) yield child
+    yield* ramoopsBelow(child)
   }
-  return found
 }
 
-/** The regions that a blob describes; none where the blob is broken. */
-export const describeBlob = (bytes: Buffer): Description[] => {
-  const root = parseBlob(bytes)
-  return root ? describeTree(root) : []
-}
+/** What a description says of its region. */
+const saidBy = ({ parameters, open }: Description): string => JSON.stringify([parameters, open])
 
-/** The regions that a device tree's folder describes; null where it is some other folder. */
-export const describeTreeFolder = (folder: string): Description[] | null =>
-  fs.existsSync(path.join(folder, '#address-cells'))
-    ? describeTree(readFolder(folder, path.basename(path.resolve(folder)), { nodes: mostNodes }))
-    : null
+/** The regions that trees describe, each once where several trees have it, and the nodes that describe none. */
+export const describeTrees = (trees: readonly Tree[]): NodesDescribed => {
+  const roots = trees.flatMap(({ root }) => root ?? [])
+  const overlays = new Overlays(roots)
+  const descriptions: Description[] = []
+  const notes = new Set<string>()
+  const said = new Set<string>()
+  for (const root of roots) {
+    const before = new Set(said)
+    for (const node of ramoopsBelow(root)) {
+      if (descriptions.length + notes.size === mostDescribed) break
+      try {
+        const description = describeNode(node, overlays)
+        const saying = saidBy(description)
+        said.add(saying)
+        if (!before.has(saying)) descriptions.push(description)
+      } catch (error) {
+        assertStoreError(error)
+        notes.add(`the device tree's node ${shown(node.name)}: Linux ignores it: ${error.message}`)
+      }
+    }
+  }
+  return { descriptions, notes: [...notes] }
+}

@@ -3,7 +3,6 @@
  *
  * Source: elf(5). Both sizes and both byte orders; every number is checked against the file.
  */
-import { StoreError } from '../../../pstore/errors.js'
 import type { Region } from '../../../region/region.js'
 import type { Segment } from './segments.js'
 
@@ -44,22 +43,6 @@ const magic = Buffer.from('\x7fELF')
 const headerSize = 64
 const core = 4
 const load = 1
-
-/** How makedumpfile's format and its flattened form begin: QEMU's dump-guest-memory -z writes it, too. */
-const compressed = ['KDUMP   ', 'DISKDUMP', 'makedumpfile']
-
-/**
- * Refuse a dump whose pages are compressed: no region can be found in it.
- *
- * @throws StoreError saying so
- */
-export const refuseCompressed = (region: Region, path: string): void => {
-  const start = region.load(0, Math.min(region.length, 16)).toString('latin1')
-  if (compressed.some(name => start.startsWith(name)))
-    throw new StoreError(
-      `${path}: a dump with compressed pages: dump it as an ELF core (makedumpfile -E, dump-guest-memory without -z)`,
-    )
-}
 
 /**
  * The memory in an ELF core, ascending by its offset in the file; null where the source is no core.

@@ -3,14 +3,18 @@ import { count } from '../../../pstore/condition.js'
 import { presets, sizeParameters } from '../layout.js'
 import type { ContentKind } from './classify.js'
 import { reportRegion, type FoundRegion, type ReportedParameters } from './found.js'
-import { writeOptions } from './options.js'
+import { usualFlags, writeOptions } from './options.js'
+import { settleByLog, type Settled } from './own-log.js'
 import { findHugeEcc, mayHaveParity } from './parity.js'
+import type { Piece } from './join.js'
 import type { PossibleLayout } from './possible.js'
 import { zonesToTry, type RankedShape } from './rank.js'
 import type { Segment } from './segments.js'
 import { zonesOf } from './shapes.js'
 import type { View } from './view.js'
-import { zoneKinds, type ZoneKind } from '../../../pstore/types.js'
+import { zoneHeaderSize } from '../zone-header.js'
+import { isPossible } from './signatures.js'
+import { zoneKinds, type ZoneExtent, type ZoneKind } from '../../../pstore/types.js'
 
 /** Other layouts that are listed. */
 const mostOthers = 10
@@ -26,6 +30,25 @@ const contradictions = ({ strays, notDumps, dumps }: RankedShape): string[] => [
   ...(notDumps > dumps ? [`${count(notDumps, 'dmesg zone')} without a dump's header`] : []),
 ]
 
+/** Zones that are searched for headers which they perhaps hide. */
+const mostSearched = 64
+
+/**
+ * Headers of ftrace zones that a layout leaves out, perhaps: behind its zones, or within one, where a smaller
+ * zone would end. Their signatures may have wrong bits, so that nothing else has seen them.
+ */
+const hiddenFtrace = (view: View, zones: readonly ZoneExtent[], end: number): number => {
+  const behind = Math.max(view.ftraceIn(end, view.end).length, view.mayBeFtrace(end) ? 1 : 0)
+  let within = 0
+  for (const { offset, size, kind } of zones.slice(-mostSearched)) {
+    const header = view.header(offset)
+    const used = zoneHeaderSize + (header && isPossible(header) ? header.size : 0)
+    for (let part = size / 2; part >= used && part % 2 === 0; part /= 2)
+      if (kind !== 'ftrace' && view.mayBeFtrace(offset + part)) within++
+  }
+  return behind + within
+}
+
 /** The parameters that differ among the possible layouts. */
 const openParameters = (best: PossibleLayout, possible: readonly PossibleLayout[]): string[] => {
   if (contradictions(best).length) return [...decided, 'order']
@@ -35,9 +58,12 @@ const openParameters = (best: PossibleLayout, possible: readonly PossibleLayout[
   if (possible.some(({ length }) => length.open) && !open.includes('mem_size'))
     open.unshift('mem_size')
   if (best.staleParity || possible.some(({ fit }) => fit?.ecc !== best.fit?.ecc)) open.push('ecc')
-  if (possible.some(({ shape }) => shape.preset !== best.shape.preset)) open.push('order')
+  const sameOrder = possible.filter(({ shape }) => shape.preset === best.shape.preset)
+  if (sameOrder.length < possible.length) open.push('order')
   // Two kernels have this order, and other names for the zone.
-  if (best.shape.sizes.tty && best.shape.preset === 'linux-pre-6.2') open.push('preset')
+  const isAnolis = best.shape.sizes.tty > 0 && best.shape.preset === 'linux-pre-6.2'
+  if (isAnolis || sameOrder.some(({ parameters }) => parameters.preset !== best.parameters.preset))
+    open.push('preset')
   return open
 }
 
@@ -50,8 +76,8 @@ const orderOf = ({ shape }: RankedShape): ZoneKind[] =>
   )
 
 /** The preset's name; of two with one order, that of the kernels that have a tty zone. */
-const presetOf = ({ shape: { preset, sizes } }: RankedShape): string =>
-  preset === 'linux-pre-6.2' && sizes.tty ? 'anolis' : preset
+const presetOf = ({ parameters: { preset, tty_size } }: PossibleLayout): string =>
+  preset === 'linux-pre-6.2' && tty_size ? 'anolis' : preset
 
 const contentNames: { readonly [content in ContentKind]: string } = {
   empty: 'empty',
@@ -81,7 +107,7 @@ const evidenceOf = (
   segment: Segment,
   base: number,
   layout: PossibleLayout,
-  flags: number,
+  shared: boolean,
   { huge, unsure }: NoFit,
 ): string[] => {
   const { shape, parameters, length, fit, contents, leftovers } = layout
@@ -112,22 +138,24 @@ const evidenceOf = (
       const content = contents.get(kind)!
       const leftover = leftovers.get(kind)!
       lines.push(
-        `${kind}_size ${size}: at +${hex(offset - base)}: ${contentNames[content]}` +
+        `${kind.replace('-', '_')}_size ${size}: at +${hex(offset - base)}: ${contentNames[content]}` +
           (leftover === content ? '' : `; leftover bytes are ${leftoverNames[leftover]}`),
       )
       continue
     }
-    const version = view.header(offset)?.code
+    const header = view.header(offset)
+    const version = header?.wrong === 0 && header.code
     lines.push(
       `ftrace_size ${parameters.ftrace_size}: ${count(shape.cpus, 'zone')} from +${hex(offset - base)}` +
         `${version ? `, signed by Linux ${versionOf(version)}` : ''}` +
-        (flags ? '' : ', with records of several CPUs in one') +
-        (flags && shape.cpus === 1 ? ', of one CPU, or shared (flags 0)' : ''),
+        (shared ? ', with records of several CPUs in one' : '') +
+        (!shared && shape.cpus === 1 ? ', of one CPU, or shared (flags 0)' : ''),
     )
   }
   lines.push(
     fit
-      ? `ecc ${fit.ecc}: ${fit.clean} of ${fit.tried} blocks tried fit their parity, and no other size does`
+      ? `ecc ${fit.ecc}: ${fit.clean} of ${fit.tried} blocks tried fit their parity` +
+          (fit.old ? ', which lies as before Linux 3.10' : ', and no other size does')
       : huge
         ? `ecc ${huge}: the headers' parity; Linux crashes with it on blocks, so they are taken as they are`
         : unsure
@@ -144,29 +172,44 @@ const evidenceOf = (
 /**
  * Report a region.
  *
- * @param best its likeliest layout
- * @param possible its layouts, the likeliest first
- * @param baseOpen true where the region may start elsewhere
+ * @param behind signatures that it does not explain, and another layout of it could
  */
-export const describe = (
-  view: View,
-  segment: Segment,
-  base: number,
-  best: PossibleLayout,
-  possible: readonly PossibleLayout[],
-  baseOpen: boolean,
+export const describe = (piece: Piece, behind: number): FoundRegion => {
+  const found = report(piece, behind, null)
+  if (found.open.length === 0) return found
+  // A log is read only where the bytes leave something open.
+  const { view, base, possible } = piece
+  const settled = settleByLog(view, possible, view.end - base)
+  return settled ? report(piece, behind, settled) : found
+}
+
+const report = (
+  { view, segment, base, possible: explaining, baseOpen, parts = [] }: Piece,
+  behind: number,
+  settled: Settled | null,
 ): FoundRegion => {
-  const open = [...(baseOpen ? ['mem_address'] : []), ...openParameters(best, possible)]
+  const possible = settled?.possible ?? explaining
+  const likeliest = possible[0]!
+  const hidden = hiddenFtrace(view, zonesOf(likeliest.shape), likeliest.shape.end)
+  const best = { ...likeliest, strays: likeliest.strays + hidden }
+  const isOpen = behind + parts.length > 0
+  const open = new Set([
+    ...(baseOpen ? ['mem_address'] : []),
+    ...(isOpen ? ['mem_size'] : []),
+    ...openParameters(best, possible),
+  ])
   const tried = ({ shape }: RankedShape): ReturnType<typeof zonesToTry> =>
     zonesToTry(view, zonesOf(shape))
   const noFit: NoFit = {
     huge: best.fit ? null : findHugeEcc(view, tried(best)),
     unsure: possible.some(layout => !layout.fit && mayHaveParity(view, tried(layout))),
   }
-  if ((noFit.huge || noFit.unsure) && !open.includes('ecc')) open.push('ecc')
+  if (noFit.huge || noFit.unsure) open.add('ecc')
+  if (contradictions(best).length === 0 && !isOpen)
+    for (const name of settled?.names ?? []) open.delete(name)
   const ftrace = zonesOf(best.shape).find(({ kind }) => kind === 'ftrace')
   const shared = ftrace !== undefined && best.shape.cpus === 1 && view.sharedByCpus(ftrace.offset)
-  const flags = shared ? 0 : 1
+  const flags = shared ? 0 : usualFlags(best.parameters.preset)
   const parametersOf = (layout: PossibleLayout): ReportedParameters => ({
     ...layout.parameters,
     preset: presetOf(layout),
@@ -175,11 +218,27 @@ export const describe = (
     flags,
     endian: view.endian,
   })
-  return reportRegion(parametersOf(best), {
+  return reportRegion(parametersOf(best), best.zones, {
     order: orderOf(best),
-    certain: open.length === 0 && best.damaged === 0 && view.budget.left > 0,
-    open,
-    evidence: evidenceOf(view, segment, base, best, flags, noFit),
-    others: possible.slice(1, mostOthers).map(layout => writeOptions(parametersOf(layout))),
+    certain: open.size === 0 && best.damaged === 0 && view.budget.left > 0,
+    open: [...open],
+    evidence: [
+      ...evidenceOf(view, segment, base, best, shared, noFit),
+      ...(settled?.evidence ?? []),
+      ...(parts.length
+        ? [
+            `${parts.length} pieces far apart: the zones between have no signature, or these are several regions`,
+          ]
+        : []),
+      ...(behind
+        ? [
+            `${count(behind, 'signature')} further on, in no zone of this: perhaps of the same region`,
+          ]
+        : []),
+    ],
+    others: [
+      ...possible.slice(1).map(layout => writeOptions(parametersOf(layout), layout.zones)),
+      ...parts.map(part => describe(part, 0).options),
+    ].slice(0, mostOthers),
   })
 }

@@ -8,8 +8,8 @@ import { count } from '../../../pstore/condition.js'
 import { StoreError, UncertainLayout } from '../../../pstore/errors.js'
 import type { Region } from '../../../region/region.js'
 import { layoutParameters, type RamoopsParameters } from '../layout.js'
-import { describedBy, readDescription } from './described.js'
-import { elfSegments, refuseCompressed } from './elf.js'
+import { describedWithin, readDescription, type DescribedRegions } from './described.js'
+import { elfSegments } from './elf.js'
 import type { Findings, FoundRegion } from './found.js'
 import { findRegions } from './regions.js'
 
@@ -20,7 +20,13 @@ interface Extent {
 }
 
 /** Open a part of a source to read it. */
-export type OpenRegion = (path: string, part: Extent & { readOnly: true; map: false }) => Region
+export type OpenRegion = (
+  path: string,
+  part: Extent & { readOnly: true; map: false; report: () => void },
+) => Region
+
+/** The region that is known to have been made in a source; null where none is. */
+export type Recall = (region: Region) => FoundRegion | null
 
 export interface ProbeOptions extends Extent {
   /** Called with the bytes that have been searched, of how many. */
@@ -40,20 +46,21 @@ export interface LayoutOptions extends ProbeOptions {
  * Find the regions in a source, and their layouts.
  *
  * @param options say which part of the source is searched
- * @throws StoreError where the source cannot be read, has more bytes than the limit, or is a dump with
- *   compressed pages
+ * @throws StoreError where the source cannot be read, has more bytes than the limit, or is of a form that
+ *   has to be converted
  */
-export const probeRegion = (path: string, options: ProbeOptions, open: OpenRegion): Findings => {
-  const described = describedBy(path)
-  if (described)
-    return {
-      regions: described,
-      notes: ["this file only describes the region; its contents are in the machine's memory"],
-    }
+export const probeRegion = (
+  path: string,
+  options: ProbeOptions,
+  open: OpenRegion,
+  recall: Recall = () => null,
+): Findings => {
+  const described = readDescription(path, options.progress)
+  if (described) return findingsOf(described)
   const { mem_address: from = 0, progress, probeLimit } = options
-  const region = open(path, { ...options, readOnly: true, map: false })
+  // Its notes are among the findings.
+  const region = open(path, { ...options, readOnly: true, map: false, report: () => {} })
   try {
-    if (from === 0) refuseCompressed(region, path)
     const segments = (from === 0 && elfSegments(region)) || undefined
     const findings = findRegions(
       region,
@@ -61,12 +68,42 @@ export const probeRegion = (path: string, options: ProbeOptions, open: OpenRegio
       done => progress?.(done, region.length),
       probeLimit,
     )
+    findings.regions = withKnown(findings.regions, recall(region))
+    const within = findings.regions.length === 0 && from === 0 ? describedWithin(region) : null
+    if (within) return findingsOf(within)
     for (const found of findings.regions) found.mem_address += from
-    return findings
+    const unpacked = region.kind === null ? [] : [unpackedNote(region)]
+    return {
+      ...findings,
+      notes: [...unpacked, ...region.notes, ...region.doubts, ...findings.notes],
+    }
   } finally {
     region.close()
   }
 }
+
+/** The regions of the bytes, of which the one that is known settles what they leave open. */
+const withKnown = (regions: FoundRegion[], known: FoundRegion | null): FoundRegion[] => {
+  if (!known) return regions
+  const isApart = ({ mem_address, mem_size }: FoundRegion): boolean =>
+    mem_address >= known.mem_address + known.mem_size || known.mem_address >= mem_address + mem_size
+  const others = regions.filter(isApart)
+  // What is certain by the bytes alone needs no memory.
+  if (regions.some(region => region.certain && !isApart(region))) return regions
+  return [...others, known].sort((a, b) => a.mem_address - b.mem_address)
+}
+
+/** What a description says, as findings. */
+const findingsOf = ({ kind, regions, notes }: DescribedRegions): Findings => ({
+  regions,
+  notes: regions.length
+    ? [...notes, "this file only describes the region; its contents are in the machine's memory"]
+    : notes,
+  describes: kind,
+})
+
+const unpackedNote = ({ kind, length }: Region): string =>
+  `is a ${kind} file: addresses and sizes are those of the ${length} bytes in it`
 
 /**
  * The layout of the only region in a source, or of the one that starts at `mem_address`.
@@ -78,9 +115,11 @@ export const probeLayout = (
   path: string,
   options: LayoutOptions,
   open: OpenRegion,
+  recall: Recall = () => null,
 ): RamoopsParameters => {
-  refuseDescription(path)
-  const found = onlyRegion(path, probeRegion(path, options, open).regions, options.mem_address)
+  const findings = probeRegion(path, options, open, recall)
+  if (findings.describes) throw onlyDescribes(path, findings.describes, findings)
+  const found = onlyRegion(path, findings.regions, options.mem_address)
   if (!found.certain) {
     if (!options.readOnly)
       throw new UncertainLayout(
@@ -106,7 +145,7 @@ const onlyRegion = (
   if (!found)
     throw new StoreError(
       `no pstore region found in ${path}. If you know the layout, give it: ` +
-        layoutParameters.map(name => `--${name.replace('_', '-')}`).join(', '),
+        layoutParameters.map(name => `--${name.replaceAll('_', '-')}`).join(', '),
     )
   if (meant.length > 1)
     throw new StoreError(
@@ -119,16 +158,16 @@ const onlyRegion = (
   return found
 }
 
-/** Refuse a file that describes regions: it has no bytes of theirs. */
-const refuseDescription = (path: string): void => {
-  const description = readDescription(path)
-  if (!description) return
-  const { kind, regions } = description
+/** Why a file that describes regions is none: it has no bytes of theirs. */
+const onlyDescribes = (path: string, kind: string, { regions, notes }: Findings): StoreError => {
   const [first] = regions
-  if (!first) throw new StoreError(`${path}: is ${kind}: it describes no ramoops region`)
+  if (!first)
+    return new StoreError(
+      `${path}: is ${kind}: it describes no ramoops region${notes[0] ? `: ${notes[0]}` : ''}`,
+    )
   const [what, them] =
     regions.length === 1 ? ['a region', 'it'] : [count(regions.length, 'region'), 'them']
-  throw new StoreError(
+  return new StoreError(
     `${path}: is ${kind}: it describes ${what} but does not contain ${them}. ` +
       `Run the command on the memory dump with: ${first.options}`,
   )

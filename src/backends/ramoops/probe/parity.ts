@@ -2,7 +2,8 @@
  * Which parity fits: every size that Linux takes is tried on a zone's header and on its first blocks.
  *
  * A header has parity even in an empty zone, so zones that never held anything decide too. Where the
- * size is wrong, a block fits by chance only, once in 256 to the power of the parity's bytes.
+ * size is wrong, a block fits by chance only, once in 256 to the power of the parity's bytes. Kernels before
+ * 3.10 put the blocks' parity elsewhere, and the header's where it is today (doc/formats.md 1.6).
  */
 import type { Region } from '../../../region/region.js'
 import { blockSize, codec, maxEccSize, parityMaker } from '../ecc.js'
@@ -20,6 +21,8 @@ export interface TriedZone {
 /** How one parity size fits some zones: blocks, headers included. */
 export interface Fit {
   ecc: number
+  /** True where blocks have their parity where kernels before 3.10 put it. */
+  old: boolean
   tried: number
   clean: number
 }
@@ -33,7 +36,7 @@ const leastClean = 1 / 8
 /** Bytes of a header's parity at most: those of sizes on which Linux crashes included. */
 const largestParity = 255 - zoneHeaderSize
 
-/** A zone's bytes on which parity is tried, and the numbers of tried and of clean blocks, by parity size. */
+/** A zone's bytes on which parity is tried, and the numbers of tried and of clean blocks, by {@link formOf}. */
 interface Trial {
   readonly head: Buffer
   /** The zone's last bytes: a header's parity is the end of its zone. */
@@ -51,6 +54,9 @@ interface Viewer {
 }
 /** The cost of reading a zone's blocks for trials. */
 const trialCost = 8
+
+/** The index of a parity size and a division of zones. */
+const formOf = (ecc: number, old: boolean): number => 2 * ecc + (old ? 1 : 0)
 
 const trials = new WeakMap<Viewer, Map<string, Trial>>()
 
@@ -77,26 +83,27 @@ const trialOf = (viewer: Viewer, { offset, size, header }: TriedZone): Trial => 
     head,
     tail: region.load(offset + size - tailSize, tailSize),
     blocks: Array.from({ length: blocksTried }, (_, block) => block).filter(isUsed),
-    tried: new Uint8Array(maxEccSize + 1),
-    clean: new Uint8Array(maxEccSize + 1),
+    tried: new Uint8Array(formOf(maxEccSize, true) + 1),
+    clean: new Uint8Array(formOf(maxEccSize, true) + 1),
   }
   known.set(key, trial)
   return trial
 }
 
 /** Try one parity size on a zone. */
-const tryZone = (viewer: Viewer, zone: TriedZone, ecc: number): Trial => {
+const tryZone = (viewer: Viewer, zone: TriedZone, ecc: number, old: boolean): Trial => {
   const trial = trialOf(viewer, zone)
-  const division = divideZone(zone.size, ecc)
-  if (!division || trial.tried[ecc]) return trial
+  const division = divideZone(zone.size, ecc, old)
+  const form = formOf(ecc, old)
+  if (!division || trial.tried[form]) return trial
   const { head, tail } = trial
   const { data, blocks } = division
   const rs = codec(ecc)
   const test = (at: number, length: number, parity: Buffer, parityAt: number): void => {
-    trial.tried[ecc]!++
+    trial.tried[form]!++
     // Zeros fit a parity of zeros, whatever its size.
     if (rs.check(head, at, length, parity, parityAt) && holdsBytes(head.subarray(at, at + length)))
-      trial.clean[ecc]!++
+      trial.clean[form]!++
   }
   test(0, zoneHeaderSize, tail, tail.length - ecc)
   const own = trial.blocks.filter(block => block < blocks && block * blockSize < data)
@@ -113,21 +120,25 @@ const tryZone = (viewer: Viewer, zone: TriedZone, ecc: number): Trial => {
 }
 
 /** The number of a zone's first blocks that a parity fits, its header included. */
-export const fittingBlocks = (viewer: Viewer, zone: TriedZone, ecc: number): number =>
-  tryZone(viewer, zone, ecc).clean[ecc]!
+export const fittingBlocks = (viewer: Viewer, zone: TriedZone, ecc: number, old = false): number =>
+  tryZone(viewer, zone, ecc, old).clean[formOf(ecc, old)]!
+
+/** How one size fits some zones. */
+const fitOf = (viewer: Viewer, zones: readonly TriedZone[], ecc: number, old: boolean): Fit => {
+  const form = formOf(ecc, old)
+  let tried = 0
+  let clean = 0
+  for (const zone of zones) {
+    const trial = tryZone(viewer, zone, ecc, old)
+    tried += trial.tried[form]!
+    clean += trial.clean[form]!
+  }
+  return { ecc, old, tried, clean }
+}
 
 /** How each size that Linux takes fits some zones. 1 means 16. */
 function* fits(viewer: Viewer, zones: readonly TriedZone[]): Generator<Fit, void, void> {
-  for (let ecc = 2; ecc <= maxEccSize; ecc++) {
-    let tried = 0
-    let clean = 0
-    for (const zone of zones) {
-      const trial = tryZone(viewer, zone, ecc)
-      tried += trial.tried[ecc]!
-      clean += trial.clean[ecc]!
-    }
-    yield { ecc, tried, clean }
-  }
+  for (let ecc = 2; ecc <= maxEccSize; ecc++) yield fitOf(viewer, zones, ecc, false)
 }
 
 /**
@@ -139,8 +150,11 @@ export const findEcc = (viewer: Viewer, zones: readonly TriedZone[]): Fit | null
   let best: Fit | null = null
   for (const fit of fits(viewer, zones)) {
     const { ecc, tried, clean } = fit
-    if (clean * ecc * 8 < convincingBits || clean < tried * leastClean) continue
-    if (!best || clean > best.clean) best = fit
+    if (clean * ecc * 8 < convincingBits) continue
+    // Where headers fit and blocks do not, the blocks' parity is perhaps elsewhere.
+    const both = clean < tried ? [fit, fitOf(viewer, zones, ecc, true)] : [fit]
+    for (const one of both)
+      if (one.clean >= one.tried * leastClean && one.clean > (best?.clean ?? 0)) best = one
   }
   return best
 }
@@ -161,8 +175,10 @@ export const findHugeEcc = (viewer: Viewer, zones: readonly TriedZone[]): number
     for (const zone of zones) {
       if (!divideZone(zone.size, ecc)) continue
       const { head, tail } = trialOf(viewer, zone)
-      const parity = parityOf(head.subarray(0, zoneHeaderSize))
-      if (parity.equals(tail.subarray(tail.length - ecc))) return ecc
+      const header = head.subarray(0, zoneHeaderSize)
+      const parity = parityOf(header)
+      // Zeros fit any.
+      if (holdsBytes(header) && parity.equals(tail.subarray(tail.length - ecc))) return ecc
     }
   }
   return null

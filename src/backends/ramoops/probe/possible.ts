@@ -1,8 +1,18 @@
-/** The possible layouts of a region: each shape with the region's length of which Linux makes it. */
+/** The possible layouts of a region: each shape with a writer, and the region's length of which it makes it. */
+import { encodeZones, parseZones } from '../zone-list.js'
 import type { RankedShape } from './rank.js'
 import { pageSize, type Segment } from './segments.js'
-import { dumpAreas, isMadeBy, parametersOf, type ShapeParameters } from './shapes.js'
+import { roundest, zonesOf } from './shapes.js'
 import type { View } from './view.js'
+import {
+  isMadeBy,
+  lengthsOf,
+  olderWriters,
+  parametersOf,
+  shortestOf,
+  writersOf,
+  type ShapeParameters,
+} from './writers.js'
 
 /** The length of a region, as its shape and the source have it. */
 interface Length {
@@ -17,6 +27,8 @@ interface Length {
 
 export interface PossibleLayout extends RankedShape {
   parameters: ShapeParameters
+  /** The list of its zones, where no preset makes them. */
+  zones: string | null
   length: Length
 }
 
@@ -26,9 +38,9 @@ const mostUnused = 3 / 4
 const fewRegions = 64
 
 /**
- * Give shapes the lengths that make them.
+ * Give shapes the writers and the lengths that make them.
  *
- * @returns the likeliest first; none where Linux makes none of the shapes
+ * @returns the likeliest first; none where no writer makes any of the shapes
  */
 export const possibleLayouts = (
   view: View,
@@ -38,19 +50,58 @@ export const possibleLayouts = (
 ): PossibleLayout[] => {
   const room = view.end - base
   const isWhole = base === segment.offset
-  const all = ranked.flatMap((one): PossibleLayout[] => {
-    const { shape, fit } = one
-    const length = lengthOf(one, room, isWhole)
-    if (!length) return []
-    const parameters = parametersOf(shape, length.size)
-    if (!isMadeBy(shape, { ...parameters, ecc: fit?.ecc ?? 0 })) return []
-    return [{ ...one, parameters, length }]
+  const all = ranked.flatMap(one => {
+    const made = writersOf(one).flatMap(preset => layoutOf(one, preset, room, isWhole) ?? [])
+    return made.length ? made : listed(one, room, isWhole)
   })
-  // A region with dumps fills all but a few bytes: where that is the source, it is no chance.
-  const exact = all.some(({ length }) => length.exact)
-  return all
-    .filter(({ length, shape }) => !exact || length.exact || shape.dmesg.count === 0)
-    .sort((a, b) => compare(unlikeliness(a), unlikeliness(b)))
+  const older = ranked
+    .filter(({ shape }) => shape.dmesg.count > 0)
+    .flatMap(one => olderWriters.flatMap(preset => layoutOf(one, preset, room, isWhole) ?? []))
+    .filter(({ length }) => length.exact)
+  // A region with dumps fills all but a few bytes: where that is the source, it is no chance, unless another
+  // length explains the bytes better.
+  const least = Math.min(...all.map(({ penalty }) => penalty))
+  const exact = new Set(
+    all
+      .filter(({ length, penalty }) => length.exact && penalty === least)
+      .map(({ shape }) => shape),
+  )
+  if (exact.size === 0) return sorted([...all, ...older])
+  const likely = all.filter(({ length, shape }) => length.exact || shape.dmesg.count === 0)
+  // An older kernel's region could have any remainder. Where today's leave a choice, it is said already.
+  return sorted(
+    exact.size > 1 ? likely : [...likely, ...older.filter(({ shape }) => !exact.has(shape))],
+  )
+}
+
+/** A shape as a writer makes it; null where it does not. */
+const layoutOf = (
+  one: RankedShape,
+  preset: string,
+  room: number,
+  isWhole: boolean,
+): PossibleLayout | null => {
+  const length = lengthOf(one, preset, room, isWhole)
+  if (!length) return null
+  const parameters = parametersOf(one.shape, preset, length.size)
+  if (!isMadeBy(one.shape, { ...parameters, ecc: one.fit?.ecc ?? 0 })) return null
+  return { ...one, parameters, zones: null, length }
+}
+
+/** A shape as a list of its zones, where it is no kernel's that has a preset; none where it is one's. */
+const listed = (one: RankedShape, room: number, isWhole: boolean): PossibleLayout[] => {
+  const { shape, fit } = one
+  const { base, end, exact } = shape
+  if (!exact && !fit?.old) return []
+  const size = end - base
+  const zones = encodeZones(zonesOf(shape).map(zone => ({ ...zone, offset: zone.offset - base })))
+  // Only the parity is the kernel's.
+  const preset = fit?.old ? 'linux-pre-3.10' : 'linux-6.2'
+  const list = { mem_size: size, zones: parseZones('zones', zones), preset, ecc: fit?.ecc ?? 0 }
+  if (!isMadeBy(shape, list)) return []
+  const fills = isWhole && size === room
+  const length = { size, exact: fills, open: !fills, reason: 'the length of the zones' }
+  return [{ ...one, parameters: parametersOf(shape, preset, size), zones, length }]
 }
 
 /**
@@ -61,13 +112,13 @@ export const possibleLayouts = (
  */
 const lengthOf = (
   { shape, damaged }: RankedShape,
+  preset: string,
   room: number,
   isWhole: boolean,
 ): Length | null => {
-  const { dmesg, sizes } = shape
-  const rings = sizes.console + sizes.pmsg + sizes.tty + sizes.ftrace
   const fills = { size: room, exact: true, open: false, reason: 'the zones fill the source' }
-  if (dmesg.count === 0) {
+  if (shape.dmesg.count === 0) {
+    const rings = shortestOf(preset, shape)
     if (rings > room) return null
     if (!isWhole)
       return {
@@ -80,19 +131,20 @@ const lengthOf = (
     const open = room - rings > room * mostUnused
     return { size: room, exact: false, open, reason: 'all of the source; no zone needs the rest' }
   }
-  const area = dumpAreas(dmesg.count, dmesg.size)!
-  const from = area.from + rings
-  const to = Math.min(area.to + rings, room)
+  const lengths = lengthsOf(preset, shape)
+  if (!lengths) return null
+  const { from } = lengths
+  const to = Math.min(lengths.to, room)
   if (from > to) return null
-  if (isWhole && room <= to) return fills
+  if (isWhole && room <= to) return preset === shape.preset || from === to ? fills : remainder(room)
   const size = roundest(from, to)
   if (size % pageSize === 0 && to - from < pageSize)
     return {
       size,
       exact: false,
       // A file that is little longer than the region would rather be the region. And where headers are
-      // damaged, those of more zones may be.
-      open: (isWhole && room < fewRegions * size) || damaged > 0,
+      // damaged, those of more zones may be. Where nothing is rounded, the last zone may be longer.
+      open: (isWhole && room < fewRegions * size) || damaged > 0 || shape.exact,
       reason: 'the only number of whole pages that gives these zones',
     }
   return {
@@ -103,12 +155,13 @@ const lengthOf = (
   }
 }
 
-/** The roundest number of a range: the one with most zero bits at its end. */
-const roundest = (from: number, to: number): number => {
-  let unit = 2 ** 40
-  while (Math.floor(to / unit) * unit < from) unit /= 2
-  return Math.floor(to / unit) * unit
-}
+/** The length where zones leave a remainder of the source, as those of kernels before 4.10 could. */
+const remainder = (room: number): Length => ({
+  size: room,
+  exact: true,
+  open: true,
+  reason: 'all of the source; what is left over is too little for a dump',
+})
 
 /** A number without its factors of two: people choose lengths where it is small. */
 const oddPart = (n: number): number => {
@@ -124,16 +177,20 @@ const unlikeliness = ({
   unusual,
   contents,
 }: PossibleLayout): number[] => [
-  exact ? 0 : 1,
+  exact && !open ? 0 : 1,
   penalty,
   -byParity,
   unusual,
   contents.size,
+  exact ? 0 : 1,
   open ? 1 : 0,
   size < pageSize ? 1 : 0,
   oddPart(size),
   size,
 ]
+
+const sorted = (layouts: readonly PossibleLayout[]): PossibleLayout[] =>
+  layouts.toSorted((a, b) => compare(unlikeliness(a), unlikeliness(b)))
 
 const compare = (a: readonly number[], b: readonly number[]): number => {
   const i = a.findIndex((value, i) => value !== b[i])

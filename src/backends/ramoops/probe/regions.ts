@@ -7,8 +7,10 @@
  */
 import type { Region } from '../../../region/region.js'
 import { zoneHeaderSize } from '../zone-header.js'
+import { Blocks } from './blocks.js'
 import { describe } from './evidence.js'
-import type { Findings, FoundRegion } from './found.js'
+import type { Findings } from './found.js'
+import { endOf, joinPieces, unexplained, type Piece } from './join.js'
 import { possibleLayouts } from './possible.js'
 import { rankShapes } from './rank.js'
 import { isPageAligned, wholeSource, type Segment } from './segments.js'
@@ -26,6 +28,8 @@ const ttyMargin = 5
 /** ftrace zones before another zone: their bytes together, and their number. */
 const mostFtrace = 2 ** 24
 const mostFtraceZones = 64
+/** Signatures at equal distances that are believed, though no header of them is sound. */
+const leastRow = 4
 /** Unsigned zones before the first signed zone: as many are taken for damaged. */
 const mostUnsigned = 64
 
@@ -44,27 +48,28 @@ export const findRegions = (
   limit = Infinity,
 ): Findings => {
   const signatures = findSignatures(region, segments, limit, progress)
-  const regions: FoundRegion[] = []
+  const pieces: Piece[] = []
   const notes: string[] = []
   if (signatures.end < region.length)
     notes.push(
       `more signatures than any region has: only the first ${signatures.end} bytes were searched`,
     )
   const budget = new Budget()
+  const blocks = new Blocks(region)
   let candidates = 0
   search: for (const endian of ['little', 'big'] as const) {
-    const plain = signatures.plain[endian]
+    const plain = merge(signatures.plain[endian], signatures.decayed[endian])
     /** The end of the last region of this byte order. */
     let searched = 0
-    for (const start of [...plain, ...signatures.ftrace[endian]].sort((a, b) => a - b)) {
+    for (const start of merge(plain, signatures.ftrace[endian])) {
       if (start < searched) continue
       const segment = segments.find(
         ({ offset, length }) => start >= offset && start < offset + length,
       )!
-      const view = new View(region, plain, endian, segment.offset + segment.length, budget)
+      const view = new View(region, plain, endian, segment.offset + segment.length, budget, blocks)
       // Noise has pages that begin like an ftrace zone: one in each 500 MB of random bytes.
-      if (view.header(start)!.code && !startsWithFtrace(view, segment, start)) continue
-      if (++candidates > mostCandidates || regions.length === mostRegions || budget.left <= 0) {
+      if (!view.isPlain(start) && !startsWithFtrace(view, segment, start)) continue
+      if (++candidates > mostCandidates || pieces.length === mostRegions || budget.left <= 0) {
         notes.push(
           `more places where a region could start than any source has: those from ${start} on were not tried`,
         )
@@ -72,13 +77,20 @@ export const findRegions = (
       }
       const base = baseOf(view, segment, start, Math.max(searched, segment.offset))
       const found = base === null ? null : regionAt(view, segment, base)
-      if (!found) continue
-      regions.push(found.region)
-      searched = found.end
+      // A shape that no writer makes is none.
+      if (!found?.possible.length) continue
+      pieces.push(found)
+      searched = endOf(found)
     }
   }
+  const joined = joinPieces(pieces)
+  const regions = joined.map(piece => describe(piece, unexplained(piece, joined)))
   return { regions: regions.sort((a, b) => a.mem_address - b.mem_address), notes }
 }
+
+/** Offsets of both lists, each once, ascending. */
+const merge = (some: readonly number[], others: readonly number[]): number[] =>
+  [...new Set([...some, ...others])].sort((a, b) => a - b)
 
 /** Is the header at a page an ftrace zone's, and that zone a region's first? */
 const startsWithFtrace = (view: View, segment: Segment, start: number): boolean =>
@@ -93,9 +105,13 @@ const startsWithFtrace = (view: View, segment: Segment, start: number): boolean 
  */
 const baseOf = (view: View, segment: Segment, start: number, lowest: number): number | null => {
   const header = view.header(start)!
-  if (header.code) return start
+  if (!header.plain) return start
   const [next = 0, later = 0] = view.possibleFrom(start + 2, 2)
-  if (!isPossible(header) && !(isPageAligned(segment, start) && next)) return null
+  const isDoubtful = header.wrong > 0 || !isPossible(header)
+  if (isDoubtful && !isPageAligned(segment, start)) return null
+  const isAlone = !next && !isFirstOfRow(view, start)
+  // Alone it is believed where the memory begins with it, and its numbers are possible.
+  if (isDoubtful && isAlone && !(start === segment.offset && isPossible(header))) return null
   const ftrace = ftraceBefore(view, segment, start, lowest)
   if (ftrace !== null) return ftrace
   const sizes = new Set([next - start, later - next].filter(size => size > zoneHeaderSize))
@@ -104,7 +120,8 @@ const baseOf = (view: View, segment: Segment, start: number, lowest: number): nu
   for (const size of sizes) {
     if (isPageAligned(segment, start)) {
       let base = start
-      while (base - size >= lowest && view.hasDump(base - size)) base -= size
+      while (base - size >= lowest && (view.hasDump(base - size) || view.isPlain(base - size)))
+        base -= size
       if (base !== start && isPageAligned(segment, base)) return base
       continue
     }
@@ -112,6 +129,13 @@ const baseOf = (view: View, segment: Segment, start: number, lowest: number): nu
       if (isPageAligned(segment, start - count * size)) return start - count * size
   }
   return start
+}
+
+/** Do signatures follow one at equal distances, whatever their numbers? Chance makes no such row. */
+const isFirstOfRow = (view: View, start: number): boolean => {
+  const row = [start, ...view.plainBehind(start, leastRow - 1)]
+  const [, second = 0] = row
+  return row.length === leastRow && row.every((at, i) => at === start + i * (second - start))
 }
 
 /** Where ftrace zones start that end where another zone begins; null where there are none. */
@@ -139,29 +163,28 @@ const mayStartEarlier = (view: View, segment: Segment, base: number, size: numbe
       view.region.load(segment.offset, zoneHeaderSize).some(byte => byte > 0),
   )
 
-/** The region that starts at an offset; null where no layout explains the bytes there. */
-const regionAt = (
-  view: View,
-  segment: Segment,
-  base: number,
-): { region: FoundRegion; end: number } | null => {
-  const ranked = rankShapes(view, base)
+/** The region that starts at an offset, with its possible layouts, if any; null where nothing speaks for one. */
+const regionAt = (view: View, segment: Segment, base: number): Piece | null => {
+  const ranked = rankShapes(view, base, base === segment.offset)
   const [best] = ranked
   if (!best) return null
   const { shape } = best
   const isAligned = isPageAligned(segment, base)
   // A lone signature that is not at a page is a chance, or a part of some program.
   if (!isAligned && zonesOf(shape).length < 2) return null
+  // Nor is a lone one with wrong bits believed, unless the memory begins with it.
+  const marks = zonesOf(shape).map(({ offset }) => view.header(offset))
+  if (
+    base !== segment.offset &&
+    marks.filter(mark => mark).length < 2 &&
+    marks.every(mark => mark?.wrong !== 0)
+  )
+    return null
   const likely = ranked.filter(
     ({ penalty, shape: { sizes } }) =>
       penalty < best.penalty + (shape.sizes.tty && !sizes.tty ? ttyMargin : margin),
   )
   const possible = possibleLayouts(view, segment, base, likely)
-  const [likeliest] = possible
-  if (!likeliest) return null
   const baseOpen = !isAligned || mayStartEarlier(view, segment, base, shape.dmesg.size)
-  return {
-    region: describe(view, segment, base, likeliest, possible, baseOpen),
-    end: Math.max(...possible.map(({ shape }) => shape.end)),
-  }
+  return { view, segment, base, possible, baseOpen }
 }

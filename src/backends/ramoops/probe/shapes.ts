@@ -4,27 +4,27 @@
  * A kernel signs every zone when it attaches: a zone ends where the next signature stands, or where the
  * region does. Sizes follow from Linux's rules (makeLayout), tried in every order that a kernel has.
  */
-import {
-  makeLayout,
-  presets,
-  evenBelow,
-  type RamoopsParameters,
-  type SizeParameter,
-} from '../layout.js'
-import { zoneHeaderSize } from '../zone-header.js'
-import { isPossible, largestZone } from './signatures.js'
+import { evenBelow, presets } from '../layout.js'
+import { wrongBits, zoneHeaderSize } from '../zone-header.js'
+import { isPossible, largestZone, mostWrongBits } from './signatures.js'
 import { findEcc, fittingBlocks } from './parity.js'
 import type { View } from './view.js'
 import { maxCpus, type ZoneExtent, type ZoneKind } from '../../../pstore/types.js'
+
+export type RingKind = Exclude<ZoneKind, 'dmesg'>
+export type RingSizes = { readonly [kind in RingKind]: number }
+export const noRings: RingSizes = { console: 0, pmsg: 0, tty: 0, ftrace: 0, 'boot-log': 0 }
 
 /** The zones of a layout, as they lie, whatever the region's length. */
 export interface Shape {
   /** The preset whose order the zones have. */
   preset: string
+  /** True where sizes need not be powers of two: exact.ts made it. */
+  exact: boolean
   /** The first zone's offset in the source. */
   base: number
   dmesg: { count: number; size: number }
-  sizes: { readonly [kind in Exclude<ZoneKind, 'dmesg'>]: number }
+  sizes: RingSizes
   /** The number of ftrace zones; 1 where there is none, too. */
   cpus: number
   /** The end of the last zone. */
@@ -36,7 +36,7 @@ const orders = ['linux-6.2', 'linux-pre-6.2'] as const
 /** The smallest zone that is tried: Linux crashes on less than a header and a byte. */
 const smallestZone = 16
 /** dmesg zones that a region is believed to have. */
-const mostDumps = 2 ** 16
+export const mostDumps = 2 ** 16
 /** Shapes that are made from one offset on: a hostile source makes more. */
 const mostShapes = 4096
 /** ftrace zones that only parity shows: the bytes and the CPUs that are tried. */
@@ -47,10 +47,22 @@ const convincingBlocks = 4
 /** Unsigned zones in a row that are taken for damaged, where signed ones follow. */
 const mostUnsigned = 3
 
+export const powerBelow = (n: number): number => 2 ** Math.floor(Math.log2(n))
+
 /** The power of two that gives each of `count` zones this share; 0 where none does. */
 const totalOf = (each: number, count: number): number => {
   const total = 2 ** Math.ceil(Math.log2(each * count))
   return evenBelow(Math.floor(total / count)) === each ? total : 0
+}
+
+/** The most bytes that are left over where dmesg zones share their part: each has an even size. */
+export const remainderOf = (count: number): number => Math.max(0, 2 * count - 1)
+
+/** The roundest number of a range: the one with most zero bits at its end. */
+export const roundest = (from: number, to: number): number => {
+  let unit = 2 ** 40
+  while (Math.floor(to / unit) * unit < from) unit /= 2
+  return Math.floor(to / unit) * unit
 }
 
 /**
@@ -63,9 +75,9 @@ export const dumpAreas = (
 ): { recordSize: number; from: number; to: number } | null => {
   // A zone's size is its share of the part, rounded down to even; record_size fits `count` times into
   // the part, and not once more.
-  const recordSize = 2 ** Math.floor(Math.log2((count * (size + 2) - 1) / count))
+  const recordSize = powerBelow((count * (size + 2) - 1) / count)
   const from = Math.max(count * size, count * recordSize)
-  const to = Math.min(count * (size + 2) - 1, (count + 1) * recordSize - 1)
+  const to = Math.min(count * size + remainderOf(count), (count + 1) * recordSize - 1)
   if (from <= to) return { recordSize, from, to }
   return null
 }
@@ -74,7 +86,7 @@ export const dumpAreas = (
  * The numbers of dmesg zones of a size that may stand in a row: up to the last signature at such a
  * distance, or up to the first gap. The last of them may be rings of the same size.
  */
-const countsAt = (view: View, base: number, size: number): Set<number> => {
+export const countsAt = (view: View, base: number, size: number): Set<number> => {
   let count = 1
   let firstGap = 0
   for (let unsigned = 0, i = 1; i < mostDumps && unsigned <= mostUnsigned; i++) {
@@ -115,7 +127,7 @@ export const shapesAt = (view: View, base: number, useParity: boolean): Shape[] 
   const found = new Map<string, Shape>()
   for (const preset of orders) {
     const order = presets[preset]!.order
-    const sizes = { console: 0, pmsg: 0, tty: 0, ftrace: 0 }
+    const sizes = { ...noRings }
     let dmesg = { count: 0, size: 0 }
     let cpus = 1
     // The parity of the zones, once the dmesg zones say which.
@@ -130,7 +142,15 @@ export const shapesAt = (view: View, base: number, useParity: boolean): Shape[] 
         .map(kind => `${kind}${sizes[kind as 'console']}`)
       const key = `${count}x${size} ${rings.join()} ${cpus}`
       if (!found.has(key))
-        found.set(key, { preset, base, dmesg: { ...dmesg }, sizes: { ...sizes }, cpus, end })
+        found.set(key, {
+          preset,
+          exact: false,
+          base,
+          dmesg: { ...dmesg },
+          sizes: { ...sizes },
+          cpus,
+          end,
+        })
     }
 
     /** Try every size of the ring that is i-th in the order, at an offset, and of those behind it. */
@@ -140,7 +160,7 @@ export const shapesAt = (view: View, base: number, useParity: boolean): Shape[] 
         addShape(at)
         return
       }
-      const kind = order[i] as Exclude<ZoneKind, 'dmesg'>
+      const kind = order[i] as RingKind
       placeRing(i + 1, at)
       if (kind === 'ftrace')
         for (const { each, count, total } of sharesAt(view, at, ecc)) {
@@ -192,7 +212,8 @@ const isZone = (view: View, at: number, size: number, ftrace: boolean, ecc: numb
 /** The sizes that a single zone can have: up to the next signature, or any where none follows. */
 const sizesAt = (view: View, at: number, ftrace: boolean, ecc: number): number[] => {
   const header = view.header(at)
-  const own = header && isPossible(header) && ftrace === header.code > 0 ? header : null
+  const isOwn = header && isPossible(header) && (ftrace ? header.ftrace : header.plain)
+  const own = isOwn ? header : null
   if (!own && !ecc && (ftrace || !view.isPlain(at))) return []
   // A full ring tells the zone's size but for the parity, which is no longer than the ring.
   const isFull = own && own.start < own.size
@@ -229,9 +250,13 @@ const sharesAt = (
     if (total) shares.push({ each, count, total })
   }
   // All carry one kernel's version, so that the same signature shows the next.
-  const version = view.header(at)?.code
-  if (version)
-    for (const each of view.spacings(at)) add(each, offset => view.header(offset)?.code === version)
+  const first = view.header(at)
+  if (first?.ftrace)
+    for (const each of view.spacings(at))
+      add(each, offset => {
+        const code = view.header(offset)?.code
+        return code !== undefined && wrongBits((code ^ first.code) >>> 0) <= mostWrongBits
+      })
   if (!ecc || shares.length) return shares
   for (
     let total = smallestZone * 2;
@@ -251,13 +276,17 @@ export const shareOf = (total: number, count: number): number =>
   count === 1 ? total : evenBelow(Math.floor(total / count))
 
 /** The sizes that dmesg zones from `base` on can have: distances to the next signatures. */
-const dumpSizes = (view: View, base: number): number[] => {
+export const dumpSizes = (view: View, base: number): number[] => {
   const header = view.header(base)
-  if (view.isFtrace(base)) return []
+  if (header && !header.plain) return []
   const smallest = header && isPossible(header) ? header.size + zoneHeaderSize : smallestZone
   const next = view.possibleFrom(base + zoneHeaderSize, 3)
-  const gaps = next.map((at, i) => at - (next[i - 1] ?? base))
-  const sizes = new Set(gaps)
+  // A zone's header may have any numbers. The nearest are tried first.
+  const sizes = new Set(
+    [view.plainBehind(base, 3), next].flatMap(ends =>
+      ends.map((at, i) => at - (ends[i - 1] ?? base)),
+    ),
+  )
   const room = view.end - base
   // Where ftrace follows the first zone at once, the distances to what follows ftrace say nothing.
   for (const at of view.ftraceIn(base + zoneHeaderSize, Math.min(next[0] ?? view.end, view.end)))
@@ -270,41 +299,4 @@ const dumpSizes = (view: View, base: number): number[] => {
   return [...sizes].filter(
     size => size >= Math.max(smallest, smallestZone) && size % 2 === 0 && size <= largestZone,
   )
-}
-
-/** The parameters that a shape decides. */
-export type ShapeParameters = Required<
-  Pick<RamoopsParameters, 'mem_size' | SizeParameter | 'cpus' | 'preset'>
->
-
-/** A shape's parameters, for a region of a length. */
-export const parametersOf = (
-  { preset, dmesg, sizes, cpus }: Shape,
-  memSize: number,
-): ShapeParameters => ({
-  mem_size: memSize,
-  record_size: dmesg.count ? dumpAreas(dmesg.count, dmesg.size)!.recordSize : 0,
-  console_size: sizes.console,
-  ftrace_size: sizes.ftrace,
-  pmsg_size: sizes.pmsg,
-  tty_size: sizes.tty,
-  cpus,
-  preset,
-})
-
-/** Does Linux's own rule make these zones of these parameters? */
-export const isMadeBy = (shape: Shape, parameters: RamoopsParameters): boolean => {
-  try {
-    const { zones } = makeLayout(parameters, 0)
-    const wanted = zonesOf(shape)
-    return (
-      zones.length === wanted.length &&
-      zones.every((zone, i) => {
-        const { kind, offset, size } = wanted[i]!
-        return zone.kind === kind && zone.offset + shape.base === offset && zone.size === size
-      })
-    )
-  } catch {
-    return false
-  }
 }

@@ -1,11 +1,26 @@
 /** A source as the search for layouts sees it: headers and contents, read once each, at a bounded cost. */
 import type { Region } from '../../../region/region.js'
 import { divideZone } from '../layout.js'
-import { zoneHeaderSize, type RawHeader } from '../zone-header.js'
+import {
+  decodeZoneHeader,
+  isVersionCode,
+  wrongBits,
+  zoneHeaderSize,
+  type RawHeader,
+} from '../zone-header.js'
 import { Zone } from '../zone.js'
 import { codec, maxEccSize } from '../ecc.js'
+import { Blocks } from './blocks.js'
 import { classify, cpusOf, isFtrace, sampleSize, type ContentKind } from './classify.js'
-import { decodeSigned, isPossible, topByte, topByteAt } from './signatures.js'
+import {
+  decodeSigned,
+  isNearVersion,
+  isPossible,
+  mostWrongBits,
+  topByte,
+  topByteAt,
+  wrongBitsOf,
+} from './signatures.js'
 import type { Endian } from '../../../pstore/types.js'
 
 /** Bytes of an empty zone that are looked at for what it held. */
@@ -18,6 +33,8 @@ const nextCpuReach = 2 ** 24
 const ftraceReach = 2 ** 20
 /** The most that an ftrace zone is believed to hold: noise often has larger numbers. */
 const largestFtrace = 2 ** 24
+/** The same where its signature may have wrong bits. */
+const decayedReach = 2 ** 20
 /** Headers of ftrace zones that one search takes. */
 const mostFtraceHeaders = 8
 /** Zones up to this size are read as a whole, and corrected, to classify their content. */
@@ -34,17 +51,39 @@ export class Budget {
     return this.left > 0
   }
 }
+
 /** Bytes whose search for a signature costs as much as looking at a zone. */
 const bytesPerZone = 2 ** 14
 /** The cost of trying parity on a header. */
 const correctionCost = 4
 
+/** The cost of looking for ftrace's records. */
+const ftraceCost = 32
+
+/** A header that a zone may have, its signature perhaps with a few wrong bits. */
+export interface Mark extends RawHeader {
+  /** True where it may be any zone's but ftrace's. */
+  readonly plain: boolean
+  /** True where it may be an ftrace zone's. Of both: neither the signature nor the content decides. */
+  readonly ftrace: boolean
+  /** Wrong bits of the signature, if it is the kind's that it is taken for. */
+  readonly wrong: number
+}
+
+/** The mark of a header that parity has corrected. */
+export const markOf = (header: RawHeader): Mark => ({
+  ...header,
+  plain: header.code === 0,
+  ftrace: header.code > 0,
+  wrong: 0,
+})
+
 /** What is known of zones, by their offset, for each size and parity. */
 class ZoneCache<T> {
   readonly #byForm = new Map<number, Map<number, T>>()
 
-  with(size: number, ecc: number): Map<number, T> {
-    const key = size * (maxEccSize + 1) + ecc
+  with(size: number, ecc: number, old = false): Map<number, T> {
+    const key = 2 * (size * (maxEccSize + 1) + ecc) + (old ? 1 : 0)
     let known = this.#byForm.get(key)
     if (!known) this.#byForm.set(key, (known = new Map<number, T>()))
     return known
@@ -52,16 +91,18 @@ class ZoneCache<T> {
 }
 
 export class View {
-  readonly #headers = new Map<number, RawHeader | null>()
+  readonly #headers = new Map<number, Mark | null>()
   readonly #corrected = new ZoneCache<RawHeader | null>()
   readonly #contents = new ZoneCache<ContentKind>()
+  readonly #leftovers = new ZoneCache<ContentKind>()
   /** Offsets at which ftrace zones' headers were found. */
   readonly #ftrace = new Set<number>()
   readonly #spacings = new Map<number, number[]>()
 
   /**
-   * @param plain offsets of `DBGC`, ascending
+   * @param plain offsets of `DBGC`, also of decayed ones, ascending
    * @param end the end of the memory that the region is in
+   * @param blocks of the region, which the views of one search share
    */
   constructor(
     readonly region: Region,
@@ -69,28 +110,49 @@ export class View {
     readonly endian: Endian,
     readonly end: number,
     readonly budget: Budget,
+    readonly blocks: Blocks = new Blocks(region),
   ) {}
 
   /** The header at an offset, uncorrected; null where there is none. */
-  header(at: number): RawHeader | null {
+  header(at: number): Mark | null {
     let header = this.#headers.get(at)
     if (header !== undefined) return header
     this.budget.spend(1)
     const isInside = at >= 0 && at + zoneHeaderSize <= this.end
-    header = isInside ? decodeSigned(this.region.load(at, zoneHeaderSize), 0, this.endian) : null
+    header = isInside ? this.#markAt(at) : null
     this.#headers.set(at, header)
     return header
   }
 
+  #markAt(at: number): Mark | null {
+    const header = decodeZoneHeader(this.blocks.load(at, zoneHeaderSize), 0, this.endian)
+    const bits = wrongBits(header.code)
+    const isVersion = isVersionCode(header.code)
+    if (bits > mostWrongBits) {
+      if (isVersion) return markOf(header)
+      // Wrong bits may have made a version one that no kernel had: records tell.
+      return isNearVersion(header.code) && header.size > 0 && this.#hasRecords(at, header)
+        ? { ...header, plain: false, ftrace: true, wrong: 1 }
+        : null
+    }
+    if (!isVersion) return { ...header, plain: true, ftrace: false, wrong: bits }
+    // A few wrong bits can make a version of `DBGC`: 4.0.0 is one bit. Records tell, where there are any.
+    if (header.size > 0)
+      return this.#hasRecords(at, header)
+        ? markOf(header)
+        : { ...header, plain: true, ftrace: false, wrong: bits }
+    return { ...header, plain: true, ftrace: true, wrong: bits }
+  }
+
   /** Is there a header with the signature of any zone but ftrace's? */
   isPlain(at: number): boolean {
-    return this.header(at)?.code === 0
+    return this.header(at)?.plain ?? false
   }
 
   /** Is there an ftrace zone's header, with possible numbers? */
   isFtrace(at: number): boolean {
     const header = this.header(at)
-    if (!header?.code || !isPossible(header) || header.size > largestFtrace) return false
+    if (!header?.ftrace || !isPossible(header) || header.size > largestFtrace) return false
     this.#ftrace.add(at)
     return true
   }
@@ -100,7 +162,7 @@ export class View {
    * follow, so that the line is within the source.
    */
   hasDump(at: number): boolean {
-    return this.region.load(at + zoneHeaderSize, dumpStart.length).equals(dumpStart)
+    return this.blocks.load(at + zoneHeaderSize, dumpStart.length).equals(dumpStart)
   }
 
   /** The header of a zone as its parity corrects it; null where it needs none, or gets none. */
@@ -145,9 +207,15 @@ export class View {
     const end = Math.min(this.plain.length, first + mostImpossible * count)
     for (let i = first; i < end; i++) {
       const header = this.header(this.plain[i]!)
-      if (header && isPossible(header) && found.push(this.plain[i]!) === count) break
+      if (header?.plain && isPossible(header) && found.push(this.plain[i]!) === count) break
     }
     return found
+  }
+
+  /** The first offsets of `DBGC` behind one, with any numbers. */
+  plainBehind(at: number, count: number): readonly number[] {
+    const first = this.#indexFrom(at + 1)
+    return this.plain.slice(first, first + count)
   }
 
   /** The number of `DBGC` in a range, up to `most`. */
@@ -173,19 +241,36 @@ export class View {
     const length = Math.min(nextCpuReach, this.end - at)
     if (!this.budget.spend(length / bytesPerZone)) return found
     const bytes = this.region.load(at, length)
-    const signature = Buffer.from(bytes.subarray(0, 4))
-    for (
-      let next = bytes.indexOf(signature, zoneHeaderSize);
-      next >= 0 && next + zoneHeaderSize <= length && found.length < mostFtraceHeaders;
-      next = bytes.indexOf(signature, next + 1)
-    ) {
-      const header = decodeSigned(bytes, next, this.endian)
-      if (next % 2 || !header || !isPossible(header)) continue
+    const signature = bytes.subarray(0, 4)
+    const add = (next: number, wrong: number): void => {
+      const header = decodeZoneHeader(bytes, next, this.endian)
+      // `DBGC` itself may be as near.
+      if (!isPossible(header) || header.code === 0) return
       found.push(next)
       this.#ftrace.add(at + next)
+      if (wrong) this.#headers.set(at + next, { ...header, plain: false, ftrace: true, wrong })
     }
+    const near = Math.min(length, decayedReach)
+    for (let next = zoneHeaderSize; next + zoneHeaderSize <= near; next += 2) {
+      const wrong = wrongBitsOf(bytes, next, signature)
+      if (wrong <= mostWrongBits) add(next, wrong)
+      if (found.length === mostFtraceHeaders) break
+    }
+    for (
+      let next = bytes.indexOf(signature, near - zoneHeaderSize);
+      next >= 0 && next + zoneHeaderSize <= length && found.length < mostFtraceHeaders;
+      next = bytes.indexOf(signature, next + 1)
+    )
+      if (next % 2 === 0) add(next, 0)
     this.#spacings.set(at, found)
     return found
+  }
+
+  /** May an ftrace zone of any version begin at an offset, its signature with a few wrong bits? */
+  mayBeFtrace(at: number): boolean {
+    if (at + zoneHeaderSize > this.end || !this.budget.spend(1)) return false
+    const header = decodeZoneHeader(this.blocks.load(at, zoneHeaderSize), 0, this.endian)
+    return isPossible(header) && isNearVersion(header.code)
   }
 
   /** Offsets of ftrace zones' headers in the first part of a range. */
@@ -211,13 +296,14 @@ export class View {
   /**
    * The kind of a zone's content.
    *
+   * @param old true where parity lies as before 3.10
    * @param header as it stands, or as its parity corrects it; its numbers fit the zone
    */
-  content(at: number, size: number, ecc: number, header: RawHeader): ContentKind {
-    const known = this.#contents.with(size, ecc)
+  content(at: number, size: number, ecc: number, old: boolean, header: Mark): ContentKind {
+    const known = this.#contents.with(size, ecc, old)
     let content = known.get(at)
     if (content === undefined)
-      known.set(at, (content = classify(this.#oldest(at, size, ecc, header))))
+      known.set(at, (content = classify(this.#oldest(at, size, ecc, old, header))))
     return content
   }
 
@@ -226,17 +312,26 @@ export class View {
    * Linux as it attaches.
    */
   leftover(at: number, size: number): ContentKind {
-    const bytes = this.region.load(
-      at + zoneHeaderSize,
-      Math.max(0, Math.min(leftoverSize, size - zoneHeaderSize)),
-    )
+    const length = Math.max(0, Math.min(leftoverSize, size - zoneHeaderSize))
+    // Each shape with that zone asks again.
+    const known = this.#leftovers.with(length, 0)
+    let leftover = known.get(at)
+    if (leftover !== undefined) return leftover
+    const bytes = this.region.load(at + zoneHeaderSize, length)
     const end = bytes.indexOf(0)
-    return classify(end < 0 ? bytes : bytes.subarray(0, end))
+    leftover = classify(end < 0 ? bytes : bytes.subarray(0, end))
+    known.set(at, leftover)
+    return leftover
   }
 
   /** Does an ftrace zone hold ftrace records? */
   holdsFtrace(at: number): boolean {
-    return isFtrace(this.#newest(at))
+    const header = this.header(at)
+    return header !== null && this.#hasRecords(at, header)
+  }
+
+  #hasRecords(at: number, header: RawHeader): boolean {
+    return this.budget.spend(ftraceCost) && isFtrace(this.#newest(at, header))
   }
 
   /** Are records left in an empty ftrace zone? They may begin anywhere: the ring may have wrapped. */
@@ -250,13 +345,12 @@ export class View {
 
   /** Does one ftrace zone hold records of another CPU than the first? */
   sharedByCpus(at: number): boolean {
-    const bytes = this.#newest(at)
+    const bytes = this.#newest(at, this.header(at))
     return isFtrace(bytes) && cpusOf(bytes, this.endian).some(cpu => cpu > 0)
   }
 
   /** The last bytes that were written to a zone, uncorrected. */
-  #newest(at: number): Buffer {
-    const header = this.header(at)
+  #newest(at: number, header: RawHeader | null): Buffer {
     if (!header || !isPossible(header)) return Buffer.alloc(0)
     const end = header.start || header.size
     const from = Math.max(0, end - sampleSize)
@@ -265,10 +359,13 @@ export class View {
   }
 
   /** The first bytes of a zone's content, oldest byte first; corrected unless the zone is large. */
-  #oldest(at: number, size: number, ecc: number, header: RawHeader): Buffer {
-    if (size <= wholeZone) {
+  #oldest(at: number, size: number, ecc: number, old: boolean, header: Mark): Buffer {
+    // A zone is not read by a decayed signature.
+    if (size <= wholeZone && !header.wrong) {
       const extent = { kind: 'console' as const, index: 0, offset: at, size }
-      return new Zone(this.region, extent, ecc, this.endian).read().content.subarray(0, sampleSize)
+      return new Zone(this.region, extent, ecc, this.endian, old)
+        .read()
+        .content.subarray(0, sampleSize)
     }
     const { start } = header
     const wrapped = start !== header.size

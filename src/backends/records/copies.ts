@@ -1,0 +1,241 @@
+/**
+ * The files of a folder of copies, or a single one. The folder may be anybody's: no link in it is followed, nothing
+ * in it is waited for, and what is too much is refused.
+ */
+import fs from 'node:fs'
+import path from 'node:path'
+import { explain, openNow, readToEnd, type Opened } from '../../native/open.js'
+import { count } from '../../pstore/condition.js'
+import { assertStoreError, StoreError } from '../../pstore/errors.js'
+import { fileName } from '../../pstore/types.js'
+import { decodeCopyName, type CopyName } from './names.js'
+
+/** A file that holds a copy of a record. */
+export interface Copy extends CopyName {
+  /** Its path below the folder; null: the source is the file. */
+  readonly file: string | null
+}
+
+/** What is in a folder. */
+export interface Listing {
+  /** By their names, and then by their numbers. No two have the same {@link keyOf}. */
+  readonly copies: readonly Copy[]
+  readonly byKey: ReadonlyMap<string, Copy>
+  /** What is left out or renamed, in a line each. */
+  readonly notes: readonly string[]
+}
+
+/** Entries that are looked at, those of the folders in the folder included. */
+const mostEntries = 2 ** 17
+/** Bytes: as much as a pstore_blk store has. */
+const largestCopy = 2 ** 27
+const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = fs.constants
+
+/** An entry of a folder, or of a folder in it. */
+interface Found {
+  readonly file: string
+  readonly isFile: boolean
+}
+
+/** All entries whose name is a record's, of the folder and of the folders in it. */
+function* entriesOf(folder: string, most: number): Generator<Found, void, void> {
+  let left = most
+  const folders = ['']
+  for (const name of folders) {
+    const opened = openFolder(folder, name)
+    // It was replaced, or is not ours to see.
+    if (!opened) continue
+    try {
+      for (const entry of entriesIn(opened.fd, folder)) {
+        if (left-- === 0)
+          throw new StoreError(
+            `${folder}: has more than ${most} entries: name the folder of the records themselves`,
+          )
+        const isRecord = decodeCopyName(entry.name) !== null
+        if (isRecord) yield { file: path.join(name, entry.name), isFile: entry.isFile() }
+        else if (name === '' && entry.isDirectory()) folders.push(entry.name)
+      }
+    } finally {
+      fs.closeSync(opened.fd)
+    }
+  }
+}
+
+/** @param shown the folder in messages */
+function* entriesIn(fd: number, shown: string): Generator<fs.Dirent, void, void> {
+  try {
+    const dir = fs.opendirSync(`/proc/self/fd/${fd}`)
+    try {
+      for (let entry; (entry = dir.readSync());) yield entry
+    } finally {
+      dir.closeSync()
+    }
+  } catch (error) {
+    throw explain(shown, error)
+  }
+}
+
+/**
+ * Open a folder in the folder, which must not be a link; the folder itself may be behind one, as its user says.
+ *
+ * @returns null where a folder in it cannot be opened
+ * @throws StoreError where the folder itself cannot
+ */
+const openFolder = (folder: string, name: string): Opened | null => {
+  try {
+    return name === ''
+      ? openNow(folder, O_RDONLY | O_DIRECTORY)
+      : openNow(path.join(folder, name), O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+  } catch (error) {
+    assertStoreError(error)
+    if (name === '') throw error
+    return null
+  }
+}
+
+/** Does a folder hold a record's copy, itself or in a folder of its own? */
+export const holdsCopies = (folder: string): boolean => {
+  for (const { isFile } of entriesOf(folder, mostEntries)) if (isFile) return true
+  return false
+}
+
+/**
+ * List a folder's copies. One that is there twice, as in a copy of a mount with its backends' folders, is listed
+ * once; another one of the same name gets a name of its own.
+ *
+ * @throws StoreError where the folder cannot be read, or has too many entries
+ */
+export const listCopies = (folder: string, most = mostEntries): Listing => {
+  const byKey = new Map<string, Copy>()
+  const left: string[] = []
+  const renamed: string[] = []
+  const all = [...entriesOf(folder, most)]
+  const depth = (file: string): number => (file.includes('/') ? 1 : 0)
+  all.sort((a, b) => depth(a.file) - depth(b.file) || (a.file < b.file ? -1 : 1))
+  for (const { file, isFile } of all) {
+    if (!isFile) {
+      left.push(file)
+      continue
+    }
+    const says = decodeCopyName(path.basename(file))!
+    let copy: Copy = { ...says, file }
+    for (let n = 2, other; (other = byKey.get(keyOf(copy))); n++) {
+      if (areSame(folder, other, copy)) break
+      copy = { ...copy, copy: n }
+    }
+    if (byKey.has(keyOf(copy))) continue
+    byKey.set(keyOf(copy), copy)
+    if (copy.copy !== says.copy)
+      renamed.push(`${file} is shown as ${fileName(copy.label, null, copy.id, false, copy.copy)}`)
+  }
+  const notes: string[] = []
+  if (left.length > 0)
+    notes.push(
+      `${count(left.length, 'record')} left out, as they are no files or links: ${left[0]}`,
+    )
+  if (renamed.length > 0)
+    notes.push(`${count(renamed.length, 'record')} with the name of another one: ${renamed[0]}`)
+  return { copies: [...byKey.values()].toSorted(inOrder), byKey, notes }
+}
+
+/** What tells a record from the others of its listing. */
+export const keyOf = ({ label, id, copy }: Pick<CopyName, 'label' | 'id' | 'copy'>): string =>
+  fileName(label, null, id, false, copy)
+
+/** The listing of a file that is a copy by itself. */
+export const listOne = (copy: Copy): Listing => ({
+  copies: [copy],
+  byKey: new Map([[keyOf(copy), copy]]),
+  notes: [],
+})
+
+const compare = <T extends string | bigint | number>(a: T, b: T): number =>
+  a < b ? -1 : a > b ? 1 : 0
+
+const inOrder = (a: Copy, b: Copy): number =>
+  compare(a.label, b.label) || compare(a.id, b.id) || compare(keyOf(a), keyOf(b))
+
+/** Are two copies the same record's? A hard link is, and so is a second copy of it. */
+const areSame = (folder: string, a: Copy, b: Copy): boolean => {
+  const [one, other] = [lookAt(folder, a), lookAt(folder, b)]
+  if (a.compressed !== b.compressed) return false
+  if (one?.dev === other?.dev && one?.ino === other?.ino) return true
+  try {
+    return one?.size === other?.size && readCopy(folder, a).bytes.equals(readCopy(folder, b).bytes)
+  } catch (error) {
+    // Each is shown, and says what is wrong with it.
+    assertStoreError(error)
+    return false
+  }
+}
+
+/** Where a copy is, for messages and system calls. */
+export const placeOf = (source: string, { file }: Copy): string =>
+  file === null ? source : path.join(source, file)
+
+/** A copy's stat; null where there is no such file any more. */
+export const lookAt = (source: string, copy: Copy): fs.BigIntStats | null => {
+  try {
+    const place = placeOf(source, copy)
+    // The source itself may be behind a link, as its user says.
+    const stat = (copy.file === null ? fs.statSync : fs.lstatSync)(place, { bigint: true })
+    return stat.isFile() ? stat : null
+  } catch {
+    // It has gone, or its folder is not ours to see: opening it says why.
+    return null
+  }
+}
+
+/** What tells a file's content from a later one. */
+export const versionOf = ({ dev, ino, size, mtimeNs, ctimeNs }: fs.BigIntStats): string =>
+  [dev, ino, size, mtimeNs, ctimeNs].join(':')
+
+/** A copy's bytes, and its stat before they were read. */
+export interface ReadCopy {
+  readonly bytes: Buffer
+  readonly stat: fs.BigIntStats
+}
+
+/**
+ * Read a copy.
+ *
+ * @throws StoreError (ENOENT) where it has gone, (EACCES, EIO) where it cannot be read, is no file or too large
+ */
+export const readCopy = (source: string, copy: Copy): ReadCopy => {
+  const place = placeOf(source, copy)
+  const { fd, stat } = openCopy(source, copy, place)
+  try {
+    if (!stat.isFile()) throw new StoreError(`${place}: is no file`, 'EIO')
+    const big = fs.fstatSync(fd, { bigint: true })
+    return { bytes: readToEnd(place, fd, stat, largestCopy), stat: big }
+  } finally {
+    fs.closeSync(fd)
+  }
+}
+
+const openCopy = (source: string, { file }: Copy, place: string): Opened => {
+  if (file === null) return openNow(source)
+  const folder = openNow(
+    path.dirname(place),
+    O_RDONLY | O_DIRECTORY | (file.includes('/') ? O_NOFOLLOW : 0),
+  )
+  try {
+    return openNow(
+      `/proc/self/fd/${folder.fd}/${path.basename(place)}`,
+      O_RDONLY | O_NOFOLLOW | O_NONBLOCK,
+      place,
+    )
+  } finally {
+    fs.closeSync(folder.fd)
+  }
+}
+
+/** When a folder last changed: a copy that was added or removed changes it. */
+export const folderVersion = (folder: string): string => {
+  try {
+    const { dev, ino, mtimeNs, ctimeNs } = fs.statSync(folder, { bigint: true })
+    return [dev, ino, mtimeNs, ctimeNs].join(':')
+  } catch (error) {
+    throw explain(folder, error)
+  }
+}
