@@ -1,6 +1,8 @@
 /** Crashes: which records of a store belong to one. */
 import type { StoredRecord } from '../pstore/backend.js'
+import type { Unreadable } from '../pstore/unreadable.js'
 import { decodeTitle, reasons, type DumpTitle } from '../pstore/dump.js'
+import { assertStoreError } from '../pstore/errors.js'
 import type { Timespec } from '../pstore/time.js'
 
 /** The records that one crash left in a store. */
@@ -15,6 +17,8 @@ export interface Crash {
   readonly dumps: StoredRecord[]
   /** The rings; only the newest crash has them, as rings hold the newest text. */
   readonly rings: StoredRecord[]
+  /** What belongs to it and cannot be read. */
+  readonly unreadable: Unreadable[]
 }
 
 /** A dump's title as Linux makes it. The text is hostile: a reason that Linux does not know becomes `dump`. */
@@ -41,6 +45,7 @@ interface Group {
   readonly records: { record: StoredRecord; part: number }[]
   /** The parts that have been found. */
   readonly parts: Set<number>
+  readonly unreadable: Unreadable[]
 }
 
 /** The most seconds between two parts of a dump: each part has the time at which it was stored. */
@@ -51,10 +56,9 @@ const mostOpen = 32
 /** The newest dump that has the record's title and still lacks its part; null where there is none. */
 const dumpOf = (
   groups: readonly Group[],
-  record: StoredRecord,
+  { time }: Pick<StoredRecord, 'time'>,
   title: DumpTitle | null,
 ): Group | null => {
-  const { time } = record
   if (time === null) return null
   return (
     groups.slice(-mostOpen).findLast(
@@ -70,22 +74,39 @@ const dumpOf = (
   )
 }
 
+/** The dump with a record next to which it was stored, by its id: ERST's are counted. */
+const neighbourOf = (groups: readonly Group[], { id }: Unreadable): Group | null =>
+  groups.find(({ records }) =>
+    records.some(({ record }) => record.id === id - 1n || record.id === id + 1n),
+  ) ?? null
+
 /**
  * Group a store's records by crash, oldest crash first.
  *
  * @param parts whether a dump may take several records of the store ({@link Backend.parts})
  * @param read gives a record's text, at least as much of it as the title takes
+ * @param unreadable the records that cannot be read; those of which `read` finds that are added
  */
 export const crashesOf = (
   records: Iterable<StoredRecord>,
   parts: boolean,
   read: (record: StoredRecord) => Buffer,
+  unreadable: Unreadable[] = [],
 ): Crash[] => {
   const all = [...records]
   const groups: Group[] = []
   const titled = all
     .filter(({ type }) => type === 'dmesg')
-    .map(record => ({ record, title: record.compressed ? null : titleOf(read(record)) }))
+    .flatMap(record => {
+      try {
+        return { record, title: record.compressed ? null : titleOf(read(record)) }
+      } catch (error) {
+        assertStoreError(error)
+        const { type, id, name, time } = record
+        unreadable.push({ type, id, name, time, error })
+        return []
+      }
+    })
     // Titled records come first, so that untitled ones find a dump to join.
     .toSorted(
       (a, b) =>
@@ -95,22 +116,29 @@ export const crashesOf = (
   for (const { record, title } of titled) {
     const { time } = record
     const found = parts ? dumpOf(groups, record, title) : null
-    const group = found ?? { time, last: time, title, records: [], parts: new Set() }
+    const fresh = { time, last: time, title, records: [], parts: new Set<number>(), unreadable: [] }
+    const group: Group = found ?? fresh
     if (!found) groups.push(group)
     group.last = time
     group.records.push({ record, part: title?.part ?? 0 })
     if (title) group.parts.add(title.part)
   }
-  const crashes = groups.map(({ time, title, records }): Crash => ({
+  for (const what of parts ? unreadable : [])
+    if (what.type === 'dmesg')
+      (dumpOf(groups, what, null) ?? neighbourOf(groups, what))?.unreadable.push(what)
+  const crashes = groups.map(({ time, title, records, unreadable }): Crash => ({
     time,
     reason: title?.reason ?? 'dump',
     count: title?.count ?? 1,
     dumps: records.toSorted((a, b) => b.part - a.part).map(({ record }) => record),
     rings: [],
+    unreadable,
   }))
   const rings = all.filter(({ type }) => type !== 'dmesg')
+  if (crashes.length === 0 && rings.length > 0)
+    crashes.push({ time: null, reason: null, count: 1, dumps: [], rings: [], unreadable: [] })
   const newest = crashes.at(-1)
-  if (newest) newest.rings.push(...rings)
-  else if (rings.length) crashes.push({ time: null, reason: null, count: 1, dumps: [], rings })
+  newest?.rings.push(...rings)
+  newest?.unreadable.push(...unreadable.filter(({ type }) => type !== 'dmesg'))
   return crashes
 }

@@ -1,0 +1,60 @@
+/** What a report's own lines say of the machine and of who ran: lib/dump_stack.c, dump_stack_print_info. */
+import type { LogLine } from './lines.js'
+
+/** What ran, and on what. Null where the report does not tell. */
+export interface Facts {
+  /** The task's name, as /proc/PID/comm has it. */
+  readonly command: string | null
+  readonly pid: number | null
+  readonly cpu: number | null
+  /** The kernel's taint as it prints it: `G        W`; the empty text where it says that there is none. */
+  readonly taint: string | null
+  readonly hardware: string | null
+  /** The kernel's version. */
+  readonly kernel: string | null
+}
+
+/** `CPU: 1 UID: 0 PID: 51 Comm: kworker/1:1 Not tainted 6.13.0 #0`; a name may have blanks. */
+const ran =
+  /CPU: (\d{1,6}) (?:UID: \d{1,10} )?PID: (\d{1,10}) Comm: (.{0,64}?) +(?:Not tainted|Tainted: )/
+/** `WARNING: f.c:1 at f+0x1/0x2, CPU#0: jfsCommit/112`, and `CPU#1 stuck for 134s! [comm:10431]`. */
+const opened =
+  /CPU#(\d{1,6})(?:: (.{1,64})\/(\d{1,10})$| stuck for \d{1,9}s! \[(.{1,64}):(\d{1,10})\])/
+/** `INFO: task comm:pid blocked`, `by task comm/pid`. */
+const task = /(?:INFO: task (.{1,64}):(\d{1,10}) blocked|by task (.{1,64})\/(\d{1,10})(?: |$))/
+const tainted = /Tainted: ([A-Z ]{1,40}?)(?=, |\[| +[\d]|$)/
+const version =
+  /(?:Not tainted,? +|Tainted: [A-Z ]{1,40}(?:, \[[^\]]{0,200}\])? *)(\d{1,3}\.\d{1,4}[^\s#)]{0,100})/
+const banner = /Linux version (\d{1,3}\.\d{1,4}\S{0,100})/
+const hardware = /^Hardware name: (.{1,200})/
+
+/**
+ * Read a report for its facts.
+ *
+ * @param lines the report's
+ * @param linux the kernel's `Linux version …` line, where there is one
+ */
+export const factsOf = (lines: readonly LogLine[], linux: string | null): Facts => {
+  const first = (pattern: RegExp): RegExpExecArray | null => {
+    for (const { text } of lines) {
+      const found = pattern.exec(text)
+      if (found) return found
+    }
+    return null
+  }
+  const who = first(ran)
+  const where = first(opened)
+  const whom = first(task)
+  const taint = first(tainted)
+  const command = whom?.[1] ?? whom?.[3] ?? who?.[3] ?? where?.[2] ?? where?.[4]
+  const pid = whom?.[2] ?? whom?.[4] ?? who?.[2] ?? where?.[3] ?? where?.[5]
+  const cpu = who?.[1] ?? where?.[1]
+  return {
+    command: command ?? null,
+    pid: pid === undefined ? null : Number(pid),
+    cpu: cpu === undefined ? null : Number(cpu),
+    taint: taint ? taint[1]!.trim() : first(/Not tainted/) && '',
+    hardware: first(hardware)?.[1] ?? null,
+    kernel: first(version)?.[1] ?? banner.exec(linux ?? '')?.[1] ?? null,
+  }
+}

@@ -1,0 +1,61 @@
+/** Finds where the first report of a text begins, in one pass over it, whatever it is and however long. */
+import type { Content } from '../pstore/content.js'
+import { chunksOf } from '../pstore/content.js'
+import { longestLine } from './lines.js'
+
+/** A report's place in a text. */
+export interface Found {
+  /** The report, from its first line on, as far as it is looked at. */
+  readonly text: string
+  /** `Linux version …`, where the text before has it; else null. */
+  readonly banner: string | null
+}
+
+/** Characters of a report that are looked at. */
+const longestReport = 1 << 18
+
+const utf8 = (latin1: string): string => Buffer.from(latin1, 'latin1').toString('utf8')
+
+/** The kernel's first line, which every boot prints. (init/version.c, linux_banner) */
+const bannerIn = (text: string, from: number): string | null => {
+  const at = text.indexOf('Linux version ', from)
+  return at < 0 ? null : text.slice(at, at + longestLine).split('\n', 1)[0]!
+}
+
+/**
+ * The first place in a text where a report begins; null where there is none.
+ *
+ * @param beginning what it begins with; global, and linear
+ */
+export const findReport = (content: Content, beginning: RegExp): Found | null => {
+  let banner: string | null = null
+  let window = ''
+  let searched = 0
+  const pieces = chunksOf(content)
+  for (let piece = pieces.next(); ; piece = pieces.next()) {
+    window = window.slice(Math.max(0, searched - longestLine))
+    searched = Math.min(searched, longestLine)
+    if (!piece.done) window += piece.value.toString('latin1')
+    // A line that goes on in the next piece is looked at with it, if it ends.
+    const end = piece.done
+      ? window.length
+      : Math.max(window.lastIndexOf('\n') + 1, window.length - longestLine)
+    banner ??= bannerIn(window, searched)
+    beginning.lastIndex = searched
+    const hit = beginning.exec(window.slice(0, Math.max(end, searched)))
+    if (hit) {
+      const start = Math.max(window.lastIndexOf('\n', hit.index) + 1, hit.index - longestLine / 2)
+      let text = window.slice(start)
+      for (
+        let more = pieces.next();
+        !more.done && text.length < longestReport;
+        more = pieces.next()
+      )
+        text += more.value.toString('latin1')
+      text = text.slice(0, longestReport)
+      return { text: utf8(text), banner }
+    }
+    if (piece.done) return null
+    searched = Math.max(end, searched)
+  }
+}

@@ -1,0 +1,46 @@
+/** A report's call traces. */
+import { parseFrames, type Frame } from './frames.js'
+import type { LogLine } from './lines.js'
+
+/** A call trace. */
+export interface Trace {
+  /** The line above it that says what it is: `Call Trace:`, `Allocated by task 5:`. */
+  readonly title: string
+  /** The innermost first. */
+  readonly frames: readonly Frame[]
+}
+
+/** Lines by which another trace begins. */
+const heading =
+  /^(?:Call [tT]race|Preemption disabled|Backtrace|backtrace|stack backtrace|Stack traceback|Task dump|NMI backtrace|Allocated by|Freed by|Last potentially|Second to last|Uninit was|Local variable|page last (?:allocated|free)|(?:read|write)(?: \(\w+\))? to |The buggy address|Memory state|Kernel panic|Showing all locks|INFO: |BUG: |WARNING: |Sending NMI|task:|(?:the )?existing dependency chain|-> #\d|other info that|(?:\.\.\. which became|to a) |\{.{1,40}\} state was registered|kfence-#\d|allocated by task|freed by task|Krnl Code|RCU grace-period|rcu: RCU grace|\S.{0,24} +[RSDTtXZPI] +(?:running|stack|[0-9a-f]{8}|\d))/
+
+/** The most frames of a report: a trace that is printed has some dozens. */
+const mostFrames = 4096
+
+/** The traces in a report, in order. A line that belongs to none ends none: other CPUs print between. */
+export const tracesOf = (lines: readonly LogLine[]): Trace[] => {
+  const traces: { title: string; frames: Frame[] }[] = []
+  let title = ''
+  let fresh = true
+  let frames = 0
+  for (const { text } of lines) {
+    if (frames >= mostFrames) break
+    const isHeading = heading.test(text)
+    if (isHeading) {
+      title = text
+      // `Call Trace:` follows the registers, whose pointer belongs to it.
+      fresh ||= !(/^Call [tT]race/.test(text) && traces.at(-1)?.frames.at(-1)?.role !== 'call')
+      continue
+    }
+    const found = parseFrames(text)
+    if (found.length === 0) continue
+    if (fresh) traces.push({ title, frames: [] })
+    fresh = false
+    const trace = traces.at(-1)!
+    // ARM names each function twice: as the caller of the one, and as the callee of the other.
+    if (found.length === 2 && trace.frames.at(-1)?.name === found[0]!.name) found.shift()
+    trace.frames.push(...found)
+    frames += found.length
+  }
+  return traces
+}
