@@ -5,46 +5,18 @@
  * A crash's folder is written as `.partial-NAME`. Once it and its files are on the disk, it is renamed to
  * `.pending-NAME`: from then on the archive holds the crash. Then the records are erased in the store, and
  * the folder is renamed to `NAME`. The next run removes partial folders and finishes pending ones: it erases
- * those of their records that the store still holds with the same bytes.
+ * those of their records that the store still holds with the same bytes (moving.ts).
  */
-import crypto from 'node:crypto'
 import fs from 'node:fs'
-import path from 'node:path'
+import { Folder } from '../native/folder.js'
+import { standardInput } from '../native/stdin.js'
 import type { Backend, StoredRecord } from '../pstore/backend.js'
+import { chunksOf, type Content } from '../pstore/content.js'
 import { printTime } from '../pstore/time.js'
-import type { EccState } from '../pstore/types.js'
-import { contentOf, chunksOf, type Content } from '../pstore/content.js'
-import { readWhole } from '../native/open.js'
-import { StoreError } from '../pstore/errors.js'
 import { SourceLock } from '../region/lock.js'
-
-/** One of a crash's records, as `records.json` has it. */
-export interface ArchivedRecord {
-  name: string
-  type: string
-  id: string
-  size: number
-  mtime: string | null
-  compressed: boolean
-  ecc: EccState | null
-  sha256: string
-}
-
-/** The content of `records.json`. */
-export interface Manifest {
-  archived: string
-  reason: string | null
-  /** The crash's time in seconds, as `ls --json` has times. */
-  time: string | null
-  cause: string | null
-  source: string
-  /** The region's start in the source, in bytes. */
-  offset: number
-  backend: string
-  /** True where the source still has the records. */
-  kept: boolean
-  records: ArchivedRecord[]
-}
+import { bare, entriesOf, guarded, partial, pending, type Entry } from './entries.js'
+import { encodeManifest, manifestFile, type ArchivedRecord, type Manifest } from './manifest.js'
+import { intentName, measure, moveOut, type Moved } from './moving.js'
 
 /** A file of a crash's folder. */
 export interface ArchivedFile {
@@ -52,41 +24,9 @@ export interface ArchivedFile {
   content: Content
 }
 
-/** A crash's folder: its name, and its manifest. */
-export interface Entry {
-  folder: string
-  /** True while the source may still have some of the records. */
-  pending: boolean
-  manifest: Manifest
-}
-
-const partial = '.partial-'
-const pending = '.pending-'
-const manifestFile = 'records.json'
-/** Bytes: a store has half a million records at most. */
-const largestManifest = 2 ** 28
-
-/** Turn a file system's error into a StoreError of one line. */
-const guarded = <T>(what: string, work: () => T): T => {
-  try {
-    return work()
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    if (code === undefined || error instanceof StoreError) throw error
-    const why = /^[A-Z0-9]+: (.*?),/.exec(message)?.[1] ?? message
-    throw new StoreError(`${what}: ${why}`, code === 'ENOSPC' || code === 'EROFS' ? code : 'EIO')
-  }
-}
-
-/** A content's length and checksum. */
-const measure = (content: Content): { size: number; sha256: string } => {
-  const hash = crypto.createHash('sha256')
-  let size = 0
-  for (const piece of chunksOf(content)) {
-    hash.update(piece)
-    size += piece.length
-  }
-  return { size, sha256: hash.digest('hex') }
+/** What became of a crash: its folder's name, and its records. */
+export interface Archived extends Moved {
+  readonly folder: string
 }
 
 /** A record as a manifest lists it. */
@@ -100,7 +40,7 @@ export const describeRecord = (
   mtime: time && printTime(time),
   compressed,
   ecc,
-  ...measure(content),
+  ...measure(chunksOf(content)),
 })
 
 /** The source of a backend's records, as a manifest names it. */
@@ -108,128 +48,86 @@ export const originOf = ({
   identity,
   name,
 }: Backend): Pick<Manifest, 'source' | 'offset' | 'backend'> => ({
-  source: fs.realpathSync(identity.path),
+  source: identity.path === standardInput ? standardInput : fs.realpathSync(identity.path),
   offset: identity.offset,
   backend: name,
 })
 
-/** Flush a folder's entries to the disk. */
-const syncFolder = (folder: string): void => {
-  const fd = fs.openSync(folder, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY)
-  try {
-    fs.fsyncSync(fd)
-  } finally {
-    fs.closeSync(fd)
-  }
-}
-
-const writeSynced = (file: string, content: Content): void => {
-  const fd = fs.openSync(file, 'wx', 0o600)
-  try {
-    for (const piece of chunksOf(content)) fs.writeFileSync(fd, piece)
-    fs.fsyncSync(fd)
-  } finally {
-    fs.closeSync(fd)
-  }
-}
-
-const format = (manifest: Manifest): Content =>
-  contentOf(Buffer.from(`${JSON.stringify(manifest, null, 1)}\n`))
-
-/** A folder's manifest; null where the folder is not an archived crash. */
-const readManifest = (folder: string): Manifest | null => {
-  try {
-    const manifest = JSON.parse(
-      readWhole(path.join(folder, manifestFile), largestManifest).toString(),
-    ) as Manifest | null
-    return Array.isArray(manifest?.records) ? manifest : null
-  } catch {
-    return null
-  }
-}
-
-/** The crashes in an archive, pending ones too, in the order of their names. */
-export const entriesOf = (folder: string): Entry[] =>
-  guarded(folder, () => fs.readdirSync(folder))
-    .filter(name => !name.startsWith(partial))
-    .flatMap((name): Entry[] => {
-      const manifest = readManifest(path.join(folder, name))
-      return manifest ? [{ folder: name, pending: name.startsWith(pending), manifest }] : []
-    })
-    .toSorted((a, b) => (bare(a) < bare(b) ? -1 : 1))
-
-const bare = ({ folder, pending: isPending }: Entry): string =>
-  isPending ? folder.slice(pending.length) : folder
-
 /** An archive, locked against other writers. */
 export class ArchiveFolder {
   readonly #lock: SourceLock
-  readonly #fd: number
+  readonly #folder: Folder
   /** The names of all its folders; null: not read yet. */
   #taken: Set<string> | null = null
+  /** The crashes whose records may still be in their stores; null: not looked for yet. */
+  #unfinished: Entry[] | null = null
   /** For each wanted name the next number that may be free. */
   readonly #numbers = new Map<string, number>()
 
   /**
    * Open an archive; a missing folder is made.
    *
-   * @throws StoreError where the folder cannot be written, or another process has locked it
+   * @param told is told, in one line, of what lies in it like a crash and cannot be used
+   * @throws StoreError where somebody else could change the folder, it cannot be written, or another process has
+   *   locked it
    */
-  constructor(readonly folder: string) {
-    this.#fd = guarded(folder, () => {
-      // Not recursive: a mistyped path should not grow a tree.
-      if (!fs.existsSync(folder)) {
-        fs.mkdirSync(folder, 0o700)
-        syncFolder(path.dirname(path.resolve(folder)))
-      }
-      const { O_RDONLY, O_DIRECTORY } = fs.constants
-      return fs.openSync(folder, O_RDONLY | O_DIRECTORY)
-    })
-    this.#lock = SourceLock.of(folder, this.#fd, false)
+  constructor(
+    readonly folder: string,
+    readonly told: (why: string) => void,
+  ) {
+    // Not more than one: a mistyped path should not grow a tree.
+    this.#folder = guarded(folder, () => Folder.ours(folder, 'last'))
+    this.#lock = SourceLock.of(folder, this.#folder.fd, false)
     try {
       // The lock lasts until the turn of the event loop ends, and all work here is done in one turn.
       this.#lock.hold()
-      for (const name of fs.readdirSync(folder))
-        if (name.startsWith(partial)) this.#remove(path.join(folder, name))
+      for (const { name } of this.#folder.entries())
+        if (name.startsWith(partial)) this.#remove(name)
     } catch (error) {
       this.close()
       throw error
     }
   }
 
-  #remove(folder: string): void {
-    guarded(folder, () => fs.rmSync(folder, { recursive: true, force: true }))
+  #remove(name: string): void {
+    guarded(this.folder, () => this.#folder.remove(name))
+  }
+
+  /** This backend's crashes that are pending, or were archived with --keep. */
+  #unfinishedOf(backend: Backend): Entry[] {
+    this.#unfinished ??= entriesOf(this.#folder, this.told).filter(
+      ({ manifest, pending: isPending }) => isPending || manifest.kept,
+    )
+    const { source, offset, backend: name } = originOf(backend)
+    return this.#unfinished.filter(
+      ({ manifest: of }) => of.source === source && of.offset === offset && of.backend === name,
+    )
   }
 
   /**
-   * Finish this backend's folders that an earlier run left pending, or archived with --keep.
-   *
-   * @returns the names of the finished folders
+   * Finish this backend's folders that an earlier run left pending, or archived with --keep. What cannot be finished
+   * stays as it is, for the next run.
    */
-  resume(backend: Backend): string[] {
-    const origin = originOf(backend)
-    const ours = entriesOf(this.folder).filter(
-      ({ manifest, pending: isPending }) =>
-        (isPending || manifest.kept) &&
-        manifest.source === origin.source &&
-        manifest.offset === origin.offset &&
-        manifest.backend === origin.backend,
-    )
-    return ours.map(entry => {
-      if (!entry.pending) this.#rename(entry.folder, `${pending}${entry.folder}`)
-      return this.#finish(bare(entry), entry.manifest, backend)
+  resume(backend: Backend): Archived[] {
+    return this.#unfinishedOf(backend).map(entry => {
+      this.#unfinished = this.#unfinished?.filter(other => other !== entry) ?? null
+      return guarded(this.folder, () => {
+        const name = bare(entry)
+        const folder = `${pending}${name}`
+        if (!entry.pending) this.#folder.rename(entry.folder, folder)
+        const archived = this.#finish(name, entry.manifest, backend)
+        if (archived.failed.length > 0) this.#unfinished?.push({ ...entry, folder, pending: true })
+        return archived
+      })
     })
   }
 
-  /** A test for records that an earlier run copied and left in the source: same name, same checksum. */
+  /** A test for records of which the archive has copies that the source still has, too: same name, same checksum. */
   kept(backend: Backend): (record: ArchivedRecord) => boolean {
-    const { source, offset, backend: name } = originOf(backend)
     const known = new Set(
-      entriesOf(this.folder)
-        .map(({ manifest }) => manifest)
-        .filter(of => of.source === source && of.offset === offset && of.backend === name)
-        .filter(({ kept }) => kept)
-        .flatMap(({ records }) => records.map(record => `${record.name} ${record.sha256}`)),
+      this.#unfinishedOf(backend).flatMap(({ manifest: { records } }) =>
+        records.map(({ name, sha256 }) => `${name} ${sha256}`),
+      ),
     )
     return record => known.has(`${record.name} ${record.sha256}`)
   }
@@ -240,7 +138,6 @@ export class ArchiveFolder {
    * @param wanted the folder's name; a number is added to a name that is taken
    * @param files taken one at a time: a crash's records may be all of a large store
    * @param describe is called after the last file
-   * @returns the folder's name, and the names of records that changed meanwhile and were not erased
    * @throws StoreError where the crash cannot be stored; then nothing is erased
    */
   add(
@@ -248,61 +145,64 @@ export class ArchiveFolder {
     files: Iterable<ArchivedFile>,
     describe: () => Manifest,
     backend: Backend,
-  ): { folder: string; left: string[] } {
-    const name = this.#free(wanted)
-    const draft = path.join(this.folder, `${partial}${name}`)
+  ): Archived {
+    const folder = this.#free(wanted)
+    const draft = `${partial}${folder}`
     let manifest: Manifest
     try {
       manifest = guarded(this.folder, () => {
-        fs.mkdirSync(draft, 0o700)
-        for (const { name, content } of files) writeSynced(path.join(draft, name), content)
-        const manifest = describe()
-        writeSynced(path.join(draft, manifestFile), format(manifest))
-        syncFolder(draft)
-        this.#rename(`${partial}${name}`, manifest.kept ? name : `${pending}${name}`)
-        return manifest
+        const crash = this.#folder.make(draft)
+        try {
+          for (const { name, content } of files) crash.write(name, chunksOf(content))
+          const manifest = describe()
+          crash.write(manifestFile, [encodeManifest(manifest)])
+          crash.sync()
+          this.#folder.rename(draft, manifest.kept ? folder : `${pending}${folder}`)
+          return manifest
+        } finally {
+          crash.close()
+        }
       })
     } catch (error) {
       this.#remove(draft)
       throw error
     }
-    if (manifest.kept) return { folder: name, left: [] }
-    this.#finish(name, manifest, backend)
-    const left = manifest.records.map(record => record.name).filter(name => backend.find(name))
-    return { folder: name, left }
+    if (!manifest.kept) return guarded(this.folder, () => this.#finish(folder, manifest, backend))
+    this.#unfinished?.push({ folder, pending: false, manifest })
+    const { records } = manifest
+    return { folder, records, left: [], missing: [], appended: [], doubtful: [], failed: [] }
   }
 
-  /** Erase a pending crash's records in the source, and give its folder the final name. */
-  #finish(name: string, manifest: Manifest, backend: Backend): string {
-    for (const { name, sha256: sum } of manifest.records) {
-      const opened = backend.open(name)
-      if (opened && measure(opened.content).sha256 === sum) opened.record.erase(true)
+  /**
+   * Erase a pending crash's records in the source, and give its folder the final name. What is erased is so on the
+   * disk before the folder says that it is.
+   */
+  #finish(name: string, manifest: Manifest, backend: Backend): Archived {
+    const draft = `${pending}${name}`
+    const crash = this.#folder.folder(draft)
+    try {
+      const moved = moveOut(crash, manifest.records, backend, !manifest.kept)
+      backend.sync()
+      const { records } = moved
+      const isNew = manifest.kept || records.some((record, n) => record !== manifest.records[n])
+      if (isNew || records.length !== manifest.records.length)
+        crash.replace(manifestFile, [encodeManifest({ ...manifest, kept: false, records })])
+      if (moved.failed.length > 0) return { folder: draft, ...moved }
+      const folder = this.#folder.has(name) ? this.#free(name) : name
+      this.#folder.rename(draft, folder)
+      for (const record of records) crash.remove(intentName(record.name))
+      return { folder, ...moved }
+    } finally {
+      crash.close()
     }
-    const folder = path.join(this.folder, `${pending}${name}`)
-    guarded(folder, () => {
-      if (manifest.kept) {
-        const draft = path.join(folder, `.${manifestFile}`)
-        fs.rmSync(draft, { force: true })
-        writeSynced(draft, format({ ...manifest, kept: false }))
-        fs.renameSync(draft, path.join(folder, manifestFile))
-        syncFolder(folder)
-      }
-      this.#rename(`${pending}${name}`, name)
-    })
-    return name
-  }
-
-  #rename(from: string, to: string): void {
-    fs.renameSync(path.join(this.folder, from), path.join(this.folder, to))
-    syncFolder(this.folder)
   }
 
   /** Reserve a name that no folder has. */
   #free(wanted: string): string {
     this.#taken ??= new Set(
-      fs
-        .readdirSync(this.folder)
-        .map(name => (name.startsWith(pending) ? name.slice(pending.length) : name)),
+      guarded(this.folder, () => this.#folder.entries()).map(({ name }) =>
+        name.startsWith(pending) ? name.slice(pending.length) : name,
+      ),
     )
     for (let n = this.#numbers.get(wanted) ?? 1; ; n++) {
       const name = n === 1 ? wanted : `${wanted}.${n}`
@@ -315,6 +215,6 @@ export class ArchiveFolder {
 
   close(): void {
     this.#lock.close()
-    fs.closeSync(this.#fd)
+    this.#folder.close()
   }
 }

@@ -2,16 +2,13 @@
 import { diagnose, linesOf, longestText, type Diagnosis } from '../crash/diagnosis.js'
 import type { Crash } from '../crash/grouping.js'
 import type { Backend, StoredRecord } from '../pstore/backend.js'
+import type { Unreadable } from '../pstore/unreadable.js'
 import { contentOf, chunksFrom, Tail, type Content } from '../pstore/content.js'
 import { withoutControls } from '../pstore/printable.js'
+import { assertStoreError } from '../pstore/errors.js'
 import { now, printTime, type Timespec } from '../pstore/time.js'
-import {
-  describeRecord,
-  originOf,
-  type ArchivedFile,
-  type ArchivedRecord,
-  type Manifest,
-} from './folder.js'
+import { describeRecord, originOf, type ArchivedFile } from './folder.js'
+import type { ArchivedRecord, Manifest } from './manifest.js'
 
 /** A record and its bytes, of one moment. */
 interface Copy {
@@ -30,6 +27,8 @@ export class Report {
   readonly name: string
   /** The facts of the records that were copied, without their bytes. */
   readonly copies: Omit<Copy, 'content'>[] = []
+  /** What cannot be read of the crash, and stays in the store. */
+  readonly unreadable: Unreadable[]
   readonly #archived = now()
   readonly #title: string
   /** The ends of the dumps' text, and of the console's. */
@@ -43,6 +42,7 @@ export class Report {
     readonly kept: boolean,
   ) {
     const { time, reason, count } = crash
+    this.unreadable = [...crash.unreadable]
     this.#title = reason === null ? 'no dump' : `${reason} ${count}`
     const number = reason === null ? '-1' : ''
     this.name = `${iso(time ?? this.#archived) ?? 'no-time'}-${this.#title.replace(' ', '-')}${number}`
@@ -51,7 +51,7 @@ export class Report {
   /** @param isKnown true for a copy that an earlier run made, too */
   *files(isKnown: (copy: Copy) => boolean): Generator<ArchivedFile, void, void> {
     for (const one of [...this.crash.dumps, ...this.crash.rings]) {
-      const copy = copyOf(this.backend, one)
+      const copy = this.#copy(one)
       if (!copy || isKnown(copy)) continue
       const { record, content, described } = copy
       this.copies.push({ record, described })
@@ -64,6 +64,18 @@ export class Report {
     // A summary quotes a crashed machine: its text must not drive the reader's terminal.
     const summary = Buffer.from(withoutControls(this.#summary()))
     if (this.copies.length > 0) yield { name: 'summary.txt', content: contentOf(summary) }
+  }
+
+  /** Null where there is no such record any more, or it cannot be read. */
+  #copy(record: StoredRecord): Copy | null {
+    try {
+      return copyOf(this.backend, record)
+    } catch (error) {
+      assertStoreError(error)
+      const { type, id, name, time } = record
+      this.unreadable.push({ type, id, name, time, error })
+      return null
+    }
   }
 
   /** Call it after {@link files} has given all files. */
@@ -83,16 +95,19 @@ export class Report {
       ...originOf(this.backend),
       kept: this.kept,
       records: this.copies.map(({ described }) => described),
+      unreadable: this.unreadable.map(({ name }) => name),
     }
   }
 
   #summary(): string {
-    const { cause, kernel, uptime } = this.#diagnose()
+    const { title, cause, fingerprint, kernel, uptime } = this.#diagnose()
     const { source, offset } = originOf(this.backend)
     const facts: [string, string][] = [
       ['crash', this.#title],
       ['time', iso(this.crash.time) ?? 'not known'],
       ['cause', cause ?? 'not said'],
+      ['title', title ?? 'not known'],
+      ['hash', fingerprint ?? 'not known'],
       ['kernel', kernel ?? 'not said'],
       ['uptime', uptime === null ? 'not said' : `${uptime} s`],
       ['source', `${source}${offset ? ` at 0x${offset.toString(16)}` : ''}`],
@@ -112,16 +127,19 @@ export class Report {
 
   /** The records' names, sizes and states, in columns. */
   #recordLines(): string[] {
-    const widest = (texts: string[]): number =>
-      texts.reduce((width, { length }) => Math.max(width, length), 0)
-    const name = widest(this.copies.map(({ record }) => record.name))
-    const size = widest(this.copies.map(({ described }) => `${described.size}`))
-    return this.copies.map(({ record, described }) => {
-      const columns = [
-        record.name.padEnd(name),
-        `${described.size}`.padStart(size),
+    const rows = [
+      ...this.copies.map(({ record, described }) => [
+        record.name,
+        `${described.size}`,
         stateOf(record),
-      ]
+      ]),
+      ...this.unreadable.map(({ name }) => [name, '-', 'cannot be read: not in this archive']),
+    ]
+    const width = (column: number): number =>
+      rows.reduce((width, row) => Math.max(width, row[column]!.length), 0)
+    const [nameWidth, sizeWidth] = [width(0), width(1)]
+    return rows.map(([name, size, state]) => {
+      const columns = [name!.padEnd(nameWidth), size!.padStart(sizeWidth), state]
       return `${columns.join('  ').trimEnd()}\n`
     })
   }

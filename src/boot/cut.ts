@@ -14,7 +14,8 @@ import type { RingType } from '../pstore/types.js'
  * - `marked`: it has the mark behind it, or has been emptied
  * - `emptied`: it is this life's
  */
-export type Step = 'saved' | 'marked' | 'emptied'
+export const steps = ['saved', 'marked', 'emptied'] as const
+export type Step = (typeof steps)[number]
 
 /** A ring as it was kept. */
 export interface Snapshot {

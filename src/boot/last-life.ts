@@ -18,16 +18,18 @@ import type {
   StoredRecord,
   Survey,
 } from '../pstore/backend.js'
+import type { Unreadable } from '../pstore/unreadable.js'
 import { contentOf, type Content } from '../pstore/content.js'
 import { StoreError } from '../pstore/errors.js'
 import type { Ring } from '../pstore/ring.js'
 import type { Store } from '../pstore/store.js'
 import {
-  isRingType,
+  isLifeRing,
   ringTypes,
   type Identity,
   type RecordType,
   type RingType,
+  type Usage,
 } from '../pstore/types.js'
 import { cut, markOf } from './cut.js'
 import { defaultStateFolder, StateFile, type KeptLife, type KeptRing } from './state.js'
@@ -57,7 +59,7 @@ const nameOf = ({ driver, path: file, offset }: Identity): string =>
  *
  * @param store is closed by what is returned, and where this throws, by the caller
  * @returns the same store, with the last life's rings in the place of this one's
- * @throws StoreError where the copies cannot be kept; the rings are as they were
+ * @throws StoreError where the copies cannot be kept, or it is no store; the rings are as they were
  */
 export const beginLife = (
   store: Store,
@@ -72,6 +74,7 @@ export const beginLife = (
     const life = old?.boot === boot ? old : collect(store, old, source, boot)
     return new LastLife(store, null, life)
   }
+  store.driver.refuseForeign?.(true)
   const life = file.exclusively(() => {
     const old = file.load()
     if (old?.boot === boot && old.done) return old
@@ -99,14 +102,14 @@ interface Holding {
 const holdingsOf = (backend: Backend): Holding[] => {
   const damaged = new Map<string, RingType>()
   for (const { type, name, state } of backend.survey.conditions())
-    if (isRingType(type) && state === 'damaged') damaged.set(name, type)
+    if (isLifeRing(type) && state === 'damaged') damaged.set(name, type)
   const holdings: Holding[] = []
   const add = (type: RingType, name: string, record: StoredRecord | null): void => {
     const raw = backend.survey.raw(name) ?? none
     holdings.push({ type, name, record, raw, damaged: damaged.delete(name) })
   }
   for (const record of backend.records())
-    if (isRingType(record.type)) add(record.type, record.name, record)
+    if (isLifeRing(record.type)) add(record.type, record.name, record)
   for (const [name, type] of damaged) add(type, name, null)
   return holdings
 }
@@ -199,7 +202,7 @@ const settle = (
   const theirs = new Set(
     life.rings.filter(({ step }) => step === 'emptied').map(({ type }) => type),
   )
-  for (const type of ringTypes)
+  for (const type of ringTypes.filter(isLifeRing))
     if (!busy.has(type) && !theirs.has(type)) store.driver.ring(type)?.restart()
   store.driver.sync()
   for (const ring of ready) ring.step = 'emptied'
@@ -261,30 +264,38 @@ class LastLife implements Backend {
     }
   }
 
-  *records(): Generator<StoredRecord, void, void> {
-    for (const record of this.backend.records()) if (!isRingType(record.type)) yield record
+  *records(told?: (what: Unreadable) => void): Generator<StoredRecord, void, void> {
+    let failure: StoreError | null = null
+    const failed = (what: Unreadable): void => {
+      // What cannot be read of this life's rings nobody is shown.
+      if (isLifeRing(what.type)) return
+      if (told) told(what)
+      else failure ??= what.error
+    }
+    for (const record of this.backend.records(failed)) if (!isLifeRing(record.type)) yield record
     for (const { name } of this.life.rings) {
       const record = this.#kept(name)
       if (record) yield record
     }
+    if (failure !== null) throw failure as StoreError
   }
 
-  *names(): Generator<string, void, void> {
-    for (const { name } of this.records()) yield name
+  *names(told?: (what: Unreadable) => void): Generator<string, void, void> {
+    for (const { name } of this.records(told)) yield name
   }
 
   find(name: string): StoredRecord | null {
     const kept = this.#kept(name)
     if (kept) return kept
     const record = this.backend.find(name)
-    return record && !isRingType(record.type) ? record : null
+    return record && !isLifeRing(record.type) ? record : null
   }
 
   open(name: string, alone = false): OpenRecord | null {
     const kept = this.#kept(name)
     if (kept) return { record: kept, content: kept.open() }
     const opened = this.backend.open(name, alone)
-    return opened && !isRingType(opened.record.type) ? opened : null
+    return opened && !isLifeRing(opened.record.type) ? opened : null
   }
 
   erase(record: RecordFacts, unchanged = false): boolean {
@@ -325,8 +336,24 @@ class LastLife implements Backend {
     return this.backend.rings()
   }
 
+  usage(): Usage | null {
+    return this.backend.usage()
+  }
+
   capacity(type: RecordType): Capacity | null {
     return this.backend.capacity(type)
+  }
+
+  doubts(): string[] {
+    return this.backend.doubts()
+  }
+
+  unused(): string | null {
+    return this.backend.unused()
+  }
+
+  refuseForeign(): void {
+    this.backend.refuseForeign()
   }
 
   write(record: NewRecord): number {
@@ -353,6 +380,10 @@ class LastLife implements Backend {
     ring.damaged = false
     forget(life)
     return true
+  }
+
+  sync(): void {
+    this.backend.sync()
   }
 
   close(): void {

@@ -4,13 +4,13 @@
  *
  * The file: a line of JSON, then the bytes that it gives the lengths of, one after the other.
  */
-import fs from 'node:fs'
 import path from 'node:path'
-import { readWhole } from '../native/open.js'
+import { Folder } from '../native/folder.js'
 import { assertStoreError, StoreError } from '../pstore/errors.js'
-import { isRingType, recordTypes, type EccState, type RingType } from '../pstore/types.js'
+import { Shape } from '../pstore/shape.js'
+import { isLifeRing, ringTypes, type EccState, type RingType } from '../pstore/types.js'
 import { SourceLock } from '../region/lock.js'
-import type { Step } from './cut.js'
+import { steps, type Step } from './cut.js'
 
 /** Where the files are, unless somebody says otherwise. */
 export const defaultStateFolder = '/var/lib/pstorefs'
@@ -74,31 +74,61 @@ const encode = ({ rings, ...life }: KeptLife): Buffer => {
   return Buffer.concat([Buffer.from(`${JSON.stringify(header)}\n`), ...bytes])
 }
 
-/** Throws where this is no such file. */
+/** The rings of a life: no other is kept. */
+const lifeRings = ringTypes.filter(isLifeRing)
+
+/** A ring but for its bytes, of which there are lengths. Throws a StoreError where it is none. */
+const decodeRing = (shape: Shape): Header['rings'][number] => {
+  const length = (of: Shape): number => of.count()
+  return {
+    type: shape.member('type').one(lifeRings),
+    name: shape.member('name').text(),
+    size: shape.member('size').count(),
+    ecc: shape.member('ecc').orNull(ecc => ({
+      corrected: ecc.member('corrected').count(),
+      bad: ecc.member('bad').count(),
+    })),
+    damaged: shape.member('damaged').flag(),
+    step: shape.member('step').one(steps),
+    notice: shape.member('notice').count(),
+    shown: shape.member('shown').orNull(length),
+    raw: shape.member('raw').orNull(length),
+  }
+}
+
+/** Make sense of a file, all of it, before anything of it is used. Throws a StoreError where it is no such file. */
 const decode = (bytes: Buffer): KeptLife => {
   const end = bytes.indexOf(newline)
-  const { format: says, rings, ...life } = JSON.parse(bytes.toString('utf8', 0, end)) as Header
-  if (says !== format) throw new Error(`is not of the form '${format}'`)
+  const shape = Shape.parse(bytes.toString('utf8', 0, end), 'its first line')
+  shape.member('format').one([format])
+  const text = (name: string): string => shape.member(name).text()
+  const life = {
+    boot: text('boot'),
+    source: text('source'),
+    id: text('id'),
+    served: shape.member('served').flag(),
+    done: shape.member('done').flag(),
+  }
+  const rings = shape.member('rings').items().map(decodeRing)
   let at = end + 1
   const take = (length: number | null): Buffer | null => {
     if (length === null) return null
-    if (!(length >= 0 && at + length <= bytes.length)) throw new Error('is cut short')
+    if (at + length > bytes.length) throw new StoreError('it is cut short', 'EIO')
     return bytes.subarray(at, (at += length))
   }
   return {
     ...life,
-    rings: rings.map(ring => {
-      if (!recordTypes.includes(ring.type) || !isRingType(ring.type))
-        throw new Error(`'${String(ring.type)}' is no ring`)
-      return { ...ring, shown: take(ring.shown), raw: take(ring.raw) }
-    }),
+    rings: rings.map(ring => ({ ...ring, shown: take(ring.shown), raw: take(ring.raw) })),
   }
 }
 
-const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code
+const codeOf = (error: unknown): string | undefined =>
+  error instanceof StoreError ? error.errno : (error as NodeJS.ErrnoException).code
 
 export class StateFile {
   readonly path: string
+  /** Open while something is done in it. */
+  #open: Folder | null = null
 
   /**
    * @param folder is made when something is kept
@@ -106,7 +136,7 @@ export class StateFile {
    */
   constructor(
     readonly folder: string,
-    name: string,
+    readonly name: string,
   ) {
     this.path = path.join(folder, name)
   }
@@ -114,29 +144,37 @@ export class StateFile {
   /**
    * Do something while no other process does anything here.
    *
-   * @throws StoreError where the folder cannot be made, or is not let go of
+   * @throws StoreError where the folder cannot be made, others could change it, or it is not let go of
    */
   exclusively<T>(work: () => T): T {
-    const fd = this.#open()
-    try {
+    return this.#within('all', ({ fd }) => {
       const lock = SourceLock.of(this.folder, fd, false)
       try {
         return lock.exclusively(work)
       } finally {
         lock.close()
       }
+    })
+  }
+
+  /** Do something in the folder, by one descriptor of it. */
+  #within<T>(making: 'nothing' | 'all', work: (folder: Folder) => T): T {
+    if (this.#open) return work(this.#open)
+    const folder = this.#openFolder(making)
+    try {
+      this.#open = folder
+      return work(folder)
     } finally {
-      fs.closeSync(fd)
+      this.#open = null
+      folder.close()
     }
   }
 
-  /** Open the folder; make it where it is not there. */
-  #open(): number {
+  #openFolder(making: 'nothing' | 'all'): Folder {
     try {
-      const made = fs.mkdirSync(this.folder, { recursive: true, mode: 0o700 })
-      if (made !== undefined) syncFolder(path.dirname(made))
-      return fs.openSync(this.folder, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY)
+      return Folder.ours(this.folder, making)
     } catch (error) {
+      if (error instanceof StoreError && error.errno !== 'ENOTDIR') throw error
       throw new StoreError(
         `${this.folder}: cannot be used: ${codeOf(error)}: what attach=boot keeps goes there, or to state=DIR`,
         'EIO',
@@ -147,22 +185,22 @@ export class StateFile {
   /**
    * What was kept; null where nothing was.
    *
-   * @throws StoreError where there is something else, or it cannot be read
+   * @throws StoreError where there is something else, it cannot be read, or others could have put it there
    */
   load(): KeptLife | null {
     let bytes: Buffer
     try {
-      bytes = readWhole(this.path, largestState)
+      bytes = this.#within('nothing', folder => folder.read(this.name, largestState))
     } catch (error) {
-      assertStoreError(error)
-      if (error.errno === 'ENOENT') return null
+      if (error instanceof StoreError && error.errno === 'ENOENT') return null
       throw error
     }
     try {
       return decode(bytes)
     } catch (error) {
+      assertStoreError(error)
       throw new StoreError(
-        `${this.path}: is damaged: ${(error as Error).message} (remove it, and what it kept is gone)`,
+        `${this.path}: is damaged: ${error.message} (remove it, and what it kept is gone)`,
         'EIO',
       )
     }
@@ -174,31 +212,10 @@ export class StateFile {
    * @throws StoreError where it cannot be; then the old one is still there
    */
   save(life: KeptLife): void {
-    const made = path.join(this.folder, `.${path.basename(this.path)}.new`)
     try {
-      // What lies there may be a FIFO, or a link to something else: a file of our own.
-      fs.rmSync(made, { force: true })
-      const fd = fs.openSync(made, 'wx', 0o600)
-      try {
-        fs.writeFileSync(fd, encode(life))
-        fs.fsyncSync(fd)
-      } finally {
-        fs.closeSync(fd)
-      }
-      fs.renameSync(made, this.path)
-      syncFolder(this.folder)
+      this.#within('nothing', folder => folder.replace(this.name, [encode(life)]))
     } catch (error) {
       throw new StoreError(`${this.path}: cannot be written: ${codeOf(error)}`, 'EIO')
     }
-  }
-}
-
-/** Let the names in a folder reach the disk. */
-const syncFolder = (folder: string): void => {
-  const fd = fs.openSync(folder, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY)
-  try {
-    fs.fsyncSync(fd)
-  } finally {
-    fs.closeSync(fd)
   }
 }

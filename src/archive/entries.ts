@@ -1,0 +1,79 @@
+/** The crashes in an archive, as its folders' manifests tell of them. */
+import type { Folder } from '../native/folder.js'
+import { StoreError } from '../pstore/errors.js'
+import { decodeManifest, largestManifest, manifestFile, type Manifest } from './manifest.js'
+
+/** A crash's folder: its name, and its manifest. */
+export interface Entry {
+  folder: string
+  /** True while the source may still have some of the records. */
+  pending: boolean
+  manifest: Manifest
+}
+
+/** What a crash's folder is called before it has all its files, and before the source has lost them. */
+export const partial = '.partial-'
+export const pending = '.pending-'
+
+/** A folder's name once the crash is moved. */
+export const bare = ({ folder, pending: isPending }: Pick<Entry, 'folder' | 'pending'>): string =>
+  isPending ? folder.slice(pending.length) : folder
+
+/** Turn a file system's error into a StoreError of one line. */
+export const guarded = <T>(what: string, work: () => T): T => {
+  try {
+    return work()
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code === undefined || error instanceof StoreError) throw error
+    const why = /^[A-Z0-9]+: (.*?),/.exec(message)?.[1] ?? message
+    throw new StoreError(`${what}: ${why}`, code === 'ENOSPC' || code === 'EROFS' ? code : 'EIO')
+  }
+}
+
+/** A crash's manifest; null where a folder has none, as others' have. */
+const readManifest = (archive: Folder, name: string): Manifest | null => {
+  const where = `${archive.path}/${name}`
+  const crash = guarded(where, () => archive.folder(name))
+  try {
+    const bytes = guarded(where, () => crash.read(manifestFile, largestManifest))
+    try {
+      return decodeManifest(bytes)
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error
+      throw new StoreError(`${where}: not used as a crash: ${error.message}`, 'EIO')
+    }
+  } catch (error) {
+    if (error instanceof StoreError && error.errno === 'ENOENT') return null
+    throw error
+  } finally {
+    crash.close()
+  }
+}
+
+/**
+ * The crashes in an archive, pending ones too, in the order of their names.
+ *
+ * @param told is told of each folder that is called or filled like a crash's and cannot be used, in one line
+ */
+export const entriesOf = (archive: Folder, told: (why: string) => void): Entry[] => {
+  const entries: Entry[] = []
+  for (const entry of guarded(archive.path, () => archive.entries())) {
+    const { name: folder } = entry
+    if (folder.startsWith(partial) || !entry.isDirectory()) continue
+    const isPending = folder.startsWith(pending)
+    try {
+      if (isPending && !/^[^.]/.test(folder.slice(pending.length)))
+        throw new StoreError(
+          `${archive.path}/${folder}: is none of this program's names: remove it`,
+        )
+      const manifest = readManifest(archive, folder)
+      if (manifest) entries.push({ folder, pending: isPending, manifest })
+      else if (isPending) told(`${archive.path}/${folder}: has no ${manifestFile}: remove it`)
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error
+      told(error.message)
+    }
+  }
+  return entries.toSorted((a, b) => (bare(a) < bare(b) ? -1 : 1))
+}

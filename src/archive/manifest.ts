@@ -1,0 +1,94 @@
+/** `records.json` of an archived crash: what it says, and what is made of one that others may have written. */
+import { isName } from '../native/folder.js'
+import { json } from '../pstore/printable.js'
+import { Shape } from '../pstore/shape.js'
+import { StoreError } from '../pstore/errors.js'
+import { recordTypes, type EccState, type RecordType } from '../pstore/types.js'
+
+/** One of a crash's records, as `records.json` has it: a file of its name holds its bytes. */
+export interface ArchivedRecord {
+  name: string
+  type: RecordType
+  id: string
+  size: number
+  mtime: string | null
+  compressed: boolean
+  ecc: EccState | null
+  sha256: string
+}
+
+/** The content of `records.json`. */
+export interface Manifest {
+  archived: string
+  reason: string | null
+  /** The crash's time in seconds, as `ls --json` has times. */
+  time: string | null
+  cause: string | null
+  source: string
+  /** The region's start in the source, in bytes. */
+  offset: number
+  backend: string
+  /** True where the source still has the records. */
+  kept: boolean
+  records: ArchivedRecord[]
+  /** The names of the crash's records that could not be read, and stayed in the source. */
+  unreadable: string[]
+}
+
+export const manifestFile = 'records.json'
+/** Bytes: a store has half a million records at most. */
+export const largestManifest = 2 ** 28
+
+export const encodeManifest = (manifest: Manifest): Buffer => Buffer.from(`${json(manifest)}\n`)
+
+const text = (shape: Shape): string => shape.text()
+
+const recordOf = (shape: Shape): ArchivedRecord => {
+  const name = shape.member('name').text()
+  // It is opened: no way through folders, and none of the archive's own files.
+  if (!isName(name) || name.startsWith('.') || name === manifestFile)
+    throw new StoreError(`${shape.place}.name is no record's`, 'EIO')
+  return {
+    name,
+    type: shape.member('type').one(recordTypes),
+    id: shape.member('id').text(/^\d{1,20}$/),
+    size: shape.member('size').count(),
+    mtime: shape.member('mtime').orNull(text),
+    compressed: shape.member('compressed').flag(),
+    ecc: shape.member('ecc').orNull(ecc => ({
+      corrected: ecc.member('corrected').count(),
+      bad: ecc.member('bad').count(),
+    })),
+    sha256: shape.member('sha256').text(/^[\da-f]{64}$/),
+  }
+}
+
+/**
+ * Make sense of a manifest, all of it.
+ *
+ * @throws StoreError (EIO) where anything in it is not what it has to be
+ */
+export const decodeManifest = (bytes: Buffer): Manifest => {
+  const shape = Shape.parse(bytes.toString(), manifestFile)
+  const records = shape.member('records').items().map(recordOf)
+  if (new Set(records.map(({ name }) => name)).size < records.length)
+    throw new StoreError(`${manifestFile} has a name twice`, 'EIO')
+  return {
+    archived: shape.member('archived').text(),
+    reason: shape.member('reason').orNull(text),
+    time: shape.member('time').orNull(text),
+    cause: shape.member('cause').orNull(text),
+    source: shape.member('source').text(),
+    offset: shape.member('offset').count(),
+    backend: shape.member('backend').text(),
+    kept: shape.member('kept').flag(),
+    records,
+    // Earlier versions wrote none.
+    unreadable: shape.has('unreadable')
+      ? shape
+          .member('unreadable')
+          .items()
+          .map(name => name.text())
+      : [],
+  }
+}

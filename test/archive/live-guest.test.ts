@@ -1,0 +1,257 @@
+/** A ring that is archived while a guest appends to it: each line is in one place, or its loss is told. */
+import fs from 'node:fs'
+import t, { type Test } from 'tap'
+import { attach, format, Store, type AttachOptions, type RecordFacts } from '#src/index.js'
+import { ArchiveFolder, type Archived } from '#src/archive/folder.js'
+import { Report } from '#src/archive/report.js'
+import { crashesOf } from '#src/crash/grouping.js'
+import { folder } from '../program.js'
+import { randomFor } from '../random.js'
+import { LinuxGuest, numbersIn } from './linux-ring.js'
+
+interface Scene {
+  region: string
+  archive: string
+  options: AttachOptions
+  guest: LinuxGuest
+}
+
+/** @param length of the console's zone, in bytes */
+const scene = (t: Test, length: number, more: AttachOptions = {}): Scene => {
+  const home = folder(t)
+  const region = `${home}/region.img`
+  const options = { record_size: 4096, console_size: length, pmsg_size: 0, ftrace_size: 0, ...more }
+  format(region, { ...options, mem_size: 65536 })
+  const backend = attach(region, options)
+  const console = [...backend.survey.conditions()].find(({ type }) => type === 'console')!
+  backend.close()
+  const guest = new LinuxGuest(region, console.offset!, console.room)
+  t.teardown(() => guest.close())
+  return { region, archive: `${home}/crashes`, options, guest }
+}
+
+/** What happens at the moments of a record's erasure: before the last look at it, before the store and after. */
+interface Moments {
+  before?: () => void
+  between?: () => void
+  after?: () => void
+}
+
+/** A store in which something happens while a record is erased. */
+class Meanwhile extends Store {
+  moments: Moments = {}
+
+  override erase(record: RecordFacts, unchanged = false): boolean {
+    const { before, between, after } = this.moments
+    before?.()
+    if (unchanged && this.find(record.name)?.version !== record.version) return false
+    between?.()
+    const done = super.erase(record)
+    after?.()
+    return done
+  }
+}
+
+const attachTo = ({ region, options }: Scene): Meanwhile => {
+  const { name, driver, ftrace } = attach(region, options) as Store
+  return new Meanwhile(name, driver, ftrace)
+}
+
+/** What `archive` does with a store, in this process. */
+const archiveOnce = (s: Scene, moments: Moments = {}): Archived[] => {
+  const store = attachTo(s)
+  store.moments = moments
+  const into = new ArchiveFolder(s.archive, why => t.fail(why))
+  try {
+    const done = into.resume(store)
+    for (const crash of crashesOf(store.records(), false, record => record.read())) {
+      const report = new Report(store, crash, false)
+      done.push(
+        into.add(
+          report.name,
+          report.files(() => false),
+          () => report.manifest(),
+          store,
+        ),
+      )
+    }
+    return done
+  } finally {
+    into.close()
+    store.close()
+  }
+}
+
+/** The numbers of all lines in the archive and in the region, in order. */
+const linesOf = ({ region, archive, options }: Scene): number[] => {
+  const texts = fs.readdirSync(archive).flatMap(name =>
+    fs
+      .readdirSync(`${archive}/${name}`)
+      .filter(file => file.startsWith('console-'))
+      .map(file => fs.readFileSync(`${archive}/${name}/${file}`, 'latin1')),
+  )
+  const backend = attach(region, options)
+  const left = backend.find('console-ramoops-0')?.read().toString('latin1') ?? ''
+  backend.close()
+  return [...texts, left].flatMap(numbersIn).sort((a, b) => a - b)
+}
+
+const linesInRegion = ({ region, options }: Scene): number[] => {
+  const backend = attach(region, options)
+  const text = backend.find('console-ramoops-0')!.read().toString('latin1')
+  backend.close()
+  return numbersIn(text)
+}
+
+const once = (work: () => void): (() => void) => {
+  let isDone = false
+  return () => {
+    if (!isDone) work()
+    isDone = true
+  }
+}
+
+const upTo = (count: number): number[] => Array.from({ length: count }, (_, n) => n)
+
+t.test('lines that come at each moment of an erasure', async t => {
+  for (const length of [4096, 16384]) {
+    const room = Math.floor((length - 12) / 16)
+    for (const filled of [1, 5, room - 1, room, room + 3, 2 * room + 100])
+      for (const [name, moments] of [
+        ['before the last look', (g: LinuxGuest) => ({ before: once(() => g.append(3)) })],
+        ['after the last look', (g: LinuxGuest) => ({ between: () => g.append(3) })],
+        [
+          'after the last look, and into the emptied ring',
+          (g: LinuxGuest) => ({ between: () => g.append(2), after: () => g.append(1) }),
+        ],
+      ] as const) {
+        const s = scene(t, length)
+        s.guest.append(filled)
+        const whole = filled > room ? filled - room + 1 : 0
+        const before = linesInRegion(s)
+        const told = archiveOnce(s, moments(s.guest)).some(({ doubtful }) => doubtful.length > 0)
+        archiveOnce(s)
+        const after = linesOf(s).filter(n => n >= whole)
+        const expected = [...before.filter(n => n >= whole), ...upTo(s.guest.next).slice(filled)]
+        const what = `${length}: ${filled} lines, some ${name}`
+        // The guest's next text lies over them.
+        if (told) t.same(new Set(after).size, after.length, `${what}: none is there twice`)
+        else t.same(after, expected, what)
+        t.equal(told, name.endsWith('ring') && filled >= room - 1 && filled <= room, what)
+      }
+  }
+})
+
+t.test('a guest that undoes what emptied its ring', async t => {
+  const s = scene(t, 4096)
+  s.guest.append(20)
+  let read: { start: number; size: number } | null = null
+  let undone = 0
+  archiveOnce(s, {
+    // It has read the header, is stopped, and goes on after the ring was emptied.
+    between: () => (read = undone < 3 ? s.guest.read() : null),
+    after: () => {
+      if (!read) return
+      undone++
+      s.guest.announce(read)
+      s.guest.fill(read)
+    },
+  })
+  t.equal(undone, 3)
+  t.same(linesInArchive(s), upTo(23))
+  t.same(linesOf(s), upTo(23))
+})
+
+const linesInArchive = ({ archive }: Scene): number[] =>
+  fs
+    .readdirSync(archive)
+    .flatMap(name =>
+      ['console-ramoops-0', 'console-ramoops-0.appended'].map(file => `${archive}/${name}/${file}`),
+    )
+    .filter(file => fs.existsSync(file))
+    .flatMap(file => numbersIn(fs.readFileSync(file, 'latin1')))
+    .sort((a, b) => a - b)
+
+t.test('bytes that come after their header', async t => {
+  const s = scene(t, 4096)
+  s.guest.append(20)
+  let at: { start: number; size: number } | null = null
+  archiveOnce(s, {
+    between: () => s.guest.announce((at = s.guest.read())),
+    after: () => at && setTimeoutSync(() => s.guest.fill(at!)),
+  })
+  t.same(linesOf(s), upTo(21))
+})
+
+/** As soon as the archive rests: it waits a moment for such bytes. */
+const setTimeoutSync = (work: () => void): void => {
+  const { wait } = Atomics
+  Atomics.wait = ((...args: Parameters<typeof wait>) => {
+    Atomics.wait = wait
+    work()
+    return wait(...args)
+  }) as typeof wait
+}
+
+t.test('what is appended, the manifest says; what may be lost is told', async t => {
+  const s = scene(t, 4096)
+  s.guest.append(4)
+  const [one] = archiveOnce(s, { between: () => s.guest.append(2) })
+  t.same(one?.appended, [{ name: 'console-ramoops-0', size: 32 }])
+  t.same(one?.doubtful, [])
+  t.same(one?.left, [])
+  const manifest: unknown = JSON.parse(
+    fs.readFileSync(`${s.archive}/${one!.folder}/records.json`, 'utf8'),
+  )
+  t.match(manifest, {
+    kept: false,
+    records: [
+      { name: 'console-ramoops-0', size: 64 },
+      { name: 'console-ramoops-0.appended', size: 32 },
+    ],
+  })
+  t.same(fs.readdirSync(`${s.archive}/${one!.folder}`).sort(), [
+    'console-ramoops-0',
+    'console-ramoops-0.appended',
+    'records.json',
+    'summary.txt',
+  ])
+  // A ring of which a multiple is filled goes on at its front, where the next life's text is.
+  const full = scene(t, 4096)
+  full.guest.append(2)
+  const [two] = archiveOnce(full, {
+    between: () => full.guest.append(1),
+    after: () => full.guest.append(3),
+  })
+  t.same(two?.doubtful, ['console-ramoops-0'])
+})
+
+t.test('a run that is killed at any moment, and a guest that goes on', async t => {
+  const random = randomFor(t)
+  const s = scene(t, 4096)
+  let killed = false
+  class Killed extends Error {}
+  for (let round = 0; round < 60; round++) {
+    // What comes before the next run may lie where the last one would look.
+    if (!killed) s.guest.append(1 + random.below(8))
+    killed = false
+    const moment = ['before', 'between', 'after'][random.below(3)]!
+    const kill = (name: string) => (): void => {
+      s.guest.append(random.below(2))
+      if (name === moment && random.below(2)) throw new Killed()
+    }
+    try {
+      archiveOnce(s, {
+        before: kill('before'),
+        between: kill('between'),
+        after: kill('after'),
+      })
+    } catch (error) {
+      if (!(error instanceof Killed)) throw error
+      killed = true
+    }
+  }
+  archiveOnce(s)
+  t.same(linesOf(s), upTo(s.guest.next), 'each line is there once')
+  t.ok(fs.readdirSync(s.archive).every(name => !name.startsWith('.')))
+})
