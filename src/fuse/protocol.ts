@@ -6,6 +6,7 @@
  */
 import os from 'node:os'
 import type { Timespec } from '../pstore/time.js'
+import type { Usage } from '../pstore/types.js'
 
 /** A kind of request: its number, the least bytes behind the header, and what its reply takes. */
 interface Kind {
@@ -385,12 +386,15 @@ export class Reply {
     return this
   }
 
-  /** `struct fuse_statfs_out`: no space, and none used, as Linux's pstorefs. */
-  statfs(): this {
+  /** `struct fuse_statfs_out`, in bytes as efivarfs; null: no space, and none used, as Linux's pstorefs. */
+  statfs(usage: Usage | null): this {
     const at = this.#add(kinds.STATFS.reply)
-    this.#view.setUint32(at + 40, pageSize, little)
+    const blockSize = usage ? 1 : pageSize
+    const { size, free } = usage ?? { size: 0, free: 0 }
+    for (const [field, n] of [size, free, free].entries()) this.#u64(at + 8 * field, n)
+    this.#view.setUint32(at + 40, blockSize, little)
     this.#view.setUint32(at + 44, 255, little)
-    this.#view.setUint32(at + 48, pageSize, little)
+    this.#view.setUint32(at + 48, blockSize, little)
     return this
   }
 

@@ -259,7 +259,10 @@ export class Server {
       )
     },
 
-    STATFS: () => reply => reply.statfs(),
+    STATFS: () => {
+      const usage = this.tree.usage()
+      return reply => reply.statfs(usage)
+    },
 
     // There are none: no bytes, or as asked with a size of 0, how many that would be.
     LISTXATTR: request => (request.u32(0) === 0 ? reply => reply.number(0) : null),

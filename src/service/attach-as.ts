@@ -1,12 +1,13 @@
 /** Attaching a backend for a mount, in whichever thread looks into it. */
 import fs from 'node:fs'
-import { attach, type AttachOptions } from '../attach.js'
+import { attach, parseSource, type AttachOptions } from '../attach.js'
 import type { Backend } from '../pstore/backend.js'
-import { UncertainLayout } from '../pstore/errors.js'
+import { ReadOnlySource, StoreError, UncertainLayout } from '../pstore/errors.js'
+import { standardInput } from '../native/stdin.js'
 import type { SourceCandidate } from './plan.js'
 
 /** What a mount says of all of its backends. */
-export interface MountHow extends Pick<AttachOptions, 'attach' | 'state'> {
+export interface MountHow extends Pick<AttachOptions, 'attach' | 'force' | 'state'> {
   readonly readOnly: boolean
 }
 
@@ -31,13 +32,17 @@ export const attachAs = (
   how: MountHow,
   report: (line: string) => void,
 ): Backend => {
+  if (parseSource(source).path === standardInput)
+    throw new StoreError(
+      `${standardInput}: standard input cannot be mounted: save it in a file first`,
+    )
   const as = (readOnly: boolean): Backend =>
     attach(source, { ...options, name, ...how, readOnly, report, probeLimit })
   let attached: Backend
   try {
     attached = as(how.readOnly)
   } catch (error) {
-    if (!(error instanceof UncertainLayout)) throw error
+    if (!(error instanceof UncertainLayout || error instanceof ReadOnlySource)) throw error
     attached = as(true)
   }
   if (attached.readOnly && !how.readOnly) report(`${source}: cannot be written; mounted read-only`)

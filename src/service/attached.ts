@@ -1,14 +1,17 @@
 /** The backends of a mount, which change when the config file is read again. */
 import path from 'node:path'
-import { parseSource } from '../attach.js'
+import { parseSource, sourceOf } from '../attach.js'
+import { standardInput } from '../native/stdin.js'
 import { Reserve } from '../native/descriptors.js'
 import type { Backend } from '../pstore/backend.js'
 import { select, selectSoon, type Failure } from '../pstore/select.js'
 import type { Soon } from '../pstore/soon.js'
 import { fileOf, type MountHow } from './attach-as.js'
 import { log, tell } from './log.js'
+import { Place } from './replaced.js'
 import type { BackendChoice, MountPlan, SourceCandidate } from './plan.js'
 import type { Served } from './served.js'
+import type { Watched } from './watch.js'
 
 /** How many backends that fail are named. */
 const listed = 10
@@ -34,9 +37,17 @@ export const attachSelected = (
   return attached
 }
 
+/** How a backend was attached. */
+interface Attachment {
+  readonly candidate: SourceCandidate
+  readonly how: MountHow
+  readonly place: Place
+  /** All of that, and the file. */
+  readonly key: string
+}
+
 export class Attached {
-  /** For each backend a key of all that it was attached with. */
-  readonly #keys = new Map<Served, string>()
+  readonly #all = new Map<Served, Attachment>()
 
   /** @param attachOne attaches a backend, here or in another thread */
   constructor(readonly attachOne: (candidate: SourceCandidate, how: MountHow) => Soon<Served>) {}
@@ -49,22 +60,23 @@ export class Attached {
    * @throws StoreError, a rejection, as {@link select} does; then nothing has changed
    */
   async attach(plan: MountPlan): Promise<{ backends: Served[]; added: Served[] }> {
-    const { candidates, backend, readOnly, mode, state } = plan
-    const how = { readOnly, attach: mode, ...(state === undefined ? {} : { state }) }
-    const made = new Map<Served, string>()
+    const { candidates, backend, readOnly, mode, force, state } = plan
+    const how = { readOnly, attach: mode, force, ...(state === undefined ? {} : { state }) }
+    const made = new Map<Served, Attachment>()
     const reserve = new Reserve()
     // The working folder changes once the mount is served.
     const absolute = candidates.map(candidate => {
       const { driver, path: file } = parseSource(candidate.source)
-      return { ...candidate, source: `${driver}:${path.resolve(file)}` }
+      const whole = file === standardInput ? file : path.resolve(file)
+      return { ...candidate, source: sourceOf(driver, whole) }
     })
     const attachOne = async (candidate: SourceCandidate): Promise<Served> => {
-      const key = JSON.stringify([candidate, how, fileOf(parseSource(candidate.source).path)])
-      for (const [attached, of] of this.#keys) if (of === key) return attached
+      const attachment = attachmentOf(candidate, how)
+      for (const [attached, { key }] of this.#all) if (key === attachment.key) return attached
       reserve.grow()
       try {
         const attached = await this.attachOne(candidate, how)
-        made.set(attached, key)
+        made.set(attached, attachment)
         return attached
       } catch (error) {
         throw reserve.shrink(error)
@@ -77,24 +89,54 @@ export class Attached {
       const wanted = wantedOf(backend)
       const { attached, failures } = await selectSoon(absolute, wanted, attachOne, release)
       tellFailures(failures)
-      for (const [served, key] of made) this.#keys.set(served, key)
+      for (const [served, attachment] of made) this.#all.set(served, attachment)
       return { backends: attached, added: [...made.keys()] }
     } finally {
       reserve.release()
     }
   }
 
+  /**
+   * Attach the file that has taken the place of a backend's. Both are attached then.
+   *
+   * @throws StoreError, a rejection, where that cannot be; then nothing has changed
+   */
+  async renew(backend: Served): Promise<Served> {
+    const { candidate, how } = this.#all.get(backend)!
+    const attachment = attachmentOf(candidate, how)
+    const renewed = await this.attachOne(candidate, how)
+    this.#all.set(renewed, attachment)
+    return renewed
+  }
+
+  /** All that is attached, and where. */
+  watched(): Watched<Served>[] {
+    return Array.from(this.#all, ([backend, { place }]) => ({ backend, place }))
+  }
+
   has(backend: Served): boolean {
-    return this.#keys.has(backend)
+    return this.#all.has(backend)
+  }
+
+  /** Detach a backend, in whose place another one is. */
+  close(backend: Served): void {
+    this.#all.delete(backend)
+    backend.close()
   }
 
   /** Detach all backends but these. */
   closeAllBut(kept: readonly Served[]): void {
-    for (const backend of this.#keys.keys())
+    for (const backend of this.#all.keys())
       if (!kept.includes(backend)) {
-        this.#keys.delete(backend)
-        backend.close()
+        this.close(backend)
         if (kept.length) log('info', `${backend.name}: detached`)
       }
   }
+}
+
+/** @param candidate is not attached yet: whatever takes its file's place from now on is seen */
+const attachmentOf = (candidate: SourceCandidate, how: MountHow): Attachment => {
+  const { path } = parseSource(candidate.source)
+  const place = new Place(path)
+  return { candidate, how, place, key: JSON.stringify([candidate, how, fileOf(path)]) }
 }

@@ -62,7 +62,7 @@ export const logFromBackground = (): void => {
 }
 
 /** A message may quote a file's name or a config file's line, which must not drive the terminal. */
-const oneLine = (message: string): string =>
+export const oneLine = (message: string): string =>
   withoutControls(message.trim().replaceAll(/\s*\n\s*/g, ': '))
 
 /** Syslog's form of a line. */

@@ -21,6 +21,8 @@ export interface MountRequest {
   subdirs: Subdirs | undefined
   /** `attach=`. */
   mode: AttachMode
+  /** `force`: start a life also in what is no store. */
+  force: boolean
   /** `state=`: the folder in which attach=boot keeps its copies; undefined: the usual one. */
   state: string | undefined
   /** `user=`: the account that serves the mount once root has opened its sources. */

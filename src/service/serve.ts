@@ -1,11 +1,12 @@
 /** Serving a mount: everything between a checked command line and the file system's end. */
 import fs from 'node:fs'
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { letGo } from '../native/collect.js'
 import { libc } from '../native/libc.js'
 import { mount as mountTree, type Mount } from '../fuse/mount.js'
 import type { RecordFacts } from '../pstore/backend.js'
-import { StoreError } from '../pstore/errors.js'
+import { assertStoreError, StoreError } from '../pstore/errors.js'
 import { count, describeCut } from '../pstore/condition.js'
 import { Tree, type Subdirs } from '../tree/tree.js'
 import { neverWait } from '../region/lock.js'
@@ -19,6 +20,10 @@ import type { MountPlan } from './plan.js'
 import { Pool } from './pool/pool.js'
 import { becomeUser, findAccount } from './privileges.js'
 import { servedHere, type Served } from './served.js'
+import { watch } from './watch.js'
+
+/** For how long a mount that answers already says so only once it is known what is odd of its sources, in ms. */
+const doubtPatience = 1000
 
 /**
  * Attach, mount, and serve until the mount is unmounted; the process ends with the mount.
@@ -48,12 +53,13 @@ export const serve = async (
     pool ? pool.attach(candidate, how) : servedHere(attachAs(candidate, how, tell)),
   )
   await pool?.begun()
-  const { backends } = await attached.attach(first)
+  let { backends } = await attached.attach(first)
   neverWait()
   const nothingWritable = backends.every(backend => backend.readOnly)
 
+  let subdirs = subdirsOf(first, mountpoint)
   const tree = new Tree(backends, {
-    subdirs: subdirsOf(first, mountpoint),
+    subdirs,
     uid: first.uid ?? process.getuid!(),
     gid: first.gid ?? process.getgid!(),
     umask: first.umask,
@@ -75,20 +81,38 @@ export const serve = async (
   const reread = async (): Promise<void> => {
     try {
       const next = planFrom(here, plan)
-      const { backends, added } = await attached.attach(next)
-      tree.replace(backends, subdirsOf(next, mountpoint))
+      const { backends: all, added } = await attached.attach(next)
+      backends = all
+      subdirs = subdirsOf(next, mountpoint)
+      tree.replace(backends, subdirs)
       attached.closeAllBut(backends)
       if (String(next.passed) !== String(first.passed) || next.readOnly !== first.readOnly)
         log('warning', `${mountpoint}: changed mount options take effect with the next mount`)
       introduce(added, attached)
+      void tellDoubts(added)
       notifyReady(statusOf(backends))
     } catch (error) {
       if (!(error instanceof StoreError) && !(error as NodeJS.ErrnoException).syscall) throw error
       tell(`${mountpoint}: config not reloaded: ${(error as Error).message}`)
     }
   }
+  /** Show the file that has taken the place of a backend's. */
+  const renew = async (old: Served): Promise<void> => {
+    if (!attached.has(old)) return
+    const renewed = await attached.renew(old)
+    backends = backends.map(backend => (backend === old ? renewed : backend))
+    tree.replace(backends, subdirs)
+    attached.close(old)
+    introduce([renewed], attached)
+    void tellDoubts([renewed])
+  }
   /** One after the other: a second one while the first still attaches reads what it has to. */
-  let rereading = Promise.resolve()
+  let last = Promise.resolve()
+  const inTurn = (work: () => Promise<void>): Promise<void> => {
+    const done = last.then(work)
+    last = done.catch(() => {})
+    return done
+  }
   const onTerminal = process.stdin.isTTY
   // Before the mount, so that a signal unmounts it whenever it comes.
   process
@@ -96,7 +120,7 @@ export const serve = async (
     .on('SIGINT', end)
     .on('SIGHUP', () => {
       if (onTerminal && !hasTerminal()) end()
-      else if (mounted) rereading = rereading.then(reread)
+      else if (mounted) void inTurn(reread)
     })
   mounted = await mountTree(tree, mountpoint, {
     source: first.label,
@@ -111,10 +135,20 @@ export const serve = async (
   if (ending) end()
   // A working folder would keep its file system from being unmounted.
   process.chdir('/')
-  if (isDaemon()) logFromBackground()
+  // Whoever reads meanwhile is answered.
+  const doubts: string[] = []
+  await Promise.race([tellDoubts(backends, line => doubts.push(line)), sleep(doubtPatience)])
+  if (isDaemon()) {
+    logFromBackground()
+    for (const line of doubts) log('warning', line)
+  }
   reportReady()
   notifyReady(statusOf(backends))
   introduce(backends, attached)
+  watch(
+    () => attached.watched(),
+    old => inTurn(() => renew(old)),
+  )
   await mounted.ended
   attached.closeAllBut([])
   return leave()
@@ -147,6 +181,33 @@ const hasTerminal = (): boolean => {
   } catch {
     return false
   }
+}
+
+/** How many sources are named of which something is to be known. */
+const listed = 10
+
+/**
+ * Log what has to be known of backends before their records.
+ *
+ * @param told is told the same
+ */
+const tellDoubts = async (
+  backends: readonly Served[],
+  told: (line: string) => void = () => {},
+): Promise<void> => {
+  let lines = 0
+  const say = (line: string): void => {
+    log('warning', line)
+    told(line)
+  }
+  const ask = async (backend: Served): Promise<void> => {
+    for (const line of await backend.doubts()) {
+      if (++lines <= listed) say(line)
+      if (lines === listed + 1) say('more sources are like that: see `pstorefs check`')
+    }
+  }
+  // One that was detached meanwhile has no doubts.
+  await Promise.all(backends.map(backend => ask(backend).catch(assertStoreError)))
 }
 
 /** Log that backends are attached, and their damaged zones. */

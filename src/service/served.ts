@@ -1,10 +1,13 @@
 /** A backend as a mount serves it, wherever it is attached. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Backend } from '../pstore/backend.js'
+import { describeUnreadable, type Unreadable } from '../pstore/unreadable.js'
 import { StoreError } from '../pstore/errors.js'
 import { recordsOf, type Records } from '../pstore/records.js'
 import type { Soon } from '../pstore/soon.js'
 import { damageOf } from './damage.js'
+import { allDoubtsOf } from './doubts.js'
+import { logOnce } from './log.js'
 
 export interface Served extends Records {
   /**
@@ -14,6 +17,8 @@ export interface Served extends Records {
    * @throws StoreError, a rejection, where the store cannot be read or is detached
    */
   damage(): AsyncGenerator<string, void, void>
+  /** What a user has to know of it before its records, in a line each. */
+  doubts(): Promise<string[]>
   /** Detach it. */
   close(): void
 }
@@ -90,9 +95,13 @@ export class Patience {
 const scanLength = 5
 const scanPause = 50
 
+/** Log that a listing leaves a record out, at most once a minute. */
+const tellUnreadable = (what: Unreadable): void =>
+  logOnce('warning', what.name, describeUnreadable(what))
+
 /** A backend that is attached in this thread. */
 export const servedHere = (backend: Backend): Served => {
-  const records = recordsOf(backend)
+  const records = recordsOf(backend, tellUnreadable)
   const patience = new Patience()
   let isClosed = false
   return {
@@ -110,6 +119,7 @@ export const servedHere = (backend: Backend): Served => {
         if (isClosed) return
       }
     },
+    doubts: async () => allDoubtsOf(backend),
     close: () => {
       isClosed = true
       backend.close()

@@ -7,11 +7,11 @@
  */
 import type { RecordFacts } from '../pstore/backend.js'
 import type { Content } from '../pstore/content.js'
-import { StoreError } from '../pstore/errors.js'
+import { assertStoreError, StoreError } from '../pstore/errors.js'
 import type { Records, Snapshot } from '../pstore/records.js'
 import { whenDone, type Soon } from '../pstore/soon.js'
 import { now, type Timespec } from '../pstore/time.js'
-import { parseFileName } from '../pstore/types.js'
+import { parseFileName, type Usage } from '../pstore/types.js'
 import { Snapshots, type SharedSnapshot } from './snapshots.js'
 
 /** Whether a backend's folder is listed, only opened by name, or not there at all. */
@@ -261,6 +261,17 @@ export class Tree {
     return this.#inodes.size
   }
 
+  /** How full the store is; null where it cannot tell, and where there are several: nobody waits for a slow one. */
+  usage(): Usage | null {
+    const first = this.#folders.size === 1 ? this.#first : null
+    try {
+      return first?.usage?.() ?? null
+    } catch (error) {
+      assertStoreError(error)
+      return null
+    }
+  }
+
   #inode(ino: number): Folder | File {
     const inode = this.#inodes.get(ino)
     if (!inode) throw stale(ino)
@@ -311,7 +322,7 @@ export class Tree {
   /** Look at the record of a name in a folder. */
   #look({ records }: Folder, name: string): Soon<File> {
     // Shells and file managers ask for much that can be no record.
-    if (!records || !parseFileName(name, records.name)) throw notThere(name)
+    if (!records || !parseFileName(name, null)) throw notThere(name)
     return whenDone(records.find(name), record => {
       if (record) return this.#fileOf(records, record)
       const file = this.#files.get(records)?.get(name)

@@ -11,6 +11,8 @@ import {
   type OpenFile,
   type RecordFacts,
   type Records,
+  type Unreadable,
+  type Usage,
 } from '#src/index.js'
 import { folder } from '../program.js'
 import { atOnce, ByPath } from './by-path.js'
@@ -42,14 +44,19 @@ const bare = (backend: Backend): Backend => ({
   identity: backend.identity,
   readOnly: backend.readOnly,
   survey: backend.survey,
-  records: () => backend.records(),
-  names: () => backend.names(),
+  records: told => backend.records(told),
+  names: told => backend.names(told),
+  usage: () => backend.usage(),
   find: name => backend.find(name),
   open: name => backend.open(name),
   erase: record => backend.erase(record),
   rings: () => backend.rings(),
   capacity: type => backend.capacity(type),
   write: record => backend.write(record),
+  doubts: () => backend.doubts(),
+  unused: () => backend.unused(),
+  refuseForeign: () => backend.refuseForeign(),
+  sync: () => {},
   close: () => {},
 })
 
@@ -303,14 +310,52 @@ t.test('a ring that did not rest when it was looked at keeps its size', async t 
 
 t.test('of a store of which some cannot be read the others are listed', async t => {
   const backend = make(t)
-  function* names(): Generator<string> {
-    yield 'console-ramoops-0'
-    throw new StoreError('a bad sector', 'EIO')
+  const error = new StoreError('a bad sector', 'EIO')
+  const bad = { type: 'dmesg', id: 0n, name: 'dmesg-ramoops-0', time: null, error } as const
+  const there = ['console-ramoops-0']
+  function* names(told?: (what: Unreadable) => void): Generator<string> {
+    told?.(bad)
+    yield* there
+    told?.(bad)
   }
-  const tree = new Tree([{ ...recordsOf({ ...bare(backend), names }) }])
+  const told: Unreadable[] = []
+  const records = recordsOf({ ...bare(backend), names }, what => told.push(what))
+  const tree = new Tree([records])
+  const listed = (): string[] => atOnce(tree.list(Tree.root)).map(({ name }) => name)
+  t.same(listed(), ['.', '..', 'console-ramoops-0', 'ramoops'])
+  t.same(told, [bad, bad], 'and who serves them is told')
+  there.pop()
+  t.throws(listed, error, 'where none can be read, that is the answer')
+})
+
+t.test('how full a store is', async t => {
+  const backend = make(t)
+  const usage = { size: 100, free: 60, records: 40 }
+  const of = (...usages: (() => Usage | null)[]): Usage | null =>
+    new Tree(
+      usages.map((usage, i) => ({ ...recordsOf({ ...bare(backend), usage }), name: `b${i}` })),
+    ).usage()
   t.same(
-    atOnce(tree.list(Tree.root)).map(({ name }) => name),
-    ['.', '..', 'console-ramoops-0', 'ramoops'],
+    of(() => usage),
+    usage,
+  )
+  t.equal(
+    of(() => null),
+    null,
+  )
+  t.equal(
+    of(
+      () => usage,
+      () => usage,
+    ),
+    null,
+    'there are several',
+  )
+  t.equal(
+    of(() => {
+      throw new StoreError('a bad sector', 'EIO')
+    }),
+    null,
   )
 })
 

@@ -265,14 +265,17 @@ export class TreeOperations implements Operations {
   ftruncate = (path: string, _fd: number, size: number, cb: Reply): void =>
     this.#change(cb, path, { size })
 
-  /** As Linux's pstorefs: no space, and none used. */
-  statfs = (_path: string, cb: ReplyWith<{ [field: string]: number }>): void =>
+  /** In bytes where it is known how full the store is; else as Linux's pstorefs: no space, and none used. */
+  statfs = (_path: string, cb: ReplyWith<{ [field: string]: number }>): void => {
+    const usage = this.tree.usage()
+    const { size, free } = usage ?? { size: 0, free: 0 }
+    const blockSize = usage ? 1 : 4096
     cb(0, {
-      bsize: 4096,
-      frsize: 4096,
-      blocks: 0,
-      bfree: 0,
-      bavail: 0,
+      bsize: blockSize,
+      frsize: blockSize,
+      blocks: size,
+      bfree: free,
+      bavail: free,
       files: 0,
       ffree: 0,
       favail: 0,
@@ -280,6 +283,7 @@ export class TreeOperations implements Operations {
       flag: 0,
       namemax: 255,
     })
+  }
 
   listxattr = (_path: string, cb: ReplyWith<string[]>): void => cb(0, [])
 

@@ -5,6 +5,7 @@ import type { FtraceText } from '../../pstore/ftrace.js'
 import type { Snapshot } from '../../pstore/records.js'
 import type { Soon } from '../../pstore/soon.js'
 import { parseFileName, type Identity } from '../../pstore/types.js'
+import { logOnce } from '../log.js'
 import { Patience, type Served } from '../served.js'
 import type { Line } from './lane.js'
 import {
@@ -44,8 +45,10 @@ export class PooledBackend implements Served {
     if (options.kallsyms !== undefined) this.#text = ftraceText(options.kallsyms)
   }
 
-  names(): Promise<string[]> {
-    return this.pool.ask(this.line, { op: 'names' })
+  async names(): Promise<string[]> {
+    const { names, unreadable } = await this.pool.ask(this.line, { op: 'names' })
+    for (const { name, line } of unreadable) logOnce('warning', name, line)
+    return names
   }
 
   find(name: string): Soon<RecordFacts | null> {
@@ -67,6 +70,10 @@ export class PooledBackend implements Served {
     return this.#patience.erase(() => this.pool.ask(this.line, { op: 'erase', record }))
   }
 
+  doubts(): Promise<string[]> {
+    return this.pool.ask(this.line, { op: 'doubts' })
+  }
+
   /** While the pool has nothing else to do. */
   async *damage(): AsyncGenerator<string, void, void> {
     let thread: Thread | null = null
@@ -85,7 +92,7 @@ export class PooledBackend implements Served {
 
   /** Could a file of this backend's have that name? No thread is asked for one that could not. */
   #isOwn(name: string): boolean {
-    return parseFileName(name, this.name) !== null
+    return parseFileName(name, this.identity.hasNames ? null : this.name) !== null
   }
 
   #ftraceText(): FtraceText {

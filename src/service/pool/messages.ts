@@ -2,8 +2,13 @@
 import type { RecordFacts } from '../../pstore/backend.js'
 import { contentOf, isSized, withTail, type Content } from '../../pstore/content.js'
 import { StoreError, type Errno } from '../../pstore/errors.js'
-import { isFtrace, type FtraceText } from '../../pstore/ftrace.js'
-import type { Endian, Identity } from '../../pstore/types.js'
+import {
+  isFtrace,
+  type FtraceRecords,
+  type FtraceText,
+  type RenderedFtrace,
+} from '../../pstore/ftrace.js'
+import type { Identity } from '../../pstore/types.js'
 import type { MountHow } from '../attach-as.js'
 import type { SourceCandidate } from '../plan.js'
 
@@ -17,7 +22,7 @@ export interface Wanted {
 
 /** What can be asked of a backend. */
 export type Task =
-  | { readonly op: 'attach' | 'names' | 'damage' }
+  | { readonly op: 'attach' | 'names' | 'damage' | 'doubts' }
   | { readonly op: 'find'; readonly name: string }
   | { readonly op: 'open'; readonly name: string; readonly alone: boolean }
   | { readonly op: 'erase'; readonly record: RecordFacts }
@@ -38,6 +43,12 @@ export interface Attachment {
   readonly lines: readonly string[]
 }
 
+/** The names of a listing, and what it leaves out. */
+export interface Listing {
+  readonly names: string[]
+  readonly unreadable: readonly { readonly name: string; readonly line: string }[]
+}
+
 /** Some of the zones looked at. */
 export interface DamageSlice {
   /** For the log. */
@@ -45,19 +56,23 @@ export interface DamageSlice {
   readonly done: boolean
 }
 
+interface SentFtrace {
+  readonly records: Omit<FtraceRecords, 'bytes'> & { readonly bytes: Uint8Array }
+  readonly offsets: RenderedFtrace['offsets']
+}
+
 /** A record's bytes, each piece in memory of its own; ftrace's text is made where it is read. */
-export type SentContent =
-  | readonly Uint8Array[]
-  | { readonly records: Uint8Array; readonly endian: Endian; readonly tail: Uint8Array }
+export type SentContent = readonly Uint8Array[] | SentFtrace
 
 /** The answers, by what was asked. */
 export interface Answers {
   attach: Attachment
-  names: string[]
+  names: Listing
   find: RecordFacts | null
   open: { readonly record: RecordFacts; readonly content: SentContent } | null
   erase: boolean
   damage: DamageSlice
+  doubts: string[]
 }
 
 export type Answer = Answers[keyof Answers]
@@ -109,8 +124,8 @@ export const sentContent = (content: Content): [SentContent, ArrayBuffer[]] => {
   const transfer = new Set<ArrayBuffer>()
   let sent: SentContent
   if (isFtrace(content)) {
-    const { records, endian, tail } = content
-    sent = { records: handOver(records, transfer), endian, tail: handOver(tail, transfer) }
+    const { records, offsets } = content
+    sent = { records: { ...records, bytes: handOver(records.bytes, transfer) }, offsets }
   } else {
     const pieces = (isSized(content) && content.pieces) || [content.all()]
     sent = pieces.map(piece => handOver(piece, transfer))
@@ -126,6 +141,6 @@ const empty = contentOf(Buffer.alloc(0))
 /** @param text makes ftrace's text */
 export const receivedContent = (sent: SentContent, text: () => FtraceText): Content => {
   if ('records' in sent)
-    return text().render(asBuffer(sent.records), sent.endian, asBuffer(sent.tail))
+    return text().render({ ...sent.records, bytes: asBuffer(sent.records.bytes) }, sent.offsets)
   return sent.map(asBuffer).reduce((content, piece) => withTail(content, piece), empty)
 }

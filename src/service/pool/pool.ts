@@ -4,6 +4,7 @@
  * Any thread can serve any backend: it attaches one when it is first asked for it. A backend has two lanes, and
  * one task at a time in each. Slow lanes leave a thread to the others.
  */
+import { isOutOfFiles } from '../../native/descriptors.js'
 import { StoreError } from '../../pstore/errors.js'
 import type { MountHow } from '../attach-as.js'
 import type { SourceCandidate } from '../plan.js'
@@ -165,6 +166,16 @@ export class Pool {
     this.#threads.push(thread)
   }
 
+  #startOneMore(): void {
+    try {
+      this.#start()
+    } catch (error) {
+      // The others go on; and without any there is nothing to go on with.
+      if (!isOutOfFiles(error) || this.#threads.length === 0) throw error
+      this.#freed = performance.now()
+    }
+  }
+
   #onFree(): void {
     this.#freed = performance.now()
     this.#dispatch()
@@ -174,7 +185,10 @@ export class Pool {
 
   #onEnd(thread: Thread, why: string): void {
     this.#threads = this.#threads.filter(other => other !== thread)
-    this.log(`a thread of the pool ended: ${why}`)
+    // One more that cannot start, since descriptors are used up, is not missed by the others.
+    const isSpare = !thread.started && this.#threads.length > 0 && isOutOfFiles(new Error(why))
+    if (isSpare) this.#freed = performance.now()
+    else this.log(`a thread of the pool ended: ${why}`)
     for (const { job } of this.#scans.filter(scan => scan.thread === thread))
       job.failed(new StoreError(`a thread of the pool ended: ${why}`, 'EIO'))
     this.#scans = this.#scans.filter(scan => scan.thread !== thread)
@@ -286,7 +300,7 @@ export class Pool {
     const waited = performance.now() - Math.max(next.ready, this.#freed)
     // For the quick, while slow ones wait.
     const isKept = this.#threads.some(({ idle }) => idle)
-    if (isKept || waited >= patience || this.#threads.length === 0) this.#start()
+    if (isKept || waited >= patience || this.#threads.length === 0) this.#startOneMore()
     else
       this.#growing ??= setTimeout(() => {
         this.#growing = null

@@ -4,16 +4,19 @@ import { parseSource } from '../../attach.js'
 import { letGo } from '../../native/collect.js'
 import { isOutOfFiles } from '../../native/descriptors.js'
 import type { Backend } from '../../pstore/backend.js'
+import { describeUnreadable } from '../../pstore/unreadable.js'
 import { recordsOf, type Records } from '../../pstore/records.js'
 import { neverWait, openLocks } from '../../region/lock.js'
 import { attachAs, fileOf } from '../attach-as.js'
 import { damageOf } from '../damage.js'
+import { allDoubtsOf } from '../doubts.js'
 import {
   factsOf,
   sentContent,
   sentError,
   type Answer,
   type DamageSlice,
+  type Listing,
   type Message,
   type Reply,
   type Task,
@@ -27,6 +30,8 @@ const sliceLength = 20
 interface Held {
   readonly backend: Backend
   readonly records: Records
+  /** What the listing that is being made leaves out. */
+  readonly unreadable: Listing['unreadable'][number][]
   readonly file: string
   readonly lines: readonly string[]
   damage: Generator<string | null, void, void> | null
@@ -51,7 +56,11 @@ const attached = (id: number, { candidate, how, file }: Wanted): Held | null => 
     if (file !== null && isOutOfFiles(error)) return null
     throw error
   }
-  const fresh = { backend, records: recordsOf(backend), file: found, lines, damage: null }
+  const unreadable: Listing['unreadable'][number][] = []
+  const records = recordsOf(backend, what =>
+    unreadable.push({ name: what.name, line: describeUnreadable(what) }),
+  )
+  const fresh = { backend, records, unreadable, file: found, lines, damage: null }
   held.set(id, fresh)
   return fresh
 }
@@ -82,8 +91,12 @@ const answer = async (of: Held, task: Task): Promise<[Answer, ArrayBuffer[]]> =>
         },
         [],
       ]
-    case 'names':
-      return [await records.names(), []]
+    case 'names': {
+      // One that failed has said why.
+      of.unreadable.length = 0
+      const names = await records.names()
+      return [{ names, unreadable: [...of.unreadable] }, []]
+    }
     case 'find': {
       const record = await records.find(task.name)
       return [record && factsOf(record), []]
@@ -98,6 +111,8 @@ const answer = async (of: Held, task: Task): Promise<[Answer, ArrayBuffer[]]> =>
     }
     case 'erase':
       return [await records.erase(task.record), []]
+    case 'doubts':
+      return [allDoubtsOf(backend), []]
     case 'damage':
       return [lookForDamage(of), []]
   }
