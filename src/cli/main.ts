@@ -6,6 +6,7 @@ import yargs, { type CommandModule } from 'yargs'
 import { hideBin } from 'yargs/helpers'
 import { backendName, driverNames } from '../attach.js'
 import { isOutOfFiles, outOfFiles } from '../native/descriptors.js'
+import { standardInput } from '../native/stdin.js'
 import { StoreError } from '../pstore/errors.js'
 import { archive } from './commands/archive.js'
 import { cat } from './commands/cat.js'
@@ -73,7 +74,8 @@ const driverList = driverNames
 
 const epilogue = `\
 SOURCE is [DRIVER:]PATH or the name of a backend in the config file. DRIVER is ${driverList}; \
-PATH a file, a folder (efi), a block device or a dump.
+PATH a file, a folder (efi, records), a block device or a dump, compressed or not; - is standard input. Without DRIVER it \
+is found out by the content.
 
 The layout of a region comes from its kernel's boot parameters: ramoops.record_size=65536 there is \
 --record-size 64K here (or --record_size). Sizes: 65536, 0x10000, 64K, 2M. Where one layout option is \
@@ -172,6 +174,10 @@ await yargs(dashOptions(line))
     },
     'Not enough arguments following: %s': '--%s needs a value',
   } as never)
+  // yargs makes an empty SOURCE of `-`.
+  .middleware(args => {
+    if (args.source === '' && line.includes(standardInput)) args.source = standardInput
+  })
   .strict()
   .demandCommand(1)
   .recommendCommands()

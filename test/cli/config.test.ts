@@ -26,6 +26,9 @@ order = "dmesg,console"
 source = "efi:vars.fd"
 [backends]
 guest3 = { driver = "erst", source = "sub/efi:erst.img" }
+found = { source = "some.img" }
+colon = { source = "cone:y" }
+disk = { source = "pstore_blk:disk.img" }
 `
 
 t.test('what it says', async t => {
@@ -38,6 +41,10 @@ t.test('what it says', async t => {
     },
     { name: 'vm.2', source: 'efi:/etc/vars.fd', options: {} },
     { name: 'guest3', source: 'erst:/etc/sub/efi:erst.img', options: {} },
+    // No driver is named: it is found out by what is there.
+    { name: 'found', source: '/etc/some.img', options: {} },
+    { name: 'colon', source: '/etc/cone:y', options: {} },
+    { name: 'disk', source: 'zone:/etc/disk.img', options: {} },
   ])
   t.match(mount, {
     backend: 'all',

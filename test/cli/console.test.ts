@@ -5,9 +5,6 @@ import fs from 'node:fs'
 import t, { type Test } from 'tap'
 import { folder, program, pstorefs, succeed, until } from '../program.js'
 
-// Without tap's hooks in it the program starts three times as fast.
-process.env.NODE_OPTIONS = ''
-
 const layout = ['--record-size', '0', '--console-size', '1M', '--pmsg-size', '0']
 layout.push('--ftrace-size', '0')
 

@@ -1,7 +1,7 @@
 /** Bad input gets one clear line, exit 1 (2 for wrong usage), and changes nothing. */
 import fs from 'node:fs'
 import t, { type Test } from 'tap'
-import { file, folder, isMounted, pstorefs, pstorefsRefused } from '../program.js'
+import { file, folder, isMounted, pstorefs, pstorefsRefused, succeed } from '../program.js'
 
 const K = 1024
 const layout = [
@@ -61,7 +61,11 @@ t.test('layouts', async t => {
     [['--order', 'dmesg,mce'], /no zone is called 'mce'/],
     [['--order', 'dmesg,dmesg'], /dmesg is named twice/],
     [['--preset', 'windows'], /preset windows: not known/],
+    [['--zones', 'dmesg'], /zones 'dmesg': dmesg:: give its size/],
+    [['--zones', 'dmesg:4K', '--cpus', '2'], /zones: names every zone .*: cpus cannot be given/],
+    [['--zones', 'gap:2G'], /zones: gap:0x80000000: ends at 0x80000000, beyond the region's/],
     [['--endian', 'middle'], /must be little or big/],
+    [['--word-size', '16'], /must be 32 or 64/],
     [['--kallsyms', '/nowhere', ...layout], /\/nowhere: no such file/],
     [['--kallsyms', region, ...layout], /no symbols in it/],
   ] as const)
@@ -113,6 +117,7 @@ t.test('wrong usage is exit 2', async t => {
 
 t.test('records that are not there', async t => {
   const region = file(t, small)
+  succeed(t, ['format', region, '--force', ...layout])
   refuse(t, ['cat', region, 'console-ramoops-0', ...layout], /has no record console-ramoops-0/)
   refuse(t, ['cat', region, '../etc/passwd', ...layout], /has no record/)
   refuse(t, ['erase', region, 'dmesg-ramoops-99999999999999999999', ...layout], /has no record/)

@@ -4,9 +4,6 @@ import fs from 'node:fs'
 import t, { type Test } from 'tap'
 import { folder, program, pstorefs, run, succeed, until } from '../program.js'
 
-// Without tap's hooks in it the program starts three times as fast.
-process.env.NODE_OPTIONS = ''
-
 const layout = ['--record-size', '0', '--console-size', '0', '--pmsg-size', '0']
 layout.push('--ftrace-size', '0', '--tty-size', '64K')
 

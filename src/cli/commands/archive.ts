@@ -1,17 +1,21 @@
 /** `pstorefs archive`: move records out of a store, one folder a crash; list and show such an archive. */
 import path from 'node:path'
 import type { CommandModule } from 'yargs'
-import { ArchiveFolder, entriesOf, type Entry } from '../../archive/folder.js'
+import { entriesOf, guarded, type Entry } from '../../archive/entries.js'
+import { ArchiveFolder, type Archived } from '../../archive/folder.js'
+import { appendedName } from '../../archive/moving.js'
 import { Report } from '../../archive/report.js'
 import { crashesOf } from '../../crash/grouping.js'
 import type { Backend, StoredRecord } from '../../pstore/backend.js'
-import { readWhole } from '../../native/open.js'
+import type { Unreadable } from '../../pstore/unreadable.js'
+import { Folder } from '../../native/folder.js'
 import { StoreError } from '../../pstore/errors.js'
 import { count, describeCut } from '../../pstore/condition.js'
-import { tell } from '../../service/log.js'
+import { allDoubtsOf } from '../../service/doubts.js'
+import { oneLine, tell } from '../../service/log.js'
 import { json } from '../show/output.js'
 import { table } from '../show/table.js'
-import { terminalFilter, withoutControls } from '../../pstore/printable.js'
+import { terminalFilter } from '../../pstore/printable.js'
 import { attachSources, maybeSources, type SourcesArgs } from '../options/source.js'
 
 /** Bytes: a summary quotes some lines of each record. */
@@ -30,7 +34,10 @@ const details =
   "Moves a store's records into DIR, one folder a crash. The parts of a dump stay together; the console " +
   'and the other rings go with the newest crash. A folder holds the records as a mount shows them, ' +
   'records.json, and summary.txt with the reason, the kernel, the cause and the last lines of the console. ' +
-  'A record is erased once its copy is on the disk; the next run finishes one that was killed.'
+  'A record is erased once its copy is on the disk; the next run finishes one that was killed. DIR and its ' +
+  "parents have to be yours or root's, and writable by nobody else, but for sticky parents as /tmp. " +
+  'What a guest appends to a ring while it is archived is in a file .appended beside it. A record that cannot be ' +
+  'read is named and stays in the store, and the exit code is 1.'
 
 export const archive: CommandModule<object, Args> = {
   command: 'archive [source] [dir]',
@@ -80,9 +87,9 @@ export const archive: CommandModule<object, Args> = {
           )
         return dir !== undefined || 'Give SOURCE and DIR'
       })
-      .example('$0 archive region.img /var/log/crashes --record-size 64K', '')
-      .example('$0 archive --config guests.toml --all-backends /var/log/crashes', '')
-      .example('$0 archive --list /var/log/crashes', ''),
+      .example('$0 archive region.img /var/lib/crashes --record-size 64K', '')
+      .example('$0 archive --config guests.toml --all-backends /var/lib/crashes', '')
+      .example('$0 archive --list /var/lib/crashes', ''),
   handler: args => {
     if (args.list !== undefined) list(args.list, args.json)
     else if (args.show !== undefined) show(args.show)
@@ -100,13 +107,14 @@ const archiveAll = (args: Args, dir: string): void => {
   const { keep } = args
   const backends = attachSources(args, { readOnly: keep })
   try {
+    for (const line of backends.flatMap(allDoubtsOf)) tell(line)
     if (!keep && backends.every(({ readOnly }) => readOnly)) throw refusal(backends[0]!)
-    const folder = new ArchiveFolder(dir)
+    const folder = new ArchiveFolder(dir, tell)
     try {
       let failed = 0
       for (const backend of backends)
         try {
-          archiveOne(backend, folder, keep)
+          if (!archiveOne(backend, folder, keep)) process.exitCode = incompleteExit
         } catch (error) {
           if (!(error instanceof StoreError) || backends.length === 1) throw error
           tell(`backend ${backend.name}: ${error.message}`)
@@ -124,59 +132,103 @@ const archiveAll = (args: Args, dir: string): void => {
 const refusal = ({ identity: { path } }: Backend): StoreError =>
   new StoreError(`${path}: cannot be written; use --keep, which changes nothing in it`, 'EROFS')
 
-const archiveOne = (backend: Backend, folder: ArchiveFolder, keep: boolean): void => {
+/** The exit code where something stays in a store since it cannot be read or erased. */
+const incompleteExit = 1
+
+/** @returns whether all that the store has could be archived */
+const archiveOne = (backend: Backend, folder: ArchiveFolder, keep: boolean): boolean => {
   if (backend.readOnly && !keep) throw refusal(backend)
   const say = (name: string, what: string): void => {
-    process.stdout.write(`${path.join(folder.folder, name)}: ${what}\n`)
+    process.stdout.write(`${oneLine(`${path.join(folder.folder, name)}: ${what}`)}\n`)
   }
-  if (!keep) for (const name of folder.resume(backend)) say(name, 'finished')
+  let isAll = true
+  const stays = ({ name, error }: Pick<Unreadable, 'name' | 'error'>, why: string): void => {
+    isAll = false
+    tell(`${error.message}: ${name} ${why}, and stays in the store`)
+  }
+  /** What else there is to say of a crash. */
+  const add = ({ folder: made, missing, appended, doubtful, failed }: Archived): void => {
+    for (const { name, size } of appended)
+      say(made, `${count(size, 'byte')} more of ${name} in ${appendedName(name)}`)
+    for (const name of doubtful)
+      tell(`${name}: was written to while it was emptied; some of that may be lost`)
+    for (const what of failed) stays(what, `is in ${path.join(folder.folder, made)}`)
+    for (const name of missing)
+      tell(`${path.join(folder.folder, made)}: has no copy of ${name} with its sum; not erased`)
+  }
+  if (!keep)
+    for (const archived of folder.resume(backend)) {
+      say(archived.folder, archived.failed.length > 0 ? 'not finished' : 'finished')
+      add(archived)
+    }
   const isKept = folder.kept(backend)
   const title = (record: StoredRecord): Buffer => record.open().slice(0, longestTitle)
   const parts = backend.capacity('dmesg')?.parts ?? false
-  for (const crash of crashesOf(backend.records(), parts, title)) {
+  const unreadable: Unreadable[] = []
+  const records = [...backend.records(what => unreadable.push(what))]
+  const names = new Set(unreadable.map(({ name }) => name))
+  const readable = records.filter(({ name }) => !names.has(name))
+  const crashes = crashesOf(readable, parts, title, unreadable)
+  for (const what of unreadable) stays(what, 'was not archived')
+  for (const crash of crashes) {
     const report = new Report(backend, crash, keep)
-    const files = report.files(({ described }) => keep && isKept(described))
+    const files = report.files(({ described }) => isKept(described))
     const first = files.next()
-    if (first.done) continue
+    const sayUnreadable = (): void => {
+      for (const what of report.unreadable.slice(crash.unreadable.length))
+        stays(what, 'was not archived')
+    }
+    if (first.done) {
+      sayUnreadable()
+      continue
+    }
     const all = (function* () {
       yield first.value
       yield* files
     })()
-    const { folder: made, left } = folder.add(report.name, all, () => report.manifest(), backend)
-    const { length } = report.copies
-    say(made, count(length, 'record'))
+    const archived = folder.add(report.name, all, () => report.manifest(), backend)
+    const { folder: made, left } = archived
+    say(made, count(report.copies.length, 'record'))
+    add(archived)
     for (const { record } of report.copies)
       if (record.cut) tell(describeCut(record.name, record.cut))
     for (const name of left)
       tell(`${name}: changed while being archived; copied to ${made}, not erased`)
+    sayUnreadable()
   }
+  return isAll
 }
 
 /** The start of a record that is read for its title, in bytes. */
 const longestTitle = 128
 
 const list = (dir: string, asJson: boolean): void => {
-  const entries = entriesOf(dir)
+  const folder = guarded(dir, () => Folder.any(dir))
+  const entries = entriesOf(folder, tell)
+  folder.close()
   if (asJson) {
     process.stdout.write(`${json(entries.map(toJson))}\n`)
     return
   }
   const rows = entries.map(({ folder, pending, manifest }) => [
-    folder,
-    manifest.backend,
+    oneLine(folder),
+    oneLine(manifest.backend),
     `${manifest.records.length}`,
-    `${manifest.cause ?? ''}${pending ? ` (unfinished; run archive ${manifest.source} again)` : ''}`,
+    oneLine(
+      `${manifest.cause ?? ''}${pending ? ` (unfinished; run archive ${manifest.source} again)` : ''}`,
+    ),
   ])
-  process.stdout.write(withoutControls([...table(rows, [2])].join('')))
+  process.stdout.write([...table(rows, [2])].join(''))
 }
 
 const toJson = ({ folder, pending, manifest }: Entry) => ({ folder, pending, ...manifest })
 
 const show = (folder: string): void => {
-  const file = path.join(folder, 'summary.txt')
   let summary: Buffer
   try {
-    summary = readWhole(file, largestSummary)
+    const crash = Folder.any(folder)
+    summary = crash.read('summary.txt', largestSummary)
+    crash.close()
   } catch {
     throw new StoreError(`${folder}: not an archived crash; see archive --list DIR`, 'ENOENT')
   }

@@ -1,19 +1,16 @@
 /** `pstorefs cat`: print records' bytes, exactly as the mounted files have them, or as they lie in the store. */
+import fs from 'node:fs'
 import type { CommandModule } from 'yargs'
+import { findDriver, parseSource } from '../../attach.js'
 import { AndroidLog } from '../../decoders/android.js'
 import type { Backend } from '../../pstore/backend.js'
 import { contentOf, chunksOf, type Content } from '../../pstore/content.js'
 import { describeCut } from '../../pstore/condition.js'
 import { StoreError } from '../../pstore/errors.js'
 import { tell } from '../../service/log.js'
-import {
-  recordsNamed,
-  requirePmsg,
-  withSourceAndNames,
-  type SourceAndNames,
-} from '../options/named-records.js'
+import { recordsNamed, requirePmsg, type SourceAndNames } from '../options/named-records.js'
 import { writeAll } from '../show/output.js'
-import { attachSource } from '../options/source.js'
+import { attachToRead, withSource } from '../options/source.js'
 import { terminalFilter } from '../../pstore/printable.js'
 
 interface Args extends SourceAndNames {
@@ -23,10 +20,17 @@ interface Args extends SourceAndNames {
 }
 
 export const cat: CommandModule<object, Args> = {
-  command: 'cat <source> <names..>',
+  command: 'cat <source> [names..]',
   describe: "print records' bytes",
   builder: argv =>
-    withSourceAndNames(argv)
+    withSource(argv)
+      .positional('names', {
+        type: 'string',
+        array: true,
+        default: [] as string[],
+        defaultDescription: 'the record that SOURCE is',
+        describe: 'as `pstorefs ls` prints them',
+      })
       .option('raw', {
         type: 'boolean',
         default: false,
@@ -36,13 +40,21 @@ export const cat: CommandModule<object, Args> = {
       .option('salvage', {
         type: 'boolean',
         default: false,
-        describe: 'print the text before the damage, of a dump that cannot be inflated',
+        describe:
+          'print the text before the damage, of a dump that cannot be inflated, or the text behind a header ' +
+          'that is damaged, or of what was erased',
       })
       .option('android', {
         type: 'boolean',
         default: false,
         describe: "print Android's binary log in pmsg as logcat does",
       })
+      .check(
+        ({ source, names }) =>
+          names.length > 0 ||
+          isRecord(source) ||
+          'cat: NAMES is missing, e.g. pstorefs cat region.img dmesg-ramoops-0',
+      )
       .check(
         ({ raw, salvage, android }) =>
           Number(raw) + Number(salvage) + Number(android) < 2 ||
@@ -53,11 +65,14 @@ export const cat: CommandModule<object, Args> = {
           'so does a terminal with --raw.',
       )
       .example('$0 cat dump.bin dmesg-ramoops-0 --record-size 64K', '')
+      .example('$0 cat dmesg-ramoops-0.enc.z', 'a copied record')
       .example('$0 cat dump.bin dmesg-ramoops-0.enc.z --salvage', '')
       .example('$0 cat dump.bin pmsg-ramoops-0 --android --preset crosvm', ''),
-  handler: args => {
-    const backend = attachSource(args, { readOnly: true })
+  handler: given => {
+    const backend = attachToRead(given)
     try {
+      const names = given.names.length > 0 ? given.names : [...backend.names()]
+      const args = { ...given, names }
       // All or nothing: a missing name stops the command before it prints.
       const contents = contentsOf(backend, args)
       const filtered = process.stdout.isTTY && !args.raw
@@ -67,6 +82,13 @@ export const cat: CommandModule<object, Args> = {
       backend.close()
     }
   },
+}
+
+/** Is SOURCE a file that is a record itself? */
+const isRecord = (source: string): boolean => {
+  const { driver, path } = parseSource(source)
+  if (!fs.statSync(path, { throwIfNoEntry: false })?.isFile()) return false
+  return (driver ?? findDriver(path)) === 'records'
 }
 
 function* forTerminal(pieces: Iterable<Buffer>): Generator<Buffer, void, void> {
@@ -104,7 +126,7 @@ const contentsOf = (backend: Backend, args: Args): (() => Iterable<Buffer>)[] =>
     const content = raw ? rawContent(name) : backend.survey.salvage(name)
     if (content) return content
     throw new StoreError(
-      `${source}: ${raw ? `has no zone ${name}` : `${name} is not a compressed dump`}`,
+      `${source}: ${raw ? `has no zone ${name}` : `${name} is not a compressed dump, and no lost text`}`,
       'ENOENT',
     )
   })

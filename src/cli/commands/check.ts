@@ -3,6 +3,8 @@ import type { CommandModule } from 'yargs'
 import { badBlock, correctedBlock, type Condition } from '../../pstore/condition.js'
 import { json, jsonArray, jsonObject, print, printJson } from '../show/output.js'
 import { attachSource, withSource, type SourceArgs } from '../options/source.js'
+import { doubtsOf } from '../../service/doubts.js'
+import { tell } from '../../service/log.js'
 import { withoutControls } from '../../pstore/printable.js'
 import { printTime } from '../../pstore/time.js'
 
@@ -11,7 +13,7 @@ interface Args extends SourceArgs {
   verbose: boolean
 }
 
-/** The exit code of {@link check} where something is damaged. */
+/** The exit code of {@link check} where something is damaged, or another store is there than was described. */
 const damagedExit = 1
 
 const blocksThat = ({ blocks }: { blocks: Uint8Array }, state: number): number[] => {
@@ -44,9 +46,11 @@ const line = ({ name, index, type, offset, state, findings }: Condition): string
     .join('  ')
 
 const details =
-  "Looks at every zone: its header, the parity of each block, a dump's header and its deflate stream. " +
-  'Prints the zones with damage or corrected bytes, then totals by state. Corrections are made in a copy: ' +
-  'the source is not changed. Exit codes: 0 no damage, 1 damage, 2 wrong usage.'
+  "Looks at every zone: its header, the parity of each block, a dump's header and its compressed stream. " +
+  'Prints the zones with damage or corrected bytes, then totals by state. A header that is lost, or whose ' +
+  'signature is a few bits off, is damage where something is behind it; what was erased and is still there is ' +
+  'listed and counted, and no damage. A line on stderr tells where the layout is not that of the bytes. Corrections are made in a copy: ' +
+  'the source is not changed. Exit codes: 0 no damage, 1 damage or another layout, 2 wrong usage.'
 
 export const check: CommandModule<object, Args> = {
   command: 'check <source>',
@@ -65,11 +69,14 @@ export const check: CommandModule<object, Args> = {
   handler: args => {
     const backend = attachSource(args, { readOnly: true })
     try {
-      const counts = { sound: 0, empty: 0, unsigned: 0, damaged: 0 }
+      const counts = { sound: 0, empty: 0, erased: 0, unsigned: 0, damaged: 0 }
       const places = counted(backend.survey.conditions(), counts)
-      if (args.json) printJson(jsonObject(reportOf(backend.name, places, counts)))
+      const { against, unused } = doubtsOf(backend)
+      if (args.json) printJson(jsonObject(reportOf(backend.name, places, counts, against)))
       else print(linesOf(args, places, counts))
-      if (isDamaged(counts)) process.exitCode = damagedExit
+      // That no zone has a header the last line says.
+      for (const line of isBlank(counts) ? against : [...against, ...unused]) tell(line)
+      if (isDamaged(counts) || against.length > 0) process.exitCode = damagedExit
     } finally {
       backend.close()
     }
@@ -97,11 +104,13 @@ function* reportOf(
   backend: string,
   places: Iterable<Condition>,
   counts: Counts,
+  doubts: readonly string[],
 ): Generator<[string, Iterable<string>], void, void> {
   yield ['backend', [json(backend)]]
   yield ['places', jsonArray(places, conditionToJson)]
   yield ['counts', [json(counts)]]
   yield ['damaged', [json(isDamaged(counts))]]
+  yield ['doubts', [json(doubts)]]
 }
 
 function* linesOf(

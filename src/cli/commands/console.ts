@@ -10,9 +10,10 @@ import { notifyReady } from '../../service/notify.js'
 import { writableFor } from '../options/writable.js'
 import { libc } from '../../native/libc.js'
 import { dieOf, endings } from '../../native/signals.js'
-import { attachSources, withSources, type SourcesArgs } from '../options/source.js'
+import { attachSources, withForce, withSources, type SourcesArgs } from '../options/source.js'
 
 interface Args extends SourcesArgs {
+  force: boolean
   new: boolean
   level: string | undefined
 }
@@ -39,7 +40,7 @@ export const kernelConsole: CommandModule<object, Args> = {
   command: 'console [source]',
   describe: "keep the kernel's console (/dev/kmsg)",
   builder: argv =>
-    withSources(argv)
+    withForce(withSources(argv))
       .usage(`$0 console SOURCE [options]\n$0 console --backend NAMES [options]\n\n${details}`)
       .option('new', {
         type: 'boolean',

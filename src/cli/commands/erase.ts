@@ -2,7 +2,7 @@
 import type { CommandModule } from 'yargs'
 import { StoreError } from '../../pstore/errors.js'
 import { recordsNamed, withSourceAndNames, type SourceAndNames } from '../options/named-records.js'
-import { attachSource } from '../options/source.js'
+import { attachToRead } from '../options/source.js'
 
 export const erase: CommandModule<object, SourceAndNames> = {
   command: 'erase <source> <names..>',
@@ -10,7 +10,7 @@ export const erase: CommandModule<object, SourceAndNames> = {
   builder: argv =>
     withSourceAndNames(argv).example('$0 erase dump.bin dmesg-ramoops-0 --record-size 64K', ''),
   handler: args => {
-    const backend = attachSource(args)
+    const backend = attachToRead(args, {})
     try {
       // All or nothing: a missing name stops the command before it erases.
       for (const record of recordsNamed(backend, args))

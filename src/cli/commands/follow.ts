@@ -1,11 +1,14 @@
 /** `pstorefs follow`: print a ring's bytes, then each addition, as `tail -f` does. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CommandModule } from 'yargs'
+import { parseSource } from '../../attach.js'
 import { AndroidLog } from '../../decoders/android.js'
 import { Follower, type News } from '../../pstore/follower.js'
 import { contentOf, chunksOf } from '../../pstore/content.js'
-import { StoreError } from '../../pstore/errors.js'
+import type { Backend } from '../../pstore/backend.js'
+import { assertStoreError, StoreError } from '../../pstore/errors.js'
 import { tell } from '../../service/log.js'
+import { lookInterval, Place, type Fate } from '../../service/replaced.js'
 import {
   requirePmsg,
   ringsNamed,
@@ -13,7 +16,7 @@ import {
   type SourceAndNames,
 } from '../options/named-records.js'
 import { dieOf } from '../../native/signals.js'
-import { attachSource } from '../options/source.js'
+import { attachToRead, findSource } from '../options/source.js'
 import { terminalFilter } from '../../pstore/printable.js'
 
 interface Args extends SourceAndNames {
@@ -29,7 +32,7 @@ const details =
   'Prints the content of a ring (a zone of console, pmsg or tty), and then each addition, until a signal ' +
   'ends it. `pstorefs ls` prints the names; an empty ring can be followed, too. Also works while the machine ' +
   '(e.g. a guest) is running. A line on stderr tells where the ring was erased, or was written faster than ' +
-  'it is read.'
+  'it is read, and where its file was replaced by another one, which then is followed.'
 
 export const follow: CommandModule<object, Args> = {
   command: 'follow <source> <names..>',
@@ -50,20 +53,14 @@ export const follow: CommandModule<object, Args> = {
       .example('$0 follow guest.img console-ramoops-0 --record-size 64K --console-size 256K', '')
       .example('$0 follow --android --no-history guest.img pmsg-ramoops-0 --preset crosvm', ''),
   handler: async args => {
-    const backend = attachSource(args, { readOnly: true })
+    const source = new FollowedSource(args)
     try {
-      const rings = ringsNamed(backend, args)
-      if (args.android && !rings.some(({ type }) => type === 'pmsg')) requirePmsg(rings)
-      const output = new Output(rings.length > 1)
-      const followed = rings.map(ring => ({
-        follower: new Follower(ring, args.history),
-        printer: new Printer(ring.name, args.android && ring.type === 'pmsg', output),
-      }))
       for (let first = true, pause = shortest; ; first = false) {
         await sleep(pause)
         pause = Math.min(2 * pause, longest)
+        source.renew()
         let spent = 0
-        for (const { follower, printer } of followed) {
+        for (const { follower, printer } of source.rings) {
           const begin = performance.now()
           const news = follower.poll(begin)
           spent += performance.now() - begin
@@ -76,9 +73,87 @@ export const follow: CommandModule<object, Args> = {
         pause = Math.max(pause, 3 * spent)
       }
     } finally {
-      backend.close()
+      source.close()
     }
   },
+}
+
+interface FollowedRing {
+  follower: Follower
+  readonly printer: Printer
+}
+
+/** The rings that are followed, in whatever file is at their path. */
+class FollowedSource {
+  readonly rings: readonly FollowedRing[]
+  #backend: Backend
+  #place: Place
+  #fate: Fate = 'same'
+  #looked = performance.now()
+  /** What was said of a file that cannot be followed. */
+  #said = ''
+
+  /** @throws StoreError where the source cannot be attached, or has no such ring */
+  constructor(readonly args: Args) {
+    const { android, history } = args
+    const { place, backend } = this.#attach()
+    this.#place = place
+    this.#backend = backend
+    const rings = ringsNamed(backend, args)
+    if (android && !rings.some(({ type }) => type === 'pmsg')) requirePmsg(rings)
+    const output = new Output(rings.length > 1)
+    this.rings = rings.map(ring => ({
+      follower: new Follower(ring, history),
+      printer: new Printer(ring.name, android && ring.type === 'pmsg', output),
+    }))
+  }
+
+  #attach(): { place: Place; backend: Backend } {
+    const { source, config } = this.args
+    const place = new Place(parseSource(findSource(source, config, {}).source).path)
+    return { place, backend: attachToRead(this.args) }
+  }
+
+  /** Go on with another file where one has taken the place of this one, as `tail -F` does. */
+  renew(): void {
+    if (performance.now() - this.#looked < lookInterval) return
+    this.#looked = performance.now()
+    const { path } = this.#place
+    const before = this.#fate
+    this.#fate = this.#place.look()
+    if (this.#fate === 'gone' && before !== 'gone') tell(`${path}: is gone: waiting for a new one`)
+    if (this.#fate !== 'replaced') return
+    try {
+      this.#turnTo(this.#attach())
+      tell(`${path}: was replaced: following the new one`)
+      this.#said = ''
+    } catch (error) {
+      assertStoreError(error)
+      if (error.message !== this.#said)
+        tell(`${path}: was replaced, and the new one cannot be followed yet: ${error.message}`)
+      this.#said = error.message
+    }
+  }
+
+  #turnTo({ place, backend }: { place: Place; backend: Backend }): void {
+    try {
+      const followers = ringsNamed(backend, this.args).map(ring => new Follower(ring, true))
+      for (const [i, ring] of this.rings.entries()) {
+        ring.follower = followers[i]!
+        ring.printer.interrupt()
+      }
+    } catch (error) {
+      backend.close()
+      throw error
+    }
+    this.#backend.close()
+    this.#backend = backend
+    this.#place = place
+  }
+
+  close(): void {
+    this.#backend.close()
+  }
 }
 
 /** Stdout, shared by the followed rings. */
@@ -131,6 +206,11 @@ class Printer {
     return this.output.turnTo(this)
   }
 
+  /** What comes now does not follow what was printed. */
+  interrupt(): void {
+    this.#log?.interrupt()
+  }
+
   async print({ erased, lost, pieces }: News): Promise<void> {
     if (erased) tell(`${this.name}: was erased, and starts anew`)
     if (lost !== null)
@@ -138,7 +218,7 @@ class Printer {
         `${this.name}: written faster than it was read: ` +
           (lost ? `at least ${lost} bytes are lost` : 'bytes may be lost'),
       )
-    if (erased || lost !== null) this.#log?.interrupt()
+    if (erased || lost !== null) this.interrupt()
     for (const piece of pieces.flatMap(bytes => [...chunksOf(contentOf(bytes))])) {
       const bytes = this.#log ? this.#log.decode(piece) : piece
       const text = this.#filter ? this.#filter(bytes) : bytes

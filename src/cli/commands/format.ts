@@ -1,8 +1,15 @@
 /** `pstorefs format`: make or wipe a region. */
 import type { CommandModule } from 'yargs'
 import { format as formatSource } from '../../attach.js'
+import { tell } from '../../service/log.js'
 import { parametersOf } from '../options/parameters.js'
-import { findSource, sourceHelp, withSource, type SourceArgs } from '../options/source.js'
+import {
+  findSource,
+  refuseStandardInput,
+  sourceHelp,
+  withSource,
+  type SourceArgs,
+} from '../options/source.js'
 
 interface Args extends SourceArgs {
   force: boolean
@@ -26,6 +33,8 @@ export const format: CommandModule<object, Args> = {
       .example('$0 format pstore.img --mem-size 1M --record-size 64K --console-size 256K', ''),
   handler: args => {
     const { source, options } = findSource(args.source, args.config, parametersOf({ ...args }))
-    formatSource(source, options, args.force)
+    refuseStandardInput(source)
+    for (const line of formatSource(source, { ...options, report: tell }, args.force))
+      process.stdout.write(`${line}\n`)
   },
 }

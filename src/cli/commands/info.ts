@@ -8,9 +8,9 @@ import { conditionToJson } from './check.js'
 import { json, jsonArray, jsonObject, print, printJson } from '../show/output.js'
 import { glyphsOf, paint, StoreMap, type Canvas } from '../show/map.js'
 import { ZoneTable } from '../show/zone-table.js'
-import { attachSource, withSource, type SourceArgs } from '../options/source.js'
+import { attachToRead, withSource, type SourceArgs } from '../options/source.js'
 import { drawSvg } from '../show/svg.js'
-import { headline, runsOf } from '../show/describe.js'
+import { describeUsage, headline, runsOf } from '../show/describe.js'
 
 interface Args extends SourceArgs {
   json: boolean
@@ -55,7 +55,7 @@ export const info: CommandModule<object, Args> = {
       .example('$0 info dump.bin', '')
       .example('$0 info dump.bin --svg report.svg', ''),
   handler: args => {
-    const backend = attachSource(args, { readOnly: true })
+    const backend = attachToRead(args)
     try {
       const title = headline(args.source, backend)
       if (args.svg !== undefined)
@@ -64,8 +64,11 @@ export const info: CommandModule<object, Args> = {
           drawSvg(title, () => backend.survey.conditions()),
         )
       if (args.json) printJson(jsonObject(reportOf(backend)))
-      else if (args.svg === undefined)
-        print(picture(canvas(), title, () => backend.survey.conditions()))
+      else if (args.svg === undefined) {
+        const usage = backend.usage()
+        const lines = usage ? [title, describeUsage(usage)] : [title]
+        print(picture(canvas(), lines, () => backend.survey.conditions()))
+      }
     } finally {
       backend.close()
     }
@@ -76,18 +79,19 @@ export const info: CommandModule<object, Args> = {
 function* reportOf(backend: Backend): Generator<[string, Iterable<string>], void, void> {
   for (const [fact, value] of Object.entries({ backend: backend.name, ...backend.survey.facts }))
     yield [fact, [json(value)]]
+  yield ['usage', [json(backend.usage())]]
   yield ['places', jsonArray(backend.survey.conditions(), conditionToJson)]
 }
 
 function* picture(
   here: Canvas,
-  title: string,
+  [title, ...facts]: readonly string[],
   places: () => Iterable<Condition>,
 ): Generator<string, void, void> {
   const map = new StoreMap(here)
   const table = new ZoneTable(here)
   for (const run of runsOf(map.adding(places()))) table.add(run)
-  yield `${paint(here, 'bold', title)}\n\n`
+  yield `${paint(here, 'bold', title ?? '')}\n${facts.map(fact => `${fact}\n`).join('')}\n`
   if (map.isEmpty) {
     yield 'empty\n'
     return

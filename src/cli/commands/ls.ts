@@ -1,9 +1,11 @@
 /** `pstorefs ls`: list the records, without FUSE. */
 import type { CommandModule } from 'yargs'
 import type { Backend, StoredRecord } from '../../pstore/backend.js'
-import type { Condition } from '../../pstore/condition.js'
+import { describeUnreadable, type Unreadable } from '../../pstore/unreadable.js'
+import { type Condition } from '../../pstore/condition.js'
+import { tell } from '../../service/log.js'
 import { jsonArray, print, printJson } from '../show/output.js'
-import { attachSource, withSource, type SourceArgs } from '../options/source.js'
+import { attachToRead, withSource, type SourceArgs } from '../options/source.js'
 import { table } from '../show/table.js'
 import { printTime } from '../../pstore/time.js'
 import { when } from '../show/time.js'
@@ -12,6 +14,9 @@ interface Args extends SourceArgs {
   json: boolean
   all: boolean
 }
+
+/** The exit code where a record cannot be read. */
+const unreadableExit = 1
 
 /** A record as `--json` shows it (pstorefs(8)). */
 const toJson = (
@@ -39,30 +44,33 @@ const state = ({ compressed, ecc, cut }: StoredRecord): string =>
     .filter(Boolean)
     .join(', ') || 'ok'
 
-/** Whether a zone holds something that no file shows. */
-const isDropped = ({ record, used, state }: Condition): boolean =>
-  record === null && (used > 0 || state === 'damaged')
+/** Whether a zone holds something that no file shows, or that was erased. */
+const isDropped = ({ record, used, state, remains }: Condition): boolean =>
+  record === null && (used > 0 || state === 'damaged' || remains !== null)
+
+/** Bytes of what no file shows. */
+const sizeOf = ({ used, remains }: Condition): number => remains?.bytes ?? used
 
 const droppedToJson = (backend: string, place: Condition) => ({
   backend,
   type: place.type,
-  id: /\d+$/.exec(place.name)?.[0] ?? '0',
+  id: /-(\d+)(\.\d+)?$/.exec(place.name)?.[1] ?? '0',
   name: place.name,
-  size: place.used,
+  size: sizeOf(place),
   mtime: place.dump?.time ? printTime(place.dump.time) : null,
   compressed: place.dump?.compressed ?? false,
   ecc: place.parity && { corrected: place.parity.corrected, bad: place.parity.bad },
-  state: 'dropped',
+  state: place.state === 'erased' ? 'erased' : 'dropped',
   why: place.findings.join('; '),
 })
 
 const rowOf = (r: StoredRecord): string[] => [r.name, String(r.size), when(r.time), state(r)]
 
-const droppedRow = ({ name, used, dump, findings }: Condition): string[] => [
-  name,
-  String(used),
-  when(dump?.time ?? null),
-  `dropped: ${findings.join('; ')}`,
+const droppedRow = (place: Condition): string[] => [
+  place.name,
+  String(sizeOf(place)),
+  when(place.dump?.time ?? null),
+  `${place.state === 'erased' ? '' : 'dropped: '}${place.findings.join('; ')}`,
 ]
 
 export const ls: CommandModule<object, Args> = {
@@ -74,20 +82,21 @@ export const ls: CommandModule<object, Args> = {
         alias: 'a',
         type: 'boolean',
         default: false,
-        describe: 'also list zones that no file shows: broken headers, empty dumps (see cat --raw)',
+        describe:
+          'also list what no file shows: broken and lost headers, empty dumps, what was erased and is still there (see cat --raw)',
       })
       .option('json', { type: 'boolean', default: false, describe: 'print JSON, an array' })
       .example('$0 ls dump.bin --record-size 64K --console-size 256K', '')
       .example('$0 ls ram.img --mem-address 0x8000000 --mem-size 1M --record-size 32K --ecc 1', ''),
   handler: args => {
-    const backend = attachSource(args, { readOnly: true })
+    const backend = attachToRead(args)
     const { name } = backend
     const shown = args.all ? { state: 'shown', why: '' } : {}
-    let failure: unknown = null
+    const unreadable: Unreadable[] = []
     const entries = <T>(
       ofRecord: (record: StoredRecord) => T,
       ofDropped: (place: Condition) => T,
-    ) => entriesOf(backend, args.all, ofRecord, ofDropped, error => (failure = error))
+    ) => entriesOf(backend, args.all, ofRecord, ofDropped, what => unreadable.push(what))
     try {
       if (args.json)
         printJson(
@@ -99,36 +108,23 @@ export const ls: CommandModule<object, Args> = {
           ),
         )
       else print(table(entries(rowOf, droppedRow), [1]))
-      // The readable records have been shown by now.
-      if (failure !== null) throw failure
+      for (const what of unreadable) tell(describeUnreadable(what))
+      if (unreadable.length > 0) process.exitCode = unreadableExit
     } finally {
       backend.close()
     }
   },
 }
 
-/**
- * Entries for all records, and with `all` for the zones that no file shows.
- *
- * @param failed gets the error of records that cannot be read; where no record can be read, it is thrown
- */
+/** Entries for all records that can be read, and with `all` for the zones that no file shows. */
 function* entriesOf<T>(
   backend: Backend,
   all: boolean,
   ofRecord: (record: StoredRecord) => T,
   ofDropped: (place: Condition) => T,
-  failed: (error: unknown) => void,
+  told: (what: Unreadable) => void,
 ): Generator<T, void, void> {
-  let any = false
-  try {
-    for (const record of backend.records()) {
-      yield ofRecord(record)
-      any = true
-    }
-  } catch (error) {
-    if (!any) throw error
-    failed(error)
-  }
+  for (const record of backend.records(told)) yield ofRecord(record)
   if (all)
     for (const place of backend.survey.conditions(false))
       if (isDropped(place)) yield ofDropped(place)

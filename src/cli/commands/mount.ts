@@ -32,6 +32,7 @@ interface Args {
   'read-only': boolean | undefined
   subdirs: string | undefined
   attach: string | undefined
+  force: boolean
 }
 
 const build = (argv: Argv): Argv<Args> =>
@@ -78,6 +79,11 @@ const build = (argv: Argv): Argv<Args> =>
         "view: change nothing; boot: for this machine's own region: show the records of its last life, " +
         'and start with empty rings [view]',
     })
+    .option('force', {
+      type: 'boolean',
+      default: false,
+      describe: 'attach=boot: also where no zone has a header, and the bytes are not empty memory',
+    })
     .option('subdirs', {
       type: 'string',
       requiresArg: true,
@@ -86,15 +92,18 @@ const build = (argv: Argv): Argv<Args> =>
     })
 
 /** Options of the mount itself; the others describe the region. */
-const ownOptions = 'config backend options foreground debug read-only attach subdirs'.split(' ')
+const ownOptions = 'config backend options foreground debug read-only attach force subdirs'.split(
+  ' ',
+)
 
 /** The options of a command line, of which `--subdirs` and the like win over `-o`. */
 const givenIn = (args: Args): GivenOptions => {
-  const { 'read-only': readOnly, attach, subdirs } = args
+  const { 'read-only': readOnly, attach, force, subdirs } = args
   const given = parseMountOptions([
     ...splitOptions(args.options),
     ...(readOnly === undefined ? [] : [readOnly ? 'ro' : 'rw']),
     ...(attach === undefined ? [] : [`attach=${attach}`]),
+    ...(force ? ['force'] : []),
     ...(subdirs === undefined ? [] : [`subdirs=${subdirs}`]),
   ])
   if (args.backend) given.request.backend = args.backend
@@ -118,6 +127,7 @@ const defaults: MountRequest = {
   readOnly: false,
   subdirs: undefined,
   mode: 'view',
+  force: false,
   state: undefined,
   user: undefined,
   backend: null,

@@ -10,9 +10,10 @@ import type { Backend } from '../../pstore/backend.js'
 import { keepLines } from '../../service/keep-console.js'
 import { tell } from '../../service/log.js'
 import { writableFor } from '../options/writable.js'
-import { attachSources, withSources, type SourcesArgs } from '../options/source.js'
+import { attachSources, withForce, withSources, type SourcesArgs } from '../options/source.js'
 
 interface Args extends SourcesArgs {
+  force: boolean
   timestamps: boolean
   strip: boolean
   console: boolean
@@ -41,7 +42,7 @@ export const tty: CommandModule<object, Args> = {
   command: 'tty [source]',
   describe: 'run a command on a terminal, and keep its output',
   builder: argv =>
-    withSources(argv)
+    withForce(withSources(argv))
       .parserConfiguration({ 'populate--': true })
       .usage(
         `$0 tty SOURCE [options] -- COMMAND [ARG…]\n$0 tty --backend NAMES [options] -- COMMAND [ARG…]\n$0 tty SOURCE [options] --console --journal-tty\n\n${details}`,

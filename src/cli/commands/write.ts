@@ -7,11 +7,12 @@ import { reasons, type Reason } from '../../pstore/dump.js'
 import { StoreError } from '../../pstore/errors.js'
 import type { RecordType } from '../../pstore/types.js'
 import { writableFor } from '../options/writable.js'
-import { attachSources, withSources, type SourcesArgs } from '../options/source.js'
+import { attachSources, withForce, withSources, type SourcesArgs } from '../options/source.js'
 
 export const writableTypes = ['console', 'tty', 'pmsg', 'dmesg'] as const
 
 interface Args extends SourcesArgs {
+  force: boolean
   type: (typeof writableTypes)[number]
   reason: Reason | undefined
   compress: 'deflate' | 'none' | undefined
@@ -26,7 +27,7 @@ export const write: CommandModule<object, Args> = {
   command: 'write <type> [source]',
   describe: 'append stdin to a ring, or store it as a dump',
   builder: argv =>
-    withSources(argv)
+    withForce(withSources(argv))
       .usage(
         `$0 write TYPE SOURCE [options] < TEXT\n$0 write TYPE --backend NAMES [options] < TEXT\n\n${details}`,
       )

@@ -1,7 +1,13 @@
 /** The config file: several backends under names of their own, and mount options (pstorefs.toml(5)). */
 import path from 'node:path'
 import { parse, TomlError } from 'smol-toml'
-import { driverNames, parseSource, type AttachOptions } from '../../attach.js'
+import {
+  driverCalled,
+  driverNames,
+  parseSource,
+  sourceOf,
+  type AttachOptions,
+} from '../../attach.js'
 import { readWhole } from '../../native/open.js'
 import { assertStoreError, StoreError } from '../../pstore/errors.js'
 import { badName } from '../../pstore/select.js'
@@ -105,13 +111,15 @@ const candidate = (name: string, table: unknown, folder: string): SourceCandidat
   if (source === undefined) throw new StoreError('source: missing; give the path of the store')
   if (typeof source !== 'string' || source === '')
     throw new StoreError('source: must be a path, as a string')
-  if (driver !== undefined && (typeof driver !== 'string' || !driverNames.includes(driver)))
+  const named = typeof driver === 'string' ? driverCalled(driver) : null
+  if (driver !== undefined && named === null)
     throw new StoreError(`driver: must be one of ${driverNames.join(', ')}`)
-  const found = driver === undefined ? parseSource(source) : { driver, path: source }
+  const found = driver === undefined ? parseSource(source) : { driver: named, path: source }
   const options: AttachOptions = {}
   for (const [key, value] of Object.entries(rest)) takeParameter(options, key, value)
-  if (options.kallsyms !== undefined) options.kallsyms = path.resolve(folder, options.kallsyms)
-  return { name, source: `${found.driver}:${path.resolve(folder, found.path)}`, options }
+  for (const file of ['kallsyms', 'layout'] as const)
+    if (options[file] !== undefined) options[file] = path.resolve(folder, options[file])
+  return { name, source: sourceOf(found.driver, path.resolve(folder, found.path)), options }
 }
 
 const takeParameter = (options: AttachOptions, key: string, value: unknown): void => {

@@ -87,6 +87,7 @@ export const mountOptions: { readonly [name: string]: MountOption } = {
   ),
   ro: flag(({ request }) => (request.readOnly = true)),
   rw: flag(({ request }) => (request.readOnly = false)),
+  force: flag(({ request }) => (request.force = true)),
   // Given twice it adds up: mount(8) and fstab have no better way to write a comma.
   backend: {
     takes: 'a string',

@@ -22,8 +22,11 @@ export const withSourceAndNames = (argv: Argv): Argv<SourceAndNames> =>
 export const recordsNamed = (backend: Backend, { source, names }: SourceAndNames): StoredRecord[] =>
   names.map(name => {
     const record = backend.find(name)
-    if (!record) throw new StoreError(`${source}: has no record ${name}`, 'ENOENT')
-    return record
+    if (record) return record
+    const hint = backend.survey.raw(name)?.length
+      ? ': no file shows what is there (see ls --all, cat --raw)'
+      : ''
+    throw new StoreError(`${source}: has no record ${name}${hint}`, 'ENOENT')
   })
 
 /** The named rings, empty ones too; throws where one of them is missing. */

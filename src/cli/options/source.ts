@@ -1,10 +1,20 @@
 /** SOURCE in a command: `[DRIVER:]PATH`, or the name of a backend in the config file. */
 import fs from 'node:fs'
 import type { Argv } from 'yargs'
-import { attach, backendName, parseSource, type AttachOptions } from '../../attach.js'
+import {
+  attach,
+  backendName,
+  driverNames,
+  findDriver,
+  parseSource,
+  sourceOf,
+  type AttachOptions,
+} from '../../attach.js'
 import type { Backend } from '../../pstore/backend.js'
+import { standardInput } from '../../native/stdin.js'
 import { StoreError } from '../../pstore/errors.js'
 import { attachSelected } from '../../service/attached.js'
+import { allDoubtsOf } from '../../service/doubts.js'
 import { tell } from '../../service/log.js'
 import type { BackendChoice, SourceCandidate } from '../../service/plan.js'
 import { defaultConfig, loadConfig, type Config } from './config.js'
@@ -17,7 +27,7 @@ export interface SourceArgs {
   config: string | undefined
 }
 
-export const sourceHelp = '[DRIVER:]PATH, or the name of a backend in the config file'
+export const sourceHelp = '[DRIVER:]PATH, -, or the name of a backend in the config file'
 
 /** Offer `--config` on a command. */
 export const withConfig = <T>(argv: Argv<T>): Argv<T & { config: string | undefined }> =>
@@ -64,10 +74,14 @@ export const findSource = (
     const found = findConfig(config)
     const configured = found?.backends.find(({ name }) => name === source)
     if (configured) return withOptions(configured, options)
-    if (config !== undefined && !fs.existsSync(source))
+    if (config !== undefined && source !== standardInput && !fs.existsSync(source))
       throw new StoreError(`${source}: neither a file nor a backend of ${config}`, 'ENOENT')
   }
-  return { name: backendName(parseSource(source).driver), source, options }
+  // Its name is in files' names, so it has to be known before it is attached.
+  const { driver: given, path } = parseSource(source)
+  const driver = given ?? findDriver(path, options)
+  const isSaid = given !== null || driver === driverNames[0]
+  return { name: backendName(driver), source: isSaid ? source : sourceOf(driver, path), options }
 }
 
 interface BackendArgs {
@@ -95,6 +109,14 @@ export const maybeSources = <T>(argv: Argv<T>): Argv<T & SourcesArgs> =>
     describe: `${sourceHelp}; or give --backend`,
   })
 
+/** Offer `--force` on a command that writes. */
+export const withForce = <T>(argv: Argv<T>): Argv<T & { force: boolean }> =>
+  argv.option('force', {
+    type: 'boolean',
+    default: false,
+    describe: 'write also where no zone has a header',
+  })
+
 /** Require either SOURCE or several of the config file's backends. */
 export const withSources = <T>(argv: Argv<T>): Argv<T & SourcesArgs> =>
   maybeSources(argv).check(({ source, backend }) => {
@@ -109,9 +131,10 @@ export const withSources = <T>(argv: Argv<T>): Argv<T & SourcesArgs> =>
  * @throws StoreError as `backend=` of a mount does; nothing stays open
  */
 export const attachSources = (
-  args: SourcesArgs,
-  how: Pick<AttachOptions, 'readOnly' | 'map'> = { map: true },
+  args: SourcesArgs & { force?: boolean },
+  given: Pick<AttachOptions, 'readOnly' | 'map'> = { map: true },
 ): Backend[] => {
+  const how = { ...given, ...(args.force ? { force: true } : {}) }
   const parameters = parametersOf({ ...args })
   const attachOne = (candidate: SourceCandidate): Backend => attachCandidate(candidate, how)
   if (args.source !== undefined)
@@ -130,11 +153,31 @@ export const attachSource = (
   return attachCandidate(findSource(args.source, args.config, parametersOf({ ...args })), how)
 }
 
+/** Refuse standard input for a command that writes. */
+export const refuseStandardInput = (source: string): void => {
+  if (parseSource(source).path === standardInput)
+    throw new StoreError(
+      `${source}: is standard input, which can only be read: name a file`,
+      'EROFS',
+    )
+}
+
+/** The same, for whoever only looks: what speaks against the layout is told, or why there is nothing. */
+export const attachToRead = (
+  args: SourceArgs,
+  how: Pick<AttachOptions, 'readOnly' | 'map'> = { readOnly: true },
+): Backend => {
+  const backend = attachSource(args, how)
+  for (const line of allDoubtsOf(backend)) tell(line)
+  return backend
+}
+
 /** Attach, and show the progress of a search for a region. */
 const attachCandidate = (
   { name, source, options }: SourceCandidate,
-  how: Pick<AttachOptions, 'readOnly' | 'map'>,
+  how: Pick<AttachOptions, 'readOnly' | 'map' | 'force'>,
 ): Backend => {
+  if (!how.readOnly) refuseStandardInput(source)
   const bar = progressBar('searching for a region')
   try {
     return attach(source, { ...options, name, ...how, report: tell, progress: bar.show })

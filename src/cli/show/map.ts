@@ -58,6 +58,7 @@ const colours: { readonly [type in RecordType]?: Style } = {
   pmsg: 'magenta',
   tty: 'blue',
   ftrace: 'yellow',
+  'boot-log': 'white',
 }
 
 const colourOf = ({ type }: Condition): Style => colours[type] ?? 'reset'
@@ -163,7 +164,7 @@ const barOf = (canvas: Canvas, { first, states }: MapSegment, width: number): st
       const here = states.slice(from, to)
       if (here.includes('damaged')) return [glyphs.bad, 'red']
       if (here.includes('sound')) return [glyphs.used, colourOf(first)]
-      return [here[0] === 'empty' ? glyphs.free : glyphs.none, 'dim']
+      return [here[0] === 'unsigned' ? glyphs.none : glyphs.free, 'dim']
     }),
   )
 }
@@ -190,6 +191,7 @@ export class StoreMap {
   /** The first places: at most one more than fit. */
   readonly #each: MapSegment[] = []
   readonly #runs: MapSegment[] = []
+  #isEmpty = true
 
   constructor(readonly canvas: Canvas) {
     this.#most = Math.floor(canvas.width / 4)
@@ -198,6 +200,12 @@ export class StoreMap {
   /** Take up places as they pass by. */
   *adding(places: Iterable<Condition>): Generator<Condition, void, void> {
     for (const place of places) {
+      this.#isEmpty = false
+      // What is said of the store as a whole has no place in it.
+      if (place.length === 0) {
+        yield place
+        continue
+      }
       if (this.#each.length <= this.#most) this.#each.push(segmentOf(place))
       const run = this.#runs.at(-1)
       if (run?.first.type === place.type) {
@@ -210,7 +218,7 @@ export class StoreMap {
   }
 
   get isEmpty(): boolean {
-    return this.#each.length === 0
+    return this.#isEmpty
   }
 
   /** Whether the places have offsets; EFI variables have none. */

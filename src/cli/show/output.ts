@@ -1,5 +1,8 @@
 /** Output in pieces: however long a store's listing is, it is never whole in memory. */
 import fs from 'node:fs'
+import { json } from '../../pstore/printable.js'
+
+export { json }
 
 /** Characters that are gathered for one write. */
 const batch = 65536
@@ -44,16 +47,6 @@ export const print = (
     write(Buffer.from(held))
   }
 }
-
-/** Controls that JSON does not escape, but that a terminal obeys. */
-const controls = /[\x7f-\x9f]/g
-
-/** A value as JSON for programs, readable on a terminal: indented by one blank per level. */
-export const json = (value: unknown): string =>
-  JSON.stringify(value, null, 1).replace(
-    controls,
-    control => `\\u00${control.charCodeAt(0).toString(16)}`,
-  )
 
 /** An array as {@link json}, one member at a time. */
 export function* jsonArray<T>(

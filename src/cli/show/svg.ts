@@ -28,6 +28,7 @@ const colours: { readonly [type in RecordType]?: string } = {
   pmsg: '#a05195',
   tty: '#4f6fc4',
   ftrace: '#b8860b',
+  'boot-log': '#8a8a8a',
 }
 
 const escapeXml = (text: string): string =>
@@ -84,7 +85,7 @@ const drawnOf = (run: Run): Drawn => {
     length: run.length,
     state,
     words: wrap(words, stateWidth),
-    filled: used / room,
+    filled: used / Math.max(1, room),
     wrapped: start > 0 && start < used ? start / room : null,
     corrected: stretches(blocks, correctedBlock).slice(0, mostStretches),
     bad: stretches(blocks, badBlock).slice(0, mostStretches),
@@ -92,7 +93,7 @@ const drawnOf = (run: Run): Drawn => {
 }
 
 const colourOf = (type: RecordType): string => colours[type] ?? '#888888'
-const labelOf = ({ type, indexes }: Drawn): string => `${type} ${indexes}`
+const labelOf = ({ type, indexes }: Drawn): string => `${type} ${indexes}`.trim()
 
 const drawZone = (drawn: Drawn, x: number, w: number): string => {
   const { state, filled, wrapped, corrected, bad } = drawn

@@ -13,7 +13,13 @@ interface Row extends ReturnType<typeof cellsOf> {
   data: string
 }
 
-const stateStyle = { sound: 'green', empty: 'dim', unsigned: 'dim', damaged: 'red' } as const
+const stateStyle = {
+  sound: 'green',
+  empty: 'dim',
+  erased: 'dim',
+  unsigned: 'dim',
+  damaged: 'red',
+} as const
 const columns = ['offset', 'size', 'used'] as const
 
 export class ZoneTable {
@@ -54,7 +60,7 @@ export class ZoneTable {
 
   /** The only place of its type needs no number. */
   #zone(type: RecordType, indexes: string): string {
-    return (this.#types.get(type)?.count ?? 0) > 1 ? `${type} ${indexes}` : type
+    return (this.#types.get(type)?.count ?? 0) > 1 ? `${type} ${indexes}`.trim() : type
   }
 
   /**

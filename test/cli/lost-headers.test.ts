@@ -1,0 +1,48 @@
+/** What the commands say and give of what damaged headers hide. */
+import fs from 'node:fs'
+import t from 'tap'
+import { folder, pstorefs, succeed } from '../program.js'
+
+t.test('a wrong bit, a lost header, and an erased dump', async t => {
+  const source = `${folder(t)}/region.img`
+  const sizes = ['--record-size', '4096', '--console-size', '4096', '--pmsg-size', '0']
+  const layout = [...sizes, '--ftrace-size', '0']
+  succeed(t, ['format', source, '--mem-size', '12288', ...layout])
+  const text = `Oops#1 Part1\n${'<4>[    1.000000] unit 7: state busy\n'.repeat(20)}`
+  succeed(t, ['write', 'dmesg', source, ...layout], Buffer.from(text))
+  succeed(t, ['write', 'console', source, ...layout], Buffer.from(text))
+  const image = fs.readFileSync(source)
+  const look = (command: string, ...more: string[]) =>
+    pstorefs([command, source, ...more, ...layout])
+
+  image[2] ^= 0x10
+  image.fill(0, 8192, 8204)
+  fs.writeFileSync(source, image)
+  const listed = look('ls', '--all').stdout.toString()
+  t.match(
+    listed,
+    /dmesg-ramoops-0 .*dropped: the signature has 1 wrong bit: .* of a dump are still/,
+  )
+  t.match(listed, /console-ramoops-0 +\d\d\d .*dropped: the header is lost: .* bytes of text are/)
+  t.notMatch(look('ls').stdout.toString(), /dropped/)
+  const checked = look('check')
+  t.equal(checked.status, 1)
+  t.match(checked.stdout.toString(), /: 1 empty, 2 damaged\n$/)
+  t.match(JSON.parse(look('check', '--json').stdout.toString()), {
+    places: [{ state: 'damaged', remains: { holds: 'dump' } }, {}, { remains: { holds: 'text' } }],
+    counts: { damaged: 2, erased: 0 },
+  })
+  t.equal(look('cat', '--raw', 'console-ramoops-0').stdout.length, 4084)
+  t.ok(look('cat', '--salvage', 'dmesg-ramoops-0').stdout.toString().endsWith(text))
+  t.match(look('erase', 'dmesg-ramoops-0').stderr, /has no record .* \(see ls --all, cat --raw\)/)
+  t.ok(fs.readFileSync(source).equals(image), 'nothing is changed')
+
+  image[2] ^= 0x10
+  image.fill(0, 4, 12)
+  image.write('DBGC', 8192)
+  fs.writeFileSync(source, image)
+  t.match(look('ls', '-a').stdout.toString(), / erased, but \d+ bytes of a dump are still there\n/)
+  const after = look('check')
+  t.match([after.status, after.stdout.toString()], [0, /: 1 empty, 2 erased\n$/])
+  t.ok(look('cat', '--salvage', 'dmesg-ramoops-0').stdout.toString().endsWith(text))
+})
