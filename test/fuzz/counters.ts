@@ -2,8 +2,8 @@
 
 /** What istanbul's code counts for a module: statements, and each branch's ways. */
 interface ModuleCounts {
-  s: { [statement: string]: number }
-  b: { [branch: string]: number[] }
+  s: { [statement: string]: number } | Uint32Array
+  b: { [branch: string]: ArrayLike<number> }
 }
 
 /** How often something ran, roughly: a bit for each of eight ranges. */
@@ -37,9 +37,8 @@ export class Counters {
     let at = 0
     const take = (length: number): Uint32Array => this.#counts.subarray(at, (at += length))
     for (const module of modules) {
-      module.s = take(Object.keys(module.s).length) as unknown as ModuleCounts['s']
-      for (const [branch, ways] of Object.entries(module.b))
-        module.b[branch] = take(ways.length) as unknown as number[]
+      module.s = take(Object.keys(module.s).length)
+      for (const [branch, ways] of Object.entries(module.b)) module.b[branch] = take(ways.length)
     }
   }
 

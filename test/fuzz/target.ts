@@ -29,16 +29,33 @@ export const targets: { readonly [name: string]: readonly string[] } = {
   ],
   'dmesg-header': ['backends/ramoops/dmesg-header.'],
   ecc: ['backends/ramoops/ecc.', 'backends/ramoops/ecc-errors.', 'backends/ramoops/galois.'],
-  deflate: ['pstore/content.', 'pstore/deflate.'],
+  deflate: ['pstore/content.', 'pstore/codecs/deflate.', 'pstore/codecs/unpacked.'],
+  zlib: ['pstore/codecs/'],
+  zstd: ['pstore/codecs/zstd/', 'pstore/codecs/output.', 'pstore/codecs/walk.'],
+  lz4: ['pstore/codecs/lz4.', 'pstore/codecs/output.'],
+  lzo: ['pstore/codecs/lzo.', 'pstore/codecs/output.'],
+  e842: ['pstore/codecs/e842.', 'pstore/codecs/output.'],
+  gzip: ['region/images/gzip.'],
+  foreign: ['region/images/foreign.'],
   zone: ['backends/zone/'],
+  'zone-layout': ['backends/zone/find-layout.', 'backends/zone/signed.'],
+  records: ['backends/records/'],
   efi: ['backends/efi/', 'pstore/split-ring.'],
+  'efi-files': ['backends/efi/aws-blob.', 'backends/efi/vars-json.', 'backends/efi/variable-file.'],
   erst: ['backends/erst/', 'pstore/split-ring.'],
+  migration: ['region/images/'],
   android: ['decoders/android.'],
+  crash: ['crash/'],
   kmsg: ['frontends/kmsg.'],
   filters: ['frontends/tty/filters.'],
   kallsyms: ['decoders/kallsyms.'],
-  'device-tree': ['backends/ramoops/probe/described.', 'backends/ramoops/probe/device-tree.'],
-  'command-line': ['backends/ramoops/probe/described.', 'backends/ramoops/probe/boot-parameters.'],
+  'device-tree': ['described.', 'device-tree.', 'flat-tree.', 'overlays.'].map(
+    module => `backends/ramoops/probe/${module}`,
+  ),
+  'command-line': ['described.', 'boot-parameters.', 'texts.'].map(
+    module => `backends/ramoops/probe/${module}`,
+  ),
+  layout: ['backends/ramoops/layout-file.', 'backends/ramoops/given.'],
   probe: ['backends/ramoops/probe/'],
   fuse: ['fuse/protocol.', 'fuse/server.', 'tree/'],
   config: [
@@ -73,6 +90,8 @@ export class Scratch {
 
 /** Names come from numbers and known types only. */
 const plain = /^[A-Za-z0-9._-]+$/
+/** What of a store is no record has a name in words. */
+const words = /^[A-Za-z0-9._ -]+$/
 
 /**
  * Whatever a store holds, this is so of what a backend shows of it; and once it was erased, nothing is
@@ -102,7 +121,7 @@ export const checkBackend = (open: () => Backend, file: Scratch, bytes: Buffer):
     const end = bytes.length
     for (const place of backend.survey.conditions()) {
       const { name, offset, length, room, used, start, state } = place
-      assert.match(name, plain)
+      assert.match(name, words)
       if (offset !== null) assert.ok(offset >= 0 && offset + length <= end)
       assert.ok(0 <= used && used <= room && room <= length && start <= room, `${name}: ${used}`)
       if (place.record !== null) assert.notEqual(state, 'empty')

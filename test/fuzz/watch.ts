@@ -1,4 +1,5 @@
 /** Runs a target's loop in a process of its own, and sees what that process cannot say: hangs and deaths. */
+import '../environment.js'
 import { fork } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import fs from 'node:fs'
@@ -50,12 +51,14 @@ export const fuzz = async (name: string, seconds: number, seed: number): Promise
   )
   const current = path.join(folder, 'current')
   fs.writeFileSync(current, '')
-  // A loader of whoever runs this (a test runner's, which counts too) would count the counting.
-  const { NODE_OPTIONS: _, NODE_V8_COVERAGE: __, ...env } = process.env
   const loop = fork(
     path.join(import.meta.dirname, 'loop.js'),
     [name, String(seconds), String(seed), current],
-    { env: { ...env, TMPDIR: folder }, execArgv: [], stdio: ['ignore', 'ignore', 'ignore', 'ipc'] },
+    {
+      env: { ...process.env, TMPDIR: folder },
+      execArgv: [],
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    },
   )
   let report: Report | undefined
   let killed: string | undefined

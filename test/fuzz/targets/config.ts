@@ -1,7 +1,11 @@
 /** The config file. */
 import assert from 'node:assert/strict'
 import { parseConfig } from '#src/cli/options/config.js'
+import { parse } from 'smol-toml'
 import type { Target } from '../target.js'
+
+/** The drivers, by their own names and by Linux's, as a source begins with them. */
+const names = /^(ramoops|zone|efi|erst|records|pstore_blk|blk|efi_pstore):/
 
 export const target: Target = {
   seeds: () =>
@@ -35,10 +39,17 @@ export const target: Target = {
   ],
   longest: 4096,
   run(bytes) {
-    const { backends } = parseConfig(bytes.toString(), '/folder')
+    const text = bytes.toString()
+    const { backends } = parseConfig(text, '/folder')
+    const { backends: tables = {} } = parse(text) as {
+      backends?: { [name: string]: { driver?: string; source: string } }
+    }
     for (const { name, source, options } of backends) {
       assert.match(name, /^[A-Za-z0-9._-]+$/)
-      assert.match(source, /^(ramoops|zone|efi|erst):\//)
+      const { driver, source: said } = tables[name]!
+      // One that names no driver is a path, whose driver is found out.
+      const isNamed = driver !== undefined || names.test(said)
+      assert.match(source, isNamed ? /^(ramoops|zone|efi|erst|records):\// : /^\//)
       assert.equal(Object.getPrototypeOf(options), Object.prototype)
     }
   },

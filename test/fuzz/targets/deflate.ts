@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import zlib from 'node:zlib'
 import { chunksOf } from '#src/pstore/content.js'
-import { inflate, salvage } from '#src/pstore/deflate.js'
+import { salvage } from '#src/pstore/codecs/deflate.js'
 import { Random } from '../../random.js'
 import type { Target } from '../target.js'
 
@@ -33,7 +33,8 @@ export const target: Target = {
     const limit = 1 << (bytes[0] % 20)
     const stream = bytes.subarray(1)
     const expected = reference(stream, limit)
-    const text = inflate(stream, limit)
+    const saved = salvage(stream, limit)
+    const text = saved.breaks === null ? saved.text : null
     assert.equal(text === null, expected === null)
     if (text !== null && expected !== null) {
       assert.equal(text.length, expected.length)
@@ -46,8 +47,6 @@ export const target: Target = {
           assert.ok(piece.equals(expected.subarray(at, at + piece.length)))
         }
     }
-    const saved = salvage(stream, limit)
-    assert.equal(saved.breaks === null, expected !== null)
     assert.ok((saved.breaks ?? 0) <= stream.length && saved.text.length <= limit)
     const whole = Buffer.concat([...chunksOf(saved.text)])
     assert.equal(whole.length, saved.text.length)

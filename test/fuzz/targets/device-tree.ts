@@ -15,6 +15,28 @@ const ramoops: Tree = {
 }
 const cells = { '#address-cells': u32(2), '#size-cells': u32(2) }
 
+const text = (word: string): Buffer => Buffer.from(`${word}\0`)
+/** Overlays for each other, for themselves, for a label; and a node whose memory is another's. */
+const overlays: Tree = {
+  a: { phandle: u32(1), target: u32(2), __overlay__: { phandle: u32(2), ...cells, ramoops } },
+  b: { target: u32(2), __overlay__: { ramoops: { ...ramoops, reg: u32(0x8000000, 0x100000) } } },
+  c: { 'target-path': text('/a/__overlay__'), __overlay__: { __overlay__: { ramoops } } },
+  __fixups__: { rmem: text('/b:target:0') },
+  __symbols__: { rmem: text('/a') },
+}
+const linked: Tree = {
+  x: { ...ramoops, reg: u32(0, 0), 'memory-region': u32(3), phandle: u32(3) },
+  y: { compatible: text('qcom,ramoops'), 'memory-region': u32(3), 'no-dump-oops': Buffer.alloc(0) },
+  z: { compatible: text('ramoops'), size: u32(0, 0x100000), 'alloc-ranges': u32(0) },
+  phone: {
+    compatible: text('ramoops'),
+    'android,ramoops-buffer-start': u32(0x7ff00000),
+    'android,ramoops-buffer-size': u32(0x100000),
+    'android,ramoops-record-size': u32(0x7f800),
+    'boot-log-size': u32(0x8000),
+  },
+}
+
 const file = new Scratch()
 
 export const target: Target = {
@@ -29,6 +51,8 @@ export const target: Target = {
       },
     }),
     makeBlob({ a: { b: { c: { d: {} } } } }),
+    Buffer.concat([makeBlob(overlays), makeBlob({ ...cells, ...linked })]),
+    Buffer.concat([Buffer.alloc(64, 'kernel'), makeBlob(linked)]),
   ],
   words: [
     '\0\0\0\x01',

@@ -2,7 +2,7 @@
 import { attach } from '#src/index.js'
 import { encodeCper } from '#src/backends/erst/cper.js'
 import { encodeHeader } from '#src/backends/erst/slot-map.js'
-import { deflate } from '#src/pstore/deflate.js'
+import { deflate } from '#src/pstore/codecs/deflate.js'
 import { fixtures } from '../../fixtures.js'
 import { checkBackend, Scratch, type Target } from '../target.js'
 

@@ -17,44 +17,59 @@ const orders = [
   ['ftrace', 'tty', 'pmsg', 'console', 'dmesg'],
 ] as const satisfies (typeof zoneKinds)[number][][]
 const sizes = ['record_size', 'console_size', 'ftrace_size', 'pmsg_size', 'tty_size'] as const
+/** Whose rules make the zones; Rockchip's have a boot log in front. */
+const presets = ['linux-6.2', 'linux-pre-4.10', 'linux-3.4', 'rockchip'] as const
 const bigEndian = 4
 const oneFtrace = 8
 const freshParity = 16
 
-/** Order and switches, parity bytes, CPUs, and a power of two for each size; 0: none. */
+/**
+ * Order and switches, parity bytes, CPUs, and a power of two for each size (0: none); the rules and the number
+ * of boot logs, and the power of two for those.
+ */
 const encodeLayout = (layout: AttachOptions): Buffer => {
-  const order = orders.findIndex(order => order.join() === (layout.order ?? orders[0]).join())
+  const kinds = (layout.order ?? orders[0]).filter(kind => kind !== 'boot-log')
+  const order = orders.findIndex(order => order.join() === kinds.join())
+  const rules = layout.boot_log_size ? presets.indexOf('rockchip') : 0
   const exponent = (size: number): number => (size < 1 ? 0 : 1 + Math.floor(Math.log2(size)))
   return Buffer.of(
     order | (layout.endian === 'big' ? bigEndian : 0) | (layout.flags === 0 ? oneFtrace : 0),
     layout.ecc === 1 ? 16 : (layout.ecc ?? 0),
     layout.cpus ?? 1,
     ...sizes.map(size => exponent(layout[size] ?? 0)),
-    0,
-    0,
+    rules | (((layout.boot_log_count ?? 1) - 1) << 2),
+    exponent(layout.boot_log_size ?? 0),
   )
 }
 
 const decodeLayout = (head: Buffer): AttachOptions => {
+  const sizeOf = (exponent: number): number => (exponent ? 2 ** (exponent - 1) : 0)
+  const preset = presets[head[8] & 3]
+  const order = [...orders[head[0] & 3]]
+  const isRockchip = preset === 'rockchip'
   const options: AttachOptions = {
-    order: [...orders[head[0] & 3]],
+    preset,
+    order: isRockchip ? ['boot-log', ...order] : order,
     endian: head[0] & bigEndian ? 'big' : 'little',
     flags: head[0] & oneFtrace ? 0 : 1,
     ecc: head[1] % (maxEccSize + 1),
     cpus: 1 + ((head[2] + 15) % 16),
   }
   sizes.forEach((size, i) => {
-    const exponent = head[3 + i] % 20
-    options[size] = exponent ? 2 ** (exponent - 1) : 0
+    options[size] = sizeOf(head[3 + i] % 20)
   })
+  if (isRockchip) {
+    options.boot_log_size = sizeOf(head[9] % 20)
+    options.boot_log_count = 1 + ((head[8] >> 2) & 3)
+  }
   return options
 }
 
 /** Give all blocks a parity that fits, so that what was changed is believed. */
-const addParity = (region: Buffer, { zones, ecc }: RamoopsLayout): void => {
+const addParity = (region: Buffer, { zones, ecc, oldParity }: RamoopsLayout): void => {
   const rs = codec(ecc)
   for (const { offset, size } of zones) {
-    const { data, blocks } = divideZone(size, ecc)!
+    const { data, blocks } = divideZone(size, ecc, oldParity)!
     const zone = region.subarray(offset, offset + size)
     const parity = zoneHeaderSize + data
     for (let block = 0; block * blockSize < data; block++) {

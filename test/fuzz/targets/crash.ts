@@ -1,0 +1,50 @@
+/** What crashed: a kernel's log, which a guest wrote. */
+import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import path from 'node:path'
+import { firstReport } from '#src/crash/report.js'
+import { contentOf } from '#src/pstore/content.js'
+import type { Target } from '../target.js'
+
+const folder = path.resolve(import.meta.dirname, '../../../test/crash/reports')
+
+export const target: Target = {
+  seeds: () =>
+    fs.readdirSync(folder).map(name => {
+      const bytes = fs.readFileSync(path.join(folder, name))
+      return bytes.subarray(bytes.indexOf('\n\n') + 2)
+    }),
+  words: [
+    'BUG: ',
+    'WARNING: ',
+    'INFO: rcu_x detected',
+    'nable to handle kernel',
+    ' [#1]',
+    'Kernel panic - not syncing: ',
+    'f+0x1/0x2',
+    ' from ',
+    '::',
+    'at: ',
+    'Call Trace:\n',
+    'RIP: 0010:',
+    '[    1.000000]',
+    '[   T12]',
+    'CPU: 1 PID: 2 Comm: x Not tainted 6.1.0 #1',
+  ],
+  longest: 1 << 16,
+  run(bytes) {
+    const report = firstReport(contentOf(bytes))
+    if (!report) return
+    const { title, headline, guilty, traces, pid, cpu, uptime } = report
+    assert.ok(!title.includes('\n'))
+    // No place in a title's form is left open.
+    if (!/[{$]/.test(bytes.toString('latin1'))) assert.doesNotMatch(title, /[{$]/)
+    assert.ok(title.length > 0 && title.length <= 512 + (guilty?.length ?? 0))
+    assert.ok(headline.length <= 4096 && !headline.includes('\n'))
+    const frames = traces.flatMap(trace => trace.frames)
+    assert.ok(frames.length <= bytes.length)
+    for (const { name } of frames) assert.ok(name.length <= 1024 && name.length > 0)
+    for (const number of [pid, cpu, uptime]) assert.ok(number === null || number >= 0)
+    assert.deepEqual(firstReport(contentOf(bytes)), report)
+  },
+}
