@@ -35,7 +35,6 @@ const copyOfProgram = (): string => {
 }
 
 const prelude = `
-unset NODE_OPTIONS
 umount -a -l -t fuse.pstorefs
 trap 'cd /; umount -a -l -t fuse.pstorefs' EXIT
 mount --bind "$TEST_FOLDER" ${inside}

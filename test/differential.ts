@@ -159,11 +159,21 @@ const eraseOne = <Source>(
   const found = seen(backend)
   const others = before.files.filter(file => file.name !== name)
   const names = new Set(others.map(file => file.name))
-  // What it had hidden may come to light, and is another's: what was shown before is as it was.
+  // What was shown before is as it was, and keeps its name.
   const still = found.files.filter(file => names.has(file.name))
   if (!isDeepStrictEqual(still, others))
     return [`beside ${name}`, still.map(printed), others.map(printed)]
-  return differ(`without ${name}`, found, after)
+  const fresh = attachTo(store)
+  if (typeof fresh === 'string') return [`without ${name}`, fresh, after.files.map(printed)]
+  try {
+    // Who has not seen what was erased may call another as it was called.
+    const same = ({ files }: Model) => files.map(file => [file.time, file.bytes.toString('latin1')])
+    if (!isDeepStrictEqual(same(found), same(after)))
+      return [`files without ${name}`, found.files.map(printed), after.files.map(printed)]
+    return differ(`without ${name}`, seen(fresh), after)
+  } finally {
+    fresh.close()
+  }
 }
 
 /**

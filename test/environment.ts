@@ -2,6 +2,7 @@
  * What a test's process has of whoever runs it: as little as can be. Locale, time zone, umask, shell and all
  * that programs look up in the environment are the same everywhere, or a test fails on one machine only.
  */
+import { createRequire } from 'node:module'
 
 /** What says how tests are run, where programs lie, and how packages are fetched. */
 const kept =
@@ -20,3 +21,9 @@ Object.assign(process.env, {
   TERM: 'xterm',
 })
 process.umask(0o022)
+
+// tap hooks itself into each program that a test starts, to count its lines. They run as users run them instead:
+// 2.5 times as fast, with their own memory. Tests hold the lines that they run themselves (coverage.ts).
+const spawned = createRequire(import.meta.url)('process-on-spawn') as { removeAllListeners(): void }
+spawned.removeAllListeners()
+delete process.env.NODE_OPTIONS

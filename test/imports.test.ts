@@ -84,7 +84,7 @@ const openers: { readonly [file: string]: string } = {
 const opening =
   /\b(?:openSync|readFileSync|readFile|createReadStream|openAsBlob)\(|\bfs\.open\(|\bfs[./]promises\b/
 /** Opens that never wait, whatever is there: of the kernel's own files, of folders, of a file that is made. */
-const harmless = /\([`']\/(?:proc|sys|dev)\/|\bO_DIRECTORY\b|'wx'/
+const harmless = /\([`']\/(?:proc|sys|dev)\/|\bO_DIRECTORY\b|'wx\+?'/
 
 /** What reads and writes, besides the region: the core has none of it. */
 const inputOutput = ['node:fs', 'node:child_process', 'node:net', 'node:worker_threads']

@@ -91,14 +91,13 @@ export const boot = async (t: Test, prepare: string, wants: string): Promise<Boo
     `${home}/prepare`,
     `cat > /run/systemd/system/test.target <<'END'\n${text}END\n${prepare}`,
   )
-  const { NODE_OPTIONS: _, ...env } = process.env
   // What it starts dies with it.
   const apart = '--mount --pid --fork --kill-child --uts --ipc --cgroup sh -ec'.split(' ')
   const trial = 'mount -t tmpfs tmpfs /mnt; mount -t proc proc /proc'
   if (run('unshare', [...apart, trial]).status !== 0) return null
   const child = spawn('unshare', [...apart, init], {
     env: {
-      ...env,
+      ...process.env,
       TEST_FOLDER: home,
       PROJECT: path.resolve(program, '../../..'),
     },
@@ -115,7 +114,7 @@ export const boot = async (t: Test, prepare: string, wants: string): Promise<Boo
       .stdout.toString()
       .trim()
   const sh = (script: string): { status: number | null; said: string } => {
-    const inside = `-t ${pid()} -m -p -u -i -C env -u NODE_OPTIONS sh -c`.split(' ')
+    const inside = `-t ${pid()} -m -p -u -i -C sh -c`.split(' ')
     const { status, stdout, stderr } = run('nsenter', [...inside, script])
     return { status, said: stdout.toString() + stderr }
   }

@@ -32,7 +32,7 @@ export const terminal = async (t: Test, environment: string[] = []): Promise<Ter
     '-c',
     home,
     // Nobody's settings of a shell, of readline or of less.
-    `env NODE_OPTIONS= HOME=${home} INPUTRC=/dev/null PS1='$ ' ${environment.join(' ')} sh`,
+    `env HOME=${home} INPUTRC=/dev/null PS1='$ ' ${environment.join(' ')} sh`,
   )
   const screen = (escapes = false): string => tmux('capture-pane', '-p', ...(escapes ? ['-e'] : []))
   const made: Terminal = {

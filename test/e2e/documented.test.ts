@@ -87,27 +87,27 @@ const lines: { [line: string]: Line } = {
   [`pstorefs format region.img --mem-size 1M ${sizes} --ecc 1`]: {
     before: 'rm region.img',
     after: `pstorefs ls region.img ${sizes} --ecc 1; stat -c %s region.img`,
-    prints: /^1048576\n$/,
+    prints: /^--mem-size 1048576 .*\nramoops\.mem_address=ADDRESS .*\n1048576\n$/,
   },
   [`dmesg | pstorefs write console region.img ${sizes} --ecc 1`]: {
-    before: `rm region.img; pstorefs format region.img --mem-size 1M ${sizes} --ecc 1; dmesg() { echo said; }`,
+    before: `rm region.img; pstorefs format region.img --mem-size 1M ${sizes} --ecc 1 > made; dmesg() { echo said; }`,
     after: cat('console-ramoops-0', ' --ecc 1'),
     prints: /^said\n\nECC: No errors/,
   },
   [`pstorefs write dmesg region.img --reason oops ${sizes} --ecc 1 < oops.txt`]: {
-    before: `echo bad > oops.txt; rm region.img; pstorefs format region.img --mem-size 1M ${sizes} --ecc 1`,
+    before: `echo bad > oops.txt; rm region.img; pstorefs format region.img --mem-size 1M ${sizes} --ecc 1 > made`,
     after: cat('dmesg-ramoops-0', ' --ecc 1'),
     prints: /^Oops#1 Part1\nbad\n/,
   },
   [`pstorefs erase region.img dmesg-ramoops-0 ${sizes} --ecc 1`]: {
     before:
-      `rm region.img; pstorefs format region.img --mem-size 1M ${sizes} --ecc 1; ` +
+      `rm region.img; pstorefs format region.img --mem-size 1M ${sizes} --ecc 1 > made; ` +
       `echo bad | pstorefs write dmesg region.img ${sizes} --ecc 1`,
     after: `pstorefs ls region.img ${sizes} --ecc 1; echo end`,
     prints: /^end\n$/,
   },
   'pstorefs tty region.img --tty-size 64K -- kdump-config load': {
-    before: 'rm region.img; pstorefs format region.img --mem-size 1M --tty-size 64K',
+    before: 'rm region.img; pstorefs format region.img --mem-size 1M --tty-size 64K > made',
     after: 'pstorefs cat region.img tty-ramoops-0 --tty-size 64K',
     prints: /^loaded\r?\nloaded\r\n$/,
   },
@@ -117,7 +117,7 @@ const lines: { [line: string]: Line } = {
     prints: /0\n$/,
   },
   'pstorefs console region.img --console-size 256K': {
-    before: 'rm region.img; pstorefs format region.img --mem-size 1M --console-size 256K',
+    before: 'rm region.img; pstorefs format region.img --mem-size 1M --console-size 256K > made',
     endless: '[ -n "$(pstorefs ls region.img --console-size 256K)" ]',
     after: 'pstorefs cat region.img console-ramoops-0 --console-size 256K',
     prints: /\[ *\d+\.\d+\] /,
@@ -127,7 +127,7 @@ const lines: { [line: string]: Line } = {
     prints: /^console\n/,
   },
   'pstorefs follow --android --no-history guest.img pmsg-ramoops-0 --preset crosvm': {
-    before: 'rm guest.img; pstorefs format guest.img --mem-size 64K --preset crosvm',
+    before: 'rm guest.img; pstorefs format guest.img --mem-size 64K --preset crosvm > made',
     endless:
       "printf 'l\\35\\0%015d\\4Tag\\0hello\\0' 0 | tr 0 '\\0' | " +
       'pstorefs write pmsg guest.img --preset crosvm; [ -s printed ]',

@@ -6,7 +6,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import t from 'tap'
 import { vendorGuid } from '#src/backends/efi/names.js'
-import { deflate } from '#src/pstore/deflate.js'
+import { deflate } from '#src/pstore/codecs/deflate.js'
 import { folder, run, succeed } from '../program.js'
 import { bootGuest, EFIVARS, EMPTY_VARIABLES, skipWithoutGuest } from './guest.js'
 

@@ -30,13 +30,11 @@ const operations: Partial<Operations> = {
     if (position < to && position + length > from) cb(-EIO)
     else cb(fs.readSync(fd, buffer, 0, length, position))
   },
-  write: (...args) => {
-    const [, , buffer, length, position, cb] = args as unknown as WriteArguments
+  write: (_path, _fd, buffer, length, position, cb) => {
     if (said() === 'full') cb(-ENOSPC)
     else cb(fs.writeSync(fd, buffer, 0, length, position))
   },
 }
-type WriteArguments = [string, number, Buffer, number, number, (result: number) => void]
 
 // Without direct_io the kernel would answer from its cache.
 const options: Partial<Options> = { subtype: 'faulty,direct_io', autoUnmount: true }

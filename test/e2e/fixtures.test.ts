@@ -50,8 +50,6 @@ const expectedOf = (fixture: Fixture): Map<string, Expected> =>
     }),
   )
 
-const notice = /\nECC: (No errors detected|\d+ Corrected bytes, \d+ unrecoverable blocks)\n$/
-
 /** Compare a file's bytes; with parity, ftrace's are the records where Linux prints nonsense. */
 const sameBytes = (
   t: Test,
@@ -60,10 +58,10 @@ const sameBytes = (
   found: Buffer,
 ): void => {
   if (fixture.layout.ecc && name.startsWith('ftrace-')) {
-    const text = found.toString('latin1')
-    const end = text.search(notice)
-    const lines = text.slice(0, end).split('\n').slice(0, -1)
-    t.equal(lines.length, Math.floor((size - (text.length - end)) / 24), `${name}: a line a record`)
+    const lines = found.toString('latin1').split('\n').slice(0, -1)
+    // The notice is counted, and not shown: 25 bytes, or more where there is more to say.
+    const rest = size - 24 * lines.length
+    t.ok(rest >= 25 && rest < 100, `${name}: a line a record`)
     t.ok(
       lines.every(line =>
         /^CPU:\d+ ts:\d+ [0-9a-f]{8,16}  [0-9a-f]{8,16}  \S+( \[\w+\])? <- \S+/.test(line),

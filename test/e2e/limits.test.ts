@@ -19,7 +19,9 @@ import {
 import { vendorGuid } from '#src/backends/efi/names.js'
 import { attach, format, type AttachOptions } from '#src/index.js'
 import { fixtureFolder } from '../fixtures.js'
+import { storeLz4 } from '../model/lz4.js'
 import { folder, program } from '../program.js'
+import { bombs } from './bombs.js'
 
 const size = 64 << 20
 /** Three times the region, and 100 MB. */
@@ -37,6 +39,7 @@ const zoneOf = (content: Buffer, version = 0): Buffer => {
 }
 
 const header = Buffer.from('====1700000000.000000-C\n')
+const title = Buffer.from('Panic#1 Part1\n')
 const dump = (stream: Buffer): Buffer => zoneOf(Buffer.concat([header, stream]))
 
 /** Bytes that do not compress, and are the same in each run. */
@@ -164,6 +167,29 @@ const cases: Case[] = [
     region: () => dump(dense()),
     options: dumps,
     commands: [...everything, ['cat', '--salvage', 'dmesg-ramoops-0']],
+  },
+  ...Object.entries(bombs).flatMap(([codec, bomb]): Case[] => [
+    {
+      name: `a bomb of ${codec}: 192 MiB of text`,
+      region: () => dump(bomb(3 * size - 2000)),
+      options: dumps,
+      commands: [
+        ['ls', '--all'],
+        ['cat', 'dmesg-ramoops-0'],
+      ],
+    },
+    {
+      name: `a bomb of ${codec} that is too large`,
+      region: () => dump(bomb(4 * size)),
+      options: dumps,
+      commands: [['cat', '--salvage', 'dmesg-ramoops-0']],
+    },
+  ]),
+  {
+    name: 'an lz4 dump that fills the zone',
+    region: () => dump(storeLz4(Buffer.concat([title, noise(size - 300_000)]))),
+    options: dumps,
+    commands: [...everything, ['cat', 'dmesg-ramoops-0']],
   },
   {
     name: 'ftrace records of nonsense',

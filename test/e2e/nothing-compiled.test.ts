@@ -89,7 +89,10 @@ const use = `
   rm mnt/dmesg-ramoops-0
   ls mnt
   ${unmount} mnt`
-const used = `dmesg-ramoops-0
+const layout = 'mem_size=65536 record_size=4096 console_size=4096 ftrace_size=4096 pmsg_size=4096'
+const used = `${layout.replace(/(\S+)=/g, (_, name: string) => `--${name.replace('_', '-')} `)}
+ramoops.mem_address=ADDRESS ${layout.replace(/\S+=/g, 'ramoops.$&')}
+dmesg-ramoops-0
 console-ramoops-0
 kept
 console-ramoops-0
@@ -104,7 +107,7 @@ const useSeveral = `
   set -e
   cd "$1"
   for name in one two; do
-    pstorefs format $name.img --mem-size 64K ${sizes}
+    pstorefs format $name.img --mem-size 64K ${sizes} >/dev/null # stdout is the config file
     echo $name | pstorefs write console $name.img ${sizes}
     echo "[backends.$name]
 source = '$1/$name.img'

@@ -1,4 +1,4 @@
-/** Regions found in a real guest's RAM, and in the core that QEMU makes of it. */
+/** Regions found in a real guest's RAM, and in the core and the migration stream that QEMU makes of it. */
 import fs from 'node:fs'
 import net from 'node:net'
 import path from 'node:path'
@@ -42,10 +42,11 @@ const monitor = (socket: string, command: string): Promise<void> =>
     connection.on('error', error => (prompts === 1 ? resolve() : reject(error)))
   })
 
-t.test("a guest's RAM, and QEMU's core of it", { skip }, async t => {
+t.test("a guest's RAM, and QEMU's core and migration stream of it", { skip }, async t => {
   const home = folder(t)
   const ram = `${home}/ram.img`
   const core = `${home}/core.elf`
+  const stream = `${home}/stream.qevm`
   const socket = `${home}/monitor`
   const size = 256 * M
   const regionNow = (): Buffer => {
@@ -85,6 +86,7 @@ t.test("a guest's RAM, and QEMU's core of it", { skip }, async t => {
   guest.catch(() => {})
   t.ok(await until(hasDump, 500), 'the guest has written a dump')
   await monitor(socket, `dump-guest-memory ${core}`)
+  await monitor(socket, `migrate "exec:cat > ${stream}"`)
   await monitor(socket, 'quit')
   const { release } = await guest
   // The order says which kernel it was. How long its empty last zone is, nothing says.
@@ -94,14 +96,14 @@ t.test("a guest's RAM, and QEMU's core of it", { skip }, async t => {
     ? ['dmesg', 'console', 'ftrace', 'pmsg']
     : ['dmesg', 'console', 'pmsg', 'ftrace']
 
-  for (const source of [ram, core]) {
+  for (const source of [ram, core, stream]) {
     const name = path.basename(source)
     const { regions } = probeSource(source)
     t.equal(regions.length, 1, `${name}: one region`)
     const [region] = regions
     t.match(region, { ...layout, order, endian: 'little', ecc: 0, cpus: 1, certain: false })
     t.ok(region.open.includes(old ? 'pmsg_size' : 'ftrace_size'))
-    if (source === ram) t.equal(region.mem_address, address)
+    if (source !== core) t.equal(region.mem_address, address)
     else t.match(region.evidence.join(), `address 0x${address.toString(16)}`)
     const preset = ['--preset', old ? 'linux-pre-6.2' : 'linux-6.2']
     const found = ['--mem-address', String(region.mem_address)]
