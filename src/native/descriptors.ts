@@ -28,6 +28,9 @@ const limitOfFiles = (): string | null => {
   }
 }
 
+/** How many descriptors this process may have; Infinity where nobody says. */
+export const mostFiles = (): number => Number(limitOfFiles() ?? Infinity) || Infinity
+
 /** Descriptors that are kept free while sources are opened. */
 export class Reserve {
   readonly #held: number[] = []

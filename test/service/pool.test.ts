@@ -55,6 +55,16 @@ const slowRegion = (t: Test): [string, AttachOptions, Backend] => {
   return [source, options, backend]
 }
 
+/** How many descriptors this process has of a file. */
+const descriptorsOf = (source: string): number =>
+  fs.readdirSync('/proc/self/fd').filter(fd => {
+    try {
+      return fs.readlinkSync(`/proc/self/fd/${fd}`) === source
+    } catch {
+      return false
+    }
+  }).length
+
 /** Everything that the records show. */
 const shownBy = async (records: Records) => {
   const names = await records.names()
@@ -258,6 +268,24 @@ t.test('a thread that ends fails what it was doing, and another takes its place'
   t.same(lines, Array(2).fill('a thread of the pool ended: it left'))
 })
 
+t.test('where descriptors are scarce, no thread opens what another has', async t => {
+  const [source, options] = slowRegion(t)
+  for (const [limit, opened] of [
+    [96 + 2, 0],
+    [96 + 4, 1],
+  ]) {
+    const pool = new Pool(() => {}, limit)
+    t.teardown(() => pool.end())
+    await pool.begun()
+    const guest = await pool.attach({ name: 'slow', source, options }, how)
+    const before = descriptorsOf(source)
+    // Whoever lists finds a thread free while the other one looks.
+    const [record, names] = await Promise.all([guest.find('console-slow-0'), guest.names()])
+    t.same([names, record?.name], [['console-slow-0'], 'console-slow-0'])
+    t.equal(descriptorsOf(source) - before, opened, `of ${limit}`)
+  }
+})
+
 t.test('a replaced file is not mixed with the one that was attached', async t => {
   const lines: string[] = []
   const threads = noteThreads(t)
@@ -328,14 +356,7 @@ t.test('damage is looked for while there is nothing else to do', async t => {
 t.test('what is detached is closed in every thread, and fails who waits for it', async t => {
   const pool = makePool(t)
   const [source, options] = slowRegion(t)
-  const descriptors = (): number =>
-    fs.readdirSync('/proc/self/fd').filter(fd => {
-      try {
-        return fs.readlinkSync(`/proc/self/fd/${fd}`) === source
-      } catch {
-        return false
-      }
-    }).length
+  const descriptors = (): number => descriptorsOf(source)
   const before = descriptors()
   const slow = await pool.attach({ name: 'slow', source, options }, how)
   const [first, second] = [slow.open('console-slow-0'), slow.find('console-slow-0')]

@@ -4,7 +4,7 @@
  * Any thread can serve any backend: it attaches one when it is first asked for it. A backend has two lanes, and
  * one task at a time in each. Slow lanes leave a thread to the others.
  */
-import { isOutOfFiles } from '../../native/descriptors.js'
+import { isOutOfFiles, mostFiles } from '../../native/descriptors.js'
 import { StoreError } from '../../pstore/errors.js'
 import type { MountHow } from '../attach-as.js'
 import type { SourceCandidate } from '../plan.js'
@@ -21,6 +21,8 @@ const most = 8
 const settled = 3
 /** For how long work waits while no thread gets free, before one more is started, in ms. */
 const patience = 30
+/** Descriptors for all but sources and their locks: those of node and its threads, and what a mount keeps free. */
+const besides = 96
 /** For how long a thread beyond the fewest stays without work, in ms. */
 const idleFor = 30_000
 
@@ -39,8 +41,14 @@ export class Pool {
   #settled = false
   #ended = false
 
-  /** @param log told, in a line, what a user has to know of a source, and of a thread that has ended */
-  constructor(readonly log: (line: string) => void) {
+  /**
+   * @param log told, in a line, what a user has to know of a source, and of a thread that has ended
+   * @param limit how many descriptors the process may have
+   */
+  constructor(
+    readonly log: (line: string) => void,
+    readonly limit = mostFiles(),
+  ) {
     while (this.#threads.length < fewest) this.#start()
   }
 
@@ -237,9 +245,18 @@ export class Pool {
     return !ended && performance.now() - since < patience
   }
 
+  /** Can only threads that have a backend serve it? Where descriptors are scarce, what others have is not opened twice. */
+  #stays(line: Line): boolean {
+    if (line.bound) return true
+    const taken = this.#threads.reduce((sum, { has }) => sum + has.size, 0)
+    // A source has one, and its lock another one later.
+    const hasRoom = 2 * (taken + 1) + besides <= this.limit
+    return !hasRoom && this.#threads.some(({ has }) => has.has(line.id))
+  }
+
   /** Which of the free threads does a lane's next task; null: none does. */
   #threadFor({ of: line, slow }: Lane, idle: readonly Thread[]): Thread | null {
-    const able = line.bound ? idle.filter(({ has }) => has.has(line.id)) : idle
+    const able = this.#stays(line) ? idle.filter(({ has }) => has.has(line.id)) : idle
     // The last one is for those who are quick.
     if (slow && idle.length === 1 && this.#threads.length > 1) return null
     return (
@@ -294,7 +311,7 @@ export class Pool {
 
   /** Start a thread where work waits that the others do not get to. */
   #growIfStuck(): void {
-    const next = this.#ready.find(({ of }) => !of.bound)
+    const next = this.#ready.find(({ of }) => !this.#stays(of))
     const isStarting = this.#threads.some(({ started }) => !started)
     if (!next || isStarting || this.#settled || this.#threads.length >= most) return
     const waited = performance.now() - Math.max(next.ready, this.#freed)
