@@ -145,10 +145,7 @@ const refuseForeign = (region: Region): void => {
 }
 
 /** Make a driver of a region, which is closed where that fails. What is doubtful of the one is so of the other. */
-export const onRegion = <D extends Driver & Required<Pick<Driver, 'doubts'>>>(
-  region: Region,
-  make: (region: Region) => D,
-): D => {
+export const onRegion = <D extends Driver>(region: Region, make: (region: Region) => D): D => {
   try {
     const driver = make(region)
     const { doubts } = region

@@ -252,8 +252,8 @@ export interface Driver {
   dumps(type: RecordType): DumpArea | null
   /** Null where the medium keeps no such ring. */
   ring(type: RingType): RingArea | null
-  /** As of Backend.doubts; absent: never any. Throws a StoreError (EIO). */
-  doubts?(): string[]
+  /** As of Backend.doubts. Throws a StoreError (EIO). */
+  doubts(): string[]
   /** As of Backend.unused; absent: never. Throws a StoreError (EIO). */
   unused?(): string | null
   /**

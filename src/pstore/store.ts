@@ -280,7 +280,7 @@ export class Store implements Backend {
   }
 
   doubts(): string[] {
-    return this.driver.doubts?.() ?? []
+    return this.driver.doubts()
   }
 
   unused(): string | null {

@@ -6,6 +6,7 @@ import { EfiDriver } from '#src/backends/efi/driver.js'
 import { VariableStore } from '#src/backends/efi/variable-store.js'
 import { ringGuid } from '#src/backends/efi/names.js'
 import { attach, format, Store, type AttachOptions, type Unreadable } from '#src/index.js'
+import { deflate } from '#src/pstore/codecs/deflate.js'
 import { StoreError } from '#src/pstore/errors.js'
 import { Region } from '#src/region/region.js'
 import { makeStore } from './efi/stores.js'
@@ -181,6 +182,19 @@ t.test('an EFI variable store', async t => {
   t.ok(size > free && free > 0)
   t.equal(records, 4 * (60 + 2 * (name(1).length + 1) + 900))
   t.equal(crc32(fs.readFileSync(path)), crc32(bytes), 'reading has changed nothing')
+})
+
+t.test('a compressed variable that cannot be read has no text, and no codec', async t => {
+  const data = deflate(Buffer.from('Panic#1 Part1\n'))
+  const { bytes, offsets } = makeStore([{ name: 'dump-type0-1-1-1700000000-C', data }])
+  const backend = attach(`efi:${file(t, bytes, 'VARS.fd')}`, {}) as Store
+  t.teardown(() => backend.close())
+  const facts = (): unknown[] =>
+    Array.from(backend.survey.conditions(), ({ state, dump }) => [state, dump?.codec, dump?.text])
+  t.same(facts(), [['sound', 'deflate', 14]])
+  const end = offsets[0]! + 60 + 2 * 28 + data.length
+  bad = [end - 1, end]
+  t.same(facts(), [['damaged', null, null]])
 })
 
 t.test('a ring in pieces: a hole is no text', async t => {

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import fs from 'node:fs'
 import t, { type Test } from 'tap'
 import { folder, killAll, mount, program, run, succeed, until } from '../program.js'
-import { terminal, type Terminal } from '../tmux.js'
+import { terminal } from '../tmux.js'
 
 // Without tap's hooks in it the program starts three times as fast.
 process.env.NODE_OPTIONS = ''
@@ -21,12 +21,16 @@ const make = (t: Test, options: string[] = []): string => {
 const self = '\\$(cut -d\\  -f4 /proc/\\$PPID/stat)'
 
 /** A terminal in which `$tty COMMAND` runs a command that is kept. */
-const keeping = async (t: Test): Promise<Terminal & { command: string; zone(): string }> => {
+const keeping = async (t: Test) => {
   const region = make(t)
   const command = `${process.execPath} ${program} tty ${region} ${layout.join(' ')} --`
   const made = await terminal(t, [`tty='${command}'`])
   const zone = (): string => succeed(t, ['cat', region, 'tty-ramoops-0', ...layout]).toString()
-  return { ...made, command, zone }
+  const name = made.tmux('display', '-p', '#{pane_tty}').trim()
+  /** Wait until a command has the terminal: what is typed before that is echoed by others, and kept by nobody. */
+  const taken = (): Promise<boolean> =>
+    until(() => / -icanon/.test(run('stty', ['-F', name, '-a']).stdout.toString()))
+  return { ...made, command, zone, taken }
 }
 
 t.test('size, name, exit status, modes', async t => {
@@ -124,16 +128,18 @@ t.test('it is suspended and goes on with its terminal', async t => {
 })
 
 t.test('Ctrl-Z suspends the command, and the shell has the terminal', async t => {
-  const { type, shows, screen, zone } = await keeping(t)
+  const { type, shows, screen, zone, taken } = await keeping(t)
   const text = `${folder(t)}/text`
   fs.writeFileSync(text, 'one\ntwo\n')
   type('clear; $tty cat', 'Enter')
+  t.ok(await taken(), screen())
   type('before', 'Enter')
   t.ok(await shows(/^before\nbefore$/m), screen())
   type('', 'C-z')
   t.ok(await shows(/\^Z[^]*Stopped/), screen())
   type('clear; echo the shell $((6 * 7)); fg', 'Enter')
   t.ok(await shows(/^the shell 42$/m), screen())
+  t.ok(await taken(), screen())
   type('after', 'Enter')
   t.ok(await shows(/^after\nafter$/m), screen())
   type('', 'C-d')

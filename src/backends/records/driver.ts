@@ -134,6 +134,10 @@ export class RecordsDriver implements Driver {
     return null
   }
 
+  doubts(): string[] {
+    return []
+  }
+
   sync(): void {}
 
   close(): void {}

@@ -446,6 +446,15 @@ t.test('what cannot be erased says so, and is as it was', async t => {
   if (!tried) t.comment('folders cannot be made append-only here')
 })
 
+t.test('a variable that another erases first is erased', async t => {
+  const made = makeFolder(t, { [one]: 'text' })
+  const variables = variablesOf(attached(t, made))
+  const [variable] = variables.list().dumps
+  fs.rmSync(path.join(made, one))
+  variables.remove(variable!)
+  t.same(fs.readdirSync(made), [])
+})
+
 t.test('what cannot be looked at, and what only efivarfs knows', async t => {
   const made = makeFolder(t, { [varFile('dump-type0-1-1-1700000000-D')]: 'Panic#1 Part1\n' })
   const { lstatSync, readdirSync, statfsSync } = fs

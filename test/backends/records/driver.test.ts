@@ -51,6 +51,7 @@ t.test('what a kernel showed is shown as it is', async t => {
   fs.utimesSync(`${home}/dmesg-ramoops-1`, 1, 0)
   const { backend, lines } = open(t, home)
   t.same(lines, [])
+  t.same(backend.doubts(), [])
   t.same(backend.identity, { driver: 'records', path: home, offset: 0, hasNames: true })
   t.same(backend.survey.facts, { records: fixture.files.length })
   for (const record of backend.records())
