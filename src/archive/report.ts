@@ -1,6 +1,6 @@
 /** The report of one crash: the files of its folder, its manifest, and its summary. */
 import { diagnose, linesOf, longestText, type Diagnosis } from '../crash/diagnosis.js'
-import type { Crash } from '../crash/grouping.js'
+import { describeMissing, type Crash } from '../crash/grouping.js'
 import type { Backend, StoredRecord } from '../pstore/backend.js'
 import type { Unreadable } from '../pstore/unreadable.js'
 import { contentOf, chunksFrom, Tail, type Content } from '../pstore/content.js'
@@ -102,6 +102,7 @@ export class Report {
   #summary(): string {
     const { title, cause, fingerprint, kernel, uptime } = this.#diagnose()
     const { source, offset } = originOf(this.backend)
+    const missing = describeMissing(this.crash)
     const facts: [string, string][] = [
       ['crash', this.#title],
       ['time', iso(this.crash.time) ?? 'not known'],
@@ -110,6 +111,9 @@ export class Report {
       ['hash', fingerprint ?? 'not known'],
       ['kernel', kernel ?? 'not said'],
       ['uptime', uptime === null ? 'not said' : `${uptime} s`],
+      ...(this.crash.dumps.length > 1 || missing
+        ? [['parts', `${this.crash.dumps.length}${missing && `: ${missing}`}`] as [string, string]]
+        : []),
       ['source', `${source}${offset ? ` at 0x${offset.toString(16)}` : ''}`],
       ['backend', this.backend.name],
       ['archived', iso(this.#archived)!],

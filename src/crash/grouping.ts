@@ -1,9 +1,20 @@
-/** Crashes: which records of a store belong to one. */
+/**
+ * Crashes: which records of a store belong to one.
+ *
+ * A dump that takes several records is stored part by part, the newest text as part 1. Parts belong together by their
+ * titles and ids, by the time at which they were stored, and by printk's own clock: the text of part 2 ends before
+ * that of part 1 begins. A clock that is set, or a medium that is slow, tears none apart; a second life that counts
+ * from 1 again joins none (doc/formats.md 11).
+ */
 import type { StoredRecord } from '../pstore/backend.js'
+import { chunksFrom, Tail, type Content } from '../pstore/content.js'
 import type { Unreadable } from '../pstore/unreadable.js'
-import { decodeTitle, reasons, type DumpTitle } from '../pstore/dump.js'
+import { decodeTitle, longestTitle, reasons, type DumpTitle } from '../pstore/dump.js'
 import { assertStoreError } from '../pstore/errors.js'
 import type { Timespec } from '../pstore/time.js'
+import { peekClock, type Clock } from './clock.js'
+import { parseLines, type LogLine } from './lines.js'
+import { linesOfLife } from './lives.js'
 
 /** The records that one crash left in a store. */
 export interface Crash {
@@ -15,6 +26,8 @@ export interface Crash {
   readonly count: number
   /** The parts of the dump, oldest text first. */
   readonly dumps: StoredRecord[]
+  /** Which parts are not there, from and to; older ones than the oldest that is there are not known of. */
+  readonly missing: readonly (readonly [from: number, to: number])[]
   /** The rings; only the newest crash has them, as rings hold the newest text. */
   readonly rings: StoredRecord[]
   /** What belongs to it and cannot be read. */
@@ -22,8 +35,8 @@ export interface Crash {
 }
 
 /** A dump's title as Linux makes it. The text is hostile: a reason that Linux does not know becomes `dump`. */
-const titleOf = (text: Buffer): DumpTitle | null => {
-  const title = decodeTitle(text)
+const titleOf = (text: Content): DumpTitle | null => {
+  const title = decodeTitle(text.slice(0, longestTitle))
   if (!title) return null
   const reason = title.reason.toLowerCase()
   return { ...title, reason: (reasons as readonly string[]).includes(reason) ? reason : 'dump' }
@@ -35,71 +48,216 @@ const difference = (a: Timespec | null, b: Timespec | null): number => {
   return Number(a.sec - b.sec) + (a.nsec - b.nsec) / 1e9
 }
 
+/** A record of a dump. */
+interface Part {
+  readonly record: StoredRecord
+  /** Null where it cannot be inflated. */
+  readonly title: DumpTitle | null
+  readonly clock: Clock | null
+}
+
 /** A dump's records while they are collected. */
 interface Group {
-  /** The time of the first part. */
-  readonly time: Timespec | null
-  /** The time of the newest part so far. */
-  last: Timespec | null
-  readonly title: DumpTitle | null
-  readonly records: { record: StoredRecord; part: number }[]
-  /** The parts that have been found. */
-  readonly parts: Set<number>
+  readonly parts: Part[]
   readonly unreadable: Unreadable[]
 }
 
-/** The most seconds between two parts of a dump: each part has the time at which it was stored. */
-const longestStore = 5
-/** How many of the newest dumps may still get a part. Two dumps within 5 s are already rare. */
-const mostOpen = 32
+/** The earliest second that an id of ERST's can begin with: 2001. */
+const firstSecond = 10n ** 9n
 
-/** The newest dump that has the record's title and still lacks its part; null where there is none. */
-const dumpOf = (
-  groups: readonly Group[],
-  { time }: Pick<StoredRecord, 'time'>,
-  title: DumpTitle | null,
-): Group | null => {
-  if (time === null) return null
-  return (
-    groups.slice(-mostOpen).findLast(
-      group =>
-        group.last !== null &&
-        difference(time, group.last) <= longestStore &&
-        // A record that cannot be inflated shows no title: its time alone decides.
-        (title === null ||
-          (group.title?.reason === title.reason &&
-            group.title.count === title.count &&
-            !group.parts.has(title.part))),
-    ) ?? null
-  )
+/**
+ * When the machine booted that gave an id, in seconds; null where the id does not say. ERST's count on from there
+ * (drivers/firmware/efi/cper.c, cper_next_record_id).
+ */
+const bootOf = (id: bigint): bigint | null => {
+  const boot = id >> 63n ? (id >> 24n) & 0xff_ffff_ffffn : id >> 32n
+  return boot >= firstSecond ? boot : null
 }
 
-/** The dump with a record next to which it was stored, by its id: ERST's are counted. */
-const neighbourOf = (groups: readonly Group[], { id }: Unreadable): Group | null =>
-  groups.find(({ records }) =>
-    records.some(({ record }) => record.id === id - 1n || record.id === id + 1n),
-  ) ?? null
+/** Seconds that a medium takes for a part: most take none. */
+const longestStore = 5
+/** Seconds within which a slow medium has stored the next part. */
+const slowestStore = 60
+/** Seconds by which the clocks of two processors may differ. */
+const skew = 0.1
+/** Seconds that lie between two lines of one report, or of one boot, at most. */
+const longestPause = 1
+
+/** When a record was stored, as far as it tells: by ids that count, else by its time. */
+const byStore = (a: StoredRecord, b: StoredRecord): number => {
+  const byId = a.id < b.id ? -1 : Number(a.id > b.id)
+  const counted = bootOf(a.id) !== null && bootOf(b.id) !== null
+  return counted ? byId : difference(a.time, b.time) || byId
+}
+
+/** How badly an older text goes with a newer one of the same title, from 0; null: they are of two dumps. */
+const misfit = (newer: Part, older: Part): number | null => {
+  const boot = bootOf(newer.record.id)
+  const parts = older.title!.part - newer.title!.part
+  const gap = newer.clock && older.clock ? newer.clock.first - older.clock.last : null
+  if (gap !== null && gap < -skew) return null
+  if (boot !== null && bootOf(older.record.id) !== null) {
+    const stored = Number(older.record.id - newer.record.id)
+    // Other records may have come in between, but not before.
+    return bootOf(older.record.id) === boot && stored >= parts ? (stored - parts) / 2 ** 32 : null
+  }
+  const adjoins = gap !== null && parts === 1 && gap <= longestPause
+  const { time } = newer.record
+  if (time === null || older.record.time === null) return gap === null ? null : 4
+  const apart = Math.abs(difference(older.record.time, time))
+  if (apart <= longestStore) return 1 + apart / 10
+  if (adjoins) return apart <= slowestStore ? 2 : 3
+  return gap !== null && apart <= slowestStore ? 3.5 : null
+}
+
+/** Parts of the same dump, or of others of the same reason and number, together. */
+const byTitle = (parts: readonly Part[]): Part[][] => {
+  const found = new Map<string, Part[]>()
+  for (const part of parts) {
+    const key = `${part.title!.reason} ${part.title!.count}`
+    const same = found.get(key)
+    if (same) same.push(part)
+    else found.set(key, [part])
+  }
+  return [...found.values()]
+}
+
+/** How many records before and behind a part are tried as the one with the text after its own. */
+const mostTried = 32
+/** The most pairs of parts of one title that are tried in all. */
+const mostPairs = 2 ** 18
+/** How much worse a part goes with the one before it for each that is missing in between. */
+const perMissing = 0.2
+
+/** Put parts of one title together, each with that whose text follows. They come in the order in which they were stored. */
+const assemble = (parts: readonly Part[]): Group[] => {
+  const reach = Math.max(1, Math.min(mostTried, Math.floor(mostPairs / parts.length)))
+  const pairs = parts.flatMap((older, at) =>
+    parts.slice(Math.max(0, at - reach), at + reach).flatMap(newer => {
+      const step = older.title!.part - newer.title!.part
+      const badness = step > 0 ? misfit(newer, older) : null
+      return badness === null ? [] : [{ newer, older, cost: badness + (step - 1) * perMissing }]
+    }),
+  )
+  const olderOf = new Map<Part, Part>()
+  const placed = new Set<Part>()
+  for (const { newer, older } of pairs.toSorted((a, b) => a.cost - b.cost)) {
+    if (placed.has(older) || olderOf.has(newer)) continue
+    olderOf.set(newer, older)
+    placed.add(older)
+  }
+  return parts.flatMap(newest => {
+    if (placed.has(newest)) return []
+    const group: Group = { parts: [], unreadable: [] }
+    for (let part: Part | undefined = newest; part; part = olderOf.get(part)) group.parts.push(part)
+    return [group]
+  })
+}
+
+/** The newest dump next to which a record without a title was stored: by ids that count, or by the time. */
+const besideOf = (
+  groups: readonly Group[],
+  { id, time }: Pick<StoredRecord, 'id' | 'time'>,
+): Group | null => {
+  const isBeside = ({ record }: Part): boolean =>
+    bootOf(id) !== null && bootOf(record.id) !== null
+      ? record.id === id - 1n || record.id === id + 1n
+      : time !== null &&
+        record.time !== null &&
+        Math.abs(difference(time, record.time)) <= longestStore
+  return groups.findLast(({ parts }) => parts.some(isBeside)) ?? null
+}
+
+/** Which numbers up to the greatest are missing, from and to. */
+const missingOf = (parts: readonly Part[]): [from: number, to: number][] => {
+  const there = parts.flatMap(({ title }) => title?.part ?? []).toSorted((a, b) => a - b)
+  return there.flatMap((part, n): [number, number][] => {
+    const from = (there[n - 1] ?? 0) + 1
+    return from < part ? [[from, part - 1]] : []
+  })
+}
+
+const crashOf = ({ parts, unreadable }: Group, inParts: boolean): Crash => {
+  const title = parts[0]!.title
+  const number = (part: Part): number => part.title?.part ?? 0
+  const dumps = parts.toSorted((a, b) => number(b) - number(a)).map(({ record }) => record)
+  const time = parts.map(({ record }) => record.time).find(known => known !== null) ?? null
+  return {
+    time,
+    reason: title?.reason ?? 'dump',
+    count: title?.count ?? 1,
+    dumps,
+    missing: inParts ? missingOf(parts) : [],
+    rings: [],
+    unreadable,
+  }
+}
+
+/** Which parts of a crash's dump are missing, in words; an empty text where none is. */
+export const describeMissing = ({ missing }: Pick<Crash, 'missing'>): string => {
+  if (missing.length === 0) return ''
+  const ranges = missing.map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`))
+  const isOne = missing.length === 1 && missing[0]![0] === missing[0]![1]
+  return `part${isOne ? '' : 's'} ${ranges.join(', ')} of the dump ${isOne ? 'is' : 'are'} missing`
+}
+
+const ringsAlone = (): Crash => ({
+  time: null,
+  reason: null,
+  count: 1,
+  dumps: [],
+  missing: [],
+  rings: [],
+  unreadable: [],
+})
+
+/** Bytes of a text's end that are compared. */
+const longestCompared = 2 ** 20
+
+/** Were the rings filled in another life of the machine than that which a dump ends? Only a console tells. */
+const isOfAnotherLife = (
+  dumps: readonly StoredRecord[],
+  rings: readonly StoredRecord[],
+  open: (record: StoredRecord) => Content,
+): boolean => {
+  const endOf = (of: readonly StoredRecord[]): LogLine[] => {
+    const end = new Tail(longestCompared)
+    for (const record of of.filter(({ compressed }) => !compressed))
+      for (const piece of chunksFrom(open(record), Math.max(0, record.size - longestCompared)))
+        end.add(piece)
+    return parseLines(end.bytes().toString('latin1'))
+  }
+  try {
+    const console = endOf(rings.filter(({ type }) => type === 'console'))
+    return console.length > 0 && linesOfLife(endOf(dumps), console).length === 0
+  } catch (error) {
+    assertStoreError(error)
+    return false
+  }
+}
 
 /**
  * Group a store's records by crash, oldest crash first.
  *
  * @param parts whether a dump may take several records of the store ({@link Backend.parts})
- * @param read gives a record's text, at least as much of it as the title takes
- * @param unreadable the records that cannot be read; those of which `read` finds that are added
+ * @param open gives a record's text
+ * @param unreadable the records that cannot be read; those of which `open` finds that are added
  */
 export const crashesOf = (
   records: Iterable<StoredRecord>,
   parts: boolean,
-  read: (record: StoredRecord) => Buffer,
+  open: (record: StoredRecord) => Content,
   unreadable: Unreadable[] = [],
 ): Crash[] => {
   const all = [...records]
-  const groups: Group[] = []
-  const titled = all
+  const stored = all
     .filter(({ type }) => type === 'dmesg')
-    .flatMap(record => {
+    .toSorted(byStore)
+    .flatMap((record): Part[] => {
       try {
-        return { record, title: record.compressed ? null : titleOf(read(record)) }
+        if (record.compressed) return [{ record, title: null, clock: null }]
+        const text = open(record)
+        return [{ record, title: titleOf(text), clock: parts ? peekClock(text) : null }]
       } catch (error) {
         assertStoreError(error)
         const { type, id, name, time } = record
@@ -107,38 +265,29 @@ export const crashesOf = (
         return []
       }
     })
-    // Titled records come first, so that untitled ones find a dump to join.
-    .toSorted(
-      (a, b) =>
-        difference(a.record.time, b.record.time) ||
-        Number(a.title === null) - Number(b.title === null),
-    )
-  for (const { record, title } of titled) {
-    const { time } = record
-    const found = parts ? dumpOf(groups, record, title) : null
-    const fresh = { time, last: time, title, records: [], parts: new Set<number>(), unreadable: [] }
-    const group: Group = found ?? fresh
-    if (!found) groups.push(group)
-    group.last = time
-    group.records.push({ record, part: title?.part ?? 0 })
-    if (title) group.parts.add(title.part)
+  const [titled, untitled] = [
+    stored.filter(({ title }) => title),
+    stored.filter(({ title }) => !title),
+  ]
+  const alone = (part: Part): Group => ({ parts: [part], unreadable: [] })
+  const groups = parts ? byTitle(titled).flatMap(assemble) : titled.map(alone)
+  for (const part of untitled) {
+    const beside = parts ? besideOf(groups, part.record) : null
+    if (beside) beside.parts.push(part)
+    else groups.push(alone(part))
   }
-  for (const what of parts ? unreadable : [])
-    if (what.type === 'dmesg')
-      (dumpOf(groups, what, null) ?? neighbourOf(groups, what))?.unreadable.push(what)
-  const crashes = groups.map(({ time, title, records, unreadable }): Crash => ({
-    time,
-    reason: title?.reason ?? 'dump',
-    count: title?.count ?? 1,
-    dumps: records.toSorted((a, b) => b.part - a.part).map(({ record }) => record),
-    rings: [],
-    unreadable,
-  }))
+  if (parts)
+    for (const what of unreadable)
+      if (what.type === 'dmesg') besideOf(groups, what)?.unreadable.push(what)
+  const crashes = groups
+    .toSorted((a, b) => byStore(a.parts[0]!.record, b.parts[0]!.record))
+    .map(group => crashOf(group, parts))
   const rings = all.filter(({ type }) => type !== 'dmesg')
-  if (crashes.length === 0 && rings.length > 0)
-    crashes.push({ time: null, reason: null, count: 1, dumps: [], rings: [], unreadable: [] })
   const newest = crashes.at(-1)
-  newest?.rings.push(...rings)
+  // A machine that goes on has emptied them when it began its next life.
+  const isOfNext = newest !== undefined && isOfAnotherLife(newest.dumps, rings, open)
+  if (rings.length > 0 && (!newest || isOfNext)) crashes.push(ringsAlone())
+  crashes.at(-1)?.rings.push(...rings)
   newest?.unreadable.push(...unreadable.filter(({ type }) => type !== 'dmesg'))
   return crashes
 }

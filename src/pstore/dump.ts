@@ -30,12 +30,15 @@ export interface DumpTitle {
 export const encodeTitle = ({ reason, count, part }: DumpTitle): string =>
   `${reason.slice(0, 1).toUpperCase()}${reason.slice(1)}#${count} Part${part}\n`
 
+/** Bytes of a record's text within which its title ends. */
+export const longestTitle = 128
+
 /** What the first line of a record's text says; null where it says nothing of the kind. */
 export const decodeTitle = (text: Buffer): DumpTitle | null => {
   // pstore_blk shows a line of its own before a plain text's first.
   const [, reason, count, part] =
     /^(?:\w+: Total \d+ times\n)?([A-Za-z]+)#(\d{1,9}) Part(\d{1,9})\n/.exec(
-      text.toString('latin1', 0, 128),
+      text.toString('latin1', 0, longestTitle),
     ) ?? []
   return reason === undefined ? null : { reason, count: Number(count), part: Number(part) }
 }

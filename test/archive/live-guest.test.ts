@@ -64,7 +64,7 @@ const archiveOnce = (s: Scene, moments: Moments = {}): Archived[] => {
   const into = new ArchiveFolder(s.archive, why => t.fail(why))
   try {
     const done = into.resume(store)
-    for (const crash of crashesOf(store.records(), false, record => record.read())) {
+    for (const crash of crashesOf(store.records(), false, record => record.open())) {
       const report = new Report(store, crash, false)
       done.push(
         into.add(

@@ -124,6 +124,45 @@ t.test('what cannot be inflated, and what a console says', async t => {
   t.notMatch(summary, '\x1b')
 })
 
+t.test("the next boot's console is no crash's, and goes apart", async t => {
+  const region = makeRegion(t)
+  const archive = `${folder(t)}/crashes`
+  const dump = '<0>[   12.000000] Kernel panic - not syncing: why'
+  const boot = '[    0.000000] Linux version 6.1.0\n[    9.030000] guest: heartbeat 5\n'
+  fill(region, [dump], boot)
+  const said = succeed(t, ['archive', region, archive, ...flags]).toString()
+  t.match(said, /-panic-1: 1 record\n.*-no-dump-1: 1 record; of another life than the dumps'\n$/)
+  const [crash, other] = ['panic-1', 'no-dump-1'].map(end =>
+    fs.readdirSync(archive).find(name => name.endsWith(end))!,
+  )
+  t.same(fs.readdirSync(`${archive}/${crash}`).sort(), [
+    'dmesg-ramoops-0',
+    'records.json',
+    'summary.txt',
+  ])
+  t.notMatch(fs.readFileSync(`${archive}/${crash}/summary.txt`, 'utf8'), /heartbeat/)
+  t.equal(fs.readFileSync(`${archive}/${other}/console-ramoops-0`, 'utf8'), boot)
+  t.same(namesIn(region), [])
+})
+
+t.test('a part of a dump that is missing is named', async t => {
+  const store = `${folder(t)}/store.erst`
+  const archive = folder(t)
+  format(`erst:${store}`, { record_size: 4096, mem_size: 65536 })
+  const backend = attach(`erst:${store}`, {})
+  const bytes = Buffer.from(Array.from({ length: 1200 }, () => `${Math.random()}\n`).join(''))
+  writeDump(backend, bytes, { compress: false })
+  const names = [...backend.records()].map(({ name }) => name)
+  t.ok(names.length > 2)
+  t.ok(backend.find(names[1]!)!.erase())
+  backend.close()
+  const said = succeed(t, ['archive', `erst:${store}`, archive]).toString()
+  t.match(said, new RegExp(`: ${names.length - 1} records; part 2 of the dump is missing\n$`))
+  const [crash] = fs.readdirSync(archive)
+  const summary = fs.readFileSync(`${archive}/${crash}/summary.txt`, 'utf8')
+  t.match(summary, new RegExp(`^parts +${names.length - 1}: part 2 of the dump is missing$`, 'm'))
+})
+
 t.test('--keep copies what is new, and a later run without it moves it', async t => {
   const region = makeRegion(t)
   fill(region, ['first'], 'hello\n')

@@ -5,8 +5,8 @@ import { entriesOf, guarded, type Entry } from '../../archive/entries.js'
 import { ArchiveFolder, type Archived } from '../../archive/folder.js'
 import { appendedName } from '../../archive/moving.js'
 import { Report } from '../../archive/report.js'
-import { crashesOf } from '../../crash/grouping.js'
-import type { Backend, StoredRecord } from '../../pstore/backend.js'
+import { crashesOf, describeMissing } from '../../crash/grouping.js'
+import type { Backend } from '../../pstore/backend.js'
 import type { Unreadable } from '../../pstore/unreadable.js'
 import { Folder } from '../../native/folder.js'
 import { StoreError } from '../../pstore/errors.js'
@@ -32,7 +32,7 @@ interface Args extends SourcesArgs {
 
 const details =
   "Moves a store's records into DIR, one folder a crash. The parts of a dump stay together; the console " +
-  'and the other rings go with the newest crash. A folder holds the records as a mount shows them, ' +
+  'and the other rings go with the newest crash, unless they are of another life of the machine. A folder holds the records as a mount shows them, ' +
   'records.json, and summary.txt with the reason, the kernel, the cause and the last lines of the console. ' +
   'A record is erased once its copy is on the disk; the next run finishes one that was killed. DIR and its ' +
   "parents have to be yours or root's, and writable by nobody else, but for sticky parents as /tmp. " +
@@ -162,13 +162,12 @@ const archiveOne = (backend: Backend, folder: ArchiveFolder, keep: boolean): boo
       add(archived)
     }
   const isKept = folder.kept(backend)
-  const title = (record: StoredRecord): Buffer => record.open().slice(0, longestTitle)
   const parts = backend.capacity('dmesg')?.parts ?? false
   const unreadable: Unreadable[] = []
   const records = [...backend.records(what => unreadable.push(what))]
   const names = new Set(unreadable.map(({ name }) => name))
   const readable = records.filter(({ name }) => !names.has(name))
-  const crashes = crashesOf(readable, parts, title, unreadable)
+  const crashes = crashesOf(readable, parts, record => record.open(), unreadable)
   for (const what of unreadable) stays(what, 'was not archived')
   for (const crash of crashes) {
     const report = new Report(backend, crash, keep)
@@ -188,7 +187,10 @@ const archiveOne = (backend: Backend, folder: ArchiveFolder, keep: boolean): boo
     })()
     const archived = folder.add(report.name, all, () => report.manifest(), backend)
     const { folder: made, left } = archived
-    say(made, count(report.copies.length, 'record'))
+    const missing = describeMissing(crash)
+    const isApart = crash.reason === null && crashes.length > 1
+    const more = missing || (isApart ? "of another life than the dumps'" : '')
+    say(made, `${count(report.copies.length, 'record')}${more && `; ${more}`}`)
     add(archived)
     for (const { record } of report.copies)
       if (record.cut) tell(describeCut(record.name, record.cut))
@@ -198,9 +200,6 @@ const archiveOne = (backend: Backend, folder: ArchiveFolder, keep: boolean): boo
   }
   return isAll
 }
-
-/** The start of a record that is read for its title, in bytes. */
-const longestTitle = 128
 
 const list = (dir: string, asJson: boolean): void => {
   const folder = guarded(dir, () => Folder.any(dir))
