@@ -170,11 +170,13 @@ t.test('an EFI variable store', async t => {
   const cut = file(t, bytes.subarray(0, 20000), 'VARS.fd')
   const short = attach(`efi:${cut}`, {}) as Store
   t.teardown(() => short.close())
+  const wasCut = "was cut short: its volume's header says 65536 bytes, the source has 20000"
+  t.same(short.doubts(), [wasCut])
   t.match([...short.survey.conditions()].at(-1), {
     name: 'the store',
     state: 'damaged',
     record: null,
-    findings: ["was cut short: its volume's header says 65536 bytes, the source has 20000"],
+    findings: [wasCut],
   })
   const whole = attach(`efi:${path}`, {}) as Store
   t.teardown(() => whole.close())

@@ -222,6 +222,8 @@ export class EfiDriver implements Driver {
   }
 
   doubts(): string[] {
+    const { fault = null } = this.variables.list()
+    if (fault !== null) return [fault]
     const there = this.#others()
     if (!there || there.variables > 0 || there.others === 0) return []
     const what = count(there.others, 'other file')

@@ -74,6 +74,8 @@ interface SlotPiece extends Piece {
   readonly id: bigint
 }
 
+const damagedHeader = (why: string): string => `its ERST header is damaged: ${why}`
+
 export class ErstDriver implements Driver {
   readonly identity: Identity
   readonly readOnly: boolean
@@ -181,17 +183,22 @@ export class ErstDriver implements Driver {
     yield* this.#faults(map, header.damage)
   }
 
+  /** Which records are missing at the end of a store that was cut short; null where none is. */
+  #cut(slots: Slots): string | null {
+    const beyond = countBeyond(this.region, slots)
+    if (beyond === 0) return null
+    return (
+      `${count(beyond, 'record')} of its map ${beyond === 1 ? 'lies' : 'lie'} beyond its end: ` +
+      `the source was cut short at ${this.region.length} bytes`
+    )
+  }
+
   /** What is wrong with the store as a whole. */
   *#faults(map: SlotMap, damage: string | null): Generator<Extent, void, void> {
-    if (damage !== null) yield faultAt('header', `its ERST header is damaged: ${damage}`)
+    if (damage !== null) yield faultAt('header', damagedHeader(damage))
     // A header that is damaged does not tell where its map ends.
-    const beyond = damage === null ? countBeyond(this.region, map.slots) : 0
-    if (beyond > 0)
-      yield faultAt(
-        'map',
-        `${count(beyond, 'record')} of its map ${beyond === 1 ? 'lies' : 'lie'} beyond its end: ` +
-          `the source was cut short at ${this.region.length} bytes`,
-      )
+    const cut = damage === null ? this.#cut(map.slots) : null
+    if (cut !== null) yield faultAt('map', cut)
     const [used, said] = [map.used(), loadCount(this.region)]
     // One that is too high is what a kill leaves, and harms nobody.
     if (said < used)
@@ -289,12 +296,16 @@ export class ErstDriver implements Driver {
   }
 
   doubts(): string[] {
-    const slots = slotsIn(loadHeader(this.region), this.region.length)
-    return slots > 0
-      ? []
-      : [
-          `has no slot for a record: ${this.region.length} bytes hold nothing but its header and map (give QEMU a larger file)`,
-        ]
+    const header = loadHeader(this.region)
+    const { length } = this.region
+    if (slotsIn(header, length) <= 0)
+      return [
+        `has no slot for a record: ${length} bytes hold nothing but its header and map (give QEMU a larger file)`,
+      ]
+    if (header.state !== 'ready') return []
+    const { damage, slots } = header
+    const doubt = damage === null ? this.#cut(slots) : damagedHeader(damage)
+    return doubt === null ? [] : [doubt]
   }
 
   unused(): string | null {

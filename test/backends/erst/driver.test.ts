@@ -715,6 +715,13 @@ t.test('what a store that was cut short lacks is said', async t => {
     [],
     'one that is too high is what a kill leaves',
   )
+  t.match(hostile(t, image => image.subarray(0, 3 * 8192)).doubts(), [
+    /^2 records of its map lie beyond its end: the source was cut short at 24576 bytes$/,
+  ])
+  t.match(hostile(t, image => void image.writeUInt32LE(7, 16)).doubts(), [
+    /^its ERST header is damaged: version 0x7 is not/,
+  ])
+  t.same(hostile(t, () => {}).doubts(), [])
   const largest = Buffer.alloc(8 << 20)
   encodeHeader(4096, 2 ** 31).copy(largest)
   largest.writeBigUInt64LE(7n, entry(2 ** 31 / 4096 - 1))
