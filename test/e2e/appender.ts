@@ -8,6 +8,8 @@ import { mapBytes } from '#src/region/map.js'
 import { lineOf } from '../lines.js'
 
 const [path, options, tag, pause] = process.argv.slice(2)
+// Between two appends, where SIGKILL ends it in one.
+process.on('SIGTERM', () => process.exit())
 const backend = attach(path, { ...(JSON.parse(options) as AttachOptions), map: true })
 // A system call for each line would take longer than the append, and be where a kill finds it.
 fs.ftruncateSync(1, 8)
