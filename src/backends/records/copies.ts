@@ -25,6 +25,8 @@ export interface Listing {
   readonly notes: readonly string[]
 }
 
+/** Folders in folders that are looked into: systemd-pstore's are `TIME/COUNT`. */
+const deepest = 2
 /** Entries that are looked at, those of the folders in the folder included. */
 const mostEntries = 2 ** 17
 /** Bytes: as much as a pstore_blk store has. */
@@ -37,7 +39,7 @@ interface Found {
   readonly isFile: boolean
 }
 
-/** All entries whose name is a record's, of the folder and of the folders in it. */
+/** All entries whose name is a record's, of the folder and of the folders in it, {@link deepest} levels down. */
 function* entriesOf(folder: string, most: number): Generator<Found, void, void> {
   let left = most
   const folders = ['']
@@ -53,7 +55,8 @@ function* entriesOf(folder: string, most: number): Generator<Found, void, void> 
           )
         const isRecord = decodeCopyName(entry.name) !== null
         if (isRecord) yield { file: path.join(name, entry.name), isFile: entry.isFile() }
-        else if (name === '' && entry.isDirectory()) folders.push(entry.name)
+        else if (partsOf(name).length < deepest && entry.isDirectory())
+          folders.push(path.join(name, entry.name))
       }
     } finally {
       fs.closeSync(opened.fd)
@@ -75,17 +78,36 @@ function* entriesIn(fd: number, shown: string): Generator<fs.Dirent, void, void>
   }
 }
 
+const partsOf = (name: string): string[] =>
+  name.split('/').filter(part => part !== '' && part !== '.')
+
 /**
- * Open a folder in the folder, which must not be a link; the folder itself may be behind one, as its user says.
+ * Open a folder in the folder, step by step: none on the way may be a link. The folder itself may be behind one, as
+ * its user says.
  *
+ * @throws StoreError where one of them cannot be opened
+ */
+const openBelow = (folder: string, name: string): Opened => {
+  let opened = openNow(folder, O_RDONLY | O_DIRECTORY)
+  for (const part of partsOf(name)) {
+    const { fd } = opened
+    try {
+      const flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW
+      opened = openNow(`/proc/self/fd/${fd}/${part}`, flags, path.join(folder, name))
+    } finally {
+      fs.closeSync(fd)
+    }
+  }
+  return opened
+}
+
+/**
  * @returns null where a folder in it cannot be opened
  * @throws StoreError where the folder itself cannot
  */
 const openFolder = (folder: string, name: string): Opened | null => {
   try {
-    return name === ''
-      ? openNow(folder, O_RDONLY | O_DIRECTORY)
-      : openNow(path.join(folder, name), O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+    return openBelow(folder, name)
   } catch (error) {
     assertStoreError(error)
     if (name === '') throw error
@@ -110,7 +132,7 @@ export const listCopies = (folder: string, most = mostEntries): Listing => {
   const left: string[] = []
   const renamed: string[] = []
   const all = [...entriesOf(folder, most)]
-  const depth = (file: string): number => (file.includes('/') ? 1 : 0)
+  const depth = (file: string): number => partsOf(file).length
   all.sort((a, b) => depth(a.file) - depth(b.file) || (a.file < b.file ? -1 : 1))
   for (const { file, isFile } of all) {
     if (!isFile) {
@@ -215,10 +237,7 @@ export const readCopy = (source: string, copy: Copy): ReadCopy => {
 
 const openCopy = (source: string, { file }: Copy, place: string): Opened => {
   if (file === null) return openNow(source)
-  const folder = openNow(
-    path.dirname(place),
-    O_RDONLY | O_DIRECTORY | (file.includes('/') ? O_NOFOLLOW : 0),
-  )
+  const folder = openBelow(source, path.dirname(file))
   try {
     return openNow(
       `/proc/self/fd/${folder.fd}/${path.basename(place)}`,
