@@ -32,7 +32,7 @@ export const guarded = <T>(what: string, work: () => T): T => {
 }
 
 /** A crash's manifest; null where a folder has none, as others' have. */
-const readManifest = (archive: Folder, name: string): Manifest | null => {
+export const readManifest = (archive: Folder, name: string): Manifest | null => {
   const where = `${archive.path}/${name}`
   const crash = guarded(where, () => archive.folder(name))
   try {

@@ -24,6 +24,12 @@ export interface Manifest {
   /** The crash's time in seconds, as `ls --json` has times. */
   time: string | null
   cause: string | null
+  /** As of Diagnosis: what happened, and its fingerprint; the kernel's version. */
+  title: string | null
+  fingerprint: string | null
+  kernel: string | null
+  /** Which parts of the dump are missing, in words. */
+  missing: string | null
   source: string
   /** The region's start in the source, in bytes. */
   offset: number
@@ -42,6 +48,10 @@ export const largestManifest = 2 ** 28
 export const encodeManifest = (manifest: Manifest): Buffer => Buffer.from(`${json(manifest)}\n`)
 
 const text = (shape: Shape): string => shape.text()
+
+/** Earlier versions did not write all that there is now. */
+const added = (shape: Shape, name: string): string | null =>
+  shape.has(name) ? shape.member(name).orNull(text) : null
 
 const recordOf = (shape: Shape): ArchivedRecord => {
   const name = shape.member('name').text()
@@ -78,6 +88,10 @@ export const decodeManifest = (bytes: Buffer): Manifest => {
     reason: shape.member('reason').orNull(text),
     time: shape.member('time').orNull(text),
     cause: shape.member('cause').orNull(text),
+    title: added(shape, 'title'),
+    fingerprint: added(shape, 'fingerprint'),
+    kernel: added(shape, 'kernel'),
+    missing: added(shape, 'missing'),
     source: shape.member('source').text(),
     offset: shape.member('offset').count(),
     backend: shape.member('backend').text(),

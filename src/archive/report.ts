@@ -1,9 +1,10 @@
 /** The report of one crash: the files of its folder, its manifest, and its summary. */
-import { diagnose, linesOf, longestText, type Diagnosis } from '../crash/diagnosis.js'
+import { diagnose, linesOf, type Diagnosis } from '../crash/diagnosis.js'
 import { describeMissing, type Crash } from '../crash/grouping.js'
+import { longestText, textOf } from '../crash/text.js'
 import type { Backend, StoredRecord } from '../pstore/backend.js'
 import type { Unreadable } from '../pstore/unreadable.js'
-import { contentOf, chunksFrom, Tail, type Content } from '../pstore/content.js'
+import { contentOf, Tail, type Content } from '../pstore/content.js'
 import { withoutControls } from '../pstore/printable.js'
 import { assertStoreError } from '../pstore/errors.js'
 import { now, printTime, type Timespec } from '../pstore/time.js'
@@ -21,6 +22,12 @@ const copyOf = (backend: Backend, { name }: StoredRecord): Copy | null => {
   const opened = backend.open(name)
   return opened && { ...opened, described: describeRecord(opened.record, opened.content) }
 }
+
+/** What a crash's folder is called. */
+export const crashName = (
+  { reason, count }: Pick<Crash, 'reason' | 'count'>,
+  time: Timespec | null,
+): string => `${iso(time) ?? 'no-time'}-${reason ?? 'no-dump'}-${count}`
 
 /** Copies a crash's records, one in memory at a time, and says what they are. */
 export class Report {
@@ -44,8 +51,7 @@ export class Report {
     const { time, reason, count } = crash
     this.unreadable = [...crash.unreadable]
     this.#title = reason === null ? 'no dump' : `${reason} ${count}`
-    const number = reason === null ? '-1' : ''
-    this.name = `${iso(time ?? this.#archived) ?? 'no-time'}-${this.#title.replace(' ', '-')}${number}`
+    this.name = crashName(crash, time ?? this.#archived)
   }
 
   /** @param isKnown true for a copy that an earlier run made, too */
@@ -58,8 +64,9 @@ export class Report {
       yield { name: record.name, content }
       const salvaged = record.compressed ? this.backend.survey.salvage(record.name) : null
       if (salvaged?.length) yield { name: `${record.name}.salvaged.txt`, content: salvaged }
-      if (record.type === 'dmesg' && !record.compressed) this.#dumps.add(textOf(copy))
-      if (record.type === 'console') this.#console.add(textOf(copy))
+      if (record.type === 'dmesg' && !record.compressed)
+        this.#dumps.add(textOf(record, content, described.size))
+      if (record.type === 'console') this.#console.add(textOf(record, content, described.size))
     }
     // A summary quotes a crashed machine: its text must not drive the reader's terminal.
     const summary = Buffer.from(withoutControls(this.#summary()))
@@ -87,11 +94,16 @@ export class Report {
   /** Call it after {@link files} has given all files. */
   manifest(): Manifest {
     const { reason, time } = this.crash
+    const { cause, title, fingerprint, kernel } = this.#diagnose()
     return {
       archived: printTime(this.#archived),
       reason,
       time: time && printTime(time),
-      cause: this.#diagnose().cause,
+      cause,
+      title,
+      fingerprint,
+      kernel,
+      missing: describeMissing(this.crash) || null,
       ...originOf(this.backend),
       kept: this.kept,
       records: this.copies.map(({ described }) => described),
@@ -147,14 +159,6 @@ export class Report {
       return `${columns.join('  ').trimEnd()}\n`
     })
   }
-}
-
-/** The machine's own text, at most {@link longestText} of its end: without the dump's title and parity's notice. */
-const textOf = ({ record, content, described: { size } }: Copy): Buffer => {
-  const from = Math.max(0, size - longestText)
-  const end = Buffer.concat([...chunksFrom(content, from)])
-  const text = record.ecc ? end.subarray(0, end.lastIndexOf('\nECC: ')) : end
-  return from === 0 && record.type === 'dmesg' ? text.subarray(text.indexOf(0x0a) + 1) : text
 }
 
 const stateOf = ({ compressed, ecc, cut }: StoredRecord): string =>

@@ -12,7 +12,7 @@ export interface Clock {
 const looked = 4096
 
 /** The clock of lines; null where none has a time. */
-export const clockOf = (lines: readonly LogLine[]): Clock | null => {
+export const clockOf = (lines: readonly Pick<LogLine, 'time'>[]): Clock | null => {
   const first = lines.find(({ time }) => time !== null)?.time
   const last = lines.findLast(({ time }) => time !== null)?.time
   return first == null || last == null ? null : { first, last }

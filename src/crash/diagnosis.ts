@@ -2,6 +2,7 @@
 import { contentOf } from '../pstore/content.js'
 import { parseLine } from './lines.js'
 import { firstReport } from './report.js'
+import { longestText } from './text.js'
 
 /** Facts that a text tells of its machine's end. */
 export interface Diagnosis {
@@ -25,8 +26,6 @@ const kernelLines = [
 
 /** The start of a line that is looked at, in characters. */
 const longestLine = 1024
-/** The end of a text that is looked at, in bytes. */
-export const longestText = 2 ** 20
 
 /** A text's last lines, without line ends. */
 export const linesOf = (text: Buffer): string[] =>

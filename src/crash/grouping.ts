@@ -7,7 +7,7 @@
  * from 1 again joins none (doc/formats.md 11).
  */
 import type { StoredRecord } from '../pstore/backend.js'
-import { chunksFrom, Tail, type Content } from '../pstore/content.js'
+import type { Content } from '../pstore/content.js'
 import type { Unreadable } from '../pstore/unreadable.js'
 import { decodeTitle, longestTitle, reasons, type DumpTitle } from '../pstore/dump.js'
 import { assertStoreError } from '../pstore/errors.js'
@@ -15,6 +15,7 @@ import type { Timespec } from '../pstore/time.js'
 import { peekClock, type Clock } from './clock.js'
 import { parseLines, type LogLine } from './lines.js'
 import { linesOfLife } from './lives.js'
+import { textOfAll } from './text.js'
 
 /** The records that one crash left in a store. */
 export interface Crash {
@@ -30,6 +31,8 @@ export interface Crash {
   readonly missing: readonly (readonly [from: number, to: number])[]
   /** The rings; only the newest crash has them, as rings hold the newest text. */
   readonly rings: StoredRecord[]
+  /** The names of rings that were filled in another life of the machine, and are apart. */
+  readonly others: string[]
   /** What belongs to it and cannot be read. */
   readonly unreadable: Unreadable[]
 }
@@ -189,6 +192,7 @@ const crashOf = ({ parts, unreadable }: Group, inParts: boolean): Crash => {
     dumps,
     missing: inParts ? missingOf(parts) : [],
     rings: [],
+    others: [],
     unreadable,
   }
 }
@@ -201,6 +205,10 @@ export const describeMissing = ({ missing }: Pick<Crash, 'missing'>): string => 
   return `part${isOne ? '' : 's'} ${ranges.join(', ')} of the dump ${isOne ? 'is' : 'are'} missing`
 }
 
+/** May a machine have gone on after a dump for this reason? */
+export const goesOnAfter = (reason: string | null): boolean =>
+  reason === null || reason === 'oops' || reason === 'dump'
+
 const ringsAlone = (): Crash => ({
   time: null,
   reason: null,
@@ -208,28 +216,23 @@ const ringsAlone = (): Crash => ({
   dumps: [],
   missing: [],
   rings: [],
+  others: [],
   unreadable: [],
 })
 
-/** Bytes of a text's end that are compared. */
-const longestCompared = 2 ** 20
-
 /** Were the rings filled in another life of the machine than that which a dump ends? Only a console tells. */
 const isOfAnotherLife = (
-  dumps: readonly StoredRecord[],
+  { dumps, reason }: Crash,
   rings: readonly StoredRecord[],
   open: (record: StoredRecord) => Content,
 ): boolean => {
-  const endOf = (of: readonly StoredRecord[]): LogLine[] => {
-    const end = new Tail(longestCompared)
-    for (const record of of.filter(({ compressed }) => !compressed))
-      for (const piece of chunksFrom(open(record), Math.max(0, record.size - longestCompared)))
-        end.add(piece)
-    return parseLines(end.bytes().toString('latin1'))
-  }
+  const linesOf = (of: readonly StoredRecord[]): LogLine[] =>
+    parseLines(textOfAll(of, open).toString('latin1'))
   try {
-    const console = endOf(rings.filter(({ type }) => type === 'console'))
-    return console.length > 0 && linesOfLife(endOf(dumps), console).length === 0
+    const console = linesOf(rings.filter(({ type }) => type === 'console'))
+    return (
+      console.length > 0 && linesOfLife(linesOf(dumps), console, goesOnAfter(reason)).length === 0
+    )
   } catch (error) {
     assertStoreError(error)
     return false
@@ -285,7 +288,8 @@ export const crashesOf = (
   const rings = all.filter(({ type }) => type !== 'dmesg')
   const newest = crashes.at(-1)
   // A machine that goes on has emptied them when it began its next life.
-  const isOfNext = newest !== undefined && isOfAnotherLife(newest.dumps, rings, open)
+  const isOfNext = newest !== undefined && isOfAnotherLife(newest, rings, open)
+  if (isOfNext) newest.others.push(...rings.map(({ name }) => name))
   if (rings.length > 0 && (!newest || isOfNext)) crashes.push(ringsAlone())
   crashes.at(-1)?.rings.push(...rings)
   newest?.unreadable.push(...unreadable.filter(({ type }) => type !== 'dmesg'))

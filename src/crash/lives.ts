@@ -7,12 +7,15 @@
 import { clockOf, type Clock } from './clock.js'
 import type { LogLine } from './lines.js'
 
+/** A line, and when it was printed. */
+type Said = Pick<LogLine, 'text' | 'time'>
+
 /** Seconds by which the clock of one life goes back, from one processor to the next. */
 const skew = 1
 
 /** Lines of one life after another: where the clock goes back, or a kernel says what it is, a life begins. */
-const livesIn = (lines: readonly LogLine[]): LogLine[][] => {
-  const lives: LogLine[][] = [[]]
+const livesIn = <L extends Said>(lines: readonly L[]): L[][] => {
+  const lives: L[][] = [[]]
   let latest = -1
   for (const line of lines) {
     const { text, time } = line
@@ -29,20 +32,25 @@ const livesIn = (lines: readonly LogLine[]): LogLine[][] => {
   return lives
 }
 
-const spoken = ({ time, text }: LogLine): string => `${time} ${text}`
+const spoken = ({ time, text }: Said): string => `${time} ${text}`
 
 /**
  * The lines of a log that a dump's machine printed in the life that the dump ends; all where a clock is missing.
  *
  * @param dump the dump's lines, the oldest first
  * @param log a console's
+ * @param goesOn the machine may have gone on after the dump, for as long as it takes to fill the log again
  */
-export const linesOfLife = (dump: readonly LogLine[], log: readonly LogLine[]): LogLine[] => {
+export const linesOfLife = <L extends Said>(
+  dump: readonly Said[],
+  log: readonly L[],
+  goesOn: boolean,
+): L[] => {
   const clock = clockOf(dump)
   if (!clock || !clockOf(log)) return [...log]
   const said = new Set(dump.filter(({ time }) => time !== null).map(spoken))
   return livesIn(log)
-    .filter(life => isSame(clock, said, life))
+    .filter(life => isSame(clock, said, life, goesOn))
     .flat()
 }
 
@@ -50,13 +58,15 @@ export const linesOfLife = (dump: readonly LogLine[], log: readonly LogLine[]): 
 const isSame = (
   { first, last }: Clock,
   said: ReadonlySet<string>,
-  life: readonly LogLine[],
+  life: readonly Said[],
+  goesOn: boolean,
 ): boolean => {
   const timed = life.filter(({ time }) => time !== null)
   const meanwhile = timed.filter(({ time }) => time! >= first && time! <= last)
   // Damage, and a console that cuts lines, make some differ.
   if (meanwhile.length > 0)
     return 2 * meanwhile.filter(line => said.has(spoken(line))).length >= meanwhile.length
-  // A life that goes on after an oops has filled its ring again.
-  return timed.length === 0 || timed.at(-1)!.time! >= first
+  if (timed.length === 0) return true
+  // Of the time before the dump: of a life that had ended, or one that has not come so far.
+  return timed.at(-1)!.time! >= first && (goesOn || timed[0]!.time! <= last)
 }

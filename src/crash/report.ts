@@ -16,6 +16,8 @@ export interface CrashReport extends Facts {
   readonly title: string
   /** The line by which the report begins, without prefixes. */
   readonly headline: string
+  /** Where that line is in the text, in bytes. */
+  readonly offset: number
   /** The function to blame, as the trace has it; null where the report names none. */
   readonly guilty: string | null
   /** Where the CPU stood; null where the report does not tell. */
@@ -96,6 +98,7 @@ export const firstReport = (content: Content): CrashReport | null => {
     kind: opener.kind,
     title: titleOf(opener, lines, headline, guilty),
     headline,
+    offset: found.offset,
     guilty,
     pointer: frames.find(({ role }) => role === 'pointer') ?? null,
     traces,

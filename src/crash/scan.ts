@@ -7,6 +7,8 @@ import { longestLine } from './lines.js'
 export interface Found {
   /** The report, from its first line on, as far as it is looked at. */
   readonly text: string
+  /** Where it begins in the content, in bytes. */
+  readonly offset: number
   /** `Linux version …`, where the text before has it; else null. */
   readonly banner: string | null
 }
@@ -31,9 +33,13 @@ export const findReport = (content: Content, beginning: RegExp): Found | null =>
   let banner: string | null = null
   let window = ''
   let searched = 0
+  /** Bytes before the window. */
+  let before = 0
   const pieces = chunksOf(content)
   for (let piece = pieces.next(); ; piece = pieces.next()) {
-    window = window.slice(Math.max(0, searched - longestLine))
+    const passed = Math.max(0, searched - longestLine)
+    before += passed
+    window = window.slice(passed)
     searched = Math.min(searched, longestLine)
     if (!piece.done) window += piece.value.toString('latin1')
     // A line that goes on in the next piece is looked at with it, if it ends.
@@ -53,7 +59,7 @@ export const findReport = (content: Content, beginning: RegExp): Found | null =>
       )
         text += more.value.toString('latin1')
       text = text.slice(0, longestReport)
-      return { text: utf8(text), banner }
+      return { text: utf8(text), offset: before + start, banner }
     }
     if (piece.done) return null
     searched = Math.max(end, searched)

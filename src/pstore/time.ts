@@ -17,6 +17,16 @@ export const fromMs = (ms: number): Timespec => ({
   nsec: Math.floor(ms % 1000) * 1_000_000,
 })
 
+/** What {@link printTime} wrote; null for anything else. */
+export const parseTime = (text: string): Timespec | null => {
+  const [, sign, sec, nsec] = /^(-?)(\d{1,19})\.(\d{9})$/.exec(text) ?? []
+  if (sec === undefined || nsec === undefined) return null
+  const total = BigInt(sec) * 1_000_000_000n + BigInt(nsec)
+  const signed = sign ? -total : total
+  const whole = signed >= 0n ? signed / 1_000_000_000n : (signed - 999_999_999n) / 1_000_000_000n
+  return { sec: whole, nsec: Number(signed - whole * 1_000_000_000n) }
+}
+
 /** A time as `--json` and manifests have it: seconds with nine decimals; more than a second's nanoseconds are carried. */
 export const printTime = ({ sec, nsec }: Timespec): string => {
   const total = sec * 1_000_000_000n + BigInt(nsec)

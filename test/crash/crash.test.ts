@@ -191,12 +191,12 @@ const log = (...lines: string[]): string =>
   lines.map(line => line.replace(/^([\d.]+)/, (_, at) => `[${Number(at).toFixed(6)}]`)).join('\n')
 
 t.test('a console goes with the dump of its life', async t => {
-  const dump = log('9.5 init: up', '12.1 BUG: broken', '12.2 Kernel panic - not syncing: why')
+  const dump = log('9.5 init: up', '12.1 BUG: broken', '12.2 ---[ end trace 0 ]---')
   const boot = log('0 Linux version 6.1.0', '0.5 init', '9.5 init: is up')
   for (const [console, own, what] of [
-    [log('12.1 BUG: broken', '12.2 Kernel panic - not syncing: why'), true, 'its end'],
+    [log('12.1 BUG: broken', '12.2 ---[ end trace 0 ]---'), true, 'its end'],
     [
-      log('9.5 init: up', '12.1 BUG: bro\x00en', '12.2 Kernel panic - not syncing: why'),
+      log('9.5 init: up', '12.1 BUG: bro\x00en', '12.2 ---[ end trace 0 ]---'),
       true,
       'a damaged line',
     ],
@@ -206,12 +206,7 @@ t.test('a console goes with the dump of its life', async t => {
     [log('0 Linux version 6.1.0', '3 up'), false, 'a boot that ends before the dump begins'],
     [log('9.6 heartbeat', '11 heartbeat', '13 heartbeat', '80 heartbeat'), false, 'a longer one'],
     [
-      log(
-        '12.1 BUG: broken',
-        '12.2 Kernel panic - not syncing: why',
-        '0 Linux version 6.1.0',
-        '0.4 init',
-      ),
+      log('12.1 BUG: broken', '12.2 ---[ end trace 0 ]---', '0 Linux version 6.1.0', '0.4 init'),
       true,
       'two lives in one ring',
     ],
@@ -219,7 +214,7 @@ t.test('a console goes with the dump of its life', async t => {
   ] as const) {
     const crashes = crashesOf(
       [
-        record('dmesg', 9, `Panic#1 Part1\n${dump}\n`),
+        record('dmesg', 9, `Oops#1 Part1\n${dump}\n`),
         record('console', null, `${console}\n`, { type: 'console' }),
         record('pmsg', null, 'all rings', { type: 'pmsg' }),
       ],
@@ -230,20 +225,27 @@ t.test('a console goes with the dump of its life', async t => {
     t.same(
       crashes.map(({ reason, rings }) => [reason, rings.map(({ name }) => name)]),
       own
-        ? [['panic', rings]]
+        ? [['oops', rings]]
         : [
-            ['panic', []],
+            ['oops', []],
             [null, rings],
           ],
       what,
     )
   }
+  const after = log('30 goes on', '31 and on')
+  t.same(
+    linesOfLife(parseLines(dump), parseLines(after), false),
+    [],
+    'nothing goes on after a panic',
+  )
   t.same(
     linesOfLife(
       parseLines(dump),
-      parseLines(log('12.2 Kernel panic - not syncing: why', '0 Linux version 6.1.0', '0.4 init')),
+      parseLines(log('12.2 ---[ end trace 0 ]---', '0 Linux version 6.1.0', '0.4 init')),
+      false,
     ).map(({ text }) => text),
-    ['Kernel panic - not syncing: why'],
+    ['---[ end trace 0 ]---'],
     'of two lives in one ring the one that the dump ends',
   )
 })

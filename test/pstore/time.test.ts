@@ -1,6 +1,6 @@
 /** Times as manifests and `--json` have them. */
 import t from 'tap'
-import { fromMs, printTime } from '#src/pstore/time.js'
+import { fromMs, parseTime, printTime } from '#src/pstore/time.js'
 
 t.test('seconds with nine decimals', async t => {
   for (const [sec, nsec, printed] of [
@@ -13,6 +13,17 @@ t.test('seconds with nine decimals', async t => {
     [-(2n ** 63n), 0, '-9223372036854775808.000000000'],
   ] as const)
     t.equal(printTime({ sec, nsec }), printed)
+  for (const text of ['0.000000000', '-0.250000000', '-1.000000000', '1700000000.000000005'])
+    t.equal(printTime(parseTime(text)!), text)
+  for (const text of [
+    '',
+    '1',
+    '1.5',
+    '1.0000000000',
+    'x1.000000000',
+    `${'9'.repeat(20)}.000000000`,
+  ])
+    t.equal(parseTime(text), null)
 })
 
 t.test('milliseconds', async t => {

@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import path from 'node:path'
+import { linesOfLife } from '#src/crash/lives.js'
 import { firstReport } from '#src/crash/report.js'
+import { storyOf } from '#src/crash/story.js'
 import { contentOf } from '#src/pstore/content.js'
 import type { Target } from '../target.js'
 
@@ -33,8 +35,16 @@ export const target: Target = {
   ],
   longest: 1 << 16,
   run(bytes) {
-    const report = firstReport(contentOf(bytes))
+    const { report, lines, start, end } = storyOf(bytes)
+    assert.ok(start <= end && end <= lines.length)
+    for (const { line } of lines) assert.ok(!line.includes('\n'))
+    assert.ok(lines.filter(({ guilty }) => guilty).length <= 1)
+    // A life's lines are some of the log's, in their order.
+    const half = lines.slice(lines.length / 2)
+    const places = linesOfLife(half, lines, true).map(line => lines.indexOf(line))
+    assert.ok(places.every((place, i) => place > (places[i - 1] ?? -1)))
     if (!report) return
+    assert.ok(report.offset < bytes.length)
     const { title, headline, guilty, traces, pid, cpu, uptime } = report
     assert.ok(!title.includes('\n'))
     // No place in a title's form is left open.

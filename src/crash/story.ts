@@ -1,0 +1,64 @@
+/** A crash's story: the report amid the lines around it. */
+import { contentOf } from '../pstore/content.js'
+import { parseLine } from './lines.js'
+import { firstReport, type CrashReport } from './report.js'
+
+/** A line of a log. It is a crashed machine's own: no terminal may see it raw. */
+export interface StoryLine {
+  /** As printed, without the level before it and the line end. */
+  readonly line: string
+  /** What the kernel said in it. */
+  readonly text: string
+  /** 0, an emergency, to 7, for debugging; null where the line does not tell. */
+  readonly level: number | null
+  /** Seconds since boot; null where the line does not tell. */
+  readonly time: number | null
+  /** True for the frame of the function to blame. */
+  readonly guilty: boolean
+}
+
+export interface Story {
+  readonly report: CrashReport | null
+  /** All lines, the oldest first. */
+  readonly lines: readonly StoryLine[]
+  /** The line by which the report begins, by index; without a report the end of all. */
+  readonly start: number
+  /** The first line behind the report. */
+  readonly end: number
+}
+
+/** The line by which a report ends (kernel/panic.c: print_oops_end_marker, panic). */
+const endMarker = /^---\[ end (?:trace|Kernel panic)/
+/** Lines of a report that has no end. */
+const longestReport = 200
+const level = /^<(\d{1,3})>/
+
+/** A text's lines. */
+export const storyLines = (text: Buffer): StoryLine[] =>
+  text
+    .toString('utf8')
+    .split(/\r?\n/)
+    .filter((line, i, all) => line !== '' || i < all.length - 1)
+    .map(raw => {
+      const says = level.exec(raw)
+      const line = raw.slice(says?.[0].length ?? 0)
+      const { text, time } = parseLine(line)
+      return { line, text, level: says ? Number(says[1]) & 7 : null, time, guilty: false }
+    })
+
+/** Read a dump's or a console's text. Time and memory are linear in its length. */
+export const storyOf = (text: Buffer): Story => {
+  const report = firstReport(contentOf(text))
+  const all = storyLines(text)
+  if (!report) return { report, lines: all, start: all.length, end: all.length }
+  const start = storyLines(text.subarray(0, report.offset)).length
+  const said = (i: number): string => all[i]!.text
+  let end = start + 1
+  while (end < all.length && end - start < longestReport && !endMarker.test(said(end - 1))) end++
+  const { guilty } = report
+  let blamed = -1
+  for (let i = start; guilty !== null && i < end && blamed < 0; i++)
+    if (said(i).includes(`${guilty}+0x`)) blamed = i
+  const lines = all.map((line, i) => (i === blamed ? { ...line, guilty: true } : line))
+  return { report, lines, start, end }
+}
