@@ -21,8 +21,10 @@ import { write } from './commands/write.js'
 import { reportFailure } from '../service/daemon.js'
 import { tell, tellLast } from '../service/log.js'
 import { info } from './commands/info.js'
+import { list } from './commands/list.js'
 import { ls } from './commands/ls.js'
 import { mount, mount8 } from './commands/mount.js'
+import { show } from './commands/show.js'
 import { dashOptions } from './options/parameters.js'
 import { probe } from './commands/probe.js'
 
@@ -96,6 +98,8 @@ const commands = [
   kernelConsole,
   erase,
   archive,
+  list,
+  show,
 ]
 const line = hideBin(process.argv)
 

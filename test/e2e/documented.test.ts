@@ -149,6 +149,22 @@ const lines: { [line: string]: Line } = {
     before: `pstorefs archive region.img crashes ${sizes}; mv crashes/* crashes/2026-11-23T03:27:57Z-panic-3`,
     prints: /^crash +panic 1\n/m,
   },
+  'pstorefs list crashes': {
+    before: `pstorefs archive region.img crashes ${sizes}`,
+    prints: /^1 .* ramoops +1x +panic, without a report$/m,
+  },
+  'pstorefs list --group --json crashes': {
+    before: `pstorefs archive region.img crashes ${sizes}`,
+    prints: /"count": 1/,
+  },
+  'pstorefs show crashes': {
+    before: `pstorefs archive region.img crashes ${sizes}`,
+    prints: /^crash +\S+-panic-1 in crashes$/m,
+  },
+  'pstorefs show crashes 2026-11-23T03:27:57Z-panic-3 --full': {
+    before: `pstorefs archive region.img crashes ${sizes}; mv crashes/* crashes/2026-11-23T03:27:57Z-panic-3`,
+    prints: /^crash +2026-11-23T03:27:57Z-panic-3 in crashes$/m,
+  },
 }
 
 const makeRegion = (file: string): void => {

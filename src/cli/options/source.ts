@@ -173,7 +173,7 @@ export const attachToRead = (
 }
 
 /** Attach, and show the progress of a search for a region. */
-const attachCandidate = (
+export const attachCandidate = (
   { name, source, options }: SourceCandidate,
   how: Pick<AttachOptions, 'readOnly' | 'map' | 'force'>,
 ): Backend => {

@@ -1,0 +1,293 @@
+/** `pstorefs show`: the story of a crash: what it was, where, when, and the lines around it. */
+import fs from 'node:fs'
+import { styleText } from 'node:util'
+import type { CommandModule } from 'yargs'
+import { parseSource } from '../../attach.js'
+import { clockOf } from '../../crash/clock.js'
+import { goesOnAfter, type Crash } from '../../crash/grouping.js'
+import { linesOfLife } from '../../crash/lives.js'
+import { storyLines, storyOf, type Story, type StoryLine } from '../../crash/story.js'
+import { textOfAll } from '../../crash/text.js'
+import { AndroidLog } from '../../decoders/android.js'
+import type { StoredRecord } from '../../pstore/backend.js'
+import { standardInput } from '../../native/stdin.js'
+import { StoreError } from '../../pstore/errors.js'
+import { withoutControls } from '../../pstore/printable.js'
+import type { Timespec } from '../../pstore/time.js'
+import { lookIn, textOfCrash, type Kept, type WhereArgs } from '../options/kept.js'
+import { findConfig, maybeName } from '../options/source.js'
+import { json } from '../show/output.js'
+import { page } from '../show/pager.js'
+import { when } from '../show/time.js'
+import { toJson, whatOf, withWhere } from './list.js'
+
+interface Args extends WhereArgs {
+  where: string | undefined
+  crash: string | undefined
+  full: boolean
+  json: boolean
+  T: boolean
+  level: string | undefined
+}
+
+/** Lines before a report. */
+const before = 8
+/** Lines of a report, unless all are wanted. */
+const mostOfReport = 60
+/** The last lines of the console, pmsg and a terminal. */
+const last = 10
+
+const levels = ['emerg', 'alert', 'crit', 'err', 'warn', 'notice', 'info', 'debug']
+
+const details =
+  'Prints what is known of a crash, the newest without a number or name: its title, fingerprint, time, kernel, machine, ' +
+  'and the report with the frame to blame marked by >, the lines before it, what the console printed after it, and ' +
+  'the last lines of pmsg and terminals. WHERE is as for `list`, which gives the numbers. What is not of the ' +
+  "crash's own life of the machine is left out. On a terminal, lines have the colours of their levels, and $PAGER shows them."
+
+export const show: CommandModule<object, Args> = {
+  command: 'show [where] [crash]',
+  describe: "print a crash's story: title, trace, the lines around it",
+  builder: argv =>
+    withWhere(argv)
+      .usage(`$0 show [WHERE] [CRASH] [options]\n\n${details}`)
+      .positional('where', {
+        type: 'string',
+        describe: 'an archive, a folder of records, a mount, a source',
+      })
+      .positional('crash', { type: 'string', describe: 'a number or a name of `list`' })
+      .option('full', {
+        type: 'boolean',
+        default: false,
+        describe: 'all lines of the dump, and of the rings',
+      })
+      .option('T', {
+        type: 'boolean',
+        default: false,
+        describe: "lines with the clock's time, as dmesg -T",
+      })
+      .option('level', {
+        type: 'string',
+        requiresArg: true,
+        describe: `lines of this level and worse alone: ${levels.join(', ')}`,
+      })
+      .option('json', { type: 'boolean', default: false, describe: 'print JSON, an object' })
+      .check(
+        ({ level }) =>
+          level === undefined ||
+          levels.includes(level) ||
+          `--level: ${level}: is none of ${levels.join(', ')}`,
+      )
+      .example('$0 show', 'the newest crash of this machine')
+      .example('$0 show /var/lib/crashes 3 --full', ''),
+  handler: args => {
+    const { where, crash } = placeOf(args)
+    const looked = lookIn(where === undefined ? [] : [where], args)
+    try {
+      const kept = find(looked.crashes, crash, looked.places)
+      kept.look(found => {
+        const told = tellOf(found)
+        if (args.json) process.stdout.write(`${json(toJsonStory(kept, found, told, args))}\n`)
+        else page(render(kept, told, args))
+      })
+    } finally {
+      looked.close()
+    }
+  },
+}
+
+const names = ({ dumps, rings }: Crash): string[] => [...dumps, ...rings].map(({ name }) => name)
+
+/** A single argument is a place where there is such a one. */
+const placeOf = ({ where, crash, config }: Args): Pick<Args, 'where' | 'crash'> => {
+  if (where === undefined || crash !== undefined) return { where, crash }
+  const { path } = parseSource(where)
+  const isConfigured = (): boolean =>
+    maybeName(where) && (findConfig(config)?.backends.some(({ name }) => name === where) ?? false)
+  const isPlace =
+    path === standardInput || where.includes('/') || fs.existsSync(path) || isConfigured()
+  return isPlace ? { where, crash } : { where: undefined, crash: where }
+}
+
+const find = (
+  crashes: readonly Kept[],
+  wanted: string | undefined,
+  places: readonly string[],
+): Kept => {
+  const where = places.join(', ') || 'any usual place'
+  if (crashes.length === 0) throw new StoreError(`no crash in ${where}`, 'ENOENT')
+  const number = wanted === undefined ? 1 : /^\d{1,9}$/.test(wanted) ? Number(wanted) : null
+  if (number !== null) {
+    const found = crashes[number - 1]
+    if (found) return found
+    throw new StoreError(`${wanted}: there are ${crashes.length} crashes in ${where}`, 'ENOENT')
+  }
+  const found = crashes.find(({ name }) => name === wanted)
+  if (found) return found
+  const { name } = crashes[0]!
+  throw new StoreError(
+    `${wanted}: no such crash in ${where}; the newest is ${name} (see pstorefs list)`,
+    'ENOENT',
+  )
+}
+
+/** What is told of a crash. */
+interface Told {
+  readonly story: Story
+  /** What the console printed in the same life after the dump. */
+  readonly console: readonly StoryLine[]
+  /** The other rings that are text, and their lines. */
+  readonly rings: readonly { readonly name: string; readonly lines: readonly StoryLine[] }[]
+  /** Rings that are no text. */
+  readonly binary: readonly string[]
+  /** Rings of another life of the machine. */
+  readonly others: readonly string[]
+}
+
+const open = (record: StoredRecord) => record.open()
+
+const tellOf = (crash: Crash): Told => {
+  const story = storyOf(textOfCrash(crash))
+  const consoles = crash.rings.filter(({ type }) => type === 'console')
+  const end = clockOf(story.lines)?.last
+  const log = crash.dumps.length > 0 ? storyLines(textOfAll(consoles, open)) : []
+  const own = linesOfLife(story.lines, log, goesOnAfter(crash.reason))
+  const console = end === undefined ? own : own.filter(({ time }) => time === null || time > end)
+  const texts = crash.rings.filter(({ type }) => type === 'pmsg' || type === 'tty')
+  return {
+    story,
+    console,
+    rings: texts.map(record => ({ name: record.name, lines: storyLines(ringText(record)) })),
+    binary: crash.rings.filter(({ type }) => type === 'ftrace').map(({ name }) => name),
+    others: crash.others,
+  }
+}
+
+/** A ring's text; Android's log as logcat prints it. */
+const ringText = (record: StoredRecord): Buffer => {
+  const bytes = textOfAll([record], open)
+  if (record.type !== 'pmsg') return bytes
+  const log = new AndroidLog()
+  const text = log.decode(bytes)
+  return log.count > 0 && log.skipped < bytes.length / 2 ? text : bytes
+}
+
+/** When a machine's clock was 0, in ms since 1970: the dump's time is that of its last line. */
+const bootOf = (time: Timespec | null, { lines }: Story): number | null => {
+  const end = clockOf(lines)?.last
+  return time === null || end === undefined
+    ? null
+    : Number(time.sec) * 1000 + time.nsec / 1e6 - end * 1000
+}
+
+/** printk's stamp. */
+const stamp = /^\[ *\d{1,9}\.\d{1,9}\]/
+
+/** Prints lines as the options want them. */
+class Printer {
+  readonly #boot: number | null
+  readonly #colour: boolean
+  readonly #worst: number
+
+  constructor({ T, level }: Args, time: Timespec | null, story: Story) {
+    this.#boot = T ? bootOf(time, story) : null
+    const { env, stdout } = process
+    this.#colour = stdout.isTTY && env.TERM !== 'dumb' && !env.NO_COLOR
+    this.#worst = level === undefined ? 7 : levels.indexOf(level)
+  }
+
+  /** The lines that are wanted. */
+  wanted(lines: readonly StoryLine[]): StoryLine[] {
+    return lines.filter(({ level }) => level === null || level <= this.#worst)
+  }
+
+  line({ line, level, time, guilty }: StoryLine): string {
+    const clock = this.#boot === null || time === null ? null : this.#boot + time * 1000
+    const sec = clock === null ? null : { sec: BigInt(Math.floor(clock / 1000)), nsec: 0 }
+    const text = withoutControls(sec === null ? line : line.replace(stamp, `[${when(sec)}]`))
+    const marked = `${guilty ? '>' : ' '} ${text}`
+    if (guilty) return `${this.#styled('yellow', marked)}\n`
+    return `${level !== null && level <= 3 ? this.#styled('red', marked) : marked}\n`
+  }
+
+  heading(text: string): string {
+    return `\n${this.#styled('bold', withoutControls(text))}\n`
+  }
+
+  #styled(style: 'bold' | 'red' | 'yellow', text: string): string {
+    return this.#colour ? styleText(style, text, { validateStream: false }) : text
+  }
+}
+
+const render = (
+  kept: Kept,
+  { story, console, rings, binary, others }: Told,
+  args: Args,
+): string => {
+  const print = new Printer(args, kept.time, story)
+  const { report, lines, start, end } = story
+  const out: string[] = [`${print.heading(whatOf(kept)).slice(1)}`]
+  for (const [name, value] of factsOf(kept, story))
+    out.push(`${name.padEnd(13)}${withoutControls(value)}\n`)
+  const some = (title: string, all: readonly StoryLine[], shown: readonly StoryLine[]): void => {
+    const wanted = print.wanted(shown)
+    if (wanted.length === 0) return
+    const left = all.length - shown.length
+    out.push(print.heading(left > 0 ? `${title} (${left} more lines: --full)` : title))
+    out.push(...wanted.map(line => print.line(line)))
+  }
+  if (args.full) some('all of it', lines, lines)
+  else if (report) {
+    some(
+      'before',
+      lines.slice(0, start).slice(-before),
+      lines.slice(Math.max(0, start - before), start),
+    )
+    const told = lines.slice(start, end)
+    some('report', told, told.slice(0, mostOfReport))
+  } else some('last lines', lines, lines.slice(-2 * last))
+  some('console, after the dump', console, args.full ? console : console.slice(-last))
+  for (const ring of rings)
+    some(ring.name, ring.lines, args.full ? ring.lines : ring.lines.slice(-last))
+  if (binary.length > 0) out.push(print.heading(`also ${binary.join(', ')}: pstorefs cat`))
+  if (others.length > 0)
+    out.push(print.heading(`left out: ${others.join(', ')}: of another life of the machine`))
+  return out.join('')
+}
+
+const factsOf = (kept: Kept, { report, lines }: Story): [name: string, value: string][] => {
+  const uptime = report?.uptime ?? clockOf(lines)?.last
+  const ran = [
+    report?.command ?? '',
+    report?.pid == null ? '' : `PID ${report.pid}`,
+    report?.cpu == null ? '' : `CPU ${report.cpu}`,
+  ].filter(Boolean)
+  const facts: [name: string, value: string | null | undefined][] = [
+    ['crash', `${kept.name} in ${kept.where}`],
+    ['backend', kept.backend],
+    ['when', `${when(kept.time)}${uptime === undefined ? '' : `, ${uptime} s after boot`}`],
+    ['cause', report && report.headline !== whatOf(kept) ? report.headline : null],
+    ['kernel', report?.kernel ?? kept.kernel],
+    ['hardware', report?.hardware],
+    ['ran', ran.join(', ') || null],
+    ['taint', report?.taint || null],
+    ['fingerprint', kept.fingerprint],
+    ['missing', kept.missing],
+  ]
+  return facts.flatMap(([name, value]): [string, string][] => (value ? [[name, value]] : []))
+}
+
+const toJsonStory = (kept: Kept, crash: Crash, { story, console, rings }: Told, { full }: Args) => {
+  const text = (lines: readonly StoryLine[]): string[] => lines.map(({ line }) => line)
+  const { report, lines, start, end } = story
+  return {
+    ...toJson(kept),
+    report,
+    records: names(crash),
+    unreadable: crash.unreadable.map(({ name }) => name),
+    others: crash.others,
+    lines: text(full ? lines : lines.slice(Math.max(0, start - before), end)),
+    console: text(console),
+    rings: Object.fromEntries(rings.map(({ name, lines: of }) => [name, text(of)])),
+  }
+}

@@ -1,0 +1,240 @@
+/** WHERE in `list` and `show`: an archive, what systemd-pstore archived, a mount, a source, or copies of records. */
+import fs from 'node:fs'
+import path from 'node:path'
+import { attach } from '../../attach.js'
+import { bare, entriesOf, readManifest } from '../../archive/entries.js'
+import { manifestFile, type Manifest } from '../../archive/manifest.js'
+import { crashName } from '../../archive/report.js'
+import { diagnose, type Diagnosis } from '../../crash/diagnosis.js'
+import { crashesOf, describeMissing, type Crash } from '../../crash/grouping.js'
+import { textOfAll } from '../../crash/text.js'
+import { Folder } from '../../native/folder.js'
+import type { Backend, StoredRecord } from '../../pstore/backend.js'
+import { StoreError } from '../../pstore/errors.js'
+import { parseTime, type Timespec } from '../../pstore/time.js'
+import type { Unreadable } from '../../pstore/unreadable.js'
+import { attachSelected } from '../../service/attached.js'
+import { allDoubtsOf } from '../../service/doubts.js'
+import { tell } from '../../service/log.js'
+import { attachCandidate, findConfig, findSource, withOptions } from './source.js'
+import { parametersOf } from './parameters.js'
+
+/** A crash, wherever it lies. Its texts are a crashed machine's own. */
+export interface Kept extends Pick<Diagnosis, 'title' | 'cause' | 'fingerprint' | 'kernel'> {
+  /** What holds it, as its user names it. */
+  readonly where: string
+  /** As `archive` calls it. */
+  readonly name: string
+  readonly backend: string
+  readonly time: Timespec | null
+  readonly reason: string | null
+  /** Which parts of the dump are missing, in words; null: none. */
+  readonly missing: string | null
+  /** Do something with its records. */
+  look<T>(work: (crash: Crash) => T): T
+}
+
+export interface WhereArgs {
+  config: string | undefined
+}
+
+/** Where crashes are kept on a machine, besides the backends of the config file. */
+const usual = ['/var/lib/systemd/pstore', '/sys/fs/pstore']
+
+/** The exit code where a record cannot be read. */
+const unreadableExit = 1
+
+/** May a dump be in several records? Of copies nobody knows what they were copied from. */
+const takesParts = (backend: Backend): boolean =>
+  backend.capacity('dmesg')?.parts ?? backend.identity.driver === 'records'
+
+/** The backend that a record is of: of a copy the one that its name has. */
+const backendOf = (
+  backend: Backend,
+  { name, type }: Pick<StoredRecord, 'name' | 'type'>,
+): string =>
+  backend.identity.hasNames
+    ? name.replace(`${type}-`, '').replace(/(?:-\d+\D*)?$/, '') || backend.name
+    : backend.name
+
+/** The crashes in a store, or in copies of several, oldest first. Rings without a report are no crash. */
+const crashesIn = (where: string, backend: Backend): Kept[] => {
+  const unreadable: Unreadable[] = []
+  const records = [...backend.records(what => unreadable.push(what))]
+  for (const { name, error } of unreadable) {
+    tell(`${error.message}: ${name} is left out`)
+    process.exitCode = unreadableExit
+  }
+  const left = new Set(unreadable.map(({ name }) => name))
+  const readable = records.filter(({ name }) => !left.has(name))
+  const names = new Set([...readable, ...unreadable].map(record => backendOf(backend, record)))
+  return [...names].flatMap(name => {
+    const isOf = (record: StoredRecord | Unreadable): boolean => backendOf(backend, record) === name
+    const crashes = crashesOf(
+      readable.filter(isOf),
+      takesParts(backend),
+      record => record.open(),
+      unreadable.filter(isOf),
+    )
+    return crashes.flatMap(crash => keptAs(where, name, crash))
+  })
+}
+
+const keptAs = (where: string, backend: string, crash: Crash): Kept[] => {
+  const { title, cause, fingerprint, kernel } = diagnose(textOfCrash(crash))
+  if (crash.reason === null && title === null) return []
+  const { time, reason } = crash
+  return [
+    {
+      where,
+      name: crashName(crash, time),
+      backend,
+      time,
+      reason,
+      title,
+      cause,
+      fingerprint,
+      kernel,
+      missing: describeMissing(crash) || null,
+      look: work => work(crash),
+    },
+  ]
+}
+
+/** What a crash's machine printed last: its dump, or without one its console. */
+export const textOfCrash = ({ dumps, rings }: Crash): Buffer => {
+  const dump = textOfAll(dumps, record => record.open())
+  if (dump.length > 0) return dump
+  const consoles = rings.filter(({ type }) => type === 'console')
+  return textOfAll(consoles, record => record.open())
+}
+
+/** A crash of an archive: its manifest tells what a list needs. */
+const archived = (where: string, folder: string, name: string, manifest: Manifest): Kept => {
+  const { backend, reason, title, cause, fingerprint, kernel, missing, time } = manifest
+  return {
+    where,
+    name,
+    backend,
+    time: time === null ? null : parseTime(time),
+    reason,
+    title,
+    cause,
+    fingerprint,
+    kernel,
+    missing,
+    look: work => {
+      const copies = attach(`records:${folder}`, { readOnly: true, report: tell })
+      try {
+        const all = crashesOf(copies.records(), true, record => record.open())
+        const newest = all.at(-1)
+        if (!newest) throw new StoreError(`${folder}: has no record`, 'ENOENT')
+        const dumps = all.flatMap(crash => crash.dumps)
+        const rings = all.flatMap(crash => crash.rings)
+        return work({ ...newest, dumps, rings })
+      } finally {
+        copies.close()
+      }
+    },
+  }
+}
+
+/** The crashes in a folder that is an archive, or one of its crashes; null where it is neither. */
+const inArchive = (where: string): Kept[] | null => {
+  if (!isFolder(where)) return null
+  const folder = Folder.any(where)
+  try {
+    if (folder.has(manifestFile)) {
+      const parent = path.dirname(path.resolve(where))
+      const name = path.basename(path.resolve(where))
+      const above = Folder.any(parent)
+      try {
+        const manifest = readManifest(above, name)
+        return manifest && [archived(where, where, name, manifest)]
+      } finally {
+        above.close()
+      }
+    }
+    const entries = entriesOf(folder, tell)
+    if (entries.length === 0) return null
+    return entries.map(entry =>
+      archived(where, path.join(where, entry.folder), bare(entry), entry.manifest),
+    )
+  } finally {
+    folder.close()
+  }
+}
+
+const isFolder = (where: string): boolean => {
+  try {
+    return fs.statSync(where).isDirectory()
+  } catch {
+    return false
+  }
+}
+
+/** Whatever is looked at, and what closes it. */
+export interface Looked {
+  /** The newest first. */
+  readonly crashes: readonly Kept[]
+  /** Where was looked. */
+  readonly places: readonly string[]
+  close(): void
+}
+
+const byTime = (a: Kept, b: Kept): number => {
+  const at = ({ time }: Kept): bigint =>
+    time ? time.sec * 1_000_000_000n + BigInt(time.nsec) : -1n
+  return at(a) > at(b) ? -1 : Number(at(a) < at(b))
+}
+
+/**
+ * Look for crashes.
+ *
+ * @param wheres where; none: wherever this machine keeps them
+ * @throws StoreError where a place that was named cannot be looked at
+ */
+export const lookIn = (wheres: readonly string[], args: WhereArgs): Looked => {
+  const backends: Backend[] = []
+  const parameters = parametersOf({ ...args })
+  const how = { readOnly: true }
+  const inSource = (where: string): Kept[] => {
+    const backend = attachCandidate(findSource(where, args.config, parameters), how)
+    backends.push(backend)
+    for (const line of allDoubtsOf(backend)) tell(line)
+    return crashesIn(where, backend)
+  }
+  const close = (): void => {
+    for (const backend of backends.splice(0)) backend.close()
+  }
+  try {
+    const found = wheres.flatMap(where => inArchive(where) ?? inSource(where))
+    const places = [...wheres]
+    if (wheres.length === 0) {
+      for (const place of usual.filter(isFolder)) {
+        places.push(place)
+        try {
+          if (fs.readdirSync(place).length > 0) found.push(...inSource(place))
+        } catch (error) {
+          if (!(error instanceof StoreError) && !(error as NodeJS.ErrnoException).syscall)
+            throw error
+          tell((error as Error).message)
+        }
+      }
+      const config = findConfig(args.config)
+      if (config) {
+        const candidates = config.backends.map(candidate => withOptions(candidate, parameters))
+        for (const backend of attachSelected(candidates, 'all', one => attachCandidate(one, how))) {
+          backends.push(backend)
+          places.push(backend.name)
+          found.push(...crashesIn(backend.name, backend))
+        }
+      }
+    }
+    // Of one time the last of a list is the newest.
+    return { crashes: found.toReversed().toSorted(byTime), places, close }
+  } catch (error) {
+    close()
+    throw error
+  }
+}
