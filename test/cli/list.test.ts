@@ -261,7 +261,7 @@ pmsg-ramoops-0
     rings: { 'pmsg-ramoops-0': ['\x1b]0;title\x07user space'] },
   })
   for (const [args, why] of [
-    [[region, '2'], `2: there are 1 crashes in ${region}`],
+    [[region, '2'], `2: no such crash in ${region}, which has 1\n`],
     [[region, 'nothing'], 'nothing: no such crash in'],
     [[region, '--level', 'loud'], '--level: loud: is none of emerg'],
   ] as const) {
@@ -270,6 +270,18 @@ pmsg-ramoops-0
     t.equal(stdout.toString(), '')
     t.match(stderr, why)
   }
+})
+
+t.test('a ring that cannot be read is named, and hides nothing else', async t => {
+  const home = folder(t)
+  fs.writeFileSync(`${home}/dmesg-ramoops-0`, `Oops#1 Part1\n${oops(1)}`)
+  fs.writeFileSync(`${home}/pmsg-ramoops-0`, 'user space\n')
+  fs.writeFileSync(`${home}/console-ramoops-0`, '')
+  fs.truncateSync(`${home}/console-ramoops-0`, 2 ** 27 + 1)
+  const { status, stdout, stderr } = pstorefs(['show', home])
+  t.equal(status, 1)
+  t.match(stderr, /^pstorefs: .*console-ramoops-0: [^\n]*too large[^\n]*left out\n$/)
+  t.match(stdout.toString(), /guilty_one[^]*user space/)
 })
 
 t.test("Android's log is shown as logcat prints it", async t => {

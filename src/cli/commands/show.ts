@@ -11,10 +11,11 @@ import { textOfAll } from '../../crash/text.js'
 import { AndroidLog } from '../../decoders/android.js'
 import type { StoredRecord } from '../../pstore/backend.js'
 import { standardInput } from '../../native/stdin.js'
-import { StoreError } from '../../pstore/errors.js'
+import { assertStoreError, StoreError } from '../../pstore/errors.js'
 import { withoutControls } from '../../pstore/printable.js'
 import type { Timespec } from '../../pstore/time.js'
-import { lookIn, textOfCrash, type Kept, type WhereArgs } from '../options/kept.js'
+import { tell } from '../../service/log.js'
+import { lookIn, textOfCrash, unreadableExit, type Kept, type WhereArgs } from '../options/kept.js'
 import { findConfig, maybeName } from '../options/source.js'
 import { json } from '../show/output.js'
 import { page } from '../show/pager.js'
@@ -120,7 +121,10 @@ const find = (
   if (number !== null) {
     const found = crashes[number - 1]
     if (found) return found
-    throw new StoreError(`${wanted}: there are ${crashes.length} crashes in ${where}`, 'ENOENT')
+    throw new StoreError(
+      `${wanted}: no such crash in ${where}, which has ${crashes.length}`,
+      'ENOENT',
+    )
   }
   const found = crashes.find(({ name }) => name === wanted)
   if (found) return found
@@ -146,18 +150,33 @@ interface Told {
 
 const open = (record: StoredRecord) => record.open()
 
+/** Lines of what can be read: one ring that cannot hides nothing else. */
+const linesIn = (name: string, text: () => Buffer): StoryLine[] => {
+  try {
+    return storyLines(text())
+  } catch (error) {
+    assertStoreError(error)
+    tell(`${error.message}: ${name} is left out`)
+    process.exitCode = unreadableExit
+    return []
+  }
+}
+
 const tellOf = (crash: Crash): Told => {
   const story = storyOf(textOfCrash(crash))
   const consoles = crash.rings.filter(({ type }) => type === 'console')
   const end = clockOf(story.lines)?.last
-  const log = crash.dumps.length > 0 ? storyLines(textOfAll(consoles, open)) : []
+  const log = crash.dumps.length > 0 ? linesIn('the console', () => textOfAll(consoles, open)) : []
   const own = linesOfLife(story.lines, log, goesOnAfter(crash.reason))
   const console = end === undefined ? own : own.filter(({ time }) => time === null || time > end)
   const texts = crash.rings.filter(({ type }) => type === 'pmsg' || type === 'tty')
   return {
     story,
     console,
-    rings: texts.map(record => ({ name: record.name, lines: storyLines(ringText(record)) })),
+    rings: texts.map(record => ({
+      name: record.name,
+      lines: linesIn(record.name, () => ringText(record)),
+    })),
     binary: crash.rings.filter(({ type }) => type === 'ftrace').map(({ name }) => name),
     others: crash.others,
   }

@@ -42,7 +42,7 @@ export interface WhereArgs {
 const usual = ['/var/lib/systemd/pstore', '/sys/fs/pstore']
 
 /** The exit code where a record cannot be read. */
-const unreadableExit = 1
+export const unreadableExit = 1
 
 /** May a dump be in several records? Of copies nobody knows what they were copied from. */
 const takesParts = (backend: Backend): boolean =>
