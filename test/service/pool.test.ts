@@ -1,5 +1,5 @@
 /** The pool of threads: it shows what the main thread would, and who is slow keeps nobody else waiting. */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import type { Worker } from 'node:worker_threads'
 import fs from 'node:fs'
@@ -284,6 +284,26 @@ t.test('where descriptors are scarce, no thread opens what another has', async t
     t.same([names, record?.name], [['console-slow-0'], 'console-slow-0'])
     t.equal(descriptorsOf(source) - before, opened, `of ${limit}`)
   }
+})
+
+t.test('a pool ends, also where its threads begin just then', async t => {
+  const pool = new URL('../../dist/service/pool/pool.js', import.meta.url).href
+  const code = `
+    import { Pool } from ${JSON.stringify(pool)}
+    const threads = []
+    process.on('worker', thread => threads.push(thread))
+    const pool = new Pool(() => {})
+    await pool.begun()
+    const ended = pool.end()
+    // What a thread said before it was told to end is read after that.
+    for (const thread of threads) thread.emit('message', { took: 0, answer: true })
+    await ended
+    console.log('ended')`
+  // Without tap's hooks, which keep a process that nothing else does.
+  const env = { ...process.env, NODE_OPTIONS: '' }
+  const args = ['--input-type=module', '-e', code]
+  const { status, stdout } = spawnSync(process.execPath, args, { env })
+  t.same([status, stdout.toString()], [0, 'ended\n'])
 })
 
 t.test('a replaced file is not mixed with the one that was attached', async t => {

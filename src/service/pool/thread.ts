@@ -50,8 +50,8 @@ export class Thread {
       .on('message', (reply: Reply) => {
         const first = this.#pending.shift()
         this.since = performance.now()
-        // A thread with nothing to do keeps no process.
-        if (this.#pending.length === 0) this.#worker.unref()
+        // A thread with nothing to do keeps no process, but one that ends keeps it until it has ended.
+        if (this.#pending.length === 0 && !this.ended) this.#worker.unref()
         first?.done(reply)
       })
       .on('error', (error: Error) => (why = error.message))
