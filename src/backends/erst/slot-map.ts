@@ -191,13 +191,13 @@ export class SlotMap {
  * How many records lie beyond the source's end, by the map of a store that was cut short: a map fills the slots
  * before the first, and has more entries than a whole store has slots, which are 0.
  *
+ * @param slots by a header that is not damaged: the map ends in the region
  * @throws StoreError (EIO) where the source cannot be read
  */
 export const countBeyond = (region: Region, { recordSize, first, end }: Slots): number => {
   const entries = Math.floor((first * recordSize - headerSize) / entrySize)
   const mapped = Math.min(entries, Math.ceil(largestStore / recordSize))
-  if (mapped <= end || headerSize + mapped * entrySize > region.length) return 0
-  const bytes = region.load(headerSize + end * entrySize, (mapped - end) * entrySize)
+  const bytes = region.load(headerSize + end * entrySize, Math.max(0, mapped - end) * entrySize)
   let beyond = 0
   for (let at = 0; at < bytes.length; at += entrySize)
     if (bytes.readUInt32LE(at) !== 0 || bytes.readUInt32LE(at + 4) !== 0) beyond++

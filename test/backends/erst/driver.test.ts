@@ -722,6 +722,11 @@ t.test('what a store that was cut short lacks is said', async t => {
     /^its ERST header is damaged: version 0x7 is not/,
   ])
   t.same(hostile(t, () => {}).doubts(), [])
+  // 509 entries are all that the map of one block holds.
+  const full = Buffer.alloc(600 * 4096)
+  encodeHeader(4096, full.length).copy(full)
+  full.writeUInt32LE(4096, 12)
+  t.same(attach(t, file(t, full)).doubts(), [], 'a map with no entry left')
   const largest = Buffer.alloc(8 << 20)
   encodeHeader(4096, 2 ** 31).copy(largest)
   largest.writeBigUInt64LE(7n, entry(2 ** 31 / 4096 - 1))
