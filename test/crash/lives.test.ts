@@ -5,6 +5,7 @@ import { goesOnAfter } from '#src/crash/grouping.js'
 import { parseLines, type LogLine } from '#src/crash/lines.js'
 import { linesOfLife } from '#src/crash/lives.js'
 import { decodeTitle } from '#src/pstore/dump.js'
+import type { Timespec } from '#src/pstore/time.js'
 import { fixtures } from '../fixtures.js'
 
 /** A kernel's last dump and the console beside it. */
@@ -16,20 +17,20 @@ interface Life {
 }
 
 const linesOf = (bytes: Buffer): LogLine[] => parseLines(bytes.toString('latin1'))
+const secondsOf = ({ sec, nsec }: Timespec): number => Number(sec) + nsec / 1e9
 const endOf = (lines: readonly LogLine[]): number => clockOf(lines)!.last
 
 const lives = fixtures('').flatMap(({ name, files, file }): Life[] => {
   const texts = (type: string) =>
     files
       .filter(of => of.name.startsWith(type) && !of.name.endsWith('.z'))
-      .map(of => ({ bytes: file(of.name), lines: linesOf(file(of.name)) }))
+      .map(of => ({ bytes: file(of.name), lines: linesOf(file(of.name)), at: secondsOf(of.mtime) }))
       .filter(({ lines }) => clockOf(lines))
   const last = texts('dmesg')
-    .toSorted((a, b) => endOf(a.lines) - endOf(b.lines))
+    .toSorted((a, b) => a.at - b.at)
     .at(-1)
   const console = texts('console')[0]?.lines
-  // Its longest life is not its last.
-  if (!last || !console || name === 'blk-two-boots-text') return []
+  if (!last || !console) return []
   const reason = decodeTitle(last.bytes)?.reason.toLowerCase() ?? null
   return [{ name, goesOn: goesOnAfter(reason), dump: last.lines, console }]
 })

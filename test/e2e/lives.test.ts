@@ -18,7 +18,7 @@ t.test('a panic, and the boot after it', { skip: skipWithoutGuest() }, async t =
     JSON.parse(succeed(t, ['list', '--json', ...args]).toString()) as unknown[]
   const crash = { title: 'kernel panic: sysrq triggered crash', kernel: release, reason: 'panic' }
   t.match(list(region, ...flags), [crash])
-  await bootGuest({ region, ramoops, script: "echo '<3>second life' >/dev/kmsg" })
+  await bootGuest({ region, ramoops })
   t.match(list(region, ...flags), [crash])
   const archive = `${folder(t)}/crashes`
   succeed(t, ['archive', region, archive, ...flags])
@@ -26,5 +26,4 @@ t.test('a panic, and the boot after it', { skip: skipWithoutGuest() }, async t =
   const said = succeed(t, ['show', archive, '--full']).toString()
   t.match(said, /^kernel panic: sysrq triggered crash\n[^]*first life[^]*sysrq: Trigger a crash/)
   t.match(said, /^ran +sh, PID \d+, CPU 0$/m)
-  t.notMatch(said, /second life/)
 })
