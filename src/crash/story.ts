@@ -51,7 +51,8 @@ export const storyOf = (text: Buffer): Story => {
   const report = firstReport(contentOf(text))
   const all = storyLines(text)
   if (!report) return { report, lines: all, start: all.length, end: all.length }
-  const start = storyLines(text.subarray(0, report.offset)).length
+  // Amid a line, where that is long.
+  const start = text.toString('latin1', 0, report.offset).split('\n').length - 1
   const said = (i: number): string => all[i]!.text
   let end = start + 1
   while (end < all.length && end - start < longestReport && !endMarker.test(said(end - 1))) end++

@@ -47,3 +47,11 @@ t.test('texts that have no report, no end, or are long', async t => {
   t.same(at([oops[1], ...filler].join('\n')), [true, 5001, 0, 200], 'a report without an end')
   t.same(at([oops[1], oops[5], oops[1]].join('\n')), [true, 3, 0, 2], 'the first of two')
 })
+
+t.test('a report that begins amid a long line', async t => {
+  const long = `${'x'.repeat(600)} ${oops[1]!}`
+  const { report, lines, start, end } = storyOf(Buffer.from(`one\n${long}\nlast\n`))
+  t.ok(report!.offset > 4)
+  t.same([lines.length, start, end], [3, 1, 3])
+  t.same(storyOf(Buffer.from(long)).start, 0, 'in the last line')
+})

@@ -2,7 +2,7 @@
 import t, { type Test } from 'tap'
 import { probeSource, type FoundRegion } from '#src/index.js'
 import { file } from '../../program.js'
-import { dump, header } from './made.js'
+import { dump, header, numbers } from './made.js'
 
 const K = 1024
 const text = '[    0.000000] Linux version 6.1.0\n'
@@ -53,6 +53,24 @@ for (const [what, size, zones, regions] of cases)
     t.equal(found.length, regions, found.map(({ options }) => options).join('; '))
     t.equal(found[0]?.certain, false)
   })
+
+t.test('a signature behind a region that begins no region of its own', async t => {
+  // Alone with a wrong bit at a page, it is somebody's zone; off every page and multiple, and with numbers that
+  // no zone has, it is chance.
+  const decayed = header(0)
+  decayed[3]! ^= 1
+  const strays: [what: string, at: number, bytes: Buffer, stray: boolean][] = [
+    ['at a page', 100 * K, decayed, true],
+    ['off all pages', 100 * K + 512, decayed, false],
+    ['of no zone', 100 * K, numbers('little', 0x43474244, 9, 8), false],
+  ]
+  for (const [what, at, stray, counts] of strays) {
+    const bytes = source(256 * K, dumps)
+    stray.copy(bytes, at)
+    const [region] = regionsIn(t, bytes)
+    t.equal(/further on, in no zone of this/.test(region!.evidence.join('\n')), counts, what)
+  }
+})
 
 t.test('of both byte orders nothing is joined', async t => {
   const bytes = source(256 * K, dumps)
