@@ -34,6 +34,7 @@ const rooms: { readonly [room: string]: readonly string[] } = {
     'native',
     'pstore',
     'service',
+    'ship',
     'tree',
   ],
   service: [
@@ -49,6 +50,7 @@ const rooms: { readonly [room: string]: readonly string[] } = {
   ],
   fuse: ['native', 'pstore', 'tree'],
   tree: ['pstore'],
+  ship: ['archive', 'crash', 'native', 'pstore'],
   archive: ['crash', 'native', 'pstore', 'region'],
   crash: ['pstore'],
   attach: ['backends/index', 'boot', 'decoders', 'pstore'],

@@ -1,5 +1,6 @@
 /** `records.json` of an archived crash: what it says, and what is made of one that others may have written. */
 import { isName } from '../native/folder.js'
+import type { Host } from '../native/host.js'
 import { json } from '../pstore/printable.js'
 import { Shape } from '../pstore/shape.js'
 import { StoreError } from '../pstore/errors.js'
@@ -30,6 +31,8 @@ export interface Manifest {
   kernel: string | null
   /** Which parts of the dump are missing, in words. */
   missing: string | null
+  /** The machine that archived it; null: an earlier version did, which did not say. */
+  host: Host | null
   source: string
   /** The region's start in the source, in bytes. */
   offset: number
@@ -52,6 +55,11 @@ const text = (shape: Shape): string => shape.text()
 /** Earlier versions did not write all that there is now. */
 const added = (shape: Shape, name: string): string | null =>
   shape.has(name) ? shape.member(name).orNull(text) : null
+
+const hostOf = (shape: Shape): Host => ({
+  name: shape.member('name').text(),
+  id: shape.member('id').orNull(text),
+})
 
 const recordOf = (shape: Shape): ArchivedRecord => {
   const name = shape.member('name').text()
@@ -92,6 +100,7 @@ export const decodeManifest = (bytes: Buffer): Manifest => {
     fingerprint: added(shape, 'fingerprint'),
     kernel: added(shape, 'kernel'),
     missing: added(shape, 'missing'),
+    host: shape.has('host') ? shape.member('host').orNull(hostOf) : null,
     source: shape.member('source').text(),
     offset: shape.member('offset').count(),
     backend: shape.member('backend').text(),

@@ -2,6 +2,7 @@
 import { diagnose, linesOf, type Diagnosis } from '../crash/diagnosis.js'
 import { describeMissing, type Crash } from '../crash/grouping.js'
 import { longestText, textOf } from '../crash/text.js'
+import { thisHost } from '../native/host.js'
 import type { Backend, StoredRecord } from '../pstore/backend.js'
 import type { Unreadable } from '../pstore/unreadable.js'
 import { contentOf, Tail, type Content } from '../pstore/content.js'
@@ -104,6 +105,7 @@ export class Report {
       fingerprint,
       kernel,
       missing: describeMissing(this.crash) || null,
+      host: thisHost(),
       ...originOf(this.backend),
       kept: this.kept,
       records: this.copies.map(({ described }) => described),
