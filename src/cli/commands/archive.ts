@@ -1,16 +1,10 @@
 /** `pstorefs archive`: move records out of a store, one folder a crash; list and show such an archive. */
-import path from 'node:path'
 import type { CommandModule } from 'yargs'
 import { entriesOf, guarded, type Entry } from '../../archive/entries.js'
-import { ArchiveFolder, type Archived } from '../../archive/folder.js'
-import { appendedName } from '../../archive/moving.js'
-import { Report } from '../../archive/report.js'
-import { crashesOf, describeMissing } from '../../crash/grouping.js'
-import type { Backend } from '../../pstore/backend.js'
-import type { Unreadable } from '../../pstore/unreadable.js'
+import { ArchiveFolder } from '../../archive/folder.js'
+import { archiveBackend, refusal, type Listener } from '../../archive/run.js'
 import { Folder } from '../../native/folder.js'
 import { StoreError } from '../../pstore/errors.js'
-import { count, describeCut } from '../../pstore/condition.js'
 import { allDoubtsOf } from '../../service/doubts.js'
 import { oneLine, tell } from '../../service/log.js'
 import { json } from '../show/output.js'
@@ -114,7 +108,8 @@ const archiveAll = (args: Args, dir: string): void => {
       let failed = 0
       for (const backend of backends)
         try {
-          if (!archiveOne(backend, folder, keep)) process.exitCode = incompleteExit
+          const { isWhole } = archiveBackend(backend, folder, keep, listener)
+          if (!isWhole) process.exitCode = incompleteExit
         } catch (error) {
           if (!(error instanceof StoreError) || backends.length === 1) throw error
           tell(`backend ${backend.name}: ${error.message}`)
@@ -129,76 +124,14 @@ const archiveAll = (args: Args, dir: string): void => {
   }
 }
 
-const refusal = ({ identity: { path } }: Backend): StoreError =>
-  new StoreError(`${path}: cannot be written; use --keep, which changes nothing in it`, 'EROFS')
-
 /** The exit code where something stays in a store since it cannot be read or erased. */
 const incompleteExit = 1
 
-/** @returns whether all that the store has could be archived */
-const archiveOne = (backend: Backend, folder: ArchiveFolder, keep: boolean): boolean => {
-  if (backend.readOnly && !keep) throw refusal(backend)
-  const say = (name: string, what: string): void => {
-    process.stdout.write(`${oneLine(`${path.join(folder.folder, name)}: ${what}`)}\n`)
-  }
-  let isAll = true
-  const stays = ({ name, error }: Pick<Unreadable, 'name' | 'error'>, why: string): void => {
-    isAll = false
-    tell(`${error.message}: ${name} ${why}, and stays in the store`)
-  }
-  /** What else there is to say of a crash. */
-  const add = ({ folder: made, missing, appended, doubtful, failed }: Archived): void => {
-    for (const { name, size } of appended)
-      say(made, `${count(size, 'byte')} more of ${name} in ${appendedName(name)}`)
-    for (const name of doubtful)
-      tell(`${name}: was written to while it was emptied; some of that may be lost`)
-    for (const what of failed) stays(what, `is in ${path.join(folder.folder, made)}`)
-    for (const name of missing)
-      tell(`${path.join(folder.folder, made)}: has no copy of ${name} with its sum; not erased`)
-  }
-  if (!keep)
-    for (const archived of folder.resume(backend)) {
-      say(archived.folder, archived.failed.length > 0 ? 'not finished' : 'finished')
-      add(archived)
-    }
-  const isKept = folder.kept(backend)
-  const parts = backend.capacity('dmesg')?.parts ?? false
-  const unreadable: Unreadable[] = []
-  const records = [...backend.records(what => unreadable.push(what))]
-  const names = new Set(unreadable.map(({ name }) => name))
-  const readable = records.filter(({ name }) => !names.has(name))
-  const crashes = crashesOf(readable, parts, record => record.open(), unreadable)
-  for (const what of unreadable) stays(what, 'was not archived')
-  for (const crash of crashes) {
-    const report = new Report(backend, crash, keep)
-    const files = report.files(({ described }) => isKept(described))
-    const first = files.next()
-    const sayUnreadable = (): void => {
-      for (const what of report.unreadable.slice(crash.unreadable.length))
-        stays(what, 'was not archived')
-    }
-    if (first.done) {
-      sayUnreadable()
-      continue
-    }
-    const all = (function* () {
-      yield first.value
-      yield* files
-    })()
-    const archived = folder.add(report.name, all, () => report.manifest(), backend)
-    const { folder: made, left } = archived
-    const missing = describeMissing(crash)
-    const isApart = crash.reason === null && crashes.length > 1
-    const more = missing || (isApart ? "of another life than the dumps'" : '')
-    say(made, `${count(report.copies.length, 'record')}${more && `; ${more}`}`)
-    add(archived)
-    for (const { record } of report.copies)
-      if (record.cut) tell(describeCut(record.name, record.cut))
-    for (const name of left)
-      tell(`${name}: changed while being archived; copied to ${made}, not erased`)
-    sayUnreadable()
-  }
-  return isAll
+const listener: Listener = {
+  say: (folder, what) => {
+    process.stdout.write(`${oneLine(`${folder}: ${what}`)}\n`)
+  },
+  tell,
 }
 
 const list = (dir: string, asJson: boolean): void => {
