@@ -39,6 +39,11 @@ export interface Libc {
   /** `data`: the file system's own options. */
   mount(source: string, target: string, type: string, flags: number, data: string): number
   umount2(target: string, flags: number): number
+  /** Makes a file in memory. */
+  memfd_create(name: string, flags: number): number
+  socket(domain: number, type: number, protocol: number): number
+  /** Sends one message to an address, and with it what `control` holds; returns the number of bytes. */
+  sendmsg(fd: number, address: Buffer, message: Buffer, control: Buffer, flags: number): number
   socketpair(domain: number, type: number, protocol: number, pair: Int32Array): number
   /** Receives one byte, and into `control` what comes with it; returns the number of bytes, 0 at the end. */
   recvmsg(fd: number, control: Buffer, flags: number): number
@@ -88,6 +93,7 @@ const declare = (): Libc => {
     flags: 'int',
   })
   const recvmsg = libc.func('recvmsg', 'long', ['int', koffi.pointer(message), 'int'])
+  const sendmsg = libc.func('sendmsg', 'long', ['int', koffi.pointer(message), 'int'])
   const fcntl = libc.func('int fcntl(int, int, ...)')
   // Node exports libuv's functions for addons.
   const uvLoop = libc.func('void *uv_default_loop()')
@@ -123,6 +129,14 @@ const declare = (): Libc => {
       const { length: controlLength } = control
       const into = { name: null, nameLength: 0, parts, count: 1, control, controlLength, flags: 0 }
       return recvmsg(fd, into, flags) as number
+    },
+    memfd_create: libc.func('int memfd_create(str, unsigned int)'),
+    socket: libc.func('int socket(int, int, int)'),
+    sendmsg: (fd, name, base, control, flags) => {
+      const parts = { base, length: base.length }
+      const more = { control: control.length ? control : null, controlLength: control.length }
+      const from = { name, nameLength: name.length, parts, count: 1, ...more, flags: 0 }
+      return sendmsg(fd, from, flags) as number
     },
     strerror: libc.func('str strerror(int)'),
     poll: libc.func('int poll(_Inout_ void *, unsigned long, int)'),

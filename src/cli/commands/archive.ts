@@ -10,12 +10,13 @@ import { oneLine, tell } from '../../service/log.js'
 import { json } from '../show/output.js'
 import { table } from '../show/table.js'
 import { terminalFilter } from '../../pstore/printable.js'
+import { sendFrom, sendingOptions, type SendingArgs } from '../options/sending.js'
 import { attachSources, maybeSources, type SourcesArgs } from '../options/source.js'
 
 /** Bytes: a summary quotes some lines of each record. */
 const largestSummary = 2 ** 26
 
-interface Args extends SourcesArgs {
+interface Args extends SourcesArgs, SendingArgs {
   dir: string | undefined
   keep: boolean
   'all-backends': boolean
@@ -37,7 +38,7 @@ export const archive: CommandModule<object, Args> = {
   command: 'archive [source] [dir]',
   describe: 'move records out of a store, one folder a crash',
   builder: argv =>
-    maybeSources(argv)
+    sendingOptions(maybeSources(argv))
       .usage(
         '$0 archive SOURCE DIR [options]\n$0 archive --all-backends DIR [options]\n' +
           `$0 archive --list DIR\n$0 archive --show DIR/CRASH\n\n${details}`,
@@ -84,13 +85,19 @@ export const archive: CommandModule<object, Args> = {
       .example('$0 archive region.img /var/lib/crashes --record-size 64K', '')
       .example('$0 archive --config guests.toml --all-backends /var/lib/crashes', '')
       .example('$0 archive --list /var/lib/crashes', ''),
-  handler: args => {
+  handler: async args => {
     if (args.list !== undefined) list(args.list, args.json)
     else if (args.show !== undefined) show(args.show)
-    else if (isSeveral(args))
-      // DIR is the only argument, so yargs calls it SOURCE.
-      archiveAll({ ...args, source: undefined, backend: args.backend ?? 'all' }, args.source!)
-    else archiveAll(args, args.dir!)
+    else {
+      // Where DIR is the only argument yargs calls it SOURCE.
+      const dir = isSeveral(args) ? args.source! : args.dir!
+      const several = { ...args, source: undefined, backend: args.backend ?? 'all' }
+      try {
+        archiveAll(isSeveral(args) ? several : args, dir)
+      } finally {
+        if (!(await sendFrom(dir, args))) process.exitCode = incompleteExit
+      }
+    }
   },
 }
 
