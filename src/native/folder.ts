@@ -222,9 +222,13 @@ export class Folder {
     }
   }
 
-  /** Make a file that is not there yet; its bytes are on the disk when this returns. */
-  write(name: string, pieces: Iterable<Uint8Array>): void {
-    const fd = fs.openSync(this.#of(name), 'wx', 0o600)
+  /**
+   * Make a file that is not there yet; its bytes are on the disk when this returns.
+   *
+   * @param mode whom it is for, as of open(2); else for this user only
+   */
+  write(name: string, pieces: Iterable<Uint8Array>, mode = 0o600): void {
+    const fd = fs.openSync(this.#of(name), 'wx', mode)
     try {
       for (const piece of pieces) fs.writeFileSync(fd, piece)
       fs.fsyncSync(fd)
@@ -234,11 +238,11 @@ export class Folder {
   }
 
   /** Put a file in the place of one, if there is one: at any moment, and on the disk, it is the old or the new. */
-  replace(name: string, pieces: Iterable<Uint8Array>): void {
+  replace(name: string, pieces: Iterable<Uint8Array>, mode?: number): void {
     const made = `.${name}.new`
     // What a kill left, or what somebody put there.
     fs.rmSync(this.#of(made), { force: true })
-    this.write(made, pieces)
+    this.write(made, pieces, mode)
     this.rename(made, name)
   }
 
