@@ -31,6 +31,8 @@ export interface Manifest {
   kernel: string | null
   /** Which parts of the dump are missing, in words. */
   missing: string | null
+  /** As of Crash: until when the reports in its dump are those of dumps before it. */
+  after: number | null
   /** The machine that archived it; null: an earlier version did, which did not say. */
   host: Host | null
   source: string
@@ -53,8 +55,8 @@ export const encodeManifest = (manifest: Manifest): Buffer => Buffer.from(`${jso
 const text = (shape: Shape): string => shape.text()
 
 /** Earlier versions did not write all that there is now. */
-const added = (shape: Shape, name: string): string | null =>
-  shape.has(name) ? shape.member(name).orNull(text) : null
+const added = <T>(shape: Shape, name: string, take: (shape: Shape) => T): T | null =>
+  shape.has(name) ? shape.member(name).orNull(take) : null
 
 const hostOf = (shape: Shape): Host => ({
   name: shape.member('name').text(),
@@ -96,11 +98,12 @@ export const decodeManifest = (bytes: Buffer): Manifest => {
     reason: shape.member('reason').orNull(text),
     time: shape.member('time').orNull(text),
     cause: shape.member('cause').orNull(text),
-    title: added(shape, 'title'),
-    fingerprint: added(shape, 'fingerprint'),
-    kernel: added(shape, 'kernel'),
-    missing: added(shape, 'missing'),
-    host: shape.has('host') ? shape.member('host').orNull(hostOf) : null,
+    title: added(shape, 'title', text),
+    fingerprint: added(shape, 'fingerprint', text),
+    kernel: added(shape, 'kernel', text),
+    missing: added(shape, 'missing', text),
+    after: added(shape, 'after', of => of.seconds()),
+    host: added(shape, 'host', hostOf),
     source: shape.member('source').text(),
     offset: shape.member('offset').count(),
     backend: shape.member('backend').text(),

@@ -89,7 +89,8 @@ export class Report {
   /** Call it after {@link files} has given all files. */
   #diagnose(): Diagnosis {
     const text = this.#dumps.bytes()
-    return (this.#diagnosis ??= diagnose(text.length ? text : this.#console.bytes()))
+    const { after } = this.crash
+    return (this.#diagnosis ??= diagnose(text.length ? text : this.#console.bytes(), after))
   }
 
   /** Call it after {@link files} has given all files. */
@@ -105,6 +106,7 @@ export class Report {
       fingerprint,
       kernel,
       missing: describeMissing(this.crash) || null,
+      after: this.crash.after,
       host: thisHost(),
       ...originOf(this.backend),
       kept: this.kept,

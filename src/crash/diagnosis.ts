@@ -1,14 +1,13 @@
 /** What a dump's or a console's text says of how its machine died, for a summary. */
-import { contentOf } from '../pstore/content.js'
+import { ownReport } from './earlier.js'
 import { parseLine } from './lines.js'
-import { firstReport } from './report.js'
 import { longestText } from './text.js'
 
 /** Facts that a text tells of its machine's end. */
 export interface Diagnosis {
   /** What happened, the same for the same bug: {@link CrashReport.title}. */
   readonly title: string | null
-  /** The line by which the text's first report begins: `BUG: unable to handle …`. */
+  /** The line by which the crash's report begins: `BUG: unable to handle …`. */
   readonly cause: string | null
   /** {@link CrashReport.fingerprint} */
   readonly fingerprint: string | null
@@ -34,9 +33,13 @@ export const linesOf = (text: Buffer): string[] =>
     .split(/\r?\n|\r/)
     .map(line => line.slice(0, longestLine))
 
-/** Read a text for its machine's end. The time is linear in the text's length, whatever the text is. */
-export const diagnose = (text: Buffer): Diagnosis => {
-  const report = firstReport(contentOf(text))
+/**
+ * Read a text for its machine's end. The time is linear in the text's length, whatever the text is.
+ *
+ * @param after until when the reports in it are of other crashes: {@link Crash.after}
+ */
+export const diagnose = (text: Buffer, after: number | null = null): Diagnosis => {
+  const { report } = ownReport(text, after)
   const lines = linesOf(text)
   const kernel = kernelLines.flatMap(pattern => lines.map(line => pattern.exec(line)?.[1] ?? []))
   const stamped = lines.findLast(line => parseLine(line).time !== null)

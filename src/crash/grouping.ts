@@ -13,6 +13,7 @@ import { decodeTitle, longestTitle, reasons, type DumpTitle } from '../pstore/du
 import { assertStoreError } from '../pstore/errors.js'
 import type { Timespec } from '../pstore/time.js'
 import { peekClock, type Clock } from './clock.js'
+import { endWithin, isConsequence } from './earlier.js'
 import { parseLines, type LogLine } from './lines.js'
 import { linesOfLife } from './lives.js'
 import { textOfAll } from './text.js'
@@ -35,6 +36,11 @@ export interface Crash {
   readonly others: string[]
   /** What belongs to it and cannot be read. */
   readonly unreadable: Unreadable[]
+  /**
+   * Until when, in seconds since boot, the reports in its dump are those of dumps before it in that life; null: none is
+   * known of.
+   */
+  readonly after: number | null
 }
 
 /** A dump's title as Linux makes it. The text is hostile: a reason that Linux does not know becomes `dump`. */
@@ -180,7 +186,7 @@ const missingOf = (parts: readonly Part[]): [from: number, to: number][] => {
   })
 }
 
-const crashOf = ({ parts, unreadable }: Group, inParts: boolean): Crash => {
+const crashOf = ({ parts, unreadable }: Group, inParts: boolean): Omit<Crash, 'after'> => {
   const title = parts[0]!.title
   const number = (part: Part): number => part.title?.part ?? 0
   const dumps = parts.toSorted((a, b) => number(b) - number(a)).map(({ record }) => record)
@@ -218,7 +224,31 @@ const ringsAlone = (): Crash => ({
   rings: [],
   others: [],
   unreadable: [],
+  after: null,
 })
+
+/** How many crashes before one are tried for the dump before its own. */
+const mostBefore = 3
+
+/** {@link Crash.after}, by the crashes before it. */
+const afterOf = (
+  { count, dumps }: Pick<Crash, 'count' | 'dumps'>,
+  before: readonly Crash[],
+  open: (record: StoredRecord) => Content,
+): number | null => {
+  if (count === 1) return null
+  try {
+    const text = textOfAll(dumps, open)
+    for (const other of before.slice(-mostBefore).toReversed()) {
+      if (other.count >= count) continue
+      const end = endWithin(text, textOfAll(other.dumps, open))
+      if (end !== null) return isConsequence(text, end) ? other.after : end
+    }
+  } catch (error) {
+    assertStoreError(error)
+  }
+  return null
+}
 
 /** Were the rings filled in another life of the machine than that which a dump ends? Only a console tells. */
 const isOfAnotherLife = (
@@ -282,9 +312,11 @@ export const crashesOf = (
   if (parts)
     for (const what of unreadable)
       if (what.type === 'dmesg') besideOf(groups, what)?.unreadable.push(what)
-  const crashes = groups
-    .toSorted((a, b) => byStore(a.parts[0]!.record, b.parts[0]!.record))
-    .map(group => crashOf(group, parts))
+  const crashes: Crash[] = []
+  for (const group of groups.toSorted((a, b) => byStore(a.parts[0]!.record, b.parts[0]!.record))) {
+    const crash = crashOf(group, parts)
+    crashes.push({ ...crash, after: afterOf(crash, crashes, open) })
+  }
   const rings = all.filter(({ type }) => type !== 'dmesg')
   const newest = crashes.at(-1)
   // A machine that goes on has emptied them when it began its next life.

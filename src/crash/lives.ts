@@ -32,7 +32,8 @@ const livesIn = <L extends Said>(lines: readonly L[]): L[][] => {
   return lives
 }
 
-const spoken = ({ time, text }: Said): string => `${time} ${text}`
+/** What tells a line from others. */
+export const spoken = ({ time, text }: Said): string => `${time} ${text}`
 
 /**
  * The lines of a log that a dump's machine printed in the life that the dump ends; all where a clock is missing.

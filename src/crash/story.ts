@@ -1,7 +1,6 @@
 /** A crash's story: the report amid the lines around it. */
-import { contentOf } from '../pstore/content.js'
+import { ownReport, type OwnReport } from './earlier.js'
 import { parseLine } from './lines.js'
-import { firstReport, type CrashReport } from './report.js'
 
 /** A line of a log. It is a crashed machine's own: no terminal may see it raw. */
 export interface StoryLine {
@@ -17,8 +16,7 @@ export interface StoryLine {
   readonly guilty: boolean
 }
 
-export interface Story {
-  readonly report: CrashReport | null
+export interface Story extends OwnReport {
   /** All lines, the oldest first. */
   readonly lines: readonly StoryLine[]
   /** The line by which the report begins, by index; without a report the end of all. */
@@ -46,11 +44,15 @@ export const storyLines = (text: Buffer): StoryLine[] =>
       return { line, text, level: says ? Number(says[1]) & 7 : null, time, guilty: false }
     })
 
-/** Read a dump's or a console's text. Time and memory are linear in its length. */
-export const storyOf = (text: Buffer): Story => {
-  const report = firstReport(contentOf(text))
+/**
+ * Read a dump's or a console's text. Time and memory are linear in its length.
+ *
+ * @param after as of {@link ownReport}
+ */
+export const storyOf = (text: Buffer, after: number | null = null): Story => {
+  const { report, earlier } = ownReport(text, after)
   const all = storyLines(text)
-  if (!report) return { report, lines: all, start: all.length, end: all.length }
+  if (!report) return { report, earlier, lines: all, start: all.length, end: all.length }
   // Amid a line, where that is long.
   const start = text.toString('latin1', 0, report.offset).split('\n').length - 1
   const said = (i: number): string => all[i]!.text
@@ -61,5 +63,5 @@ export const storyOf = (text: Buffer): Story => {
   for (let i = start; guilty !== null && i < end && blamed < 0; i++)
     if (said(i).includes(`${guilty}+0x`)) blamed = i
   const lines = all.map((line, i) => (i === blamed ? { ...line, guilty: true } : line))
-  return { report, lines, start, end }
+  return { report, earlier, lines, start, end }
 }

@@ -69,6 +69,14 @@ export class Shape {
     return value
   }
 
+  /** A time from some moment on, in seconds. */
+  seconds(): number {
+    const { value } = this
+    if (typeof value !== 'number' || !Number.isFinite(value) || value < 0)
+      throw this.#wrong('number of seconds')
+    return value
+  }
+
   orNull<T>(take: (shape: Shape) => T): T | null {
     return this.value === null ? null : take(this)
   }

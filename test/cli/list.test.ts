@@ -34,17 +34,20 @@ interface Listed {
 const list = (t: Test, ...args: string[]): Listed[] =>
   JSON.parse(succeed(t, ['list', '--json', ...args]).toString()) as Listed[]
 
-const oops = (n: number): string =>
-  [
-    '<6>[   11.000000] all is well',
-    `<1>[   12.00000${n}] BUG: kernel NULL pointer dereference, address: 0000000000000010`,
-    `<4>[   12.100000] CPU: ${n} PID: ${n} Comm: sh Not tainted 6.1.0-9-amd64 #1`,
-    '<4>[   12.200000] RIP: 0010:guilty_one+0x1/0x20',
-    '<4>[   12.300000] Call Trace:',
-    '<4>[   12.400000]  caller_two+0x3/0x40',
-    '<4>[   12.500000] ---[ end trace 0000000000000000 ]---',
+/** A report of one life of a machine; each number is another life. */
+const oops = (n: number): string => {
+  const at = (seconds: number): string => `[${(seconds + 100 * (n - 1)).toFixed(6).padStart(12)}]`
+  return [
+    `<6>${at(11)} all is well`,
+    `<1>${at(12.000001)} BUG: kernel NULL pointer dereference, address: 0000000000000010`,
+    `<4>${at(12.1)} CPU: ${n} PID: ${n} Comm: sh Not tainted 6.1.0-9-amd64 #1`,
+    `<4>${at(12.2)} RIP: 0010:guilty_one+0x1/0x20`,
+    `<4>${at(12.3)} Call Trace:`,
+    `<4>${at(12.4)}  caller_two+0x3/0x40`,
+    `<4>${at(12.5)} ---[ end trace 0000000000000000 ]---`,
     '',
   ].join('\n')
+}
 const title = 'BUG: unable to handle kernel NULL pointer dereference in guilty_one'
 
 /** A region with dumps of these texts, an hour apart, the oldest first. */
@@ -173,6 +176,30 @@ t.test('an archive lists as what it was made of', async t => {
   t.match(list(t, archive)[1], { title: null, cause: 'Kernel panic - not syncing: why not' })
   const several = list(t, archive, regionOf(t, [panic]), ...flags)
   t.equal(several.length, 4, 'several places')
+})
+
+t.test('of several crashes in one life each is told by its own report', async t => {
+  const fixture = loadFixture('ecc1-all')
+  const source = file(t, fixture.region())
+  const layout = layoutOptions(fixture)
+  const panicked = { number: 1, title: 'kernel panic: sysrq triggered crash', reason: 'panic' }
+  const nullTitle = 'BUG: unable to handle kernel NULL pointer dereference in lkdtm_EXCEPTION'
+  const wanted = [panicked, { title: nullTitle, seen: 2 }, { title: nullTitle, seen: 2 }]
+  const story =
+    /^kernel panic: sysrq[^]*\nearlier +the log before has the report of another crash: BUG: unable[^]*\nreport\n.*Kernel panic - not syncing: sysrq/
+  const archive = `${folder(t)}/crashes`
+  t.match(list(t, source, ...layout), wanted)
+  t.match(succeed(t, ['show', source, ...layout]).toString(), story)
+  succeed(t, ['archive', source, archive, ...layout])
+  t.match(list(t, archive), wanted)
+  t.match(
+    succeed(t, ['show', archive, '1']).toString(),
+    story,
+    'a folder of which the others are apart',
+  )
+  const told = JSON.parse(succeed(t, ['show', archive, '--json']).toString()) as object
+  t.match(told, { report: { kind: 'panic' }, earlier: { title: nullTitle } })
+  t.notMatch(succeed(t, ['show', archive, '3']).toString(), /earlier/)
 })
 
 t.test('what systemd-pstore has made of EFI and ERST, in each of its forms', async t => {

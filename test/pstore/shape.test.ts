@@ -11,6 +11,7 @@ t.test('what is right', async t => {
   t.equal(second?.text(/^x$/), 'x')
   t.equal(second?.one(['y', 'x']), 'x')
   t.equal(shape.member('d').flag(), false)
+  t.equal(of(1.5).seconds(), 1.5)
   t.same([shape.has('c'), shape.has('e')], [true, false])
   t.equal(
     shape.member('c').orNull(it => it.text()),
@@ -39,6 +40,9 @@ t.test('what is not', async t => {
     [() => of(-1).count(), /^it is no number of anything$/],
     [() => of(1.5).count(), /^it is no number of anything$/],
     [() => of(2 ** 53).count(), /^it is no number of anything$/],
+    [() => of(-0.5).seconds(), /^it is no number of seconds$/],
+    [() => of('1').seconds(), /^it is no number of seconds$/],
+    [() => of(Infinity).seconds(), /^it is no number of seconds$/],
     [() => of(undefined).orNull(it => it.flag()), /^it is no true or false$/],
   ]
   for (const [work, message] of table) t.throws(work, { name: 'StoreError', message, errno: 'EIO' })

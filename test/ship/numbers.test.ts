@@ -21,6 +21,7 @@ const entry = (facts: Partial<Manifest>): Entry => ({
     kernel: null,
     missing: null,
     host: null,
+    after: null,
     source: '/guest.img',
     offset: 0,
     backend: 'guest',

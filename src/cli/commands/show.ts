@@ -163,7 +163,7 @@ const linesIn = (name: string, text: () => Buffer): StoryLine[] => {
 }
 
 const tellOf = (crash: Crash): Told => {
-  const story = storyOf(textOfCrash(crash))
+  const story = storyOf(textOfCrash(crash), crash.after)
   const consoles = crash.rings.filter(({ type }) => type === 'console')
   const end = clockOf(story.lines)?.last
   const log = crash.dumps.length > 0 ? linesIn('the console', () => textOfAll(consoles, open)) : []
@@ -274,7 +274,10 @@ const render = (
   return out.join('')
 }
 
-const factsOf = (kept: Kept, { report, lines }: Story): [name: string, value: string][] => {
+const factsOf = (
+  kept: Kept,
+  { report, earlier, lines }: Story,
+): [name: string, value: string][] => {
   const uptime = report?.uptime ?? clockOf(lines)?.last
   const ran = [
     report?.command ?? '',
@@ -292,16 +295,18 @@ const factsOf = (kept: Kept, { report, lines }: Story): [name: string, value: st
     ['taint', report?.taint || null],
     ['fingerprint', kept.fingerprint],
     ['missing', kept.missing],
+    ['earlier', earlier && `the log before has the report of another crash: ${earlier.title}`],
   ]
   return facts.flatMap(([name, value]): [string, string][] => (value ? [[name, value]] : []))
 }
 
 const toJsonStory = (kept: Kept, crash: Crash, { story, console, rings }: Told, { full }: Args) => {
   const text = (lines: readonly StoryLine[]): string[] => lines.map(({ line }) => line)
-  const { report, lines, start, end } = story
+  const { report, earlier, lines, start, end } = story
   return {
     ...toJson(kept),
     report,
+    earlier,
     records: names(crash),
     unreadable: crash.unreadable.map(({ name }) => name),
     others: crash.others,

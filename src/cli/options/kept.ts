@@ -81,7 +81,7 @@ const crashesIn = (where: string, backend: Backend): Kept[] => {
 }
 
 const keptAs = (where: string, backend: string, crash: Crash): Kept[] => {
-  const { title, cause, fingerprint, kernel } = diagnose(textOfCrash(crash))
+  const { title, cause, fingerprint, kernel } = diagnose(textOfCrash(crash), crash.after)
   if (crash.reason === null && title === null) return []
   const { time, reason } = crash
   return [
@@ -111,7 +111,7 @@ export const textOfCrash = ({ dumps, rings }: Crash): Buffer => {
 
 /** A crash of an archive: its manifest tells what a list needs. */
 const archived = (where: string, folder: string, name: string, manifest: Manifest): Kept => {
-  const { backend, reason, title, cause, fingerprint, kernel, missing, time } = manifest
+  const { backend, reason, title, cause, fingerprint, kernel, missing, time, after } = manifest
   return {
     where,
     name,
@@ -131,7 +131,7 @@ const archived = (where: string, folder: string, name: string, manifest: Manifes
         if (!newest) throw new StoreError(`${folder}: has no record`, 'ENOENT')
         const dumps = all.flatMap(crash => crash.dumps)
         const rings = all.flatMap(crash => crash.rings)
-        return work({ ...newest, dumps, rings })
+        return work({ ...newest, dumps, rings, after })
       } finally {
         copies.close()
       }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import path from 'node:path'
+import { endWithin, ownReport } from '#src/crash/earlier.js'
 import { linesOfLife } from '#src/crash/lives.js'
 import { firstReport } from '#src/crash/report.js'
 import { storyOf } from '#src/crash/story.js'
@@ -35,14 +36,19 @@ export const target: Target = {
   ],
   longest: 1 << 16,
   run(bytes) {
-    const { report, lines, start, end } = storyOf(bytes)
-    assert.ok(start <= end && end <= lines.length)
+    const { report, lines, start, end: last } = storyOf(bytes)
+    assert.ok(start <= last && last <= lines.length)
     for (const { line } of lines) assert.ok(!line.includes('\n'))
     assert.ok(lines.filter(({ guilty }) => guilty).length <= 1)
     // A life's lines are some of the log's, in their order.
     const half = lines.slice(lines.length / 2)
     const places = linesOfLife(half, lines, true).map(line => lines.indexOf(line))
     assert.ok(places.every((place, i) => place > (places[i - 1] ?? -1)))
+    // The report behind a time is of the text behind it, whatever lies before.
+    const split = bytes.indexOf('\n', bytes.length / 2) + 1
+    const end = endWithin(bytes, bytes.subarray(0, split))
+    const own = ownReport(bytes, end)
+    if (own.earlier && own.report) assert.ok(own.earlier.offset < own.report.offset)
     if (!report) return
     assert.ok(report.offset < bytes.length)
     const { title, headline, guilty, traces, pid, cpu, uptime } = report
