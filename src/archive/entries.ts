@@ -31,12 +31,20 @@ export const guarded = <T>(what: string, work: () => T): T => {
   }
 }
 
-/** A crash's manifest; null where a folder has none, as others' have. */
-export const readManifest = (archive: Folder, name: string): Manifest | null => {
+/** What is in the manifest of a crash that was archived with --keep. In a guest's text quotes are escaped. */
+const keptMark = /"kept":\s*true/
+
+/**
+ * A crash's manifest; null where a folder has none, as others' have.
+ *
+ * @param keptOnly null also of crashes that were not archived with --keep, which need not be understood then
+ */
+export const readManifest = (archive: Folder, name: string, keptOnly = false): Manifest | null => {
   const where = `${archive.path}/${name}`
   const crash = guarded(where, () => archive.folder(name))
   try {
     const bytes = guarded(where, () => crash.read(manifestFile, largestManifest))
+    if (keptOnly && !keptMark.test(bytes.toString('latin1'))) return null
     try {
       return decodeManifest(bytes)
     } catch (error) {
@@ -55,8 +63,13 @@ export const readManifest = (archive: Folder, name: string): Manifest | null => 
  * The crashes in an archive, pending ones too, in the order of their names.
  *
  * @param told is told of each folder that is called or filled like a crash's and cannot be used, in one line
+ * @param unfinishedOnly those alone of whose records the source may still have some, as they are pending or kept
  */
-export const entriesOf = (archive: Folder, told: (why: string) => void): Entry[] => {
+export const entriesOf = (
+  archive: Folder,
+  told: (why: string) => void,
+  unfinishedOnly = false,
+): Entry[] => {
   const entries: Entry[] = []
   for (const entry of guarded(archive.path, () => archive.entries())) {
     const { name: folder } = entry
@@ -67,9 +80,11 @@ export const entriesOf = (archive: Folder, told: (why: string) => void): Entry[]
         throw new StoreError(
           `${archive.path}/${folder}: is none of this program's names: remove it`,
         )
-      const manifest = readManifest(archive, folder)
-      if (manifest) entries.push({ folder, pending: isPending, manifest })
-      else if (isPending) told(`${archive.path}/${folder}: has no ${manifestFile}: remove it`)
+      const manifest = readManifest(archive, folder, unfinishedOnly && !isPending)
+      if (manifest) {
+        if (!unfinishedOnly || isPending || manifest.kept)
+          entries.push({ folder, pending: isPending, manifest })
+      } else if (isPending) told(`${archive.path}/${folder}: has no ${manifestFile}: remove it`)
     } catch (error) {
       if (!(error instanceof StoreError)) throw error
       told(error.message)

@@ -8,6 +8,7 @@
  * those of their records that the store still holds with the same bytes (moving.ts).
  */
 import fs from 'node:fs'
+import path from 'node:path'
 import { Folder } from '../native/folder.js'
 import { standardInput } from '../native/stdin.js'
 import type { Backend, StoredRecord } from '../pstore/backend.js'
@@ -45,13 +46,22 @@ export const describeRecord = (
 
 /** The source of a backend's records, as a manifest names it. */
 export const originOf = ({
-  identity,
+  identity: { path: source, offset },
   name,
 }: Backend): Pick<Manifest, 'source' | 'offset' | 'backend'> => ({
-  source: identity.path === standardInput ? standardInput : fs.realpathSync(identity.path),
-  offset: identity.offset,
+  source: source === standardInput ? source : whereIs(source),
+  offset,
   backend: name,
 })
+
+/** What a path leads to; of one that has gone meanwhile, while what was there is archived still, itself. */
+const whereIs = (source: string): string => {
+  try {
+    return fs.realpathSync(source)
+  } catch {
+    return path.resolve(source)
+  }
+}
 
 /** An archive, locked against other writers. */
 export class ArchiveFolder {
@@ -68,19 +78,21 @@ export class ArchiveFolder {
    * Open an archive; a missing folder is made.
    *
    * @param told is told, in one line, of what lies in it like a crash and cannot be used
+   * @param wait how long another process may have it locked, in ms
    * @throws StoreError where somebody else could change the folder, it cannot be written, or another process has
-   *   locked it
+   *   locked it (EBUSY)
    */
   constructor(
     readonly folder: string,
     readonly told: (why: string) => void,
+    wait?: number,
   ) {
     // Not more than one: a mistyped path should not grow a tree.
     this.#folder = guarded(folder, () => Folder.ours(folder, 'last'))
     this.#lock = SourceLock.of(folder, this.#folder.fd, false)
     try {
       // The lock lasts until the turn of the event loop ends, and all work here is done in one turn.
-      this.#lock.hold()
+      this.#lock.hold(wait)
       for (const { name } of this.#folder.entries())
         if (name.startsWith(partial)) this.#remove(name)
     } catch (error) {
@@ -95,9 +107,7 @@ export class ArchiveFolder {
 
   /** This backend's crashes that are pending, or were archived with --keep. */
   #unfinishedOf(backend: Backend): Entry[] {
-    this.#unfinished ??= entriesOf(this.#folder, this.told).filter(
-      ({ manifest, pending: isPending }) => isPending || manifest.kept,
-    )
+    this.#unfinished ??= entriesOf(this.#folder, this.told, true)
     const { source, offset, backend: name } = originOf(backend)
     return this.#unfinished.filter(
       ({ manifest: of }) => of.source === source && of.offset === offset && of.backend === name,

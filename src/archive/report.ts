@@ -24,11 +24,17 @@ const copyOf = (backend: Backend, { name }: StoredRecord): Copy | null => {
   return opened && { ...opened, described: describeRecord(opened.record, opened.content) }
 }
 
-/** What a crash's folder is called. */
+/**
+ * What a crash's folder is called.
+ *
+ * @param backend where an archive has those of several
+ */
 export const crashName = (
   { reason, count }: Pick<Crash, 'reason' | 'count'>,
   time: Timespec | null,
-): string => `${iso(time) ?? 'no-time'}-${reason ?? 'no-dump'}-${count}`
+  backend: string | null = null,
+): string =>
+  `${iso(time) ?? 'no-time'}-${backend === null ? '' : `${backend}-`}${reason ?? 'no-dump'}-${count}`
 
 /** Copies a crash's records, one in memory at a time, and says what they are. */
 export class Report {
@@ -44,15 +50,17 @@ export class Report {
   readonly #console = new Tail(longestText)
   #diagnosis: Diagnosis | null = null
 
+  /** @param isNamed the backend is in the folder's name */
   constructor(
     readonly backend: Backend,
     readonly crash: Crash,
     readonly kept: boolean,
+    isNamed = false,
   ) {
     const { time, reason, count } = crash
     this.unreadable = [...crash.unreadable]
     this.#title = reason === null ? 'no dump' : `${reason} ${count}`
-    this.name = crashName(crash, time ?? this.#archived)
+    this.name = crashName(crash, time ?? this.#archived, isNamed ? backend.name : null)
   }
 
   /** @param isKnown true for a copy that an earlier run made, too */

@@ -9,6 +9,14 @@ import type { Archived, ArchiveFolder } from './folder.js'
 import { appendedName } from './moving.js'
 import { Report } from './report.js'
 
+/** How it is done. */
+export interface How {
+  /** Erase nothing; copy only what is new or changed. */
+  readonly keep: boolean
+  /** The archive has crashes of several backends: a folder's name says whose it is. */
+  readonly isNamed: boolean
+}
+
 /** Who is told what happens, as it does; texts may quote a guest's. */
 export interface Listener {
   /** What became of a crash. `folder` is the whole path of its folder. */
@@ -32,13 +40,12 @@ export const refusal = ({ identity: { path } }: Backend): StoreError =>
 /**
  * Archive all that a backend has.
  *
- * @param keep erase nothing; copy only what is new or changed
  * @throws StoreError where the store cannot be written, or the archive; what was archived until then is so
  */
 export const archiveBackend = (
   backend: Backend,
   archive: ArchiveFolder,
-  keep: boolean,
+  { keep, isNamed }: How,
   { say, tell }: Listener,
 ): Outcome => {
   if (backend.readOnly && !keep) throw refusal(backend)
@@ -74,7 +81,7 @@ export const archiveBackend = (
   const crashes = crashesOf(readable, parts, record => record.open(), unreadable)
   for (const what of unreadable) stays(what, 'was not archived')
   for (const crash of crashes) {
-    const report = new Report(backend, crash, keep)
+    const report = new Report(backend, crash, keep, isNamed)
     const files = report.files(({ described }) => isKept(described))
     const first = files.next()
     const sayUnreadable = (): void => {

@@ -215,10 +215,11 @@ export class SourceLock {
    * appends pays for it once (flock and its release cost some 30 appends). A long run lets others in
    * every {@link longestHold} ms.
    *
+   * @param wait how long others may keep it, in ms
    * @returns the epoch
    * @throws StoreError (EBUSY) where another process does not let go of it
    */
-  hold(): number {
+  hold(wait = writerPatience): number {
     if (this.#held) {
       if (this.#pinned) return this.epoch
       if (++this.#turns % turnsOf || performance.now() - this.#heldSince < longestHold)
@@ -227,7 +228,7 @@ export class SourceLock {
       // As long as who waits may sleep: none of them misses it.
       if (patient) Atomics.wait(sleeper, 0, 0, pollInterval)
     }
-    if (!this.#acquire(LOCK_EX_NB, writerPatience))
+    if (!this.#acquire(LOCK_EX_NB, wait))
       throw new StoreError(`${this.path}: another process holds it exclusively`, 'EBUSY')
     this.#held = true
     this.#heldSince = performance.now()

@@ -16,9 +16,11 @@ import type { Watched } from './watch.js'
 /** How many backends that fail are named. */
 const listed = 10
 
+export const describeFailure = ({ name, error }: Failure): string =>
+  `backend ${name}: not attached: ${error.message}`
+
 const tellFailures = (failures: readonly Failure[]): void => {
-  for (const { name, error } of failures.slice(0, listed))
-    tell(`backend ${name}: not attached: ${error.message}`)
+  for (const failure of failures.slice(0, listed)) tell(describeFailure(failure))
   if (failures.length > listed) tell(`… ${failures.length - listed} more backends are not attached`)
 }
 
@@ -26,14 +28,19 @@ const tellFailures = (failures: readonly Failure[]): void => {
 const wantedOf = (chosen: BackendChoice): string | undefined =>
   chosen === null ? undefined : [chosen].flat().join()
 
-/** Attach the backends that were chosen, and report those that cannot be. */
+/**
+ * Attach the backends that were chosen, and report those that cannot be.
+ *
+ * @param told reports them
+ */
 export const attachSelected = (
   candidates: readonly SourceCandidate[],
   chosen: BackendChoice,
   attachOne: (candidate: SourceCandidate) => Backend,
+  told = tellFailures,
 ): Backend[] => {
   const { attached, failures } = select(candidates, wantedOf(chosen), attachOne)
-  tellFailures(failures)
+  told(failures)
   return attached
 }
 

@@ -208,14 +208,32 @@ t.test('all backends', async t => {
     '--all-backends',
     archive,
   ])
-  t.equal(status, 0)
+  t.equal(status, 1, 'not all were archived')
   t.equal(stderr, 'pstorefs: backend gone: not attached: /nowhere: no such file\n')
   t.equal(stdout.toString().split('\n').length, 3)
+  t.match(fs.readdirSync(archive).sort(), [/Z-one-panic-1$/, /Z-two-panic-1$/])
   const names = list(t, archive).flatMap(({ records }) => records.map(({ name }) => name))
   t.same(names.sort(), ['dmesg-one-0', 'dmesg-two-0'])
   fill(two, ['once more'])
   succeed(t, ['archive', '--config', config, '--backend', 'two', archive])
   t.equal(list(t, archive).length, 3)
+  const [first] = fs.readdirSync(archive)
+  t.match(succeed(t, ['show', `${archive}/${first}`]).toString(), /of one/)
+})
+
+t.test('each backend that is not attached is named', async t => {
+  const region = makeRegion(t)
+  const names = Array.from({ length: 12 }, (_, n) => `gone${n}`)
+  const gone = names.map(name => `[backends.${name}]\nsource = "/nowhere"\n`)
+  const config = `${folder(t)}/guests.toml`
+  fs.writeFileSync(
+    config,
+    `${gone.join('')}[backends.here]\nsource = "${region}"\nrecord_size = 4096\n`,
+  )
+  const args = ['archive', '--config', config, '--all-backends', `${folder(t)}/crashes`]
+  const { status, stderr } = pstorefs(args)
+  t.equal(status, 1)
+  for (const name of names) t.match(stderr, `backend ${name}: not attached: `)
 })
 
 t.test('what is refused changes nothing', async t => {

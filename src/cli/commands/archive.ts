@@ -5,6 +5,7 @@ import { ArchiveFolder } from '../../archive/folder.js'
 import { archiveBackend, refusal, type Listener } from '../../archive/run.js'
 import { Folder } from '../../native/folder.js'
 import { StoreError } from '../../pstore/errors.js'
+import { describeFailure } from '../../service/attached.js'
 import { allDoubtsOf } from '../../service/doubts.js'
 import { oneLine, tell } from '../../service/log.js'
 import { json } from '../show/output.js'
@@ -106,7 +107,11 @@ const isSeveral = (args: Pick<Args, 'all-backends' | 'backend'>): boolean =>
 
 const archiveAll = (args: Args, dir: string): void => {
   const { keep } = args
-  const backends = attachSources(args, { readOnly: keep })
+  const isNamed = args.source === undefined
+  const backends = attachSources(args, { readOnly: keep }, failures => {
+    for (const failure of failures) tell(describeFailure(failure))
+    if (failures.length > 0) process.exitCode = incompleteExit
+  })
   try {
     for (const line of backends.flatMap(allDoubtsOf)) tell(line)
     if (!keep && backends.every(({ readOnly }) => readOnly)) throw refusal(backends[0]!)
@@ -115,7 +120,7 @@ const archiveAll = (args: Args, dir: string): void => {
       let failed = 0
       for (const backend of backends)
         try {
-          const { isWhole } = archiveBackend(backend, folder, keep, listener)
+          const { isWhole } = archiveBackend(backend, folder, { keep, isNamed }, listener)
           if (!isWhole) process.exitCode = incompleteExit
         } catch (error) {
           if (!(error instanceof StoreError) || backends.length === 1) throw error
@@ -131,7 +136,7 @@ const archiveAll = (args: Args, dir: string): void => {
   }
 }
 
-/** The exit code where something stays in a store since it cannot be read or erased. */
+/** The exit code where a store cannot be attached, or something of it cannot be read or erased. */
 const incompleteExit = 1
 
 const listener: Listener = {

@@ -13,6 +13,7 @@ import {
 import type { Backend } from '../../pstore/backend.js'
 import { standardInput } from '../../native/stdin.js'
 import { StoreError } from '../../pstore/errors.js'
+import type { Failure } from '../../pstore/select.js'
 import { attachSelected } from '../../service/attached.js'
 import { allDoubtsOf } from '../../service/doubts.js'
 import { tell } from '../../service/log.js'
@@ -127,22 +128,32 @@ export const withSources = <T>(argv: Argv<T>): Argv<T & SourcesArgs> =>
 /**
  * Attach SOURCE, or the configured backends that `--backend` names.
  *
- * @param how mapped by default, which suits commands that append a lot
+ * @param given mapped by default, which suits commands that append a lot
+ * @param told reports those of `--backend all` that cannot be attached
  * @throws StoreError as `backend=` of a mount does; nothing stays open
  */
 export const attachSources = (
   args: SourcesArgs & { force?: boolean },
   given: Pick<AttachOptions, 'readOnly' | 'map'> = { map: true },
+  told?: (failures: readonly Failure[]) => void,
 ): Backend[] => {
   const how = { ...given, ...(args.force ? { force: true } : {}) }
   const parameters = parametersOf({ ...args })
   const attachOne = (candidate: SourceCandidate): Backend => attachCandidate(candidate, how)
   if (args.source !== undefined)
     return [attachOne(findSource(args.source, args.config, parameters))]
+  return attachSelected(configured(args), args.backend ?? null, attachOne, told)
+}
+
+/**
+ * The config file's backends, with the parameters among a command's arguments.
+ *
+ * @throws StoreError where there is no config file
+ */
+export const configured = (args: SourcesArgs): SourceCandidate[] => {
   const config = findConfig(args.config)
   if (!config) throw new StoreError(`${defaultConfig}: no such file; name another with --config`)
-  const candidates = config.backends.map(candidate => withOptions(candidate, parameters))
-  return attachSelected(candidates, args.backend ?? null, attachOne)
+  return config.backends.map(candidate => withOptions(candidate, parametersOf({ ...args })))
 }
 
 /** Attach a command's SOURCE, with the parameters among its arguments. */
