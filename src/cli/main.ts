@@ -24,6 +24,7 @@ import { info } from './commands/info.js'
 import { list } from './commands/list.js'
 import { ls } from './commands/ls.js'
 import { mount, mount8 } from './commands/mount.js'
+import { ship } from './commands/ship.js'
 import { show } from './commands/show.js'
 import { dashOptions } from './options/parameters.js'
 import { probe } from './commands/probe.js'
@@ -100,6 +101,7 @@ const commands = [
   archive,
   list,
   show,
+  ship,
 ]
 const line = hideBin(process.argv)
 

@@ -77,6 +77,20 @@ const withoutIpv6 = (text: string): string =>
 
 const escaped = (name: string): string => name.replaceAll(/[.\\*+?^${}()|[\]]/g, '\\$&')
 
+/** Bytes that are looked at together: a text may be longer than any string. */
+const longestLook = 2 ** 20
+
+/** A text in pieces that end with a line's end, where there is one. */
+function* looksAt(bytes: Buffer): Generator<string, void, void> {
+  for (let from = 0; from < bytes.length;) {
+    const most = from + longestLook
+    const line = most < bytes.length ? bytes.lastIndexOf('\n', most - 1) + 1 : bytes.length
+    const to = line > from ? line : most
+    yield bytes.toString('latin1', from, to)
+    from = to
+  }
+}
+
 /** What is taken out of one crash. */
 export class Redaction {
   readonly #names = new Set<string>()
@@ -99,25 +113,29 @@ export class Redaction {
   }
 
   /** Look for names and command lines in a text. What one text of a crash tells is taken out of all of them. */
-  learn(bytes: Uint8Array): void {
-    const text = Buffer.from(bytes).toString('latin1')
-    for (const naming of namings)
-      for (const [, name = ''] of text.matchAll(naming)) {
-        if (this.#names.size >= mostNames) break
-        this.#name(name)
-      }
-    for (const [, , line = ''] of text.matchAll(commandLine))
-      for (const [word] of line.matchAll(words)) {
-        if (this.#words.size >= mostWords) return
-        if (word.indexOf('=') > 0) this.#words.add(word)
-      }
+  learn(bytes: Buffer): void {
+    for (const text of looksAt(bytes)) {
+      for (const naming of namings)
+        for (const [, name = ''] of text.matchAll(naming)) {
+          if (this.#names.size >= mostNames) break
+          this.#name(name)
+        }
+      for (const [, , line = ''] of text.matchAll(commandLine))
+        for (const [word] of line.matchAll(words)) {
+          if (this.#words.size >= mostWords) break
+          if (word.indexOf('=') > 0) this.#words.add(word)
+        }
+    }
   }
 
   /** A text without what was learnt, and without addresses. */
-  text(bytes: Uint8Array): Buffer {
-    const text = Buffer.from(bytes).toString('latin1')
-    const shown = withoutIpv4(withoutIpv6(withoutMacs(this.#withoutValues(text))))
-    return Buffer.from(this.#withoutNames(shown), 'latin1')
+  text(bytes: Buffer): Buffer {
+    return Buffer.concat(
+      [...looksAt(bytes)].map(text => {
+        const left = withoutIpv4(withoutIpv6(withoutMacs(this.#withoutValues(text))))
+        return Buffer.from(this.#withoutNames(left), 'latin1')
+      }),
+    )
   }
 
   /** The same of a line of text. */

@@ -35,3 +35,22 @@ export const progressBar = (what: string): ProgressBar => {
     },
   }
 }
+
+/** The same for work whose end nobody knows: how much is done. */
+export const progressCount = (what: string): { show(done: number): void; clear(): void } => {
+  let next = performance.now() + patience
+  let shown = false
+  return {
+    show: done => {
+      const now = performance.now()
+      if (!process.stderr.isTTY || now < next) return
+      next = now + interval
+      shown = true
+      process.stderr.write(`\r${done} ${what}`)
+    },
+    clear: () => {
+      if (shown) process.stderr.write('\r\x1b[K')
+      shown = false
+    },
+  }
+}

@@ -1,0 +1,183 @@
+/**
+ * One request to a collector, and what its answer means.
+ *
+ * Source: opentelemetry.io/docs/specs/otlp, OTLP/HTTP. By node:http and node:https, since fetch takes no certificates
+ * and follows redirects with all headers.
+ */
+import http from 'node:http'
+import https from 'node:https'
+import { promisify } from 'node:util'
+import zlib from 'node:zlib'
+import { decodeAnswer } from './form.js'
+import { shownUrl, type Settings } from './settings.js'
+
+/**
+ * - `taken`: all of it
+ * - `rejected`: the collector took the request and threw records away, or refused it for what it holds
+ * - `too large`
+ * - `later`: it may take it later; `after` says when, in ms, where the collector does
+ * - `refused`: it takes none like it
+ */
+export type Answer =
+  | { readonly kind: 'taken' }
+  | { readonly kind: 'too large' }
+  | { readonly kind: 'rejected'; readonly why: string }
+  | { readonly kind: 'refused'; readonly why: string }
+  | { readonly kind: 'later'; readonly why: string; readonly after: number | null }
+
+/** What is read of an answer: bytes of what a collector says, and characters of that in a message. */
+const longestAnswer = 65536
+const longestReason = 200
+
+/** Statuses that a later try may mend. */
+const passing = new Set([429, 502, 503, 504])
+/** Statuses that are about what a request holds. */
+const aboutContent = new Set([400, 422])
+const tooLarge = 413
+
+/** What TLS says of a certificate that it does not take. */
+const untrusted = /CERT|SELF_SIGNED|ALTNAME|UNABLE_TO_|^ERR_(?:SSL|TLS|OSSL)/
+
+const gzip = promisify<Uint8Array, Buffer>(zlib.gzip)
+
+interface Reply {
+  readonly status: number
+  readonly said: string
+  readonly headers: http.IncomingHttpHeaders
+  readonly body: Buffer
+  /** Whether there was more than is read. */
+  readonly isCut: boolean
+}
+
+/** When a collector wants to be asked again, in ms: in seconds or as a date (RFC 9110 10.2.3). */
+const retryAfter = (header: string | undefined): number | null => {
+  const text = header?.trim() ?? ''
+  if (/^\d{1,9}$/.test(text)) return Number(text) * 1000
+  const date = Date.parse(text)
+  return Number.isNaN(date) ? null : Math.max(0, date - Date.now())
+}
+
+/** What a status's body says: the text in it, be it protobuf, JSON or HTML. */
+const reasonIn = (body: Buffer): string => {
+  const text = body.toString('latin1').replaceAll(/<[^>]*>/g, ' ')
+  const message = /"message"\s*:\s*"([^"]*)"/.exec(text)?.[1]
+  const longest = (text.match(/[\x20-\x7e]{4,}/g) ?? []).reduce(
+    (a, b) => (b.length > a.length ? b : a),
+    '',
+  )
+  return (message ?? longest).trim().slice(0, longestReason)
+}
+
+const describe = ({ status, said, body }: Reply): string =>
+  [`${status}${said && ` ${said}`}`, reasonIn(body)].filter(Boolean).join(': ')
+
+const answerOf = async (reply: Reply): Promise<Answer> => {
+  const { status, headers, body, isCut } = reply
+  if (status >= 200 && status < 300) {
+    const type = (headers['content-type'] ?? '').split(';')[0]!.trim().toLowerCase()
+    const rejection = isCut ? null : await decodeAnswer(body, type)
+    if (!rejection) return { kind: 'refused', why: `${status}, and no collector's answer` }
+    if (rejection.count === 0) return { kind: 'taken' }
+    const why = rejection.why.slice(0, longestReason)
+    return { kind: 'rejected', why: `it threw ${rejection.count} of its records away: ${why}` }
+  }
+  if (status === tooLarge) return { kind: 'too large' }
+  const why = describe(reply)
+  if (passing.has(status)) return { kind: 'later', why, after: retryAfter(headers['retry-after']) }
+  const { location } = headers
+  if (status >= 300 && status < 400 && location !== undefined && URL.canParse(location))
+    return { kind: 'refused', why: `${status}: give ${shownUrl(new URL(location))} instead` }
+  return { kind: aboutContent.has(status) ? 'rejected' : 'refused', why }
+}
+
+/** Why there was no answer. */
+const answerTo = (error: NodeJS.ErrnoException): Answer => {
+  const { name, code = '', message } = error
+  if (name === 'AbortError' || name === 'TimeoutError')
+    return { kind: 'later', why: 'no answer in time', after: null }
+  const why =
+    code === 'ECONNREFUSED'
+      ? 'connection refused'
+      : code === 'ENOTFOUND'
+        ? 'no such host'
+        : // Of several addresses each has its own; none of them is said.
+          message || code
+  return untrusted.test(code)
+    ? { kind: 'refused', why: `its certificate is not taken: ${why}` }
+    : { kind: 'later', why, after: null }
+}
+
+export class Collector {
+  readonly #agent: http.Agent
+  readonly #isSecure: boolean
+  readonly #headers: http.OutgoingHttpHeaders
+
+  constructor(
+    readonly settings: Settings,
+    contentType: string,
+  ) {
+    const { url, tls, isGzip, headers } = settings
+    this.#isSecure = url.protocol === 'https:'
+    const keepAlive = { keepAlive: true, maxSockets: 1 }
+    this.#agent = this.#isSecure
+      ? new https.Agent({ ...keepAlive, ...tls })
+      : new http.Agent(keepAlive)
+    this.#headers = {
+      'user-agent': 'pstorefs',
+      ...headers,
+      'content-type': contentType,
+      ...(isGzip && { 'content-encoding': 'gzip' }),
+    }
+  }
+
+  /** Send a request once. Nothing that a collector or the way to it does makes it throw. */
+  async post(bytes: Uint8Array): Promise<Answer> {
+    const body = this.settings.isGzip ? await gzip(bytes) : bytes
+    let reply: Reply
+    try {
+      reply = await this.#request(body)
+    } catch (error) {
+      return answerTo(error as NodeJS.ErrnoException)
+    }
+    return answerOf(reply)
+  }
+
+  #request(body: Uint8Array): Promise<Reply> {
+    const { url, timeout } = this.settings
+    return new Promise((resolve, reject) => {
+      const request = (this.#isSecure ? https : http).request(url, {
+        method: 'POST',
+        agent: this.#agent,
+        headers: { ...this.#headers, 'content-length': body.length },
+        signal: AbortSignal.timeout(timeout),
+      })
+      request.on('error', reject)
+      request.on('response', response => {
+        const pieces: Buffer[] = []
+        let length = 0
+        const finish = (isCut: boolean): void =>
+          resolve({
+            status: response.statusCode ?? 0,
+            said: response.statusMessage ?? '',
+            headers: response.headers,
+            body: Buffer.concat(pieces),
+            isCut,
+          })
+        response.on('data', (piece: Buffer) => {
+          pieces.push(piece)
+          length += piece.length
+          if (length <= longestAnswer) return
+          finish(true)
+          response.destroy()
+        })
+        response.on('end', () => finish(false))
+        response.on('error', reject)
+      })
+      request.end(body)
+    })
+  }
+
+  close(): void {
+    this.#agent.destroy()
+  }
+}
