@@ -4,6 +4,7 @@ import { entriesOf, guarded, type Entry } from '../../archive/entries.js'
 import { ArchiveFolder } from '../../archive/folder.js'
 import { archiveBackend, refusal, type Listener } from '../../archive/run.js'
 import { Folder } from '../../native/folder.js'
+import type { Backend } from '../../pstore/backend.js'
 import { StoreError } from '../../pstore/errors.js'
 import { describeFailure } from '../../service/attached.js'
 import { allDoubtsOf } from '../../service/doubts.js'
@@ -11,7 +12,7 @@ import { oneLine, tell } from '../../service/log.js'
 import { json } from '../show/output.js'
 import { table } from '../show/table.js'
 import { terminalFilter } from '../../pstore/printable.js'
-import { sendFrom, sendingOptions, type SendingArgs } from '../options/sending.js'
+import { checkSending, sendFrom, sendingOptions, type SendingArgs } from '../options/sending.js'
 import { attachSources, maybeSources, type SourcesArgs } from '../options/source.js'
 
 /** Bytes: a summary quotes some lines of each record. */
@@ -72,6 +73,7 @@ export const archive: CommandModule<object, Args> = {
       })
       .check(args => {
         const { source, dir, list, show, json } = args
+        if (args.redact && args.otlp === undefined) return '--redact needs --otlp'
         if (list !== undefined && show !== undefined) return 'Give --list or --show, not both'
         if (json && list === undefined) return '--json needs --list'
         if (list !== undefined || show !== undefined)
@@ -93,10 +95,12 @@ export const archive: CommandModule<object, Args> = {
       // Where DIR is the only argument yargs calls it SOURCE.
       const dir = isSeveral(args) ? args.source! : args.dir!
       const several = { ...args, source: undefined, backend: args.backend ?? 'all' }
+      checkSending(args)
+      const numbers = { waiting: new Map<string, number>(), unattached: [] }
       try {
-        archiveAll(isSeveral(args) ? several : args, dir)
+        archiveAll(isSeveral(args) ? several : args, dir, numbers)
       } finally {
-        if (!(await sendFrom(dir, args))) process.exitCode = incompleteExit
+        if (!(await sendFrom(dir, args, numbers))) process.exitCode = incompleteExit
       }
     }
   },
@@ -105,12 +109,18 @@ export const archive: CommandModule<object, Args> = {
 const isSeveral = (args: Pick<Args, 'all-backends' | 'backend'>): boolean =>
   args['all-backends'] || args.backend !== undefined
 
-const archiveAll = (args: Args, dir: string): void => {
+/** @param numbers gets what there is to count */
+const archiveAll = (
+  args: Args,
+  dir: string,
+  numbers: { waiting: Map<string, number>; unattached: string[] },
+): void => {
   const { keep } = args
   const isNamed = args.source === undefined
   const backends = attachSources(args, { readOnly: keep }, failures => {
     for (const failure of failures) tell(describeFailure(failure))
     if (failures.length > 0) process.exitCode = incompleteExit
+    numbers.unattached = failures.map(({ name }) => name)
   })
   try {
     for (const line of backends.flatMap(allDoubtsOf)) tell(line)
@@ -122,6 +132,7 @@ const archiveAll = (args: Args, dir: string): void => {
         try {
           const { isWhole } = archiveBackend(backend, folder, { keep, isNamed }, listener)
           if (!isWhole) process.exitCode = incompleteExit
+          if (args.textfile !== undefined) numbers.waiting.set(backend.name, countIn(backend))
         } catch (error) {
           if (!(error instanceof StoreError) || backends.length === 1) throw error
           tell(`backend ${backend.name}: ${error.message}`)
@@ -134,6 +145,13 @@ const archiveAll = (args: Args, dir: string): void => {
   } finally {
     for (const backend of backends) backend.close()
   }
+}
+
+/** What a store still has. */
+const countIn = (backend: Backend): number => {
+  const names = new Set<string>()
+  for (const { name } of backend.records(unreadable => names.add(unreadable.name))) names.add(name)
+  return names.size
 }
 
 /** The exit code where a store cannot be attached, or something of it cannot be read or erased. */
