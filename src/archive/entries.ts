@@ -19,6 +19,13 @@ export const pending = '.pending-'
 export const bare = ({ folder, pending: isPending }: Pick<Entry, 'folder' | 'pending'>): string =>
   isPending ? folder.slice(pending.length) : folder
 
+/** A folder of an archive by its name. */
+export const entryOf = (folder: string, manifest: Manifest): Entry => ({
+  folder,
+  pending: folder.startsWith(pending),
+  manifest,
+})
+
 /** Turn a file system's error into a StoreError of one line. */
 export const guarded = <T>(what: string, work: () => T): T => {
   try {
@@ -82,8 +89,7 @@ export const entriesOf = (
         )
       const manifest = readManifest(archive, folder, unfinishedOnly && !isPending)
       if (manifest) {
-        if (!unfinishedOnly || isPending || manifest.kept)
-          entries.push({ folder, pending: isPending, manifest })
+        if (!unfinishedOnly || isPending || manifest.kept) entries.push(entryOf(folder, manifest))
       } else if (isPending) told(`${archive.path}/${folder}: has no ${manifestFile}: remove it`)
     } catch (error) {
       if (!(error instanceof StoreError)) throw error

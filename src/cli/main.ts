@@ -126,9 +126,17 @@ const missingArgument = (command: string, said: string): string | null => {
   return `${name ? `${name}: ` : ''}${missing} is missing, e.g. ${example.filter(Boolean).join(' ')}`
 }
 
+/** What options of `archive` have become. */
+const commandsSince: readonly (readonly [option: RegExp, command: string])[] = [
+  [/^--list(?:=|$)/, 'list DIR'],
+  [/^--show(?:=|$)/, 'show DIR CRASH'],
+]
+
 /** A usage error in a line, after yargs's own message. */
 const usageProblem = (said: string): string => {
   const [first] = line
+  const since = commandsSince.find(([option]) => line.some(word => option.test(word)))
+  if (first === 'archive' && since) return `this is a command of its own: pstorefs ${since[1]}`
   const command = commands
     .map(({ command }) => String(command))
     .find(text => text.split(' ')[0] === first)

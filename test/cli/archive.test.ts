@@ -39,15 +39,17 @@ const fill = (region: string, dumps: string[], console = ''): void => {
 }
 
 interface Listed {
-  folder: string
+  name: string
   pending: boolean
   kept: boolean
+  source: string
   offset: number
-  records: { name: string; size: number; sha256: string }[]
+  archived: string
+  records: string[]
 }
 
 const list = (t: Test, archive: string): Listed[] =>
-  JSON.parse(succeed(t, ['archive', '--list', archive, '--json']).toString()) as Listed[]
+  JSON.parse(succeed(t, ['list', archive, '--json']).toString()) as Listed[]
 
 t.test("a real kernel's region", async t => {
   const fixture = loadFixture('ecc1-all')
@@ -181,7 +183,7 @@ t.test('--keep copies what is new, and a later run without it moves it', async t
   t.same(namesIn(region), [])
   const entries = list(t, archive)
   t.equal(entries.filter(({ kept, pending }) => kept || pending).length, 0)
-  t.same(entries.flatMap(({ records }) => records.map(({ name }) => name)).sort(), [
+  t.same(entries.flatMap(({ records }) => records).sort(), [
     'console-ramoops-0',
     'console-ramoops-0',
     'console-ramoops-0',
@@ -212,7 +214,7 @@ t.test('all backends', async t => {
   t.equal(stderr, 'pstorefs: backend gone: not attached: /nowhere: no such file\n')
   t.equal(stdout.toString().split('\n').length, 3)
   t.match(fs.readdirSync(archive).sort(), [/Z-one-panic-1$/, /Z-two-panic-1$/])
-  const names = list(t, archive).flatMap(({ records }) => records.map(({ name }) => name))
+  const names = list(t, archive).flatMap(({ records }) => records)
   t.same(names.sort(), ['dmesg-one-0', 'dmesg-two-0'])
   fill(two, ['once more'])
   succeed(t, ['archive', '--config', config, '--backend', 'two', archive])
@@ -244,13 +246,14 @@ t.test('what is refused changes nothing', async t => {
   const table: [args: string[], status: number, message: RegExp][] = [
     [[region], 2, /Give SOURCE and DIR/],
     [[], 2, /Give SOURCE and DIR/],
-    [['--json', region, home], 2, /--json needs --list/],
-    [['--list', home, '--show', home], 2, /not both/],
-    [['--list', home, region], 2, /take no SOURCE/],
+    [['--list', home], 2, /^pstorefs: this is a command of its own: pstorefs list DIR$/],
+    [['--list', home, '--json'], 2, /^pstorefs: [^\n]*: pstorefs list DIR$/],
+    [[region, home, `--list=${home}`], 2, /^pstorefs: [^\n]*: pstorefs list DIR$/],
+    [[`--show`, `${home}/crash`], 2, /^pstorefs: [^\n]*: pstorefs show DIR CRASH$/],
+    [['--show'], 2, /^pstorefs: [^\n]*: pstorefs show DIR CRASH$/],
+    [['--json', region, home], 2, /Unknown argument: json/],
     [['--all-backends'], 2, /Give DIR alone/],
     [['--all-backends', region, home], 2, /Give DIR alone/],
-    [['--list', `${home}/none`], 1, /none: no such file or directory$/],
-    [['--show', home], 1, /not an archived crash/],
     [[region, `${home}/no/such`, ...flags], 1, /no such file or directory$/],
     [[region, '/proc/nothing', ...flags], 1, /no such file or directory$/],
     [[region, region, ...flags], 1, /not a directory$/],
@@ -301,8 +304,8 @@ t.test('a full disk: nothing is erased, and nothing half written stays', async t
   const moved = list(t, archive)
   t.equal(moved.length + namesIn(region).length, 13)
   t.ok(moved.length > 0 && namesIn(region).length > 0)
-  const copies = moved.flatMap(({ folder, records }) =>
-    records.map(({ name }) => fs.readFileSync(path.join(archive, folder, name), 'latin1')),
+  const copies = moved.flatMap(({ name: of, records }) =>
+    records.map(name => fs.readFileSync(path.join(archive, of, name), 'latin1')),
   )
   const left = namesIn(region).map(name =>
     succeed(t, ['cat', region, name, ...flags]).toString('latin1'),
@@ -415,18 +418,18 @@ t.test('two stores on one disk are two sources', async t => {
   const second = succeed(t, ['archive', source, archive, ...words(half)]).toString()
   t.equal(second.split('\n').length, 2, 'one folder is made, and no other finished')
   t.match(
-    list(t, archive).find(({ folder }) => folder === first!.folder),
+    list(t, archive).find(({ name }) => name === first!.name),
     { kept: true },
     'the first store has its record still',
   )
   const again = succeed(t, ['archive', source, archive, ...words(0)]).toString()
-  t.match(again, new RegExp(`${first!.folder}: finished`))
+  t.match(again, new RegExp(`${first!.name}: finished`))
   const found = list(t, archive)
   t.equal(found.length, 2, 'no record is there twice')
   t.same(
     found.map(({ offset }) => offset).sort((a, b) => a - b),
     [0, half],
   )
-  for (const { folder, offset } of found)
-    if (offset) t.match(fs.readFileSync(`${archive}/${folder}/summary.txt`, 'utf8'), / at 0x100000/)
+  for (const { name, offset } of found)
+    if (offset) t.match(fs.readFileSync(`${archive}/${name}/summary.txt`, 'utf8'), / at 0x100000/)
 })

@@ -29,6 +29,10 @@ interface Listed {
   kernel: string | null
   missing: string | null
   seen: number
+  records: string[]
+  source: string
+  archived: string | null
+  pending: boolean
 }
 
 const list = (t: Test, ...args: string[]): Listed[] =>
@@ -157,10 +161,13 @@ t.test('where there is no crash that is said', async t => {
 t.test('an archive lists as what it was made of', async t => {
   const region = regionOf(t, [oops(1), panic, oops(2)])
   const archive = `${folder(t)}/crashes`
-  const facts = (of: Listed[]): unknown[] => of.map(one => ({ ...one, where: '' }))
+  const facts = (of: Listed[]): unknown[] => of.map(one => ({ ...one, where: '', archived: '' }))
   const before = list(t, region, ...flags)
   succeed(t, ['archive', region, archive, ...flags])
+  const [newest] = list(t, archive)
   t.same(facts(list(t, archive)), facts(before))
+  t.match(newest, { records: ['dmesg-ramoops-2'], source: region, pending: false })
+  t.match(newest!.archived, /^\d+\.\d{9}$/)
   const crash = `${archive}/${before[1]!.name}`
   t.match(list(t, crash), [{ name: before[1]!.name, title: 'kernel panic: why not' }])
   t.equal(
@@ -176,6 +183,29 @@ t.test('an archive lists as what it was made of', async t => {
   t.match(list(t, archive)[1], { title: null, cause: 'Kernel panic - not syncing: why not' })
   const several = list(t, archive, regionOf(t, [panic]), ...flags)
   t.equal(several.length, 4, 'several places')
+})
+
+t.test('what an archive has unfinished is said, and what finishes it', async t => {
+  const region = regionOf(t, [oops(1), panic])
+  const archive = `${folder(t)}/crashes`
+  t.match(pstorefs(['list', path.dirname(archive)]), { status: 1, stderr: /: no crash in / })
+  succeed(t, ['archive', '--keep', region, archive, ...flags])
+  const [newest] = list(t, archive)
+  fs.renameSync(`${archive}/${newest!.name}`, `${archive}/.pending-${newest!.name}`)
+  t.match(list(t, archive), [
+    { name: newest!.name, pending: true, kept: true, source: region },
+    { pending: false, kept: true },
+  ])
+  t.match(
+    succeed(t, ['list', archive]).toString(),
+    `kernel panic: why not (unfinished: run archive ${region} again)\n2 `,
+  )
+  t.match(
+    succeed(t, ['show', archive, newest!.name]).toString(),
+    `\nunfinished   run archive ${region} again\n`,
+  )
+  succeed(t, ['archive', region, archive, ...flags])
+  t.match(list(t, archive), [{ pending: false, kept: false }, { kept: false }])
 })
 
 t.test('of several crashes in one life each is told by its own report', async t => {
@@ -223,7 +253,8 @@ t.test('what systemd-pstore has made of EFI and ERST, in each of its forms', asy
       fs.utimesSync(path.join(place, record.name), seconds, seconds)
     }
     backend.close()
-    const facts = (of: Listed[]): unknown[] => of.map(one => ({ ...one, where: '' }))
+    const facts = (of: Listed[]): unknown[] =>
+      of.map(one => ({ ...one, where: '', source: '', records: [] }))
     t.same(
       facts(list(t, home)),
       facts(wanted),

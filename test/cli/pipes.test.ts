@@ -24,6 +24,14 @@ const outcome = (args: string[]): { status: number | null; stdout: string; stder
   return { status, stdout: stdout.toString(), stderr: stderr.toString() }
 }
 
+/** A region with a dump. */
+const writtenRegion = (home: string): string => {
+  const region = `${home}/written.img`
+  run(process.execPath, [program, 'format', region, '--mem-size', '16K', ...layout])
+  run(process.execPath, [program, 'write', 'dmesg', region, ...layout], Buffer.from('why\n'))
+  return region
+}
+
 const refused = (t: Test, args: string[], why: RegExp): void => {
   const { status, stderr } = outcome(args)
   t.equal(status, 1, args.join(' '))
@@ -69,9 +77,10 @@ t.test('as a file beside the source', async t => {
   const archive = `${home}/archive`
   makeFifo(`${archive}/crash/records.json`)
   makeFifo(`${archive}/crash/summary.txt`)
+  succeed(t, ['archive', writtenRegion(home), archive, ...layout])
   const records = /^pstorefs: [^\n]+\/crash\/records\.json: is a pipe or socket, not a file\n$/
-  t.match(outcome(['archive', '--list', archive]), { status: 0, stdout: '', stderr: records })
-  refused(t, ['archive', '--show', `${archive}/crash`], /crash: not an archived crash/)
+  t.match(outcome(['list', archive]), { status: 0, stdout: /^1 [^\n]*\n$/, stderr: records })
+  refused(t, ['show', `${archive}/crash`], records)
 
   // Folders that describe regions: parameters of a module, and a device tree.
   const parameters = `${home}/parameters`

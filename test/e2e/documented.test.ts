@@ -141,14 +141,6 @@ const lines: { [line: string]: Line } = {
     after: 'cat crashes/*/summary.txt',
     prints: /^backend +guest1\n/m,
   },
-  'pstorefs archive --list crashes': {
-    before: `pstorefs archive region.img crashes ${sizes}`,
-    prints: /-panic-1 +ramoops +2/,
-  },
-  'pstorefs archive --show crashes/2026-11-23T03:27:57Z-panic-3': {
-    before: `pstorefs archive region.img crashes ${sizes}; mv crashes/* crashes/2026-11-23T03:27:57Z-panic-3`,
-    prints: /^crash +panic 1\n/m,
-  },
   'pstorefs list crashes': {
     before: `pstorefs archive region.img crashes ${sizes}`,
     prints: /^1 .* ramoops +1x +panic, without a report$/m,

@@ -1,30 +1,19 @@
-/** `pstorefs archive`: move records out of a store, one folder a crash; list and show such an archive. */
+/** `pstorefs archive`: move records out of a store, one folder a crash. */
 import type { CommandModule } from 'yargs'
-import { entriesOf, guarded, type Entry } from '../../archive/entries.js'
 import { ArchiveFolder } from '../../archive/folder.js'
 import { archiveBackend, refusal, type Listener } from '../../archive/run.js'
-import { Folder } from '../../native/folder.js'
 import type { Backend } from '../../pstore/backend.js'
 import { StoreError } from '../../pstore/errors.js'
 import { describeFailure } from '../../service/attached.js'
 import { allDoubtsOf } from '../../service/doubts.js'
 import { oneLine, tell } from '../../service/log.js'
-import { json } from '../show/output.js'
-import { table } from '../show/table.js'
-import { terminalFilter } from '../../pstore/printable.js'
 import { checkSending, sendFrom, sendingOptions, type SendingArgs } from '../options/sending.js'
 import { attachSources, maybeSources, type SourcesArgs } from '../options/source.js'
-
-/** Bytes: a summary quotes some lines of each record. */
-const largestSummary = 2 ** 26
 
 interface Args extends SourcesArgs, SendingArgs {
   dir: string | undefined
   keep: boolean
   'all-backends': boolean
-  list: string | undefined
-  show: string | undefined
-  json: boolean
 }
 
 const details =
@@ -42,8 +31,8 @@ export const archive: CommandModule<object, Args> = {
   builder: argv =>
     sendingOptions(maybeSources(argv))
       .usage(
-        '$0 archive SOURCE DIR [options]\n$0 archive --all-backends DIR [options]\n' +
-          `$0 archive --list DIR\n$0 archive --show DIR/CRASH\n\n${details}`,
+        '$0 archive SOURCE DIR [options]\n' +
+          `$0 archive --all-backends DIR [options]\n\n${details}`,
       )
       .positional('dir', { type: 'string', describe: "the archive's folder; made if missing" })
       .option('keep', {
@@ -56,28 +45,9 @@ export const archive: CommandModule<object, Args> = {
         default: false,
         describe: 'archive every configured backend that attaches (--backend all)',
       })
-      .option('list', {
-        type: 'string',
-        requiresArg: true,
-        describe: 'list the crashes in an archive',
-      })
-      .option('show', {
-        type: 'string',
-        requiresArg: true,
-        describe: 'print the summary of a crash',
-      })
-      .option('json', {
-        type: 'boolean',
-        default: false,
-        describe: 'with --list: print JSON, an array',
-      })
       .check(args => {
-        const { source, dir, list, show, json } = args
+        const { source, dir } = args
         if (args.redact && args.otlp === undefined) return '--redact needs --otlp'
-        if (list !== undefined && show !== undefined) return 'Give --list or --show, not both'
-        if (json && list === undefined) return '--json needs --list'
-        if (list !== undefined || show !== undefined)
-          return source === undefined || '--list and --show take no SOURCE'
         if (isSeveral(args))
           return (
             (source !== undefined && dir === undefined) ||
@@ -86,22 +56,17 @@ export const archive: CommandModule<object, Args> = {
         return dir !== undefined || 'Give SOURCE and DIR'
       })
       .example('$0 archive region.img /var/lib/crashes --record-size 64K', '')
-      .example('$0 archive --config guests.toml --all-backends /var/lib/crashes', '')
-      .example('$0 archive --list /var/lib/crashes', ''),
+      .example('$0 archive --config guests.toml --all-backends /var/lib/crashes', ''),
   handler: async args => {
-    if (args.list !== undefined) list(args.list, args.json)
-    else if (args.show !== undefined) show(args.show)
-    else {
-      // Where DIR is the only argument yargs calls it SOURCE.
-      const dir = isSeveral(args) ? args.source! : args.dir!
-      const several = { ...args, source: undefined, backend: args.backend ?? 'all' }
-      checkSending(args)
-      const numbers = { waiting: new Map<string, number>(), unattached: [] }
-      try {
-        archiveAll(isSeveral(args) ? several : args, dir, numbers)
-      } finally {
-        if (!(await sendFrom(dir, args, numbers))) process.exitCode = incompleteExit
-      }
+    // Where DIR is the only argument yargs calls it SOURCE.
+    const dir = isSeveral(args) ? args.source! : args.dir!
+    const several = { ...args, source: undefined, backend: args.backend ?? 'all' }
+    checkSending(args)
+    const numbers = { waiting: new Map<string, number>(), unattached: [] }
+    try {
+      archiveAll(isSeveral(args) ? several : args, dir, numbers)
+    } finally {
+      if (!(await sendFrom(dir, args, numbers))) process.exitCode = incompleteExit
     }
   },
 }
@@ -162,37 +127,4 @@ const listener: Listener = {
     process.stdout.write(`${oneLine(`${folder}: ${what}`)}\n`)
   },
   tell,
-}
-
-const list = (dir: string, asJson: boolean): void => {
-  const folder = guarded(dir, () => Folder.any(dir))
-  const entries = entriesOf(folder, tell)
-  folder.close()
-  if (asJson) {
-    process.stdout.write(`${json(entries.map(toJson))}\n`)
-    return
-  }
-  const rows = entries.map(({ folder, pending, manifest }) => [
-    oneLine(folder),
-    oneLine(manifest.backend),
-    `${manifest.records.length}`,
-    oneLine(
-      `${manifest.cause ?? ''}${pending ? ` (unfinished; run archive ${manifest.source} again)` : ''}`,
-    ),
-  ])
-  process.stdout.write([...table(rows, [2])].join(''))
-}
-
-const toJson = ({ folder, pending, manifest }: Entry) => ({ folder, pending, ...manifest })
-
-const show = (folder: string): void => {
-  let summary: Buffer
-  try {
-    const crash = Folder.any(folder)
-    summary = crash.read('summary.txt', largestSummary)
-    crash.close()
-  } catch {
-    throw new StoreError(`${folder}: not an archived crash; see archive --list DIR`, 'ENOENT')
-  }
-  process.stdout.write(process.stdout.isTTY ? terminalFilter()(summary, true) : summary)
 }

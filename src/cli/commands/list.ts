@@ -146,13 +146,19 @@ const patternOf = (text: string): RegExp => {
 export const whatOf = ({ title, cause, reason }: Kept): string =>
   title ?? cause ?? (reason === null ? 'no dump' : `${reason}, without a report`)
 
-const toRow = (crash: Numbered): string[] => [
-  `${crash.number}`,
-  when(crash.time),
-  oneLine(crash.backend),
-  `${crash.seen}x`,
-  oneLine(`${whatOf(crash)}${crash.missing === null ? '' : ` (${crash.missing})`}`),
-]
+const toRow = (crash: Numbered): string[] => {
+  const more = [
+    crash.missing,
+    crash.pending ? `unfinished: run archive ${crash.source} again` : null,
+  ].filter(text => text !== null)
+  return [
+    `${crash.number}`,
+    when(crash.time),
+    oneLine(crash.backend),
+    `${crash.seen}x`,
+    oneLine(`${whatOf(crash)}${more.length > 0 ? ` (${more.join('; ')})` : ''}`),
+  ]
+}
 
 /** A crash as `--json` has it. */
 export const toJson = (crash: Numbered | Kept) => {

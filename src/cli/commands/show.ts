@@ -97,8 +97,6 @@ export const show: CommandModule<object, Args> = {
   },
 }
 
-const names = ({ dumps, rings }: Crash): string[] => [...dumps, ...rings].map(({ name }) => name)
-
 /** A single argument is a place where there is such a one. */
 const placeOf = ({ where, crash, config }: Args): Pick<Args, 'where' | 'crash'> => {
   if (where === undefined || crash !== undefined) return { where, crash }
@@ -295,6 +293,7 @@ const factsOf = (
     ['taint', report?.taint || null],
     ['fingerprint', kept.fingerprint],
     ['missing', kept.missing],
+    ['unfinished', kept.pending ? `run archive ${kept.source} again` : null],
     ['earlier', earlier && `the log before has the report of another crash: ${earlier.title}`],
   ]
   return facts.flatMap(([name, value]): [string, string][] => (value ? [[name, value]] : []))
@@ -307,8 +306,6 @@ const toJsonStory = (kept: Kept, crash: Crash, { story, console, rings }: Told, 
     ...toJson(kept),
     report,
     earlier,
-    records: names(crash),
-    unreadable: crash.unreadable.map(({ name }) => name),
     others: crash.others,
     lines: text(full ? lines : lines.slice(Math.max(0, start - before), end)),
     console: text(console),

@@ -2,8 +2,9 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { attach } from '../../attach.js'
-import { bare, entriesOf, readManifest } from '../../archive/entries.js'
-import { manifestFile, type Manifest } from '../../archive/manifest.js'
+import { bare, entriesOf, entryOf, readManifest, type Entry } from '../../archive/entries.js'
+import { originOf } from '../../archive/folder.js'
+import { manifestFile } from '../../archive/manifest.js'
 import { crashName } from '../../archive/report.js'
 import { diagnose, type Diagnosis } from '../../crash/diagnosis.js'
 import { crashesOf, describeMissing, type Crash } from '../../crash/grouping.js'
@@ -30,6 +31,19 @@ export interface Kept extends Pick<Diagnosis, 'title' | 'cause' | 'fingerprint' 
   readonly reason: string | null
   /** Which parts of the dump are missing, in words; null: none. */
   readonly missing: string | null
+  /** The names of its records. */
+  readonly records: readonly string[]
+  /** The names of those that cannot be read. */
+  readonly unreadable: readonly string[]
+  /** What its records were in when they were found, and where in it that begins, in bytes. */
+  readonly source: string
+  readonly offset: number
+  /** When `archive` copied it; null: it is in no archive. */
+  readonly archived: string | null
+  /** True where the source may still have records that the archive has: a run of `archive` was ended. */
+  readonly pending: boolean
+  /** True where it was archived with --keep. */
+  readonly kept: boolean
   /** Do something with its records. */
   look<T>(work: (crash: Crash) => T): T
 }
@@ -68,6 +82,7 @@ const crashesIn = (where: string, backend: Backend): Kept[] => {
   const left = new Set(unreadable.map(({ name }) => name))
   const readable = records.filter(({ name }) => !left.has(name))
   const names = new Set([...readable, ...unreadable].map(record => backendOf(backend, record)))
+  const { source, offset } = originOf(backend)
   return [...names].flatMap(name => {
     const isOf = (record: StoredRecord | Unreadable): boolean => backendOf(backend, record) === name
     const crashes = crashesOf(
@@ -76,19 +91,21 @@ const crashesIn = (where: string, backend: Backend): Kept[] => {
       record => record.open(),
       unreadable.filter(isOf),
     )
-    return crashes.flatMap(crash => keptAs(where, name, crash))
+    return crashes.flatMap(crash => keptAs({ where, source, offset, backend: name }, crash))
   })
 }
 
-const keptAs = (where: string, backend: string, crash: Crash): Kept[] => {
+const keptAs = (
+  place: Pick<Kept, 'where' | 'source' | 'offset' | 'backend'>,
+  crash: Crash,
+): Kept[] => {
   const { title, cause, fingerprint, kernel } = diagnose(textOfCrash(crash), crash.after)
   if (crash.reason === null && title === null) return []
   const { time, reason } = crash
   return [
     {
-      where,
+      ...place,
       name: crashName(crash, time),
-      backend,
       time,
       reason,
       title,
@@ -96,6 +113,11 @@ const keptAs = (where: string, backend: string, crash: Crash): Kept[] => {
       fingerprint,
       kernel,
       missing: describeMissing(crash) || null,
+      records: [...crash.dumps, ...crash.rings].map(({ name }) => name),
+      unreadable: crash.unreadable.map(({ name }) => name),
+      archived: null,
+      pending: false,
+      kept: false,
       look: work => work(crash),
     },
   ]
@@ -110,11 +132,12 @@ export const textOfCrash = ({ dumps, rings }: Crash): Buffer => {
 }
 
 /** A crash of an archive: its manifest tells what a list needs. */
-const archived = (where: string, folder: string, name: string, manifest: Manifest): Kept => {
+const archived = (where: string, folder: string, entry: Entry): Kept => {
+  const { manifest, pending } = entry
   const { backend, reason, title, cause, fingerprint, kernel, missing, time, after } = manifest
   return {
     where,
-    name,
+    name: bare(entry),
     backend,
     time: time === null ? null : parseTime(time),
     reason,
@@ -123,6 +146,13 @@ const archived = (where: string, folder: string, name: string, manifest: Manifes
     fingerprint,
     kernel,
     missing,
+    records: manifest.records.map(({ name }) => name),
+    unreadable: manifest.unreadable,
+    source: manifest.source,
+    offset: manifest.offset,
+    archived: manifest.archived,
+    pending,
+    kept: manifest.kept,
     look: work => {
       const copies = attach(`records:${folder}`, { readOnly: true, report: tell })
       try {
@@ -150,16 +180,15 @@ const inArchive = (where: string): Kept[] | null => {
       const above = Folder.any(parent)
       try {
         const manifest = readManifest(above, name)
-        return manifest && [archived(where, where, name, manifest)]
+        return manifest && [archived(where, where, entryOf(name, manifest))]
       } finally {
         above.close()
       }
     }
     const entries = entriesOf(folder, tell)
-    if (entries.length === 0) return null
-    return entries.map(entry =>
-      archived(where, path.join(where, entry.folder), bare(entry), entry.manifest),
-    )
+    // What lies in it may be records; an archive may have no crash yet.
+    if (entries.length === 0) return folder.entries().length > 0 ? null : []
+    return entries.map(entry => archived(where, path.join(where, entry.folder), entry))
   } finally {
     folder.close()
   }
