@@ -342,19 +342,75 @@ t.test('a ring that cannot be read is named, and hides nothing else', async t =>
   t.match(stdout.toString(), /guilty_one[^]*user space/)
 })
 
-t.test("Android's log is shown as logcat prints it", async t => {
-  const region = regionOf(t, [oops(1)])
+/** A record of Android's log, written at a time in seconds since 1970. */
+const android = (sec: number, text: string): Buffer => {
   const header = Buffer.alloc(18)
   header.write('l')
-  header.writeUInt32LE(1_700_000_000, 10)
+  header.writeUInt32LE(sec, 10)
   header.writeUInt32LE(42_000_000, 14)
-  const payload = Buffer.from('\x04Tag\0hello\0')
+  const payload = Buffer.from(`\x04Tag\0${text}\0`)
   header.writeUInt16LE(header.length + payload.length, 1)
+  return Buffer.concat([header, payload])
+}
+
+/** Append to a region's pmsg. */
+const say = (region: string, bytes: Buffer): void => {
   const backend = attach(region, options)
-  backend.write({ type: 'pmsg', bytes: Buffer.concat([header, payload]) })
+  backend.write({ type: 'pmsg', bytes })
   backend.close()
+}
+
+t.test("Android's log is shown as logcat prints it", async t => {
+  const region = regionOf(t, [oops(1)])
+  say(region, android(1_700_000_000, 'hello'))
   const said = succeed(t, ['show', region, ...flags]).toString()
   t.match(said, /\npmsg-ramoops-0\n[^]*  11-14 22:13:20\.042 +0 +0 I Tag +: hello\n$/)
+})
+
+t.test('the story by time', async t => {
+  const region = regionOf(t, [oops(1)], '[   12.500000] ---[ end trace 0000000000000000 ]---\n')
+  const backend = attach(region, options)
+  backend.write({
+    type: 'console',
+    bytes: Buffer.from('[   13.000000] what \x1bfollows\nlogin: \n'),
+  })
+  backend.close()
+  say(region, android(1_699_999_999, 'user space'))
+  say(region, android(7, 'of 1970'))
+  const timeline = (...args: string[]): string => {
+    const said = succeed(t, ['show', '--timeline', region, ...flags, ...args]).toString()
+    return said.slice(said.indexOf('\ntimeline') + 1)
+  }
+  const tag = '     0     0 I Tag     : '
+  t.same(timeline().split('\n'), [
+    'timeline, in seconds since boot',
+    '  [   11.000000] dmesg           all is well',
+    '                 pmsg-ramoops-0  --------- beginning of main',
+    `  [   11.542000] pmsg-ramoops-0  11-14 22:13:19.042${tag}user space`,
+    '  [   12.000001] dmesg           BUG: kernel NULL pointer dereference, address: 0000000000000010',
+    '  [   12.100000] dmesg           CPU: 1 PID: 1 Comm: sh Not tainted 6.1.0-9-amd64 #1',
+    '> [   12.200000] dmesg           RIP: 0010:guilty_one+0x1/0x20',
+    '  [   12.300000] dmesg           Call Trace:',
+    '  [   12.400000] dmesg            caller_two+0x3/0x40',
+    '  [   12.500000] dmesg           ---[ end trace 0000000000000000 ]---',
+    '  [   13.000000] console         what ^[follows',
+    '                 console         login: ',
+    '',
+    'pmsg-ramoops-0: nothing tells when on that clock',
+    `  01-01 00:00:07.042${tag}of 1970`,
+    '',
+  ])
+  t.match(
+    timeline('-T', '--level', 'alert'),
+    /^timeline, by the clock on the wall\n[^]*\[2023-11-14 22:13:19\] pmsg-ramoops-0 {2}11-14[^]*\[2023-11-14 22:13:19\] dmesg +BUG/,
+  )
+  t.notMatch(timeline('--level', 'alert'), /Call Trace/)
+  const told = JSON.parse(
+    succeed(t, ['show', '--timeline', '--json', region, ...flags]).toString(),
+  ) as { timeline: { lines: object[]; unplaced: object[] } }
+  t.match(told.timeline, { boot: 1_699_999_987.5, unplaced: [{ origin: 'pmsg-ramoops-0' }] })
+  t.match(told.timeline.lines[0], { time: 11, origin: 'dmesg', line: '[   11.000000] all is well' })
+  t.equal(told.timeline.lines.length, 11)
 })
 
 t.test("no line of the next boot's is in a crash's story", async t => {

@@ -8,12 +8,12 @@ import { goesOnAfter, type Crash } from '../../crash/grouping.js'
 import { linesOfLife } from '../../crash/lives.js'
 import { storyLines, storyOf, type Story, type StoryLine } from '../../crash/story.js'
 import { textOfAll } from '../../crash/text.js'
+import { bootOf, timelineOf, type TimedLine, type Timeline } from '../../crash/timeline.js'
 import { AndroidLog } from '../../decoders/android.js'
 import type { StoredRecord } from '../../pstore/backend.js'
 import { standardInput } from '../../native/stdin.js'
 import { assertStoreError, StoreError } from '../../pstore/errors.js'
 import { withoutControls } from '../../pstore/printable.js'
-import type { Timespec } from '../../pstore/time.js'
 import { tell } from '../../service/log.js'
 import { lookIn, textOfCrash, unreadableExit, type Kept, type WhereArgs } from '../options/kept.js'
 import { findConfig, maybeName } from '../options/source.js'
@@ -29,6 +29,7 @@ interface Args extends WhereArgs {
   json: boolean
   T: boolean
   level: string | undefined
+  timeline: boolean
 }
 
 /** Lines before a report. */
@@ -62,6 +63,11 @@ export const show: CommandModule<object, Args> = {
         default: false,
         describe: 'all lines of the dump, and of the rings',
       })
+      .option('timeline', {
+        type: 'boolean',
+        default: false,
+        describe: 'all lines of the dump, the console, pmsg and terminals, by time',
+      })
       .option('T', {
         type: 'boolean',
         default: false,
@@ -80,14 +86,15 @@ export const show: CommandModule<object, Args> = {
           `--level: ${level}: is none of ${levels.join(', ')}`,
       )
       .example('$0 show', 'the newest crash of this machine')
-      .example('$0 show /var/lib/crashes 3 --full', ''),
+      .example('$0 show /var/lib/crashes 3 --full', '')
+      .example('$0 show --timeline -T', 'all of the newest crash, by the clock on the wall'),
   handler: args => {
     const { where, crash } = placeOf(args)
     const looked = lookIn(where === undefined ? [] : [where], args)
     try {
       const kept = find(looked.crashes, crash, looked.places)
       kept.look(found => {
-        const told = tellOf(found)
+        const told = tellOf(kept, found)
         if (args.json) process.stdout.write(`${json(toJsonStory(kept, found, told, args))}\n`)
         else page(render(kept, told, args))
       })
@@ -136,6 +143,7 @@ const find = (
 /** What is told of a crash. */
 interface Told {
   readonly story: Story
+  readonly timeline: () => Timeline
   /** What the console printed in the same life after the dump. */
   readonly console: readonly StoryLine[]
   /** The other rings that are text, and their lines. */
@@ -160,21 +168,28 @@ const linesIn = (name: string, text: () => Buffer): StoryLine[] => {
   }
 }
 
-const tellOf = (crash: Crash): Told => {
+const tellOf = ({ time: stored }: Kept, crash: Crash): Told => {
   const story = storyOf(textOfCrash(crash), crash.after)
   const consoles = crash.rings.filter(({ type }) => type === 'console')
   const end = clockOf(story.lines)?.last
-  const log = crash.dumps.length > 0 ? linesIn('the console', () => textOfAll(consoles, open)) : []
-  const own = linesOfLife(story.lines, log, goesOnAfter(crash.reason))
+  const hasDump = crash.dumps.length > 0
+  const log = hasDump ? linesIn('the console', () => textOfAll(consoles, open)) : []
+  const goesOn = goesOnAfter(crash.reason)
+  const own = linesOfLife(story.lines, log, goesOn)
   const console = end === undefined ? own : own.filter(({ time }) => time === null || time > end)
-  const texts = crash.rings.filter(({ type }) => type === 'pmsg' || type === 'tty')
+  const rings = crash.rings
+    .filter(({ type }) => type === 'pmsg' || type === 'tty')
+    .map(record => ({ name: record.name, lines: linesIn(record.name, () => ringText(record)) }))
+  const kernel = [
+    { origin: hasDump ? 'dmesg' : 'console', lines: story.lines },
+    { origin: 'console', lines: own },
+  ]
+  const others = rings.map(({ name, lines }) => ({ origin: name, lines }))
   return {
     story,
+    timeline: () => timelineOf(kernel, others, stored, goesOn),
     console,
-    rings: texts.map(record => ({
-      name: record.name,
-      lines: linesIn(record.name, () => ringText(record)),
-    })),
+    rings,
     binary: crash.rings.filter(({ type }) => type === 'ftrace').map(({ name }) => name),
     others: crash.others,
   }
@@ -189,16 +204,10 @@ const ringText = (record: StoredRecord): Buffer => {
   return log.count > 0 && log.skipped < bytes.length / 2 ? text : bytes
 }
 
-/** When a machine's clock was 0, in ms since 1970: the dump's time is that of its last line. */
-const bootOf = (time: Timespec | null, { lines }: Story): number | null => {
-  const end = clockOf(lines)?.last
-  return time === null || end === undefined
-    ? null
-    : Number(time.sec) * 1000 + time.nsec / 1e6 - end * 1000
-}
-
 /** printk's stamp. */
 const stamp = /^\[ *\d{1,9}\.\d{1,9}\]/
+/** Columns of one. */
+const stampWidth = '[   12.345678]'.length
 
 /** Prints lines as the options want them. */
 class Printer {
@@ -206,23 +215,47 @@ class Printer {
   readonly #colour: boolean
   readonly #worst: number
 
-  constructor({ T, level }: Args, time: Timespec | null, story: Story) {
-    this.#boot = T ? bootOf(time, story) : null
+  constructor({ T, level }: Args, boot: number | null) {
+    this.#boot = T ? boot : null
     const { env, stdout } = process
     this.#colour = stdout.isTTY && env.TERM !== 'dumb' && !env.NO_COLOR
     this.#worst = level === undefined ? 7 : levels.indexOf(level)
   }
 
   /** The lines that are wanted. */
-  wanted(lines: readonly StoryLine[]): StoryLine[] {
+  wanted<L extends StoryLine>(lines: readonly L[]): L[] {
     return lines.filter(({ level }) => level === null || level <= this.#worst)
   }
 
-  line({ line, level, time, guilty }: StoryLine): string {
-    const clock = this.#boot === null || time === null ? null : this.#boot + time * 1000
-    const sec = clock === null ? null : { sec: BigInt(Math.floor(clock / 1000)), nsec: 0 }
-    const text = withoutControls(sec === null ? line : line.replace(stamp, `[${when(sec)}]`))
-    const marked = `${guilty ? '>' : ' '} ${text}`
+  /** What the times are that are printed. */
+  get clock(): string {
+    return this.#boot === null ? 'in seconds since boot' : 'by the clock on the wall'
+  }
+
+  /** A time in seconds since boot; null where it is printed as it is. */
+  #wall(time: number): string | null {
+    if (this.#boot === null) return null
+    const ms = this.#boot + time * 1000
+    return `[${when({ sec: BigInt(Math.floor(ms / 1000)), nsec: 0 })}]`
+  }
+
+  line(line: StoryLine): string {
+    const wall = line.time === null ? null : this.#wall(line.time)
+    return this.#marked(line, wall === null ? line.line : line.line.replace(stamp, wall))
+  }
+
+  /** A line of a timeline, with its time and its origin, whose columns are `width` wide. */
+  timed(line: TimedLine, width: number): string {
+    const { at, isTimed, origin } = line
+    const seconds = `[${at.toFixed(6).padStart(stampWidth - 2)}]`
+    const time = this.#wall(at) ?? seconds
+    const text = line.line.replace(stamp, '').replace(/^ /, '')
+    const shown = isTimed ? time : ' '.repeat(time.length)
+    return this.#marked(line, `${shown} ${origin.padEnd(width)}  ${text}`)
+  }
+
+  #marked({ level, guilty }: StoryLine, text: string): string {
+    const marked = `${guilty ? '>' : ' '} ${withoutControls(text)}`
     if (guilty) return `${this.#styled('yellow', marked)}\n`
     return `${level !== null && level <= 3 ? this.#styled('red', marked) : marked}\n`
   }
@@ -236,40 +269,55 @@ class Printer {
   }
 }
 
-const render = (
-  kept: Kept,
-  { story, console, rings, binary, others }: Told,
-  args: Args,
-): string => {
-  const print = new Printer(args, kept.time, story)
-  const { report, lines, start, end } = story
+const render = (kept: Kept, told: Told, args: Args): string => {
+  const { story, binary, others } = told
+  const print = new Printer(args, bootOf(kept.time, story.lines))
   const out: string[] = [`${print.heading(whatOf(kept)).slice(1)}`]
   for (const [name, value] of factsOf(kept, story))
     out.push(`${name.padEnd(13)}${withoutControls(value)}\n`)
+  out.push(...(args.timeline ? byTime(print, told) : byRecord(print, told, args)))
+  if (binary.length > 0) out.push(print.heading(`also ${binary.join(', ')}: pstorefs cat`))
+  if (others.length > 0)
+    out.push(print.heading(`left out: ${others.join(', ')}: of another life of the machine`))
+  return out.join('')
+}
+
+/** The report and what is around it, record by record. */
+const byRecord = (print: Printer, { story, console, rings }: Told, { full }: Args): string[] => {
+  const { report, lines, start, end } = story
+  const out: string[] = []
   const some = (title: string, all: readonly StoryLine[], shown: readonly StoryLine[]): void => {
     const wanted = print.wanted(shown)
     if (wanted.length === 0) return
     const left = all.length - shown.length
     out.push(print.heading(left > 0 ? `${title} (${left} more lines: --full)` : title))
-    out.push(...wanted.map(line => print.line(line)))
+    for (const line of wanted) out.push(print.line(line))
   }
-  if (args.full) some('all of it', lines, lines)
+  if (full) some('all of it', lines, lines)
   else if (report) {
-    some(
-      'before',
-      lines.slice(0, start).slice(-before),
-      lines.slice(Math.max(0, start - before), start),
-    )
+    const ahead = lines.slice(Math.max(0, start - before), start)
+    some('before', ahead, ahead)
     const told = lines.slice(start, end)
     some('report', told, told.slice(0, mostOfReport))
   } else some('last lines', lines, lines.slice(-2 * last))
-  some('console, after the dump', console, args.full ? console : console.slice(-last))
-  for (const ring of rings)
-    some(ring.name, ring.lines, args.full ? ring.lines : ring.lines.slice(-last))
-  if (binary.length > 0) out.push(print.heading(`also ${binary.join(', ')}: pstorefs cat`))
-  if (others.length > 0)
-    out.push(print.heading(`left out: ${others.join(', ')}: of another life of the machine`))
-  return out.join('')
+  some('console, after the dump', console, full ? console : console.slice(-last))
+  for (const ring of rings) some(ring.name, ring.lines, full ? ring.lines : ring.lines.slice(-last))
+  return out
+}
+
+/** All lines by time, and behind them those that have no place among these. */
+const byTime = (print: Printer, told: Told): string[] => {
+  const { lines, unplaced } = told.timeline()
+  const wanted = print.wanted(lines)
+  const width = wanted.reduce((most, { origin }) => Math.max(most, origin.length), 0)
+  const out = wanted.length > 0 ? [print.heading(`timeline, ${print.clock}`)] : []
+  for (const line of wanted) out.push(print.timed(line, width))
+  for (const { origin, lines: left } of unplaced) {
+    const some = print.wanted(left)
+    if (some.length > 0) out.push(print.heading(`${origin}: nothing tells when on that clock`))
+    for (const line of some) out.push(print.line(line))
+  }
+  return out
 }
 
 const factsOf = (
@@ -299,7 +347,16 @@ const factsOf = (
   return facts.flatMap(([name, value]): [string, string][] => (value ? [[name, value]] : []))
 }
 
-const toJsonStory = (kept: Kept, crash: Crash, { story, console, rings }: Told, { full }: Args) => {
+const timelineJson = (boot: number | null, { lines, unplaced }: Timeline) => ({
+  boot: boot === null ? null : boot / 1000,
+  lines: lines.map(({ at, origin, line }) => ({ time: at, origin, line })),
+  unplaced: unplaced.flatMap(({ origin, lines: left }) =>
+    left.map(({ line }) => ({ origin, line })),
+  ),
+})
+
+const toJsonStory = (kept: Kept, crash: Crash, told: Told, { full, timeline }: Args) => {
+  const { story, console, rings } = told
   const text = (lines: readonly StoryLine[]): string[] => lines.map(({ line }) => line)
   const { report, earlier, lines, start, end } = story
   return {
@@ -310,5 +367,6 @@ const toJsonStory = (kept: Kept, crash: Crash, { story, console, rings }: Told, 
     lines: text(full ? lines : lines.slice(Math.max(0, start - before), end)),
     console: text(console),
     rings: Object.fromEntries(rings.map(({ name, lines: of }) => [name, text(of)])),
+    ...(timeline ? { timeline: timelineJson(bootOf(kept.time, lines), told.timeline()) } : {}),
   }
 }
