@@ -34,6 +34,8 @@ const passing = new Set([429, 502, 503, 504])
 /** Statuses that are about what a request holds. */
 const aboutContent = new Set([400, 422])
 const tooLarge = 413
+/** How the collector itself says so: `400`, `http: request body too large`. */
+const saysTooLarge = /too large|larger than/i
 
 /** What TLS says of a certificate that it does not take. */
 const untrusted = /CERT|SELF_SIGNED|ALTNAME|UNABLE_TO_|^ERR_(?:SSL|TLS|OSSL)/
@@ -81,8 +83,9 @@ const answerOf = async (reply: Reply): Promise<Answer> => {
     const why = rejection.why.slice(0, longestReason)
     return { kind: 'rejected', why: `it threw ${rejection.count} of its records away: ${why}` }
   }
-  if (status === tooLarge) return { kind: 'too large' }
   const why = describe(reply)
+  if (status === tooLarge || (aboutContent.has(status) && saysTooLarge.test(why)))
+    return { kind: 'too large' }
   if (passing.has(status)) return { kind: 'later', why, after: retryAfter(headers['retry-after']) }
   const { location } = headers
   if (status >= 300 && status < 400 && location !== undefined && URL.canParse(location))
