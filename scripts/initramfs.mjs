@@ -29,6 +29,9 @@ const findPackage = (name, from) => {
   return from === '/' ? null : findPackage(name, path.dirname(from))
 }
 
+/** What only `ship` takes, which sends nothing from there. */
+const leftOut = '@opentelemetry/otlp-transformer'
+
 /** Add the packages that one needs, and what they need. */
 const addPackages = (folder, packages) => {
   const { dependencies, optionalDependencies } = JSON.parse(
@@ -36,7 +39,7 @@ const addPackages = (folder, packages) => {
   )
   for (const name of Object.keys({ ...dependencies, ...optionalDependencies })) {
     const found = findPackage(name, folder)
-    if (!found || packages.has(found)) continue
+    if (name === leftOut || !found || packages.has(found)) continue
     packages.add(found)
     addPackages(found, packages)
   }

@@ -31,6 +31,7 @@ const elsewhere: { [line: string]: string } = {
   'pstorefs completion >> ~/.bashrc': 'test/e2e/install.test.ts',
   'scripts/install': 'test/e2e/install.test.ts',
   'scripts/uninstall': 'test/e2e/install.test.ts',
+  'pstorefs ship /var/lib/crashes http://collector:4318': 'test/e2e/ship.test.ts',
   'systemctl enable --now pstorefs.service': 'test/e2e/systemd.test.ts',
   'systemctl reload pstorefs.service': 'test/e2e/systemd.test.ts',
   'systemctl start pstorefs@guests.service': 'test/e2e/systemd.test.ts',
