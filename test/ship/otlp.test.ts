@@ -9,7 +9,15 @@ import { isOwn } from '#src/ship/otlp/records.js'
 import { thisHost } from '#src/native/host.js'
 import { folder, pstorefs } from '../program.js'
 import { archiveOf, changeManifests, firstTime, unsentIn } from './archives.js'
-import { receive, serve, ship, type Environment, type Reply, type Seen } from './receiver.js'
+import {
+  receive,
+  serve,
+  ship,
+  startProgram,
+  type Environment,
+  type Reply,
+  type Seen,
+} from './receiver.js'
 
 interface Value {
   stringValue?: string
@@ -477,6 +485,21 @@ t.test('--redact', async t => {
   await ship([archive, plain.url], json)
   const uids = (of: Sent[]) => of.map(({ attributes }) => attributes['log.record.uid'])
   t.same(uids(recordsOf(plain.seen)), uids(sent), 'a record has its uid, redacted or not')
+})
+
+t.test('archive --otlp sends what it has made, and what was left', async t => {
+  const archive = archiveOf(t, { dumps: ['one\n'] })
+  const region = path.join(path.dirname(archive), 'region.img')
+  const sizes = '--record-size 8K --console-size 4K --pmsg-size 4K --ftrace-size 0'.split(' ')
+  t.equal(pstorefs(['write', 'dmesg', region, ...sizes], Buffer.from('two\n')).status, 0)
+  const { url, seen } = await receive(t, [well])
+  const args = ['archive', region, archive, '--otlp', url, ...sizes]
+  t.match(await startProgram(args, json).outcome, { status: 0, stderr: '' })
+  t.same(
+    recordsOf(seen).map(({ body }) => body.stringValue?.split('\n')[1]),
+    ['one', 'two'],
+  )
+  t.equal(unsentIn(archive).length, 0)
 })
 
 t.test('a record that the archive lost', async t => {

@@ -75,12 +75,12 @@ const crashesOf = (items: readonly Item[]): Crash[] => [...new Set(items.map(({ 
 
 class Sender {
   sent = 0
+  refused = 0
   readonly #onTheWay = new Set<Crash>()
   readonly #collector: Collector
   readonly #records: LogRecords
   #batch: Item[] = []
   #batchSize = 0
-  #named = 0
   #limit = largestRequest
   /** When something was taken last, or the first request began. */
   #since = performance.now()
@@ -202,9 +202,9 @@ class Sender {
   }
 
   #refuse(crash: Crash, why: string): void {
-    if (!crash.isRefused && ++this.#named <= mostNamed)
-      this.how.tell(`${crash.folder.path}: not taken: ${why}`)
+    if (crash.isRefused) return
     crash.isRefused = true
+    if (++this.refused <= mostNamed) this.how.tell(`${crash.folder.path}: not taken: ${why}`)
   }
 
   #settle(crash: Crash): void {
@@ -249,5 +249,6 @@ export const sendCrashes = async (archive: Folder, how: Sending): Promise<Sent> 
   } finally {
     sender.close()
   }
-  return { sent: sender.sent, waiting: countWaiting(archive), why }
+  const isAll = why === null && sender.refused === 0
+  return { sent: sender.sent, waiting: isAll ? 0 : countWaiting(archive), why }
 }
