@@ -63,6 +63,12 @@ export class Symbols {
     return `${this.#name(i)}+0x${offset}/0x${size}${this.#suffix(i)}`
   }
 
+  /** Is an address a function's? */
+  isFunction(hi: number, lo: number): boolean {
+    const i = this.#find(hi, lo)
+    return i >= 0 && textTypes[this.#text[this.#spans.name[i]! - 2]!] === 1
+  }
+
   /** How far behind a function's start an address is, in bytes; null where no function is known. */
   distance(hi: number, lo: number): number | null {
     const i = this.#find(hi, lo)

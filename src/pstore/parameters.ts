@@ -131,7 +131,7 @@ export const zoneParameters = {
   kallsyms: {
     parse: parseText,
     describe:
-      "file with the names of ftrace's functions: System.map or /proc/kallsyms, also gzipped",
+      "file with the kernel's names of functions: System.map or /proc/kallsyms, also gzipped",
   },
 } as const
 

@@ -413,6 +413,55 @@ t.test('the story by time', async t => {
   t.equal(told.timeline.lines.length, 11)
 })
 
+t.test('addresses without names are named by --kallsyms', async t => {
+  const raw = oops(1)
+    .replace('guilty_one+0x1/0x20', '0xffffffff9b001201')
+    .replace(' caller_two+0x3/0x40', ' 0xffffffff9b001303')
+  const said = 'Kernel Offset: 0x1a000000 from 0xffffffff81000000 (relocation range: …)'
+  const region = regionOf(t, [`${raw}<0>[   12.600000] ${said}\n`])
+  const map = file(
+    t,
+    Buffer.from(
+      [
+        'ffffffff81000000 T _text',
+        'ffffffff81001200 T guilty_one',
+        'ffffffff81001220 t none',
+        'ffffffff81001300 t caller_two',
+        'ffffffff81001340 T _etext',
+        '',
+      ].join('\n'),
+    ),
+    'System.map',
+  )
+  const archive = `${folder(t)}/crashes`
+  succeed(t, ['archive', '--keep', region, archive, ...flags])
+  const other = regionOf(t, [oops(1)])
+  const named = list(t, other, ...flags)[0]!
+  for (const where of [[region, ...flags], [archive]]) {
+    t.match(
+      succeed(t, ['show', ...where]).toString(),
+      /^BUG: [^\n]* dereference\n[^]*RIP: 0010:0xff/,
+    )
+    t.match(
+      succeed(t, ['show', ...where, '--kallsyms', map]).toString(),
+      /^BUG: [^\n]* in guilty_one\n[^]*\n> \[ .*RIP: 0010:guilty_one\+0x1\/0x20 \(0xffffffff9b001201\)\n/,
+    )
+    t.match(JSON.parse(succeed(t, ['show', ...where, '--json', '--kallsyms', map]).toString()), {
+      title: named.title,
+      fingerprint: named.fingerprint,
+      report: { guilty: 'guilty_one' },
+    })
+  }
+  const silent = regionOf(t, [raw])
+  const { status, stderr, stdout } = pstorefs(['show', silent, ...flags, '--kallsyms', map])
+  t.match([status, stderr], [0, /^pstorefs: --kallsyms: the symbols are of another kernel, or /])
+  t.match(stdout.toString(), /RIP: 0010:0xffffffff9b001201\n/)
+  t.match(pstorefs(['show', archive, '--kallsyms', '/no/such']), {
+    status: 1,
+    stderr: /^pstorefs: \/no\/such: no such file[^\n]*\n$/,
+  })
+})
+
 t.test("no line of the next boot's is in a crash's story", async t => {
   const boot = '[    0.000000] Linux version 6.1.0\n[    9.030000] guest: heartbeat 5\n'
   const region = regionOf(t, [oops(1)], boot)

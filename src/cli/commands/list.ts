@@ -5,7 +5,7 @@ import { printTime } from '../../pstore/time.js'
 import { oneLine, tell } from '../../service/log.js'
 import { parseBackends } from '../options/mount-options.js'
 import { lookIn, type Kept, type WhereArgs } from '../options/kept.js'
-import { withParameters } from '../options/parameters.js'
+import { parametersOf, withParameters } from '../options/parameters.js'
 import { parseWhen } from '../options/since.js'
 import { withConfig } from '../options/source.js'
 import { jsonArray, print, printJson } from '../show/output.js'
@@ -71,7 +71,7 @@ export const list: CommandModule<object, Args> = {
       .example('$0 list', 'what this machine has kept')
       .example('$0 list /var/lib/crashes --since 7d --group', ''),
   handler: args => {
-    const looked = lookIn(args.where, args)
+    const looked = lookIn(args.where, args, parametersOf({ ...args }))
     try {
       const rows = chosen(numbered(looked.crashes), args)
       if (rows.length === 0) {

@@ -3,19 +3,24 @@ import fs from 'node:fs'
 import { styleText } from 'node:util'
 import type { CommandModule } from 'yargs'
 import { parseSource } from '../../attach.js'
+import { nameAddresses, type FunctionNames } from '../../crash/addresses.js'
 import { clockOf } from '../../crash/clock.js'
+import { diagnose, type Diagnosis } from '../../crash/diagnosis.js'
 import { goesOnAfter, type Crash } from '../../crash/grouping.js'
 import { linesOfLife } from '../../crash/lives.js'
 import { storyLines, storyOf, type Story, type StoryLine } from '../../crash/story.js'
 import { textOfAll } from '../../crash/text.js'
 import { bootOf, timelineOf, type TimedLine, type Timeline } from '../../crash/timeline.js'
 import { AndroidLog } from '../../decoders/android.js'
+import { FrameNames } from '../../decoders/frame-names.js'
+import { loadSymbols } from '../../decoders/kallsyms.js'
 import type { StoredRecord } from '../../pstore/backend.js'
 import { standardInput } from '../../native/stdin.js'
 import { assertStoreError, StoreError } from '../../pstore/errors.js'
 import { withoutControls } from '../../pstore/printable.js'
 import { tell } from '../../service/log.js'
 import { lookIn, textOfCrash, unreadableExit, type Kept, type WhereArgs } from '../options/kept.js'
+import { parametersOf } from '../options/parameters.js'
 import { findConfig, maybeName } from '../options/source.js'
 import { json } from '../show/output.js'
 import { page } from '../show/pager.js'
@@ -90,19 +95,31 @@ export const show: CommandModule<object, Args> = {
       .example('$0 show --timeline -T', 'all of the newest crash, by the clock on the wall'),
   handler: args => {
     const { where, crash } = placeOf(args)
-    const looked = lookIn(where === undefined ? [] : [where], args)
+    const { kallsyms, ...layout } = parametersOf({ ...args })
+    const names = kallsyms === undefined ? null : new FrameNames(loadSymbols(kallsyms))
+    // No store has to know it: what it shows of ftrace is not printed here.
+    const looked = lookIn(where === undefined ? [] : [where], args, layout)
     try {
       const kept = find(looked.crashes, crash, looked.places)
       kept.look(found => {
-        const told = tellOf(kept, found)
-        if (args.json) process.stdout.write(`${json(toJsonStory(kept, found, told, args))}\n`)
-        else page(render(kept, told, args))
+        const told = tellOf(kept, found, names)
+        const known = told.diagnosis ? namedAs(kept, told.diagnosis) : kept
+        if (args.json) process.stdout.write(`${json(toJsonStory(known, found, told, args))}\n`)
+        else page(render(known, told, args))
       })
     } finally {
       looked.close()
     }
   },
 }
+
+/** A crash, as it is known once its addresses have names. */
+const namedAs = (kept: Kept, { title, cause, fingerprint }: Diagnosis): Kept => ({
+  ...kept,
+  title,
+  cause,
+  fingerprint,
+})
 
 /** A single argument is a place where there is such a one. */
 const placeOf = ({ where, crash, config }: Args): Pick<Args, 'where' | 'crash'> => {
@@ -143,6 +160,8 @@ const find = (
 /** What is told of a crash. */
 interface Told {
   readonly story: Story
+  /** Where addresses were named: what is known by that. */
+  readonly diagnosis: Diagnosis | null
   readonly timeline: () => Timeline
   /** What the console printed in the same life after the dump. */
   readonly console: readonly StoryLine[]
@@ -168,14 +187,20 @@ const linesIn = (name: string, text: () => Buffer): StoryLine[] => {
   }
 }
 
-const tellOf = ({ time: stored }: Kept, crash: Crash): Told => {
-  const story = storyOf(textOfCrash(crash), crash.after)
+const tellOf = ({ time: stored }: Kept, crash: Crash, names: FunctionNames | null): Told => {
+  const { after } = crash
+  const said = textOfCrash(crash)
   const consoles = crash.rings.filter(({ type }) => type === 'console')
-  const end = clockOf(story.lines)?.last
   const hasDump = crash.dumps.length > 0
   const log = hasDump ? linesIn('the console', () => textOfAll(consoles, open)) : []
   const goesOn = goesOnAfter(crash.reason)
-  const own = linesOfLife(story.lines, log, goesOn)
+  const own = linesOfLife(storyLines(said), log, goesOn)
+  const offsets = Buffer.from([...own.map(({ line }) => line), said.toString('latin1')].join('\n'))
+  const named = names && nameAddresses(said, names, offsets)
+  if (named?.doubt) tell(`--kallsyms: ${named.doubt}`)
+  const text = named?.text ?? said
+  const story = storyOf(text, after)
+  const end = clockOf(story.lines)?.last
   const console = end === undefined ? own : own.filter(({ time }) => time === null || time > end)
   const rings = crash.rings
     .filter(({ type }) => type === 'pmsg' || type === 'tty')
@@ -187,6 +212,7 @@ const tellOf = ({ time: stored }: Kept, crash: Crash): Told => {
   const others = rings.map(({ name, lines }) => ({ origin: name, lines }))
   return {
     story,
+    diagnosis: named?.count ? diagnose(text, after) : null,
     timeline: () => timelineOf(kernel, others, stored, goesOn),
     console,
     rings,

@@ -1,7 +1,7 @@
 /** WHERE in `list` and `show`: an archive, what systemd-pstore archived, a mount, a source, or copies of records. */
 import fs from 'node:fs'
 import path from 'node:path'
-import { attach } from '../../attach.js'
+import { attach, type AttachOptions } from '../../attach.js'
 import { bare, entriesOf, entryOf, readManifest, type Entry } from '../../archive/entries.js'
 import { originOf } from '../../archive/folder.js'
 import { manifestFile } from '../../archive/manifest.js'
@@ -18,7 +18,6 @@ import { attachSelected } from '../../service/attached.js'
 import { allDoubtsOf } from '../../service/doubts.js'
 import { tell } from '../../service/log.js'
 import { attachCandidate, findConfig, findSource, withOptions } from './source.js'
-import { parametersOf } from './parameters.js'
 
 /** A crash, wherever it lies. Its texts are a crashed machine's own. */
 export interface Kept extends Pick<Diagnosis, 'title' | 'cause' | 'fingerprint' | 'kernel'> {
@@ -221,11 +220,15 @@ const byTime = (a: Kept, b: Kept): number => {
  * Look for crashes.
  *
  * @param wheres where; none: wherever this machine keeps them
+ * @param parameters of the sources
  * @throws StoreError where a place that was named cannot be looked at
  */
-export const lookIn = (wheres: readonly string[], args: WhereArgs): Looked => {
+export const lookIn = (
+  wheres: readonly string[],
+  args: WhereArgs,
+  parameters: AttachOptions,
+): Looked => {
   const backends: Backend[] = []
-  const parameters = parametersOf({ ...args })
   const how = { readOnly: true }
   const inSource = (where: string): Kept[] => {
     const backend = attachCandidate(findSource(where, args.config, parameters), how)

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import path from 'node:path'
+import { nameAddresses } from '#src/crash/addresses.js'
 import { endWithin, ownReport } from '#src/crash/earlier.js'
 import { linesOfLife } from '#src/crash/lives.js'
 import { firstReport } from '#src/crash/report.js'
@@ -29,6 +30,10 @@ export const target: Target = {
     '::',
     'at: ',
     'Call Trace:\n',
+    '[<ffffffff81001210>]',
+    ' 0xc0101210 from ',
+    'Kernel Offset: 0x1000000 from 0xffffffff81000000',
+    'pc : ',
     'RIP: 0010:',
     '[    1.000000]',
     '[   T12]',
@@ -49,6 +54,9 @@ export const target: Target = {
     const end = endWithin(bytes, bytes.subarray(0, split))
     const own = ownReport(bytes, end)
     if (own.earlier && own.report) assert.ok(own.earlier.offset < own.report.offset)
+    const names = { start: null, frame: (at: bigint) => (at & 16n ? 'f+0x1/0x2' : null) }
+    const named = nameAddresses(bytes, names, bytes)
+    assert.ok(named.text.length <= 4 * bytes.length && named.count <= bytes.length / 8)
     if (!report) return
     assert.ok(report.offset < bytes.length)
     const { title, headline, guilty, traces, pid, cpu, uptime } = report
