@@ -67,21 +67,22 @@ export const readManifest = (archive: Folder, name: string, keptOnly = false): M
 }
 
 /**
- * The crashes in an archive, pending ones too, in the order of their names.
+ * The crashes in an archive, pending ones too, in the order of their names: one manifest after the other, as an archive
+ * may have many.
  *
  * @param told is told of each folder that is called or filled like a crash's and cannot be used, in one line
  * @param unfinishedOnly those alone of whose records the source may still have some, as they are pending or kept
  */
-export const entriesOf = (
+export function* entriesOf(
   archive: Folder,
   told: (why: string) => void,
   unfinishedOnly = false,
-): Entry[] => {
-  const entries: Entry[] = []
-  for (const entry of guarded(archive.path, () => archive.entries())) {
-    const { name: folder } = entry
-    if (folder.startsWith(partial) || !entry.isDirectory()) continue
-    const isPending = folder.startsWith(pending)
+): Generator<Entry, void, void> {
+  const folders = guarded(archive.path, () => archive.entries())
+    .filter(entry => entry.isDirectory() && !entry.name.startsWith(partial))
+    .map(({ name: folder }) => ({ folder, pending: folder.startsWith(pending) }))
+    .toSorted((a, b) => (bare(a) < bare(b) ? -1 : 1))
+  for (const { folder, pending: isPending } of folders)
     try {
       if (isPending && !/^[^.]/.test(folder.slice(pending.length)))
         throw new StoreError(
@@ -89,12 +90,11 @@ export const entriesOf = (
         )
       const manifest = readManifest(archive, folder, unfinishedOnly && !isPending)
       if (manifest) {
-        if (!unfinishedOnly || isPending || manifest.kept) entries.push(entryOf(folder, manifest))
+        if (!unfinishedOnly || isPending || manifest.kept)
+          yield { folder, pending: isPending, manifest }
       } else if (isPending) told(`${archive.path}/${folder}: has no ${manifestFile}: remove it`)
     } catch (error) {
       if (!(error instanceof StoreError)) throw error
       told(error.message)
     }
-  }
-  return entries.toSorted((a, b) => (bare(a) < bare(b) ? -1 : 1))
 }

@@ -107,7 +107,7 @@ export class ArchiveFolder {
 
   /** This backend's crashes that are pending, or were archived with --keep. */
   #unfinishedOf(backend: Backend): Entry[] {
-    this.#unfinished ??= entriesOf(this.#folder, this.told, true)
+    this.#unfinished ??= [...entriesOf(this.#folder, this.told, true)]
     const { source, offset, backend: name } = originOf(backend)
     return this.#unfinished.filter(
       ({ manifest: of }) => of.source === source && of.offset === offset && of.backend === name,

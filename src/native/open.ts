@@ -110,8 +110,8 @@ export const readToEnd = (
     return new StoreError(`${path}: is too large: more than ${most}`)
   }
   if (size > mostBytes) throw tooLarge()
-  // With a byte more than is expected no second buffer is made.
-  let bytes = Buffer.allocUnsafe(Math.min(Math.max(size, 4095), mostBytes) + 1)
+  // With a byte more than is expected no second buffer is made, and one read tells that there is no more.
+  let bytes = Buffer.allocUnsafe(Math.min(size || 4095, mostBytes) + 1)
   let length = 0
   for (;;) {
     let n: number
@@ -124,6 +124,7 @@ export const readToEnd = (
     }
     if (n === 0) return bytes.subarray(0, length)
     length += n
+    if (length === size) return bytes.subarray(0, length)
     if (length > mostBytes) throw tooLarge()
     if (length === bytes.length) bytes = Buffer.concat([bytes], Math.min(2 * length, mostBytes + 1))
   }

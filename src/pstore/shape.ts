@@ -6,11 +6,20 @@ import { StoreError } from './errors.js'
 
 /** A value, and where it stands. Each method throws a StoreError where the value is something else. */
 export class Shape {
-  /** @param place in messages: `its records[3].name` */
+  readonly #within: Shape | null
+  readonly #name: string | number
+
+  /**
+   * @param name in messages: `it`; of a member its own, in what it is `within`
+   */
   constructor(
     readonly value: unknown,
-    readonly place: string,
-  ) {}
+    name: string | number,
+    within: Shape | null = null,
+  ) {
+    this.#name = name
+    this.#within = within
+  }
 
   /** @throws StoreError where the text is no JSON */
   static parse(text: string, place: string): Shape {
@@ -19,6 +28,13 @@ export class Shape {
     } catch {
       throw new StoreError(`${place} is no JSON`, 'EIO')
     }
+  }
+
+  /** Where it stands: `it.records[3].name`. It is made where it is asked for, as thousands are right. */
+  get place(): string {
+    const name = this.#name
+    if (!this.#within) return String(name)
+    return `${this.#within.place}${typeof name === 'number' ? `[${name}]` : `.${name}`}`
   }
 
   #wrong(what: string): StoreError {
@@ -31,7 +47,7 @@ export class Shape {
     if (typeof value !== 'object' || value === null || Array.isArray(value))
       throw this.#wrong('object')
     const found: unknown = Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined
-    return new Shape(found, `${this.place}.${name}`)
+    return new Shape(found, name, this)
   }
 
   /** Does an object have a member? */
@@ -41,7 +57,7 @@ export class Shape {
 
   items(): Shape[] {
     if (!Array.isArray(this.value)) throw this.#wrong('array')
-    return this.value.map((item: unknown, n) => new Shape(item, `${this.place}[${n}]`))
+    return this.value.map((item: unknown, n) => new Shape(item, n, this))
   }
 
   text(pattern = /^/): string {

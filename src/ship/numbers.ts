@@ -38,7 +38,7 @@ const gauge = (name: string, help: string, samples: readonly Sample[]): string =
   ].join('\n')
 
 /** Crashes by backend and kind, and the newest of each backend. */
-const tally = (entries: readonly Entry[]): { crashes: Sample[]; newest: Sample[] } => {
+const tally = (entries: Iterable<Entry>): { crashes: Sample[]; newest: Sample[] } => {
   const crashes = new Map<string, Sample>()
   const newest = new Map<string, Sample>()
   for (const { manifest } of entries) {
@@ -58,7 +58,7 @@ const samples = (label: string, numbers: ReadonlyMap<string, number>): Sample[] 
   [...numbers].map(([name, value]) => ({ labels: { [label]: name }, value }))
 
 /** The text of all numbers. */
-export const numbersOf = (entries: readonly Entry[], run: RunNumbers): string => {
+export const numbersOf = (entries: Iterable<Entry>, run: RunNumbers): string => {
   const { crashes, newest } = tally(entries)
   return [
     gauge(

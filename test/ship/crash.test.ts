@@ -39,7 +39,7 @@ const archived = (t: Test, region: string): Folder => {
 }
 
 const crashIn = (t: Test, archive: Folder) => {
-  const [entry] = entriesOf(archive, why => t.fail(why))
+  const [entry] = [...entriesOf(archive, why => t.fail(why))]
   const crash = archive.folder(entry!.folder)
   t.teardown(() => crash.close())
   return { crash, shipped: shippedCrash(crash, entry!) }
@@ -98,8 +98,8 @@ t.test('an archive of an earlier version, and marks', async t => {
     [isSent(crash, 'otlp'), isSent(crash, 'journal'), usedChannels(archive)],
     [true, false, ['otlp']],
   )
-  t.equal(entriesOf(archive, why => t.fail(why)).length, 1, 'a mark is no crash')
+  t.equal([...entriesOf(archive, why => t.fail(why))].length, 1, 'a mark is no crash')
   fill(region)
   succeed(t, ['archive', region, archive.path, ...flags])
-  t.equal(entriesOf(archive, why => t.fail(why)).length, 2)
+  t.equal([...entriesOf(archive, why => t.fail(why))].length, 2)
 })

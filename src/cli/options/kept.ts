@@ -184,10 +184,11 @@ const inArchive = (where: string): Kept[] | null => {
         above.close()
       }
     }
-    const entries = entriesOf(folder, tell)
+    const found = Array.from(entriesOf(folder, tell), entry =>
+      archived(where, path.join(where, entry.folder), entry),
+    )
     // What lies in it may be records; an archive may have no crash yet.
-    if (entries.length === 0) return folder.entries().length > 0 ? null : []
-    return entries.map(entry => archived(where, path.join(where, entry.folder), entry))
+    return found.length > 0 || folder.entries().length === 0 ? found : null
   } finally {
     folder.close()
   }
