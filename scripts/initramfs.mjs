@@ -12,7 +12,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 
 const project = path.resolve(import.meta.dirname, '..')
-const main = path.join(project, 'dist/cli/main.js')
+const main = path.join(project, 'bundle/pstorefs.js')
 /** What Node loads of a package. */
 const loaded = /\.(?:[cm]?js|json|node)$/
 
@@ -29,9 +29,6 @@ const findPackage = (name, from) => {
   return from === '/' ? null : findPackage(name, path.dirname(from))
 }
 
-/** What only `ship` takes, which sends nothing from there. */
-const leftOut = '@opentelemetry/otlp-transformer'
-
 /** Add the packages that one needs, and what they need. */
 const addPackages = (folder, packages) => {
   const { dependencies, optionalDependencies } = JSON.parse(
@@ -39,7 +36,7 @@ const addPackages = (folder, packages) => {
   )
   for (const name of Object.keys({ ...dependencies, ...optionalDependencies })) {
     const found = findPackage(name, folder)
-    if (name === leftOut || !found || packages.has(found)) continue
+    if (!found || packages.has(found)) continue
     packages.add(found)
     addPackages(found, packages)
   }
@@ -62,7 +59,7 @@ const librariesOf = file =>
   )
 
 const files = [process.execPath, path.join(project, 'package.json')]
-files.push(...filesOf(path.dirname(path.dirname(main))))
+files.push(...filesOf(path.dirname(main)))
 for (const folder of addPackages(project, new Set())) files.push(...filesOf(folder))
 const compiled = files.filter(file => file === process.execPath || file.endsWith('.node'))
 for (const file of new Set([...files, ...compiled.flatMap(librariesOf)])) {

@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 
 const root = path.resolve(import.meta.dirname, '..')
 const run = promisify(execFile)
-const main = path.join(root, 'dist/cli/main.js')
+const main = path.join(root, 'bundle/pstorefs.js')
 const help = async args =>
   (
     await run(process.execPath, [main, ...args, '--help'], {

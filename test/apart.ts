@@ -7,12 +7,12 @@ import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import t, { type Test } from 'tap'
-import { folder, program, run, type Outcome } from './program.js'
+import { folder, run, type Outcome } from './program.js'
 
 /** The test's folder, in there: on this machine others may not reach it, or it may hold no devices. */
 export const inside = '/mnt'
 
-const project = path.resolve(program, '../../..')
+const project = path.resolve(import.meta.dirname, '..')
 
 /** The program and its packages, where every user reaches them: the project's folder may be closed to others. */
 let copied: string | undefined
@@ -25,7 +25,7 @@ const copyOfProgram = (): string => {
   const packages = Object.entries(lock.packages)
     .filter(([name, { dev }]) => /^node_modules\/(@[^/]+\/)?[^/]+$/.test(name) && !dev)
     .map(([name]) => name)
-  for (const name of ['package.json', 'dist', ...packages]) {
+  for (const name of ['package.json', 'bundle', 'dist', ...packages]) {
     const from = path.join(project, name)
     // Some are for other kinds of machines.
     if (fs.existsSync(from)) fs.cpSync(from, path.join(to, name), { recursive: true })
@@ -68,7 +68,7 @@ export const makeApart = (t: Test): Apart => {
   fs.writeFileSync(`${own}/node`, '')
   fs.writeFileSync(
     `${own}/bin/pstorefs`,
-    `#!/bin/sh\nexec ${inside}/apart/node ${inside}/apart/project/dist/cli/main.js "$@"\n`,
+    `#!/bin/sh\nexec ${inside}/apart/node ${inside}/apart/project/bundle/pstorefs.js "$@"\n`,
     { mode: 0o755 },
   )
   fs.chmodSync(home, 0o755)

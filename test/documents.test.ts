@@ -6,7 +6,15 @@ import t from 'tap'
 const root = path.resolve(import.meta.dirname, '..')
 
 /** Made, or not this project's. */
-const elsewhere = new Set(['node_modules', 'dist', 'dist-test', '.git', '.tap', 'coverage'])
+const elsewhere = new Set([
+  'node_modules',
+  'dist',
+  'dist-test',
+  'bundle',
+  '.git',
+  '.tap',
+  'coverage',
+])
 
 const filesBelow = (folder: string): string[] =>
   fs.readdirSync(path.join(root, folder), { withFileTypes: true }).flatMap(entry => {

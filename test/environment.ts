@@ -6,7 +6,7 @@ import { createRequire } from 'node:module'
 
 /** What says how tests are run, where programs lie, and how packages are fetched. */
 const kept =
-  /^(PATH|LD_LIBRARY_PATH|HOME|TMPDIR|CI|SEED|OTHER_NODE|ROUNDS|RUNS|SECONDS|PSTOREFS_(?:KERNEL_DIR|COLLECTOR_DIR|SHARED)|XDG_CACHE_HOME|_?TAP.*|NODE_.*|npm_.*|.*_proxy|SSL_CERT_.*)$/i
+  /^(PATH|LD_LIBRARY_PATH|HOME|TMPDIR|CI|SEED|OTHER_NODE|ROUNDS|RUNS|SECONDS|PSTOREFS_(?:KERNEL_DIR|COLLECTOR_DIR|SHARED|PROGRAM)|XDG_CACHE_HOME|_?TAP.*|NODE_.*|npm_.*|.*_proxy|SSL_CERT_.*)$/i
 
 for (const name of Object.keys(process.env)) if (!kept.test(name)) delete process.env[name]
 

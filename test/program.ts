@@ -6,7 +6,10 @@ import os from 'node:os'
 import path from 'node:path'
 import type { Test } from 'tap'
 
-export const program = path.resolve(import.meta.dirname, '../dist/cli/main.js')
+const project = path.resolve(import.meta.dirname, '..')
+
+/** The program: each module as it is built; the bundle, as it is shipped, where PSTOREFS_PROGRAM says so. */
+export const program = path.resolve(project, process.env.PSTOREFS_PROGRAM ?? 'dist/cli/main.js')
 
 export interface Outcome {
   status: number | null

@@ -46,7 +46,7 @@ mount -o remount,bind,ro /proc/sys
 for folder in /run /tmp /mnt /var/log /var/lib /usr/local/bin; do
   mount -t tmpfs -o mode=755 tmpfs "$folder"
 done
-ln -s "$TEST_FOLDER/project/dist/cli/main.js" /usr/local/bin/pstorefs
+ln -s "$TEST_FOLDER/project/bundle/pstorefs.js" /usr/local/bin/pstorefs
 mkdir -p /run/systemd/system
 for unit in ${units.join(' ')}; do
   cp "/lib/systemd/system/$unit" /run/systemd/system/

@@ -70,7 +70,7 @@ export class Datagrams {
 
   /**
    * Send a message; one that is too long for the socket goes as a sealed file in memory, by its descriptor
-   * (systemd's docs/JOURNAL_NATIVE_PROTOCOL.md). Nothing is waited for.
+   * (systemd.io/JOURNAL_NATIVE_PROTOCOL). Nothing is waited for.
    *
    * @returns false where the receiver is behind: it takes it later
    * @throws StoreError where nobody takes it

@@ -10,18 +10,19 @@ import { tell } from './log.js'
 
 /** The descriptor of the pipe on which a daemon reports. */
 const statusFd = 3
-/** The variable that tells a process that it is a daemon. */
+/** The variable that tells a process that it is a daemon: the command's arguments, in JSON. */
 const variable = 'PSTOREFS_DAEMON'
 const ready = 'ready'
 /** Before each message on stderr. */
 const mark = 'pstorefs: '
 
+const told = process.env[variable]
+
 /** The end of the first process's pipe, where there is one: Node's pipes are sockets. */
 const openReport = (): number | null => {
-  const told = process.env[variable] !== undefined
   delete process.env[variable]
   try {
-    return told && fs.fstatSync(statusFd).isSocket() ? statusFd : null
+    return told !== undefined && fs.fstatSync(statusFd).isSocket() ? statusFd : null
   } catch {
     return null
   }
@@ -33,6 +34,9 @@ const daemon = report !== null
 
 /** Whether this process was started by {@link startDaemon}. */
 export const isDaemon = (): boolean => daemon
+
+/** The arguments that the first process has read already; null where this is the first one. */
+export const takenOver = (): unknown => (daemon ? JSON.parse(told!) : null)
 
 /**
  * Send the report, of which there is only one.
@@ -79,13 +83,14 @@ const readStatus = async (pipe: Readable): Promise<string> => {
 /**
  * Run this command again in the background.
  *
+ * @param args its arguments, as they were read
  * @returns once the daemon reports that it is ready
  * @throws StoreError with the failure that the daemon reports
  */
-export const startDaemon = async (): Promise<void> => {
+export const startDaemon = async (args: object): Promise<void> => {
   const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
     detached: true,
-    env: { ...process.env, [variable]: '1' },
+    env: { ...process.env, [variable]: JSON.stringify(args) },
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
   })
   const ended = new Promise<void>((resolve, reject) => {

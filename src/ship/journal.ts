@@ -1,6 +1,6 @@
 /**
- * Crashes in the journal: the fields of one, and how journald takes them (systemd's docs/JOURNAL_NATIVE_PROTOCOL.md).
- * The export format has them in the same form (docs/JOURNAL_EXPORT_FORMATS.md).
+ * Crashes in the journal: the fields of one, and how journald takes them (systemd.io/JOURNAL_NATIVE_PROTOCOL).
+ * The export format has them in the same form (systemd.io/JOURNAL_EXPORT_FORMATS).
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { longestText, textOf } from '../crash/text.js'

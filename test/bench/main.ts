@@ -1,7 +1,8 @@
-/** `scripts/bench read|write|backends|probe|tty`: what things cost beside what nobody could do without. */
+/** `scripts/bench read|write|backends|probe|start|tty`: what things cost beside what nobody could do without. */
 import { benchBackends } from './backends.js'
 import { benchProbe } from './probe.js'
 import { benchRead } from './read.js'
+import { benchStart } from './start.js'
 import { benchTty } from './tty.js'
 import { benchWrite } from './write.js'
 
@@ -10,6 +11,7 @@ const benches: { [name: string]: () => Promise<void> } = {
   write: benchWrite,
   backends: benchBackends,
   probe: benchProbe,
+  start: benchStart,
   tty: benchTty,
 }
 const names = process.argv.slice(2)

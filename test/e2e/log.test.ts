@@ -53,7 +53,7 @@ t.test('damage that changes is one message', async t => {
 })
 
 t.test('a minute has a thousand messages', async t => {
-  const log = path.join(path.dirname(program), '../service/log.js')
+  const log = path.resolve(import.meta.dirname, '../../dist/service/log.js')
   const script = `const { logOnce } = await import(${JSON.stringify(log)})
     for (const round of [1, 2])
       for (let i = 0; i < 1500; i++) logOnce('warning', 'name ' + i, 'name ' + i + ': ' + round)`

@@ -137,7 +137,7 @@ t.test('a second user, made for it', { skip }, async t => {
     cat ${mountpoint}/console-ramoops-0 2>&1 || echo 'nor root'
     run $a fusermount3 -u ${mountpoint}
     run $a pstorefs ${args}
-    kill -9 $(pgrep -u $a -f 'main.js ${region}')
+    kill -9 $(pgrep -u $a -f 'pstorefs.js ${region}')
     for try in $(seq 1200); do findmnt ${mountpoint} >/dev/null || break; sleep 0.1; done
     findmnt ${mountpoint} || echo 'no dead mount'
     run $a pstorefs ${args},allow_other

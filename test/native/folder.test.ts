@@ -4,7 +4,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import t from 'tap'
 import { Folder, isName, type Making } from '#src/native/folder.js'
-import { folder, program, run } from '../program.js'
+import { folder, run } from '../program.js'
 
 const isRoot = process.getuid?.() === 0
 const nobody = 65534
@@ -77,7 +77,7 @@ t.test('an ordinary user has folders of their own', async t => {
     `const { Folder } = await import(process.argv[1]); process.setuid(${nobody});` +
     `for (const name of ['theirs/made', '']) try { Folder.ours(process.argv[2] + '/' + name, 'last');` +
     `console.log('used') } catch (error) { console.log(error.message) }`
-  const module = path.resolve(program, '../../native/folder.js')
+  const module = path.resolve(import.meta.dirname, '../../dist/native/folder.js')
   const args = ['--input-type=module', '-e', script, module, home]
   const said = spawnSync(process.execPath, args).stdout.toString()
   t.match(said, /^used\n.*belongs to another user \(0\): make it yours \(chown 65534\)/)

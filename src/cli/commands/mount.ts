@@ -114,7 +114,7 @@ const givenIn = (args: Args): GivenOptions => {
 /** Mount; resolves when the mount answers (background) or is gone (foreground). */
 const run = async (args: Args, given = givenIn(args)): Promise<void> => {
   if (!args.foreground && !args.debug && !isDaemon()) {
-    await startDaemon()
+    await startDaemon(args)
     return
   }
   // Loaded here, as the process that waits for the daemon does not need it.
@@ -122,6 +122,9 @@ const run = async (args: Args, given = givenIn(args)): Promise<void> => {
   const mountpoint = args.mountpoint ?? args.source
   await serve(() => makePlan(args, given), mountpoint, args.debug)
 }
+
+/** Serve a mount in the background, by the arguments that the first process read. */
+export const serveTakenOver = (args: unknown): Promise<void> => run(args as Args)
 
 const defaults: MountRequest = {
   readOnly: false,
