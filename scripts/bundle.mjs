@@ -1,6 +1,6 @@
 /**
  * Make what is shipped, of src/ and the packages that it imports: node scripts/bundle.mjs. It goes to bundle/: the
- * program, the pool's threads, the library, what only some commands need, and LICENSES of the packages.
+ * program, the threads of the pool and of the lookout, the library, what only some commands need, and LICENSES of the packages.
  */
 import { build } from 'esbuild'
 import fs from 'node:fs'
@@ -133,10 +133,11 @@ const bundle = (name, entry) =>
   })
 
 fs.rmSync(folder, { recursive: true, force: true })
-// Each with all that it takes: parts that all three share would be many small files.
+// Each with all that it takes: parts that all of them share would be many small files.
 const built = await Promise.all([
   bundle('pstorefs', 'src/cli/main.ts'),
   bundle('worker', 'src/service/pool/worker.ts'),
+  bundle('looker', 'src/lookout/looker.ts'),
   bundle('index', 'src/index.ts'),
 ])
 fs.chmodSync(path.join(folder, 'pstorefs.js'), 0o755)

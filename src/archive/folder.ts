@@ -66,7 +66,8 @@ const whereIs = (source: string): string => {
 /** An archive, locked against other writers. */
 export class ArchiveFolder {
   readonly #lock: SourceLock
-  readonly #folder: Folder
+  /** The folder itself. */
+  readonly root: Folder
   /** The names of all its folders; null: not read yet. */
   #taken: Set<string> | null = null
   /** The crashes whose records may still be in their stores; null: not looked for yet. */
@@ -88,13 +89,12 @@ export class ArchiveFolder {
     wait?: number,
   ) {
     // Not more than one: a mistyped path should not grow a tree.
-    this.#folder = guarded(folder, () => Folder.ours(folder, 'last'))
-    this.#lock = SourceLock.of(folder, this.#folder.fd, false)
+    this.root = guarded(folder, () => Folder.ours(folder, 'last'))
+    this.#lock = SourceLock.of(folder, this.root.fd, false)
     try {
       // The lock lasts until the turn of the event loop ends, and all work here is done in one turn.
       this.#lock.hold(wait)
-      for (const { name } of this.#folder.entries())
-        if (name.startsWith(partial)) this.#remove(name)
+      for (const { name } of this.root.entries()) if (name.startsWith(partial)) this.#remove(name)
     } catch (error) {
       this.close()
       throw error
@@ -102,12 +102,12 @@ export class ArchiveFolder {
   }
 
   #remove(name: string): void {
-    guarded(this.folder, () => this.#folder.remove(name))
+    guarded(this.folder, () => this.root.remove(name))
   }
 
   /** This backend's crashes that are pending, or were archived with --keep. */
   #unfinishedOf(backend: Backend): Entry[] {
-    this.#unfinished ??= [...entriesOf(this.#folder, this.told, true)]
+    this.#unfinished ??= [...entriesOf(this.root, this.told, true)]
     const { source, offset, backend: name } = originOf(backend)
     return this.#unfinished.filter(
       ({ manifest: of }) => of.source === source && of.offset === offset && of.backend === name,
@@ -124,7 +124,7 @@ export class ArchiveFolder {
       return guarded(this.folder, () => {
         const name = bare(entry)
         const folder = `${pending}${name}`
-        if (!entry.pending) this.#folder.rename(entry.folder, folder)
+        if (!entry.pending) this.root.rename(entry.folder, folder)
         const archived = this.#finish(name, entry.manifest, backend)
         if (archived.failed.length > 0) this.#unfinished?.push({ ...entry, folder, pending: true })
         return archived
@@ -161,13 +161,13 @@ export class ArchiveFolder {
     let manifest: Manifest
     try {
       manifest = guarded(this.folder, () => {
-        const crash = this.#folder.make(draft)
+        const crash = this.root.make(draft)
         try {
           for (const { name, content } of files) crash.write(name, chunksOf(content))
           const manifest = describe()
           crash.write(manifestFile, [encodeManifest(manifest)])
           crash.sync()
-          this.#folder.rename(draft, manifest.kept ? folder : `${pending}${folder}`)
+          this.root.rename(draft, manifest.kept ? folder : `${pending}${folder}`)
           return manifest
         } finally {
           crash.close()
@@ -189,7 +189,7 @@ export class ArchiveFolder {
    */
   #finish(name: string, manifest: Manifest, backend: Backend): Archived {
     const draft = `${pending}${name}`
-    const crash = this.#folder.folder(draft)
+    const crash = this.root.folder(draft)
     try {
       const moved = moveOut(crash, manifest.records, backend, !manifest.kept)
       backend.sync()
@@ -198,8 +198,8 @@ export class ArchiveFolder {
       if (isNew || records.length !== manifest.records.length)
         crash.replace(manifestFile, [encodeManifest({ ...manifest, kept: false, records })])
       if (moved.failed.length > 0) return { folder: draft, ...moved }
-      const folder = this.#folder.has(name) ? this.#free(name) : name
-      this.#folder.rename(draft, folder)
+      const folder = this.root.has(name) ? this.#free(name) : name
+      this.root.rename(draft, folder)
       for (const record of records) crash.remove(intentName(record.name))
       return { folder, ...moved }
     } finally {
@@ -210,7 +210,7 @@ export class ArchiveFolder {
   /** Reserve a name that no folder has. */
   #free(wanted: string): string {
     this.#taken ??= new Set(
-      guarded(this.folder, () => this.#folder.entries()).map(({ name }) =>
+      guarded(this.folder, () => this.root.entries()).map(({ name }) =>
         name.startsWith(pending) ? name.slice(pending.length) : name,
       ),
     )
@@ -223,8 +223,15 @@ export class ArchiveFolder {
     }
   }
 
+  /** Take a crash out of the archive. */
+  discard(name: string): void {
+    const draft = `${partial}${name}`
+    guarded(this.folder, () => this.root.rename(name, draft))
+    this.#remove(draft)
+  }
+
   close(): void {
     this.#lock.close()
-    this.#folder.close()
+    this.root.close()
   }
 }

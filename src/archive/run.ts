@@ -15,6 +15,8 @@ export interface How {
   readonly keep: boolean
   /** The archive has crashes of several backends: a folder's name says whose it is. */
   readonly isNamed: boolean
+  /** The guest may be running: its rings stay where they are, unless a dump of the same life takes them along. */
+  readonly isLive?: boolean
 }
 
 /** Who is told what happens, as it does; texts may quote a guest's. */
@@ -23,6 +25,8 @@ export interface Listener {
   say(folder: string, what: string): void
   /** What somebody has to look after, in a line. */
   tell(line: string): void
+  /** Asked before each crash: whether it is enough. */
+  isOver?(): boolean
 }
 
 /** What a run made of a backend. */
@@ -31,6 +35,13 @@ export interface Outcome {
   readonly folders: string[]
   /** Whether all that the store has could be archived. */
   readonly isWhole: boolean
+}
+
+/** How many records a store has, also those that cannot be read. */
+export const recordsIn = (backend: Backend): number => {
+  const names = new Set<string>()
+  for (const { name } of backend.records(unreadable => names.add(unreadable.name))) names.add(name)
+  return names.size
 }
 
 /** Why a backend that is only read is not archived. */
@@ -45,10 +56,11 @@ export const refusal = ({ identity: { path } }: Backend): StoreError =>
 export const archiveBackend = (
   backend: Backend,
   archive: ArchiveFolder,
-  { keep, isNamed }: How,
-  { say, tell }: Listener,
+  { keep, isNamed, isLive = false }: How,
+  listener: Listener,
 ): Outcome => {
   if (backend.readOnly && !keep) throw refusal(backend)
+  const { say, tell } = listener
   const folders: string[] = []
   let isWhole = true
   const pathOf = (folder: string): string => path.join(archive.folder, folder)
@@ -81,6 +93,8 @@ export const archiveBackend = (
   const crashes = crashesOf(readable, parts, record => record.open(), unreadable)
   for (const what of unreadable) stays(what, 'was not archived')
   for (const crash of crashes) {
+    if (listener.isOver?.()) break
+    if (isLive && crash.reason === null) continue
     const report = new Report(backend, crash, keep, isNamed)
     const files = report.files(({ described }) => isKept(described))
     const first = files.next()

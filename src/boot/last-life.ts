@@ -21,6 +21,7 @@ import type {
 import type { Unreadable } from '../pstore/unreadable.js'
 import { contentOf, type Content } from '../pstore/content.js'
 import { StoreError } from '../pstore/errors.js'
+import type { Fronts } from '../pstore/fronts.js'
 import type { Ring } from '../pstore/ring.js'
 import type { Store } from '../pstore/store.js'
 import {
@@ -334,6 +335,10 @@ class LastLife implements Backend {
 
   rings(): Ring[] {
     return this.backend.rings()
+  }
+
+  fronts(): Fronts | null {
+    return this.backend.fronts?.() ?? null
   }
 
   usage(): Usage | null {

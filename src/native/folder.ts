@@ -266,6 +266,16 @@ export class Folder {
     fs.rmdirSync(this.#of(name))
   }
 
+  /** Bytes of the files in it, but for those in folders. */
+  size(): number {
+    return this.entries().reduce((sum, entry) => {
+      const stat = entry.isFile()
+        ? fs.lstatSync(this.#of(entry.name), { throwIfNoEntry: false })
+        : null
+      return sum + (stat?.size ?? 0)
+    }, 0)
+  }
+
   /** Let its names reach the disk. */
   sync(): void {
     fs.fsyncSync(this.fd)

@@ -4,6 +4,7 @@
  */
 import type { Condition } from './condition.js'
 import type { Content, SizedContent } from './content.js'
+import type { Fronts } from './fronts.js'
 import type { Ring } from './ring.js'
 import type { Timespec } from './time.js'
 import type { EccState, Identity, Pace, RecordType, Usage } from './types.js'
@@ -146,6 +147,8 @@ export interface Backend {
   erase(record: RecordFacts, unchanged?: boolean): boolean
   /** The rings of bytes that can be followed, empty ones too. */
   rings(): Ring[]
+  /** Where a glance tells whether a dump has come; absent or null where only {@link records} tell. */
+  fronts?(): Fronts | null
   /** How full the store is; null where it cannot tell, as where each zone is one record's. */
   usage(): Usage | null
   /** What can be written of a type; null where the store keeps none of it. */

@@ -4,6 +4,7 @@
  * inode.c do in Linux.
  */
 import type { Parity, Remains } from './condition.js'
+import type { Fronts } from './fronts.js'
 import type { FtraceZone, WordSize } from './ftrace.js'
 import type { Ring } from './ring.js'
 import type { DumpZone } from './rotation.js'
@@ -252,6 +253,8 @@ export interface Driver {
   dumps(type: RecordType): DumpArea | null
   /** Null where the medium keeps no such ring. */
   ring(type: RingType): RingArea | null
+  /** As of Backend.fronts; absent: only slots tell. */
+  fronts?(): Fronts
   /** As of Backend.doubts. Throws a StoreError (EIO). */
   doubts(): string[]
   /** As of Backend.unused; absent: never. Throws a StoreError (EIO). */

@@ -87,8 +87,15 @@ const named = <C extends Candidate>(configured: readonly C[], wanted: string): C
   return [...chosen]
 }
 
-/** The candidates to be tried, in their order. */
-const chosen = <C extends Candidate>(configured: readonly C[], wanted: string | undefined) => {
+/**
+ * The candidates to be tried, in their order.
+ *
+ * @throws StoreError where a name is wrong
+ */
+export const chosen = <C extends Candidate>(
+  configured: readonly C[],
+  wanted: string | undefined,
+) => {
   checkNames(configured)
   return wanted === undefined || wanted === 'all' ? configured : named(configured, wanted)
 }

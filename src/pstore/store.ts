@@ -21,6 +21,7 @@ import { foundAt } from './condition.js'
 import { contentOf, withTail, type Content } from './content.js'
 import type { Driver, DumpArea, FtraceSlot, Raw, RingArea, Slot } from './driver.js'
 import { assertStoreError, StoreError } from './errors.js'
+import type { Fronts } from './fronts.js'
 import type { FtraceText } from './ftrace.js'
 import { kernelOffsetsOf, type KernelOffset } from './kernel-offset.js'
 import type { Ring } from './ring.js'
@@ -113,6 +114,7 @@ export class Store implements Backend {
   readonly identity: Identity
   readonly readOnly: boolean
   readonly survey: StoreSurvey
+  readonly fronts = (): Fronts | null => this.driver.fronts?.() ?? null
   /** By name without `.enc.z`: what a slot of that version shows. */
   readonly #remembered = new Map<string, StoredRecord>()
   /** By the same: the version of a slot that shows nothing. */

@@ -17,6 +17,7 @@ import type {
   Slot,
 } from '../pstore/driver.js'
 import { StoreError } from '../pstore/errors.js'
+import type { Fronts } from '../pstore/fronts.js'
 import { sampledBytes, sampledZones, type FtraceZone, type WordSize } from '../pstore/ftrace.js'
 import type { Ring } from '../pstore/ring.js'
 import type { DumpZone } from '../pstore/rotation.js'
@@ -29,6 +30,7 @@ import type {
   ZoneExtent,
   ZoneKind,
 } from '../pstore/types.js'
+import { frontsOf } from './fronts.js'
 import { hasHeader, layoutDoubts, neverUsed, refuseForeign } from './held.js'
 import type { Elsewhere, Signs } from './held.js'
 import type { SourceLock } from './lock.js'
@@ -218,6 +220,10 @@ export abstract class ZonedDriver<Z extends RingZone> implements Driver {
 
   dumps(type: RecordType): DumpArea | null {
     return type === 'dmesg' ? this.#dumpArea : null
+  }
+
+  fronts(): Fronts {
+    return frontsOf(this.region, this.#dumps)
   }
 
   ring(type: RingType): RingArea | null {

@@ -1,20 +1,27 @@
 /** An archive in numbers, for node_exporter's textfile collector (Prometheus' text format). */
 import path from 'node:path'
-import { guarded, type Entry } from '../archive/entries.js'
+import { entriesOf, guarded, type Entry } from '../archive/entries.js'
 import { Folder } from '../native/folder.js'
 import { parseTime } from '../pstore/time.js'
-import type { Channel } from './marks.js'
+import { usedChannels, type Channel } from './marks.js'
+import { waitingIn } from './queue.js'
 
-/** What a run knows besides the archive. */
-export interface RunNumbers {
+/** What a run knows of its backends. */
+export interface BackendNumbers {
   /** For each backend that attached: the records that are still in its store. */
   readonly waiting: ReadonlyMap<string, number>
   /** The names of backends that could not be attached. */
   readonly unattached: readonly string[]
+}
+
+/** What an archive tells. */
+export interface ArchiveNumbers {
+  /** Crashes by backend and kind. */
+  readonly crashes: readonly Sample[]
+  /** When the newest of each backend was, in seconds since 1970. */
+  readonly newest: readonly Sample[]
   /** For each way out that the archive uses: the crashes that wait for it. */
   readonly unsent: ReadonlyMap<Channel, number>
-  /** When the run ended, in seconds since 1970. */
-  readonly ended: number
 }
 
 interface Sample {
@@ -38,7 +45,7 @@ const gauge = (name: string, help: string, samples: readonly Sample[]): string =
   ].join('\n')
 
 /** Crashes by backend and kind, and the newest of each backend. */
-const tally = (entries: Iterable<Entry>): { crashes: Sample[]; newest: Sample[] } => {
+export const tally = (entries: Iterable<Entry>): Omit<ArchiveNumbers, 'unsent'> => {
   const crashes = new Map<string, Sample>()
   const newest = new Map<string, Sample>()
   for (const { manifest } of entries) {
@@ -57,10 +64,36 @@ const tally = (entries: Iterable<Entry>): { crashes: Sample[]; newest: Sample[] 
 const samples = (label: string, numbers: ReadonlyMap<string, number>): Sample[] =>
   [...numbers].map(([name, value]) => ({ labels: { [label]: name }, value }))
 
-/** The text of all numbers. */
-export const numbersOf = (entries: Iterable<Entry>, run: RunNumbers): string => {
-  const { crashes, newest } = tally(entries)
-  return [
+const silently = (): void => {}
+
+/**
+ * Count an archive's crashes. Each manifest is read.
+ *
+ * @throws StoreError where the archive cannot be read
+ */
+export const countArchive = (archive: Folder): ArchiveNumbers => {
+  const unsent = usedChannels(archive).map((channel): [Channel, number] => {
+    let count = 0
+    for (const { folder } of waitingIn(archive, channel, silently)) {
+      folder.close()
+      count++
+    }
+    return [channel, count]
+  })
+  return { ...tally(entriesOf(archive, silently)), unsent: new Map(unsent) }
+}
+
+/**
+ * The text of all numbers.
+ *
+ * @param at when they were so, in seconds since 1970
+ */
+export const numbersOf = (
+  { crashes, newest, unsent }: ArchiveNumbers,
+  { waiting, unattached }: BackendNumbers,
+  at: number,
+): string =>
+  [
     gauge(
       'pstorefs_archive_crashes',
       'Crashes in the archive; kind report: only a console tells; none: a life that did not crash.',
@@ -73,24 +106,23 @@ export const numbersOf = (entries: Iterable<Entry>, run: RunNumbers): string => 
     ),
     gauge(
       'pstorefs_records_waiting',
-      'Records that a store still has after the run.',
-      samples('backend', run.waiting),
+      'Records that a store still has.',
+      samples('backend', waiting),
     ),
     gauge(
       'pstorefs_backend_unattached',
       'Backends that could not be attached.',
-      run.unattached.map(backend => ({ labels: { backend }, value: 1 })),
+      unattached.map(backend => ({ labels: { backend }, value: 1 })),
     ),
     gauge(
       'pstorefs_archive_unsent_crashes',
       'Crashes that wait to be sent.',
-      samples('channel', run.unsent),
+      samples('channel', unsent),
     ),
-    gauge('pstorefs_archive_run_timestamp_seconds', 'When the last run ended.', [
-      { labels: {}, value: run.ended },
+    gauge('pstorefs_archive_run_timestamp_seconds', 'When these numbers were so.', [
+      { labels: {}, value: at },
     ]),
   ].join('')
-}
 
 /** Others read it, as node_exporter, which runs as a user of its own. */
 const readable = 0o644

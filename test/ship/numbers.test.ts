@@ -5,7 +5,13 @@ import net from 'node:net'
 import t, { type Test } from 'tap'
 import type { Entry } from '#src/archive/entries.js'
 import type { Manifest } from '#src/archive/manifest.js'
-import { numbersOf, writeNumbers, type RunNumbers } from '#src/ship/numbers.js'
+import {
+  numbersOf,
+  tally,
+  writeNumbers,
+  type ArchiveNumbers,
+  type BackendNumbers,
+} from '#src/ship/numbers.js'
 import { folder, run } from '../program.js'
 
 const entry = (facts: Partial<Manifest>): Entry => ({
@@ -32,12 +38,14 @@ const entry = (facts: Partial<Manifest>): Entry => ({
   },
 })
 
-const nothing: RunNumbers = {
-  waiting: new Map(),
-  unattached: [],
-  unsent: new Map(),
-  ended: 1_700_010_000,
-}
+type Run = Partial<BackendNumbers & Pick<ArchiveNumbers, 'unsent'>>
+
+const textOf = (entries: Entry[], run: Run): string =>
+  numbersOf(
+    { ...tally(entries), unsent: run.unsent ?? new Map() },
+    { waiting: run.waiting ?? new Map(), unattached: run.unattached ?? [] },
+    1_700_010_000,
+  )
 
 /** Lines that are no comments. */
 const samplesIn = (text: string): string[] =>
@@ -45,7 +53,7 @@ const samplesIn = (text: string): string[] =>
 
 const hostile = 'a"b\\c\nd'
 
-const cases: [what: string, entries: Entry[], run: Partial<RunNumbers>, samples: string[]][] = [
+const cases: [what: string, entries: Entry[], run: Run, samples: string[]][] = [
   ['an empty archive', [], {}, ['pstorefs_archive_run_timestamp_seconds 1700010000']],
   [
     'crashes by backend and kind, and the newest of each',
@@ -94,7 +102,7 @@ const cases: [what: string, entries: Entry[], run: Partial<RunNumbers>, samples:
 
 t.test('the numbers', async t => {
   for (const [what, entries, more, samples] of cases)
-    t.same(samplesIn(numbersOf(entries, { ...nothing, ...more })), samples, what)
+    t.same(samplesIn(textOf(entries, more)), samples, what)
 })
 
 const freePort = (): Promise<number> =>
@@ -139,11 +147,11 @@ t.test('node_exporter reads them', { skip: noExporter }, async t => {
   const home = folder(t)
   const [, , [, , more]] = cases as [unknown, unknown, (typeof cases)[number]]
   for (const entries of [[], [entry({})]])
-    writeNumbers(`${home}/pstorefs.prom`, numbersOf(entries, { ...nothing, ...more }))
+    writeNumbers(`${home}/pstorefs.prom`, textOf(entries, more))
   t.same(fs.readdirSync(home), ['pstorefs.prom'], 'nothing else is left')
   t.equal(fs.statSync(`${home}/pstorefs.prom`).mode & 0o777, 0o644, 'others may read it')
   const text = await exported(t, home)
-  for (const sample of samplesIn(numbersOf([entry({})], { ...nothing, ...more })))
+  for (const sample of samplesIn(textOf([entry({})], more)))
     t.ok(text.includes(sample.replace(/ 17000\d+$/, ' ')), sample)
   t.match(text, 'node_textfile_scrape_error 0')
 })

@@ -1,18 +1,25 @@
 /** `pstorefs archive`: move records out of a store, one folder a crash. */
+import fs from 'node:fs'
 import type { CommandModule } from 'yargs'
 import { ArchiveFolder } from '../../archive/folder.js'
-import { archiveBackend, refusal, type Listener } from '../../archive/run.js'
-import type { Backend } from '../../pstore/backend.js'
+import { archiveBackend, recordsIn, refusal, type Listener } from '../../archive/run.js'
 import { StoreError } from '../../pstore/errors.js'
 import { describeFailure } from '../../service/attached.js'
 import { allDoubtsOf } from '../../service/doubts.js'
 import { oneLine, tell } from '../../service/log.js'
+import {
+  checkKeeping,
+  keepingOptions,
+  pruneIn,
+  watchInto,
+  type KeepingArgs,
+} from '../options/keeping.js'
 import { checkSending, sendFrom, sendingOptions, type SendingArgs } from '../options/sending.js'
+import { writeTextfile } from '../options/textfile.js'
 import { attachSources, maybeSources, type SourcesArgs } from '../options/source.js'
 
-interface Args extends SourcesArgs, SendingArgs {
+interface Args extends SourcesArgs, SendingArgs, KeepingArgs {
   dir: string | undefined
-  keep: boolean
   'all-backends': boolean
 }
 
@@ -29,7 +36,7 @@ export const archive: CommandModule<object, Args> = {
   command: 'archive [source] [dir]',
   describe: 'move records out of a store, one folder a crash',
   builder: argv =>
-    sendingOptions(maybeSources(argv))
+    sendingOptions(keepingOptions(maybeSources(argv)))
       .usage(
         '$0 archive SOURCE DIR [options]\n' +
           `$0 archive --all-backends DIR [options]\n\n${details}`,
@@ -49,24 +56,29 @@ export const archive: CommandModule<object, Args> = {
         const { source, dir } = args
         if (args.redact && args.otlp === undefined) return '--redact needs --otlp'
         if (isSeveral(args))
-          return (
-            (source !== undefined && dir === undefined) ||
-            'Give DIR alone: --backend says what is archived'
-          )
-        return dir !== undefined || 'Give SOURCE and DIR'
+          return source === undefined || dir !== undefined
+            ? 'Give DIR alone: --backend says what is archived'
+            : checkKeeping(args)
+        return dir === undefined ? 'Give SOURCE and DIR' : checkKeeping(args)
       })
       .example('$0 archive region.img /var/lib/crashes --record-size 64K', '')
-      .example('$0 archive --config guests.toml --all-backends /var/lib/crashes', ''),
+      .example('$0 archive --config guests.toml --all-backends /var/lib/crashes', '')
+      .example('$0 archive --all-backends /var/lib/crashes --watch --keep-last 1000', ''),
   handler: async args => {
     // Where DIR is the only argument yargs calls it SOURCE.
     const dir = isSeveral(args) ? args.source! : args.dir!
     const several = { ...args, source: undefined, backend: args.backend ?? 'all' }
+    const chosen: Args = isSeveral(args) ? several : args
     checkSending(args)
+    if (args.watch) await watchInto(chosen, dir, listener.say)
     const numbers = { waiting: new Map<string, number>(), unattached: [] }
     try {
-      archiveAll(isSeveral(args) ? several : args, dir, numbers)
+      archiveAll(chosen, dir, numbers)
     } finally {
-      if (!(await sendFrom(dir, args, numbers))) process.exitCode = incompleteExit
+      if (!(await sendFrom(dir, args))) process.exitCode = incompleteExit
+      pruneIn(dir, args, listener.say)
+      if (args.textfile !== undefined && fs.existsSync(dir))
+        writeTextfile(args.textfile, dir, numbers)
     }
   },
 }
@@ -97,7 +109,7 @@ const archiveAll = (
         try {
           const { isWhole } = archiveBackend(backend, folder, { keep, isNamed }, listener)
           if (!isWhole) process.exitCode = incompleteExit
-          if (args.textfile !== undefined) numbers.waiting.set(backend.name, countIn(backend))
+          if (args.textfile !== undefined) numbers.waiting.set(backend.name, recordsIn(backend))
         } catch (error) {
           if (!(error instanceof StoreError) || backends.length === 1) throw error
           tell(`backend ${backend.name}: ${error.message}`)
@@ -110,13 +122,6 @@ const archiveAll = (
   } finally {
     for (const backend of backends) backend.close()
   }
-}
-
-/** What a store still has. */
-const countIn = (backend: Backend): number => {
-  const names = new Set<string>()
-  for (const { name } of backend.records(unreadable => names.add(unreadable.name))) names.add(name)
-  return names.size
 }
 
 /** The exit code where a store cannot be attached, or something of it cannot be read or erased. */

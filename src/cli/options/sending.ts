@@ -1,13 +1,12 @@
 /** What is made of an archive besides: --journal, --otlp, --textfile. */
 import fs from 'node:fs'
 import type { Argv } from 'yargs'
-import { entriesOf, guarded } from '../../archive/entries.js'
+import { guarded } from '../../archive/entries.js'
 import { Folder } from '../../native/folder.js'
 import { StoreError } from '../../pstore/errors.js'
 import { tell } from '../../service/log.js'
 import { Journal } from '../../ship/journal.js'
-import { markSent, markUsed, usedChannels, type Channel } from '../../ship/marks.js'
-import { numbersOf, writeNumbers, type RunNumbers } from '../../ship/numbers.js'
+import { markSent, markUsed } from '../../ship/marks.js'
 import { settingsOf } from '../../ship/otlp/settings.js'
 import { waitingIn } from '../../ship/queue.js'
 import { defaultTimeout, sendByOtlp } from './otlp.js'
@@ -51,33 +50,23 @@ export const checkSending = ({ otlp }: SendingArgs): void => {
   if (otlp !== undefined) settingsOf(otlp, process.env)
 }
 
-/** What a run knows of its backends. */
-export type BackendNumbers = Pick<RunNumbers, 'waiting' | 'unattached'>
-
 /**
- * Send what an archive has not sent yet, and write its numbers. What cannot be sent is told, and goes with the next
- * run.
+ * Send what an archive has not sent yet. What cannot be sent is told, and goes with the next run.
  *
  * @returns whether all has been sent
  */
 export const sendFrom = async (
   dir: string,
-  args: SendingArgs,
-  backends: BackendNumbers,
+  { journal, otlp, redact }: SendingArgs,
 ): Promise<boolean> => {
-  const { journal, otlp, redact, textfile } = args
-  if (!journal && otlp === undefined && textfile === undefined) return true
   // Where nothing could be archived there may be no archive.
-  if (!fs.existsSync(dir)) return true
+  if ((!journal && otlp === undefined) || !fs.existsSync(dir)) return true
   const archive = guarded(dir, () => Folder.ours(dir, 'nothing'))
   try {
-    let isAll = !journal || (await toJournal(archive))
-    if (otlp !== undefined) {
-      const sent = await sendByOtlp(archive, { url: otlp, redact, timeout: defaultTimeout })
-      isAll &&= sent.isAll
-    }
-    if (textfile !== undefined) writeNumbers(textfile, numbersIn(archive, backends))
-    return isAll
+    const isTold = !journal || (await toJournal(archive))
+    if (otlp === undefined) return isTold
+    const { isAll } = await sendByOtlp(archive, { url: otlp, redact, timeout: defaultTimeout })
+    return isTold && isAll
   } finally {
     archive.close()
   }
@@ -107,19 +96,4 @@ const toJournal = async (archive: Folder): Promise<boolean> => {
     journal.close()
   }
   return isAll
-}
-
-const numbersIn = (archive: Folder, backends: BackendNumbers): string => {
-  const silently = (): void => {}
-  const unsent = new Map<Channel, number>()
-  for (const channel of usedChannels(archive)) {
-    let count = 0
-    for (const { folder } of waitingIn(archive, channel, silently)) {
-      folder.close()
-      count++
-    }
-    unsent.set(channel, count)
-  }
-  const ended = Math.floor(Date.now() / 1000)
-  return numbersOf(entriesOf(archive, silently), { ...backends, unsent, ended })
 }

@@ -10,6 +10,17 @@ const units: { readonly [unit: string]: number } = {
 }
 const second = 1000
 
+/**
+ * Milliseconds of `12h`, `30d`, `4w`.
+ *
+ * @throws StoreError where it is none of these
+ */
+export const parseAge = (text: string): number => {
+  const [, amount, unit = ''] = /^(\d{1,6}) ?(s|min|h|d|w)$/.exec(text.trim()) ?? []
+  if (amount === undefined) throw new StoreError(`${text}: is no age: write 12h, 30d or 4w`)
+  return Number(amount) * units[unit]! * second
+}
+
 /** The start of a day in the local zone, so many days from today, in ms. */
 const dayStart = (days: number): number => {
   const day = new Date()
