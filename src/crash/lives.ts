@@ -55,6 +55,12 @@ export const linesOfLife = <L extends Said>(
     .flat()
 }
 
+/** The lines of one life that were printed after a moment. One without a time goes with the one before it. */
+export const linesAfter = <L extends Said>(lines: readonly L[], end: number): L[] => {
+  let isAfter = false
+  return lines.filter(({ time }) => (isAfter = time === null ? isAfter : time > end))
+}
+
 /** Is a life that which a dump ends? */
 const isSame = (
   { first, last }: Clock,

@@ -44,6 +44,21 @@ export const storyLines = (text: Buffer): StoryLine[] =>
       return { line, text, level: says ? Number(says[1]) & 7 : null, time, guilty: false }
     })
 
+/** What no text has: controls, but for tabs and escape sequences, and bytes that are no UTF-8. */
+// oxlint-disable-next-line no-control-regex -- controls are what is looked for
+const unreadable = /[\0-\x08\x0b-\x1a\x1c-\x1f\ufffd]/g
+
+/** Are lines a text, damaged perhaps, and not what some program packed? */
+export const isReadable = (lines: readonly Pick<StoryLine, 'line'>[]): boolean => {
+  let length = 0
+  let wrong = 0
+  for (const { line } of lines) {
+    length += line.length
+    wrong += line.match(unreadable)?.length ?? 0
+  }
+  return wrong <= length / 4
+}
+
 /**
  * Read a dump's or a console's text. Time and memory are linear in its length.
  *

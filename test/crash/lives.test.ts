@@ -3,7 +3,7 @@ import t from 'tap'
 import { clockOf } from '#src/crash/clock.js'
 import { goesOnAfter } from '#src/crash/grouping.js'
 import { parseLines, type LogLine } from '#src/crash/lines.js'
-import { linesOfLife } from '#src/crash/lives.js'
+import { linesAfter, linesOfLife } from '#src/crash/lives.js'
 import { decodeTitle } from '#src/pstore/dump.js'
 import type { Timespec } from '#src/pstore/time.js'
 import { fixtures } from '../fixtures.js'
@@ -47,4 +47,19 @@ t.test('each with each', async t => {
       else if (isOwn) t.fail(`${name} with the console of ${other.name}`)
     }
   t.ok(undecided < lives.length ** 2 / 10, `${undecided}`)
+})
+
+t.test('the lines after a moment', async t => {
+  const line = (time: number | null, text: string) => ({ time, text })
+  const cut = line(null, '] the end of a line, where a ring begins')
+  const [before, more, after, wrapped] = [
+    line(1, 'before'),
+    line(null, 'more of it'),
+    line(3, 'after'),
+    line(null, 'wrapped'),
+  ] as const
+  const all = [cut, before, more, after, wrapped]
+  t.same(linesAfter(all, 2), [after, wrapped])
+  t.same(linesAfter(all, 3), [])
+  t.same(linesAfter([], 3), [])
 })

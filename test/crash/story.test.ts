@@ -1,6 +1,6 @@
 /** A crash's report amid the lines around it. */
 import t from 'tap'
-import { storyOf } from '#src/crash/story.js'
+import { isReadable, storyLines, storyOf } from '#src/crash/story.js'
 
 const oops = [
   '<6>[    1.000000] before',
@@ -54,4 +54,16 @@ t.test('a report that begins amid a long line', async t => {
   t.ok(report!.offset > 4)
   t.same([lines.length, start, end], [3, 1, 3])
   t.same(storyOf(Buffer.from(long)).start, 0, 'in the last line')
+})
+
+t.test('what is a text', async t => {
+  const cases: [what: string, bytes: Buffer, readable: boolean][] = [
+    ['nothing', Buffer.alloc(0), true],
+    ['colours, tabs and umlauts', Buffer.from('\x1b[31mrot\x1b[0m\tgr\u00fcn\n'), true],
+    ['some damage', Buffer.from('hello w\0rld, how are \xff you\n', 'latin1'), true],
+    ['what a program packed', Buffer.from(Array.from({ length: 256 }, (_, i) => i)), false],
+    ['numbers', Buffer.from('01000000020000000300', 'hex'), false],
+  ]
+  for (const [what, bytes, readable] of cases)
+    t.equal(isReadable(storyLines(bytes)), readable, what)
 })

@@ -7,8 +7,8 @@ import { nameAddresses, type FunctionNames } from '../../crash/addresses.js'
 import { clockOf } from '../../crash/clock.js'
 import { diagnose, type Diagnosis } from '../../crash/diagnosis.js'
 import { goesOnAfter, type Crash } from '../../crash/grouping.js'
-import { linesOfLife } from '../../crash/lives.js'
-import { storyLines, storyOf, type Story, type StoryLine } from '../../crash/story.js'
+import { linesAfter, linesOfLife } from '../../crash/lives.js'
+import { isReadable, storyLines, storyOf, type Story, type StoryLine } from '../../crash/story.js'
 import { textOfAll } from '../../crash/text.js'
 import { bootOf, timelineOf, type TimedLine, type Timeline } from '../../crash/timeline.js'
 import { AndroidLog } from '../../decoders/android.js'
@@ -201,10 +201,16 @@ const tellOf = ({ time: stored }: Kept, crash: Crash, names: FunctionNames | nul
   const text = named?.text ?? said
   const story = storyOf(text, after)
   const end = clockOf(story.lines)?.last
-  const console = end === undefined ? own : own.filter(({ time }) => time === null || time > end)
-  const rings = crash.rings
-    .filter(({ type }) => type === 'pmsg' || type === 'tty')
-    .map(record => ({ name: record.name, lines: linesIn(record.name, () => ringText(record)) }))
+  const console = end === undefined ? own : linesAfter(own, end)
+  const written = crash.rings.filter(({ type }) => type === 'pmsg' || type === 'tty')
+  const binary = crash.rings.filter(({ type }) => type === 'ftrace').map(({ name }) => name)
+  const rings = written.flatMap(record => {
+    const { name } = record
+    const lines = linesIn(name, () => ringText(record))
+    if (isReadable(lines)) return [{ name, lines }]
+    binary.push(name)
+    return []
+  })
   const kernel = [
     { origin: hasDump ? 'dmesg' : 'console', lines: story.lines },
     { origin: 'console', lines: own },
@@ -216,7 +222,7 @@ const tellOf = ({ time: stored }: Kept, crash: Crash, names: FunctionNames | nul
     timeline: () => timelineOf(kernel, others, stored, goesOn),
     console,
     rings,
-    binary: crash.rings.filter(({ type }) => type === 'ftrace').map(({ name }) => name),
+    binary,
     others: crash.others,
   }
 }
