@@ -32,8 +32,8 @@ export const archiveOf = (t: Test, { dumps, console = '', pmsg = '' }: Words): s
   const lengths = dumps.map(dump => Buffer.byteLength(dump))
   const options: AttachOptions = {
     record_size: roundUp(Math.max(0, ...lengths)),
-    console_size: roundUp(console.length),
-    pmsg_size: roundUp(pmsg.length),
+    console_size: roundUp(Buffer.byteLength(console)),
+    pmsg_size: roundUp(Buffer.byteLength(pmsg)),
     ftrace_size: 0,
   }
   const {

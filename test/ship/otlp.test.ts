@@ -409,26 +409,32 @@ const texts = (sent: readonly Sent[]): { [record: string]: Buffer } => {
   return found
 }
 
-t.test('what is larger than a request goes in pieces', async t => {
-  const line = 'a line of the console – and more\n'
-  const words = {
-    dumps: [panic],
-    console: line.repeat(200_000),
-    pmsg: Buffer.alloc(5 * 2 ** 20, '\xff\x00\n', 'latin1'),
-  }
-  const archive = archiveOf(t, words)
-  const [crash] = unsentIn(archive)
-  const { url, seen } = await receive(t, [well])
-  t.match(await ship([archive, url], json), { status: 0, stderr: '' })
-  for (const { body } of seen) t.ok(body.length <= 2 ** 22, `${body.length} bytes`)
-  const sent = recordsOf(seen)
-  const found = texts(sent)
-  for (const record of [...crash!.dumps, ...crash!.others])
-    t.ok(found[record.name]?.equals(fs.readFileSync(`${archive}/${crash!.name}/${record.name}`)))
-  const uids = sent.map(({ attributes }) => attributes['log.record.uid'])
-  t.equal(new Set(uids).size, uids.length, 'each piece has a uid of its own')
-  t.equal(sent.filter(({ eventName }) => eventName).length, 1)
-})
+const long = {
+  lines: 'a line of the console – and more\n'.repeat(200_000),
+  // Cut at no byte of a letter.
+  'no line': '–'.repeat(2_000_001),
+}
+
+for (const [name, console] of Object.entries(long))
+  t.test(`what is larger than a request goes in pieces: ${name}`, async t => {
+    const words = {
+      dumps: [panic],
+      console,
+      pmsg: Buffer.alloc(5 * 2 ** 20, '\xff\x00\n', 'latin1'),
+    }
+    const archive = archiveOf(t, words)
+    const [crash] = unsentIn(archive)
+    const { url, seen } = await receive(t, [well])
+    t.match(await ship([archive, url], json), { status: 0, stderr: '' })
+    for (const { body } of seen) t.ok(body.length <= 2 ** 22, `${body.length} bytes`)
+    const sent = recordsOf(seen)
+    const found = texts(sent)
+    for (const record of [...crash!.dumps, ...crash!.others])
+      t.ok(found[record.name]?.equals(fs.readFileSync(`${archive}/${crash!.name}/${record.name}`)))
+    const uids = sent.map(({ attributes }) => attributes['log.record.uid'])
+    t.equal(new Set(uids).size, uids.length, 'each piece has a uid of its own')
+    t.equal(sent.filter(({ eventName }) => eventName).length, 1)
+  })
 
 t.test('a collector that takes less', async t => {
   const archive = archiveOf(t, { dumps: ['one\n'.repeat(30_000), 'two\n', 'three\n'] })
