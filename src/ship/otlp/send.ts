@@ -32,7 +32,7 @@ export interface Sent {
   readonly why: string | null
 }
 
-/** Bytes of a request before it is compressed: half of what the strictest collectors take. */
+/** Bytes of a request before it is compressed: a fifth of what a collector takes unless it is told otherwise. */
 const largestRequest = 2 ** 22
 /** A collector that takes no request of so many bytes takes none. */
 const smallestRequest = 2 ** 14
@@ -82,9 +82,6 @@ class Sender {
   #batch: Item[] = []
   #batchSize = 0
   #limit = largestRequest
-  /** When something was taken last, or the first request began. */
-  #since = performance.now()
-  #tries = 0
 
   constructor(
     readonly how: Sending,
@@ -96,7 +93,6 @@ class Sender {
 
   /** @throws GivenUp */
   async run(archive: Folder): Promise<void> {
-    this.#since = performance.now()
     for (const { crash, folder } of waitingIn(archive, 'otlp', this.how.tell)) {
       const sending = { folder, open: 0, isRead: false, isRefused: false }
       this.#onTheWay.add(sending)
@@ -179,17 +175,13 @@ class Sender {
   /** Ask until there is an answer, or patience ends. */
   async #ask(items: readonly Item[]): Promise<Exclude<Answer, { kind: 'later' }>> {
     const body = this.form.encode(items.map(({ piece }) => piece))
-    for (;;) {
+    const start = performance.now()
+    for (let pause = firstPause; ; pause = Math.min(2 * pause, longestPause)) {
       const answer = await this.#collector.post(body)
-      if (answer.kind !== 'later') {
-        this.#since = performance.now()
-        this.#tries = 0
-        return answer
-      }
+      if (answer.kind !== 'later') return answer
       // Many hosts that were refused together do not come back together.
-      const pause = Math.min(longestPause, firstPause * 2 ** this.#tries++)
       const wait = Math.max(answer.after ?? 0, pause * (0.5 + Math.random() / 2))
-      if (performance.now() - this.#since + wait > this.how.patience) throw new GivenUp(answer.why)
+      if (performance.now() - start + wait > this.how.patience) throw new GivenUp(answer.why)
       await sleep(wait)
     }
   }
