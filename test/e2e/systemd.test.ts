@@ -194,3 +194,44 @@ sed -e 's|^What=.*|What=${home}/one.img|' -e 's|^Options=.*|Options=ro,${list}|'
     'nothing is left',
   )
 })
+
+t.test('pstorefs-archive@.service archives what crashes', { skip }, async t => {
+  const system = await boot(
+    t,
+    `${make(t)}cp ${home}/one.img ${home}/spare
+mkdir -p /etc/pstorefs
+${heredoc('/etc/pstorefs/guests.toml', `${table('one')}${table('gone')}`)}`,
+    'pstorefs-archive@guests.service',
+  )
+  if (!system) return t.comment('this machine does not let a systemd run')
+  const { sh } = system
+  const unit = 'pstorefs-archive@guests.service'
+  const show = (property: string): string => sh(`systemctl show -P ${property} ${unit}`).said.trim()
+  t.equal(show('ActiveState'), 'active', 'it says that it is ready')
+  const archive = '/var/lib/pstorefs-archive/guests'
+  const crashes = (): string[] => sh(`ls ${archive}`).said.split('\n').filter(Boolean)
+  t.ok(await until(() => crashes().length === 1))
+  t.match(crashes()[0], /-one-panic-1$/)
+  t.ok(
+    await until(
+      () => show('StatusText') === '2 backends, 1 not attached; 1 archived since the start',
+    ),
+  )
+  // Another guest comes, and crashes.
+  const two = `[backends.late]\nsource = "${home}/late.img"\n${layoutLines}`
+  sh(`cp ${home}/spare ${home}/late.img`)
+  sh(heredoc('/etc/pstorefs/guests.toml', `${table('one')}${two}`))
+  t.equal(sh(`systemctl reload ${unit}`).status, 0)
+  t.ok(await until(() => crashes().some(name => name.endsWith('-late-panic-1'))))
+  t.ok(await until(() => show('StatusText') === '2 backends; 2 archived since the start'))
+  t.equal(sh(`stat -c %a ${archive}`).said, '700\n')
+  const pid = show('MainPID')
+  t.match(sh(`cat /proc/${pid}/status`).said, /NoNewPrivs:\t1\n[^]*Seccomp:\t2\n/)
+  t.match(sh(`nsenter -t ${pid} -m touch /etc/x`).said, /Read-only/)
+  // Killed, it comes again; told to end, it ends as one that was told.
+  sh(`systemctl kill --kill-whom=main -s KILL ${unit}`)
+  t.ok(await until(() => show('ActiveState') === 'active' && show('MainPID') !== pid))
+  t.equal(sh(`systemctl stop ${unit}`).status, 0)
+  t.equal(show('Result'), 'success')
+  t.match(sh('journalctl -t pstorefs -o cat').said, /backend gone: not attached: /)
+})

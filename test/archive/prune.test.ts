@@ -1,0 +1,171 @@
+/** Pruning: an archive stays within bounds, and loses nothing that is still needed. */
+import fs from 'node:fs'
+import t, { type Test } from 'tap'
+import { attach, format, writeDump, type AttachOptions } from '#src/index.js'
+import { ArchiveFolder } from '#src/archive/folder.js'
+import { Pruner, type Bounds } from '#src/archive/prune.js'
+import { folder, pstorefs, succeed, until } from '../program.js'
+import { crashesIn, watch } from './watching.js'
+
+const options: AttachOptions = {
+  record_size: 4096,
+  console_size: 4096,
+  pmsg_size: 0,
+  ftrace_size: 0,
+}
+const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])
+
+const makeRegion = (t: Test): string => {
+  const region = `${folder(t)}/region.img`
+  format(region, { ...options, mem_size: 65536 })
+  return region
+}
+
+const crash = (region: string, text: string): void => {
+  const backend = attach(region, options)
+  writeDump(backend, Buffer.from(`${text}\n`))
+  backend.close()
+}
+
+/** An archive of crashes that say 0, 1, 2, …; gives their names in that order. */
+const makeArchive = (
+  t: Test,
+  count: number,
+): { archive: string; names: string[]; region: string } => {
+  const region = makeRegion(t)
+  const archive = `${folder(t)}/crashes`
+  const names: string[] = []
+  for (let n = 0; n < count; n++) {
+    crash(region, `crash ${n}`)
+    succeed(t, ['archive', region, archive, ...flags])
+    names.push(crashesIn(archive).find(name => !names.includes(name))!)
+  }
+  return { archive, names, region }
+}
+
+/** Make a crash as old as wanted. */
+const age = (archive: string, name: string, seconds: number): void => {
+  const file = `${archive}/${name}/records.json`
+  const manifest = JSON.parse(fs.readFileSync(file, 'utf8')) as { archived: string }
+  manifest.archived = `${Math.floor(Date.now() / 1000 - seconds)}.000000000`
+  fs.writeFileSync(file, JSON.stringify(manifest))
+}
+
+const prune = (t: Test, region: string, archive: string, ...bounds: string[]): string =>
+  succeed(t, ['archive', region, archive, ...flags, ...bounds]).toString()
+
+t.test('the oldest go, a line for each', async t => {
+  const { archive, names, region } = makeArchive(t, 5)
+  fs.mkdirSync(`${archive}/of another`)
+  const said = prune(t, region, archive, '--keep-last', '3')
+  t.equal(
+    said,
+    names
+      .slice(0, 2)
+      .map(name => `${archive}/${name}: pruned: there are 3 newer ones\n`)
+      .join(''),
+  )
+  t.same(crashesIn(archive), [...names.slice(2), 'of another'].toSorted())
+  t.equal(prune(t, region, archive, '--keep-last', '3'), '')
+  // Each crash takes one and a half KiB or so.
+  const sizeOf = (name: string): number =>
+    fs
+      .readdirSync(`${archive}/${name}`)
+      .reduce((sum, file) => sum + fs.statSync(`${archive}/${name}/${file}`).size, 0)
+  const two = sizeOf(names[3]!) + sizeOf(names[4]!)
+  t.match(
+    prune(t, region, archive, '--max-size', String(two)),
+    `${names[2]}: pruned: with it, there are more than ${two} bytes`,
+  )
+  t.same(crashesIn(archive), [...names.slice(3), 'of another'].toSorted())
+  age(archive, names[3]!, 3 * 86_400)
+  t.match(
+    prune(t, region, archive, '--max-age', '2d'),
+    new RegExp(`${names[3]}: pruned: it was archived before `),
+  )
+  t.match(prune(t, region, archive, '--max-size', '1'), /^$/, 'the last one stays')
+  t.same(crashesIn(archive), [names[4], 'of another'].toSorted())
+})
+
+t.test('what a guest says of the time does not count', async t => {
+  const { archive, names, region } = makeArchive(t, 2)
+  const backend = attach(region, options)
+  const time = { sec: 10n ** 9n, nsec: 0 }
+  backend.write({ type: 'dmesg', bytes: Buffer.from('Panic#1 Part1\nin 2001\n'), time })
+  backend.close()
+  const said = prune(t, region, archive, '--keep-last', '1')
+  t.match(crashesIn(archive), [/^2001-/])
+  for (const name of names) t.match(said, `${name}: pruned`)
+})
+
+t.test('what is pending, kept, or was not sent stays', async t => {
+  const { archive, names, region } = makeArchive(t, 4)
+  const [pending, kept, unsent] = names
+  fs.renameSync(`${archive}/${pending}`, `${archive}/.pending-${pending}`)
+  const file = `${archive}/${kept}/records.json`
+  fs.writeFileSync(file, fs.readFileSync(file, 'utf8').replace('"kept": false', '"kept": true'))
+  // The archive sends to the journal, and has sent all but one.
+  fs.writeFileSync(`${archive}/.sends-journal`, '')
+  for (const name of names.filter(name => name !== pending && name !== unsent))
+    fs.writeFileSync(`${archive}/${name}/.sent-journal`, '')
+  const other = makeRegion(t)
+  crash(other, 'the last one')
+  const { status, stderr } = pstorefs([
+    ...['archive', other, archive, ...flags],
+    ...['--keep-last', '1', '--max-age', '1s', '--max-size', '1'],
+  ])
+  t.equal(status, 0)
+  t.equal(stderr, `pstorefs: ${archive}: 1 out of bounds stays: not sent yet\n`)
+  const left = fs.readdirSync(archive)
+  t.ok(left.includes(`.pending-${pending}`), 'pending')
+  t.ok(left.includes(kept!), 'kept')
+  t.ok(left.includes(unsent!), 'not sent')
+  t.notOk(left.includes(names[3]!), 'the fourth is sent')
+  fs.writeFileSync(`${archive}/${unsent}/.sent-journal`, '')
+  t.match(prune(t, region, archive, '--keep-last', '1'), `${unsent}: pruned`)
+})
+
+t.test('a kill at any moment leaves a crash whole, or what the next run removes', async t => {
+  const { archive, names, region } = makeArchive(t, 3)
+  // As a kill leaves it amid its removal.
+  fs.renameSync(`${archive}/${names[0]}`, `${archive}/.partial-${names[0]}`)
+  fs.unlinkSync(`${archive}/.partial-${names[0]}/records.json`)
+  t.equal(prune(t, region, archive, '--keep-last', '2'), '')
+  t.same(fs.readdirSync(archive).toSorted(), names.slice(1))
+})
+
+t.test('some at a time, and each looked at once', async t => {
+  const { archive, names } = makeArchive(t, 6)
+  const bounds: Bounds = { keepLast: 1, maxSize: undefined, maxAge: undefined }
+  const pruner = new Pruner(bounds, () => true)
+  const gone: string[] = []
+  const some = (): boolean => {
+    const into = new ArchiveFolder(archive, why => t.fail(why))
+    try {
+      return pruner.prune(
+        into,
+        folder => gone.push(folder),
+        why => t.fail(why),
+        2,
+      )
+    } finally {
+      into.close()
+    }
+  }
+  t.same([some(), some(), some()], [true, true, false])
+  t.same(
+    gone,
+    names.slice(0, 5).map(name => `${archive}/${name}`),
+  )
+  t.same(crashesIn(archive), names.slice(5))
+})
+
+t.test('while watching', async t => {
+  const { archive, names, region } = makeArchive(t, 3)
+  const watcher = watch(t, [region, archive, ...flags, '--keep-last', '2'])
+  t.ok(await until(() => !crashesIn(archive).includes(names[0]!)), 'at the start')
+  crash(region, 'one more')
+  t.ok(await until(() => watcher.stdout().includes(`${names[1]}: pruned: `)))
+  t.equal(crashesIn(archive).length, 2)
+  t.equal(await watcher.end(), 0)
+})
