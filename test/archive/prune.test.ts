@@ -110,10 +110,8 @@ t.test('what is pending, kept, or was not sent stays', async t => {
     fs.writeFileSync(`${archive}/${name}/.sent-journal`, '')
   const other = makeRegion(t)
   crash(other, 'the last one')
-  const { status, stderr } = pstorefs([
-    ...['archive', other, archive, ...flags],
-    ...['--keep-last', '1', '--max-age', '1s', '--max-size', '1'],
-  ])
+  const bounds = ['--keep-last', '1', '--max-age', '1s', '--max-size', '1']
+  const { status, stderr } = pstorefs(['archive', other, archive, ...flags, ...bounds])
   t.equal(status, 0)
   t.equal(stderr, `pstorefs: ${archive}: 1 out of bounds stays: not sent yet\n`)
   const left = fs.readdirSync(archive)
