@@ -22,7 +22,7 @@ const restartPause = 1000
 /** Until when whoever waits for the start is told, though a source does not answer, in ms. */
 const readyPatience = 5000
 /** How often systemd is told how things are, in ms, at most. */
-const statusPause = 1000
+const statusPause = 200
 /** How long a thread may take to end, in ms. */
 const endPatience = 1500
 /** Lines about one backend that are remembered, so that none is said again. */
