@@ -33,6 +33,11 @@ const parameterText = Object.entries(parameters)
 
 const { version } = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8'))
 const converter = path.join(root, 'node_modules/marked-man/bin/marked-man.js')
+/** The pages' date: a package's is the same wherever it is made. */
+const { SOURCE_DATE_EPOCH: epoch } = process.env
+const changed = epoch
+  ? new Date(Number(epoch) * 1000)
+  : fs.statSync(path.join(root, 'CHANGELOG.md')).mtime
 const folder = path.join(root, 'dist/man')
 fs.mkdirSync(folder, { recursive: true })
 for (const page of fs.readdirSync(path.join(root, 'man'))) {
@@ -43,7 +48,7 @@ for (const page of fs.readdirSync(path.join(root, 'man'))) {
     .replace('@PARAMETERS@', () => parameterText)
   const source = path.join(folder, `${name}.source.md`)
   fs.writeFileSync(source, text)
-  const date = fs.statSync(path.join(root, 'CHANGELOG.md')).mtime.toISOString().slice(0, 10)
+  const date = changed.toISOString().slice(0, 10)
   const { stdout } = await run(process.execPath, [
     converter,
     '--no-breaks',

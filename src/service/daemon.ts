@@ -88,7 +88,10 @@ const readStatus = async (pipe: Readable): Promise<string> => {
  * @throws StoreError with the failure that the daemon reports
  */
 export const startDaemon = async (args: object): Promise<void> => {
-  const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
+  // A single executable is its own program.
+  const [node, program, ...words] = process.argv
+  const line = program === undefined || program === node ? words : [program, ...words]
+  const child = spawn(process.execPath, [...process.execArgv, ...line], {
     detached: true,
     env: { ...process.env, [variable]: JSON.stringify(args) },
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
