@@ -1,6 +1,6 @@
 /**
  * Make one executable of Node and the program: node scripts/single.mjs FILE. It is the Node that makes it, with the
- * program, its thread and koffi's binary inside, which is loaded from a file without a name.
+ * program, its threads and koffi's binary inside, which is loaded from a file without a name.
  */
 import { build } from 'esbuild'
 import { execFileSync } from 'node:child_process'
@@ -24,10 +24,16 @@ const fuse = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2'
 const inside = {
   'src/native/libc.ts': [['createRequire(import.meta.url)', 'loadNative']],
   'src/service/pool/thread.ts': [
-    ["new URL('./worker.js', import.meta.url)", 'workerSource()'],
+    ["new URL('./worker.js', import.meta.url)", "threadSource('worker')"],
+    ['execArgv: []', 'execArgv: [], eval: true'],
+  ],
+  'src/lookout/thread.ts': [
+    ["new URL('./looker.js', import.meta.url)", "threadSource('looker')"],
     ['execArgv: []', 'execArgv: [], eval: true'],
   ],
 }
+/** The programs of threads. */
+const threads = { worker: 'src/service/pool/worker.ts', looker: 'src/lookout/looker.ts' }
 
 const helpers = `
 import { getAsset, getRawAsset } from 'node:sea'
@@ -49,24 +55,27 @@ export const loadNative = () => {
     }
   throw why
 }
-export const workerSource = () => getAsset('worker.cjs', 'utf8')`
+export const threadSource = name => getAsset(name + '.cjs', 'utf8')`
 
 const fromInside = {
   name: 'inside',
   setup({ onResolve, onLoad }) {
     onResolve({ filter: /^inside$/ }, ({ path }) => ({ path, namespace: 'inside' }))
     onLoad({ filter: /./, namespace: 'inside' }, () => ({ contents: helpers }))
-    onLoad({ filter: /\/src\/(?:native\/libc|service\/pool\/thread)\.ts$/ }, ({ path: file }) => {
-      let contents = fs.readFileSync(file, 'utf8')
-      for (const [words, instead] of inside[path.relative(root, file)]) {
-        if (!contents.includes(words)) throw new Error(`${file}: has no ${words}`)
-        contents = contents.replace(words, instead)
-      }
-      return {
-        contents: `import { loadNative, workerSource } from 'inside'\n${contents}`,
-        loader: 'ts',
-      }
-    })
+    onLoad(
+      { filter: /\/src\/(?:native\/libc|service\/pool\/thread|lookout\/thread)\.ts$/ },
+      ({ path: file }) => {
+        let contents = fs.readFileSync(file, 'utf8')
+        for (const [words, instead] of inside[path.relative(root, file)]) {
+          if (!contents.includes(words)) throw new Error(`${file}: has no ${words}`)
+          contents = contents.replace(words, instead)
+        }
+        return {
+          contents: `import { loadNative, threadSource } from 'inside'\n${contents}`,
+          loader: 'ts',
+        }
+      },
+    )
   },
 }
 
@@ -74,7 +83,7 @@ const work = fs.mkdtempSync(path.join(os.tmpdir(), 'pstorefs-single-'))
 try {
   await build({
     ...common,
-    entryPoints: { main: 'src/cli/main.ts', worker: 'src/service/pool/worker.ts' },
+    entryPoints: { main: 'src/cli/main.ts', ...threads },
     outdir: work,
     outExtension: { '.js': '.cjs' },
     format: 'cjs',
@@ -93,7 +102,12 @@ try {
       main: path.join(work, 'main.cjs'),
       output: blob,
       disableExperimentalSEAWarning: true,
-      assets: { 'koffi.node': native, 'worker.cjs': path.join(work, 'worker.cjs') },
+      assets: {
+        'koffi.node': native,
+        ...Object.fromEntries(
+          Object.keys(threads).map(name => [`${name}.cjs`, path.join(work, `${name}.cjs`)]),
+        ),
+      },
     }),
   )
   execFileSync(process.execPath, ['--experimental-sea-config', config], { stdio: 'pipe' })
