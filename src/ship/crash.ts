@@ -34,6 +34,13 @@ export interface ShippedCrash {
   readonly others: readonly ShippedRecord[]
 }
 
+/** Dumps that are made when a machine is told to stop (include/linux/kmsg_dump.h). */
+const ordinary: ReadonlySet<string> = new Set(['shutdown', 'restart', 'halt', 'poweroff'])
+
+/** Did a machine crash? It may have been told to stop, or left rings alone, in which nothing is reported. */
+export const isCrash = ({ reason, title }: Pick<Manifest, 'reason' | 'title'>): boolean =>
+  title !== null || (reason !== null && !ordinary.has(reason))
+
 /** Members that tell one record from any other. A guest's two consoles may have the same bytes. */
 const uidOf = (host: Host, { source, offset, backend }: Manifest, record: ArchivedRecord): string =>
   crypto

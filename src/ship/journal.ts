@@ -9,7 +9,7 @@ import { contentOf, Tail } from '../pstore/content.js'
 import { StoreError } from '../pstore/errors.js'
 import { withoutControls } from '../pstore/printable.js'
 import { printTime } from '../pstore/time.js'
-import type { ShippedCrash } from './crash.js'
+import { isCrash, type ShippedCrash } from './crash.js'
 
 /** units/pstorefs.catalog tells of it. */
 export const messageId = '83a7fcd0407f49babaa0261c6db46e7f'
@@ -29,7 +29,7 @@ const bodyOf = ({ dumps, others }: ShippedCrash): string => {
 
 /** What an entry's first line says. */
 const headOf = ({ manifest: { title, cause, reason, backend } }: ShippedCrash): string =>
-  `${backend}: ${title ?? cause ?? reason ?? 'no crash: rings of an earlier life'}`
+  `${backend}: ${title ?? cause ?? reason ?? 'no crash: rings of a life that left no dump'}`
 
 /**
  * A crash's fields. Their text drives no terminal.
@@ -56,7 +56,7 @@ export const fieldsOf = (archive: string, crash: ShippedCrash): [name: string, v
   return [
     ['MESSAGE', `${withoutControls(headOf(crash))}\n${bodyOf(crash)}`],
     ['MESSAGE_ID', messageId],
-    ['PRIORITY', reason === null && title === null ? info : critical],
+    ['PRIORITY', isCrash(manifest) ? critical : info],
     ['SYSLOG_IDENTIFIER', 'pstorefs'],
     ...facts.flatMap(([field, value]): [string, string][] =>
       value === null ? [] : [[`PSTORE_${field}`, withoutControls(value)]],

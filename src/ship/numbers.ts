@@ -3,6 +3,7 @@ import path from 'node:path'
 import { entriesOf, guarded, type Entry } from '../archive/entries.js'
 import { Folder } from '../native/folder.js'
 import { parseTime } from '../pstore/time.js'
+import { isCrash } from './crash.js'
 import { usedChannels, type Channel } from './marks.js'
 import { waitingIn } from './queue.js'
 
@@ -54,7 +55,7 @@ export const tally = (entries: Iterable<Entry>): Omit<ArchiveNumbers, 'unsent'> 
     const key = JSON.stringify([backend, kind])
     const value = (crashes.get(key)?.value ?? 0) + 1
     crashes.set(key, { labels: { backend, kind }, value })
-    const at = kind === 'none' ? null : parseTime(time ?? archived)
+    const at = isCrash(manifest) ? parseTime(time ?? archived) : null
     if (at && Number(at.sec) > (newest.get(backend)?.value ?? -Infinity))
       newest.set(backend, { labels: { backend }, value: Number(at.sec) })
   }

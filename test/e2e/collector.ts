@@ -53,6 +53,15 @@ const freePort = async (): Promise<number> => {
   return port
 }
 
+/** A configuration in which all that comes is printed. */
+const plain = (port: number): string => `
+receivers: {otlp: {protocols: {http: {endpoint: 127.0.0.1:${port}}}}}
+exporters: {debug: {verbosity: detailed}}
+service:
+  telemetry: {metrics: {level: none}}
+  pipelines: {logs: {receivers: [otlp], exporters: [debug]}}
+`
+
 /** A collector that can be killed and started again, on the same port, and prints to the same file. */
 export class RealCollector {
   #child: ChildProcess | null = null
@@ -63,21 +72,13 @@ export class RealCollector {
     readonly port: number,
   ) {}
 
-  static async start(t: Test): Promise<RealCollector> {
+  /** @param config of a port; it has no telemetry of its own, which would take another */
+  static async start(t: Test, config = plain): Promise<RealCollector> {
     const program = programFor(t)
     for (let tries = 1; ; tries++) {
       const collector = new RealCollector(program, folder(t), await freePort())
       t.teardown(() => collector.kill())
-      fs.writeFileSync(
-        path.join(collector.home, 'conf.yaml'),
-        `
-receivers: {otlp: {protocols: {http: {endpoint: 127.0.0.1:${collector.port}}}}}
-exporters: {debug: {verbosity: detailed}}
-service:
-  telemetry: {metrics: {level: none}}
-  pipelines: {logs: {receivers: [otlp], exporters: [debug]}}
-`,
-      )
+      fs.writeFileSync(path.join(collector.home, 'conf.yaml'), config(collector.port))
       if (await collector.restart()) return collector
       // Somebody else was quicker to take the port.
       if (tries === 5) throw new Error(`no collector: ${collector.printed()}`)

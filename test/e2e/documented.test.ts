@@ -1,4 +1,4 @@
-/** Every command line that README.md and the manual pages show does what they say. */
+/** Every command line that README.md, the guides and the manual pages show does what they say. */
 import fs from 'node:fs'
 import path from 'node:path'
 import t, { type Test } from 'tap'
@@ -32,6 +32,11 @@ const elsewhere: { [line: string]: string } = {
   'scripts/install': 'test/e2e/install.test.ts',
   'scripts/uninstall': 'test/e2e/install.test.ts',
   'pstorefs ship /var/lib/crashes http://collector:4318': 'test/e2e/ship.test.ts',
+  'pstorefs ship crashes http://collector:4318': 'test/e2e/fleet.test.ts',
+  'pstorefs archive --config guests.toml --all-backends crashes --otlp http://collector:4318':
+    'test/e2e/ship.test.ts',
+  'pstorefs archive --config guests.toml --all-backends crashes --journal':
+    'test/e2e/journal.test.ts',
   'systemctl enable --now pstorefs.service': 'test/e2e/systemd.test.ts',
   'systemctl reload pstorefs.service': 'test/e2e/systemd.test.ts',
   'systemctl start pstorefs@guests.service': 'test/e2e/systemd.test.ts',
@@ -142,6 +147,14 @@ const lines: { [line: string]: Line } = {
     after: 'cat crashes/*/summary.txt',
     prints: /^backend +guest1\n/m,
   },
+  'pstorefs archive --config guests.toml --all-backends crashes --textfile pstorefs.prom': {
+    after: 'cat pstorefs.prom',
+    prints: /^pstorefs_archive_crashes\{backend="guest1",kind="panic"\} 1$/m,
+  },
+  'pstorefs list crashes --group': {
+    before: `pstorefs archive region.img crashes ${sizes}`,
+    prints: /^1 .* ramoops +1x +panic, without a report$/m,
+  },
   'pstorefs list crashes': {
     before: `pstorefs archive region.img crashes ${sizes}`,
     prints: /^1 .* ramoops +1x +panic, without a report$/m,
@@ -224,6 +237,7 @@ const linesOf = (file: string, language: string): string[] => {
 const documented = new Set(
   [
     ...linesOf('README.md', 'sh'),
+    ...linesOf('doc/guides/fleet.md', 'sh'),
     ...linesOf('man/pstorefs.8.md', ''),
     ...linesOf('man/pstorefs.toml.5.md', ''),
   ].filter(line => !/fuse\.pstorefs +\S*noauto|config=\/etc/.test(line)),

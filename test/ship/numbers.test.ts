@@ -64,6 +64,7 @@ const cases: [what: string, entries: Entry[], run: Run, samples: string[]][] = [
       entry({ time: null, backend: 'no-time' }),
       entry({ reason: null, backend: 'told' }),
       entry({ reason: null, title: null, backend: 'rebooted' }),
+      entry({ reason: 'shutdown', title: null, backend: 'stopped' }),
     ],
     {},
     [
@@ -72,6 +73,7 @@ const cases: [what: string, entries: Entry[], run: Run, samples: string[]][] = [
       'pstorefs_archive_crashes{backend="no-time",kind="panic"} 1',
       'pstorefs_archive_crashes{backend="told",kind="report"} 1',
       'pstorefs_archive_crashes{backend="rebooted",kind="none"} 1',
+      'pstorefs_archive_crashes{backend="stopped",kind="shutdown"} 1',
       'pstorefs_archive_newest_crash_timestamp_seconds{backend="guest"} 1700000005',
       'pstorefs_archive_newest_crash_timestamp_seconds{backend="other"} 1700000000',
       'pstorefs_archive_newest_crash_timestamp_seconds{backend="no-time"} 1700009999',

@@ -9,7 +9,7 @@ import type { ProtobufLogsSerializer } from '@opentelemetry/otlp-transformer'
 import crypto from 'node:crypto'
 import { thisHost, type Host } from '../../native/host.js'
 import type { Timespec } from '../../pstore/time.js'
-import type { ShippedCrash, ShippedRecord } from '../crash.js'
+import { isCrash, type ShippedCrash, type ShippedRecord } from '../crash.js'
 import { Redaction } from '../redact.js'
 import type { Attributes, Settings } from './settings.js'
 
@@ -38,9 +38,6 @@ interface Text {
 /** Severities of OTLP, and their names. */
 const fatal = { severityNumber: 21, severityText: 'FATAL' }
 const info = { severityNumber: 9, severityText: 'INFO' }
-
-/** Dumps that are made when a machine is told to stop (include/linux/kmsg_dump.h). */
-const ordinary: ReadonlySet<string | null> = new Set(['shutdown', 'restart', 'halt', 'poweroff'])
 
 /** OTLP counts nanoseconds in 64 bits, collectors in signed ones; 0 is a time that nobody knows. */
 const hrTime = (time: Timespec | null): [number, number] => {
@@ -123,7 +120,7 @@ export class LogRecords {
     const bytes = redaction ? redaction.text(whole) : whole
     const uids = records.map(({ uid }) => uid)
     const uid = uids.length === 1 ? uids[0]! : hashOf(uids)
-    const isCrash = isEvent && !(ordinary.has(manifest.reason) && manifest.title === null)
+    const isFatal = isEvent && isCrash(manifest)
     const ours: Facts = {
       'log.record.uid': uid,
       'crash.id': crash.uid,
@@ -147,9 +144,9 @@ export class LogRecords {
     const record = {
       hrTime: hrTime(time),
       hrTimeObserved: hrTime(archived),
-      ...(isCrash ? fatal : info),
+      ...(isFatal ? fatal : info),
       ...(isEvent && {
-        eventName: isCrash ? 'linux.kernel.crash' : 'linux.kernel.shutdown',
+        eventName: isFatal ? 'linux.kernel.crash' : 'linux.kernel.shutdown',
       }),
       attributes,
       droppedAttributesCount: 0,
