@@ -130,9 +130,10 @@ export const textOfCrash = ({ dumps, rings }: Crash): Buffer => {
   return textOfAll(consoles, record => record.open())
 }
 
-/** A crash of an archive: its manifest tells what a list needs. */
-const archived = (where: string, folder: string, entry: Entry): Kept => {
-  const { manifest, pending } = entry
+/** A crash of an archive, the folder `archive`: its manifest tells what a list needs. */
+const archived = (where: string, archive: string, entry: Entry): Kept => {
+  // What `look` holds is in memory for each crash of an archive: not the manifest.
+  const { manifest, pending, folder: called } = entry
   const { backend, reason, title, cause, fingerprint, kernel, missing, time, after } = manifest
   return {
     where,
@@ -153,6 +154,7 @@ const archived = (where: string, folder: string, entry: Entry): Kept => {
     pending,
     kept: manifest.kept,
     look: work => {
+      const folder = path.join(archive, called)
       const copies = attach(`records:${folder}`, { readOnly: true, report: tell })
       try {
         const all = crashesOf(copies.records(), true, record => record.open())
@@ -179,14 +181,12 @@ const inArchive = (where: string): Kept[] | null => {
       const above = Folder.any(parent)
       try {
         const manifest = readManifest(above, name)
-        return manifest && [archived(where, where, entryOf(name, manifest))]
+        return manifest && [archived(where, parent, entryOf(name, manifest))]
       } finally {
         above.close()
       }
     }
-    const found = Array.from(entriesOf(folder, tell), entry =>
-      archived(where, path.join(where, entry.folder), entry),
-    )
+    const found = Array.from(entriesOf(folder, tell), entry => archived(where, where, entry))
     // What lies in it may be records; an archive may have no crash yet.
     return found.length > 0 || folder.entries().length === 0 ? found : null
   } finally {
