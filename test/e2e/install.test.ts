@@ -117,7 +117,11 @@ t.test('install, use, uninstall', async t => {
     })
     t.same([status, stderr.toString()], [0, ''], unit)
   }
-  t.ok(fs.existsSync(`${prefix}/share/doc/pstorefs/examples/pstorefs.toml`))
+  for (const name of [
+    'share/doc/pstorefs/examples/pstorefs.toml',
+    'lib/systemd/catalog/pstorefs.catalog',
+  ])
+    t.ok(fs.existsSync(`${prefix}/${name}`), name)
 
   const removed = script('uninstall', ['--prefix', '/opt/x'])
   t.equal(removed.status, 0, removed.said)
