@@ -4,7 +4,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import t, { type Test } from 'tap'
 import { attach, format, writeDump, type AttachOptions } from '#src/index.js'
-import { folder, pstorefs, run, succeed, until } from '../program.js'
+import { daemonOf, folder, mount, pstorefs, run, succeed, until } from '../program.js'
 import { randomFor } from '../random.js'
 import { numbersIn } from './linux-ring.js'
 import { crashesCome, crashesIn, watch, type Watcher } from './watching.js'
@@ -201,6 +201,28 @@ t.test('a store that another process holds delays no other', async t => {
   await crashesCome(t, archive, 3)
   await ends(t, watcher)
   t.equal(succeed(t, ['ls', held!, ...flags]).toString(), '')
+})
+
+t.test('a medium that does not answer keeps no other waiting, nor the end', async t => {
+  const home = folder(t)
+  const archive = `${home}/crashes`
+  const [slow, free] = ['slow', 'free'].map(name => makeRegion(`${home}/${name}.img`))
+  const mountpoint = mount(t, slow!, flags)
+  const daemon = daemonOf(mountpoint)
+  t.teardown(() => process.kill(daemon, 'SIGCONT'))
+  const config = configure(`${home}/guests.toml`, { free: free! })
+  fs.appendFileSync(config, `[backends.slow]\nsource = "records:${mountpoint}"\n`)
+  const watcher = watch(t, ['--keep', '--config', config, '--all-backends', archive])
+  crash(slow!, 'slow')
+  crash(free!, 'free')
+  await crashesCome(t, archive, 2)
+  process.kill(daemon, 'SIGSTOP')
+  for (const count of [3, 4]) {
+    crash(free!, `free ${count}`)
+    await crashesCome(t, archive, count)
+  }
+  await ends(t, watcher)
+  t.equal(watcher.stderr(), '')
 })
 
 t.test('the archive is free while nothing happens, and is waited for', async t => {
