@@ -65,6 +65,8 @@ export const common = {
   absWorkingDir: root,
   bundle: true,
   platform: 'node',
+  // Of packages that have both, ES modules: what nobody calls is left out, and nothing is asked for by require().
+  mainFields: ['module', 'main'],
   target: 'node20',
   external,
   // What is made does not tell where the packages lie.

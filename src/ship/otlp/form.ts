@@ -1,4 +1,4 @@
-/** A request's form and its answer's, protobuf or JSON: @opentelemetry/otlp-transformer's, loaded where crashes are sent. */
+/** A request's form and its answer's, protobuf or JSON. */
 import { StoreError } from '../../pstore/errors.js'
 import { Shape } from '../../pstore/shape.js'
 import { toLogRecord, type Piece } from './records.js'
@@ -17,7 +17,7 @@ export interface Form {
 export const protobuf = 'application/x-protobuf'
 export const jsonType = 'application/json'
 
-const transformer = () => import('@opentelemetry/otlp-transformer')
+const transformer = () => import('./serialisers.js')
 
 export const formOf = async (isJson: boolean): Promise<Form> => {
   const { JsonLogsSerializer, ProtobufLogsSerializer } = await transformer()
