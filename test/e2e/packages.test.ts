@@ -74,7 +74,7 @@ mkdir "$ROOT/dev/pts"
 mount -t devpts -o newinstance,ptmxmode=666 none "$ROOT/dev/pts"
 ln -s pts/ptmx "$ROOT/dev/ptmx"
 ln -s /proc/self/fd "$ROOT/dev/fd"
-exec env -i chroot "$ROOT" /bin/sh -eu`
+exec chroot "$ROOT" /usr/bin/env -i /bin/sh -eu`
 
 const layout = fs.readFileSync(`${sample}/options`, 'utf8').trim()
 const tty = '--record-size 0 --console-size 0 --pmsg-size 0 --ftrace-size 0 --tty-size 16K'
