@@ -94,23 +94,27 @@ try {
   const load = createRequire(path.join(root, 'package.json'))
   load('koffi')
   const native = Object.keys(load.cache).find(file => file.endsWith('koffi.node'))
-  const blob = path.join(work, 'blob')
-  const config = path.join(work, 'config.json')
+  fs.copyFileSync(native, path.join(work, 'koffi.node'))
+  // Node puts the paths that it is given into what it makes, which is to be the same everywhere.
   fs.writeFileSync(
-    config,
+    path.join(work, 'config.json'),
     JSON.stringify({
-      main: path.join(work, 'main.cjs'),
-      output: blob,
+      main: 'main.cjs',
+      output: 'blob',
       disableExperimentalSEAWarning: true,
-      assets: {
-        'koffi.node': native,
-        ...Object.fromEntries(
-          Object.keys(threads).map(name => [`${name}.cjs`, path.join(work, `${name}.cjs`)]),
-        ),
-      },
+      assets: Object.fromEntries(
+        ['koffi.node', ...Object.keys(threads).map(name => `${name}.cjs`)].map(name => [
+          name,
+          name,
+        ]),
+      ),
     }),
   )
-  execFileSync(process.execPath, ['--experimental-sea-config', config], { stdio: 'pipe' })
+  execFileSync(process.execPath, ['--experimental-sea-config', 'config.json'], {
+    cwd: work,
+    stdio: 'pipe',
+  })
+  const blob = path.join(work, 'blob')
   const executable = path.join(work, 'pstorefs')
   fs.copyFileSync(process.execPath, executable)
   execFileSync('strip', [executable])

@@ -154,6 +154,7 @@ const lines: { [line: string]: Line } = {
   'pstorefs list crashes --group': {
     before: `pstorefs archive region.img crashes ${sizes}`,
     prints: /^1 .* ramoops +1x +panic, without a report$/m,
+  },
   'pstorefs archive --config guests.toml --all-backends crashes --watch --keep-last 1000': {
     endless: '[ -n "$(ls crashes 2>/dev/null)" ]',
     after: 'cat crashes/*/summary.txt',
