@@ -1,5 +1,6 @@
 /** `pstorefs list` and `show`: crashes of archives, stores, and copies of records, by any program. */
 import fs from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 import t, { type Test } from 'tap'
 import { attach, format, type AttachOptions } from '#src/index.js'
@@ -21,6 +22,7 @@ interface Listed {
   where: string
   name: string
   backend: string
+  host: string | null
   time: string | null
   reason: string | null
   title: string | null
@@ -156,6 +158,33 @@ t.test('where there is no crash that is said', async t => {
   // What died without a dump has told its console.
   const dead = regionOf(t, [], panic)
   t.match(list(t, dead, ...flags), [{ reason: null, title: 'kernel panic: why not' }])
+})
+
+t.test("another machine's archive", async t => {
+  const region = regionOf(t, [panic, oops(2)])
+  const archive = `${folder(t)}/crashes`
+  succeed(t, ['archive', region, archive, ...flags])
+  t.same(
+    list(t, archive).map(({ host }) => host),
+    [null, null],
+    'this machine is not named',
+  )
+  const [name = ''] = fs.readdirSync(archive).toSorted()
+  const manifest = `${archive}/${name}/records.json`
+  const told = JSON.parse(fs.readFileSync(manifest, 'utf8')) as { host: { name: string } }
+  t.equal(told.host.name, os.hostname())
+  told.host.name = 'elsewhere\x1b[31m'
+  fs.writeFileSync(manifest, JSON.stringify(told))
+  t.same(
+    list(t, archive).map(({ host }) => host),
+    [null, 'elsewhere\x1b[31m'],
+  )
+  t.match(succeed(t, ['list', archive]).toString(), /^2 .* elsewhere\^\[\[31m:ramoops +1x /m)
+  t.match(succeed(t, ['show', archive, '2']).toString(), '\nhost         elsewhere^[[31m\n')
+  t.match(JSON.parse(succeed(t, ['list', archive, '--group', '--json']).toString()), [
+    { backends: ['ramoops'], hosts: [] },
+    { backends: ['ramoops'], hosts: ['elsewhere\x1b[31m'] },
+  ])
 })
 
 t.test('an archive lists as what it was made of', async t => {

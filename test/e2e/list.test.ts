@@ -52,11 +52,15 @@ t.test(
       const said = succeed(t, ['show', archive, String(n + 1)]).toString()
       t.ok(said.startsWith(`${title}\n`), `${n + 1}: ${title}`)
     }
-    // Where nothing is named, all that a machine keeps is looked at.
+    // Where nothing is named, all that a machine keeps is looked at: systemd's archive, and the unit's.
     const script = `
-mkdir -p /var/lib/systemd/pstore
+mount -t tmpfs none /var/lib
+mkdir -p /var/lib/systemd/pstore /var/lib/pstorefs-archive/guests
 mount --bind "$1" /var/lib/systemd/pstore
+mount --bind "$4" /var/lib/pstorefs-archive/guests
 exec "$2" "$3" list --json`
+    const guests = folder(t)
+    succeed(t, ['archive', file(t, loadFixture('dmesg-panic').region()), guests])
     const usual = run('unshare', [
       '--mount',
       'sh',
@@ -66,7 +70,12 @@ exec "$2" "$3" list --json`
       archive,
       process.execPath,
       program,
+      guests,
     ])
-    t.same(sorted(JSON.parse(usual.stdout.toString()) as Listed[]), sorted(all), usual.stderr)
+    t.same(
+      sorted(JSON.parse(usual.stdout.toString()) as Listed[]),
+      sorted([...all, ...list(guests)]),
+      usual.stderr,
+    )
   },
 )

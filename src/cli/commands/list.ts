@@ -30,8 +30,8 @@ const noneExit = 1
 const details =
   'Lists crashes, the newest first: its number and time, the backend, how often it was seen, and what it was. ' +
   'WHERE is an archive of `archive`, a folder of record files as systemd-pstore makes, a mount, or a source; ' +
-  'without one /var/lib/systemd/pstore, /sys/fs/pstore and the backends of the config file are looked at. Crashes of ' +
-  'one fingerprint, or without one of one title, are the same. `show` takes the number or the name. The exit code ' +
+  'without one /var/lib/systemd/pstore, /sys/fs/pstore, the archives of pstorefs-archive@.service and the backends of ' +
+  'the config file are looked at. Of an archive from another machine the host is named, too. Crashes of one fingerprint, or without one of one title, are the same. `show` takes the number or the name. The exit code ' +
   'is 1 where there is none.'
 
 export const withWhere = <T>(argv: Argv<T>): Argv<T & WhereArgs> => withConfig(withParameters(argv))
@@ -146,6 +146,10 @@ const patternOf = (text: string): RegExp => {
 export const whatOf = ({ title, cause, reason }: Kept): string =>
   title ?? cause ?? (reason === null ? 'no dump' : `${reason}, without a report`)
 
+/** Which machine crashed: the backend, and the host that archived it where that is another one. */
+const placeOf = ({ backend, host }: Kept): string =>
+  host === null ? backend : `${host}:${backend}`
+
 const toRow = (crash: Numbered): string[] => {
   const more = [
     crash.missing,
@@ -154,7 +158,7 @@ const toRow = (crash: Numbered): string[] => {
   return [
     `${crash.number}`,
     when(crash.time),
-    oneLine(crash.backend),
+    oneLine(placeOf(crash)),
     `${crash.seen}x`,
     oneLine(`${whatOf(crash)}${more.length > 0 ? ` (${more.join('; ')})` : ''}`),
   ]
@@ -180,11 +184,13 @@ const grouped = (crashes: readonly Numbered[]): Group[] => {
   return [...groups.values()].toSorted((a, b) => b.length - a.length)
 }
 
-const backendsOf = (group: Group): string[] => [...new Set(group.map(({ backend }) => backend))]
+const distinct = (all: readonly (string | null)[]): string[] => [
+  ...new Set(all.filter(one => one !== null)),
+]
 
 const groupRow = (group: Group): string[] => {
   const newest = group[0]!
-  const [first, ...more] = backendsOf(group)
+  const [first, ...more] = distinct(group.map(placeOf))
   return [
     `${newest.number}`,
     when(newest.time),
@@ -204,7 +210,8 @@ const groupJson = (group: Group) => {
     count: group.length,
     first: oldest.time && printTime(oldest.time),
     last: newest.time && printTime(newest.time),
-    backends: backendsOf(group),
+    backends: distinct(group.map(({ backend }) => backend)),
+    hosts: distinct(group.map(({ host }) => host)),
     newest: newest.name,
   }
 }

@@ -365,6 +365,7 @@ const factsOf = (
   const facts: [name: string, value: string | null | undefined][] = [
     ['crash', `${kept.name} in ${kept.where}`],
     ['backend', kept.backend],
+    ['host', kept.host],
     ['when', `${when(kept.time)}${uptime === undefined ? '' : `, ${uptime} s after boot`}`],
     ['cause', report && report.headline !== whatOf(kept) ? report.headline : null],
     ['kernel', report?.kernel ?? kept.kernel],

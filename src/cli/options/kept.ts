@@ -1,5 +1,6 @@
 /** WHERE in `list` and `show`: an archive, what systemd-pstore archived, a mount, a source, or copies of records. */
 import fs from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 import { attach, type AttachOptions } from '../../attach.js'
 import { bare, entriesOf, entryOf, readManifest, type Entry } from '../../archive/entries.js'
@@ -26,6 +27,8 @@ export interface Kept extends Pick<Diagnosis, 'title' | 'cause' | 'fingerprint' 
   /** As `archive` calls it. */
   readonly name: string
   readonly backend: string
+  /** The machine that archived it, where that is another one; null: this one, or nobody knows. */
+  readonly host: string | null
   readonly time: Timespec | null
   readonly reason: string | null
   /** Which parts of the dump are missing, in words; null: none. */
@@ -51,8 +54,18 @@ export interface WhereArgs {
   config: string | undefined
 }
 
+/** Where pstorefs-archive@NAME.service archives: a folder for each NAME. */
+const archives = '/var/lib/pstorefs-archive'
+
 /** Where crashes are kept on a machine, besides the backends of the config file. */
-const usual = ['/var/lib/systemd/pstore', '/sys/fs/pstore']
+const usualPlaces = (): string[] => {
+  const ours = isFolder(archives) ? fs.readdirSync(archives) : []
+  return [
+    '/var/lib/systemd/pstore',
+    '/sys/fs/pstore',
+    ...ours.toSorted().map(name => path.join(archives, name)),
+  ].filter(isFolder)
+}
 
 /** The exit code where a record cannot be read. */
 export const unreadableExit = 1
@@ -114,6 +127,7 @@ const keptAs = (
       missing: describeMissing(crash) || null,
       records: [...crash.dumps, ...crash.rings].map(({ name }) => name),
       unreadable: crash.unreadable.map(({ name }) => name),
+      host: null,
       archived: null,
       pending: false,
       kept: false,
@@ -130,15 +144,19 @@ export const textOfCrash = ({ dumps, rings }: Crash): Buffer => {
   return textOfAll(consoles, record => record.open())
 }
 
+const here = os.hostname()
+
 /** A crash of an archive, the folder `archive`: its manifest tells what a list needs. */
 const archived = (where: string, archive: string, entry: Entry): Kept => {
   // What `look` holds is in memory for each crash of an archive: not the manifest.
   const { manifest, pending, folder: called } = entry
-  const { backend, reason, title, cause, fingerprint, kernel, missing, time, after } = manifest
+  const { backend, host, reason, title, cause, fingerprint, kernel, missing, time, after } =
+    manifest
   return {
     where,
     name: bare(entry),
     backend,
+    host: host === null || host.name === here ? null : host.name,
     time: time === null ? null : parseTime(time),
     reason,
     title,
@@ -244,10 +262,10 @@ export const lookIn = (
     const found = wheres.flatMap(where => inArchive(where) ?? inSource(where))
     const places = [...wheres]
     if (wheres.length === 0) {
-      for (const place of usual.filter(isFolder)) {
+      for (const place of usualPlaces()) {
         places.push(place)
         try {
-          if (fs.readdirSync(place).length > 0) found.push(...inSource(place))
+          found.push(...(inArchive(place) ?? inSource(place)))
         } catch (error) {
           if (!(error instanceof StoreError) && !(error as NodeJS.ErrnoException).syscall)
             throw error
