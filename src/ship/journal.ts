@@ -34,7 +34,7 @@ const headOf = ({ manifest: { title, cause, reason, backend } }: ShippedCrash): 
 /**
  * A crash's fields. Their text drives no terminal.
  *
- * @param archive the archive's path
+ * @param archive the archive's whole path
  */
 export const fieldsOf = (archive: string, crash: ShippedCrash): [name: string, value: string][] => {
   const { manifest, host, name, uid, time } = crash

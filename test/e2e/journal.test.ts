@@ -90,6 +90,7 @@ t.test('journald has each crash once', { skip: asRoot }, async t => {
   const entries = parse(stdout.toString())
   t.equal(entries.length, 2, 'once, though archive ran twice')
   t.match(entries[0], expected(archive))
+  t.equal(entries[0]!.PSTORE_FOLDER, `${archive}/2023-11-14T22:13:20Z-panic-1`)
   const [big, small] = entries.map(({ MESSAGE }) => textOf(MESSAGE))
   t.ok(big!.startsWith(`ramoops: ${title}\n[    1.000000] line 0 x`), big?.slice(0, 100))
   t.ok(big!.length > 250_000, 'what is too long for a datagram')

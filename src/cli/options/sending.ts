@@ -1,5 +1,6 @@
 /** What is made of an archive besides: --journal, --otlp, --textfile. */
 import fs from 'node:fs'
+import path from 'node:path'
 import type { Argv } from 'yargs'
 import { guarded } from '../../archive/entries.js'
 import { Folder } from '../../native/folder.js'
@@ -83,7 +84,7 @@ const toJournal = async (archive: Folder): Promise<boolean> => {
   try {
     for (const { crash, folder } of waiting)
       try {
-        await journal.add(archive.path, crash)
+        await journal.add(path.resolve(archive.path), crash)
         markSent(folder, 'journal')
       } finally {
         folder.close()
