@@ -42,15 +42,22 @@ const grouped = {
   },
 }
 
-/** The licence of a package in the bundle, as it is to go with every copy of it. */
-const licenceOf = folder => {
-  const { name, version, license } = JSON.parse(
-    fs.readFileSync(path.join(root, folder, 'package.json'), 'utf8'),
-  )
-  const file = fs.readdirSync(path.join(root, folder)).find(name => /^licen[cs]e/i.test(name))
-  if (!file) throw new Error(`${folder}: has no licence, and cannot be in the bundle`)
-  const text = fs.readFileSync(path.join(root, folder, file), 'utf8').trim()
-  return `${name} ${version} (${license})\n\n${text}\n`
+/** Between two licences. */
+const rule = `\n${'-'.repeat(72)}\n\n`
+
+/** The licences of packages, as they are to go with every copy: a text that several have is there once. */
+const licencesOf = folders => {
+  const names = new Map()
+  for (const folder of folders) {
+    const { name, version, license } = JSON.parse(
+      fs.readFileSync(path.join(root, folder, 'package.json'), 'utf8'),
+    )
+    const file = fs.readdirSync(path.join(root, folder)).find(name => /^licen[cs]e/i.test(name))
+    if (!file) throw new Error(`${folder}: has no licence, and cannot be in the bundle`)
+    const text = fs.readFileSync(path.join(root, folder, file), 'utf8').trim()
+    names.set(text, [...(names.get(text) ?? []), `${name} ${version} (${license})`])
+  }
+  return Array.from(names, ([text, of]) => `${of.join('\n')}\n\n${text}\n`).join(rule)
 }
 
 const bundle = (name, entry) =>
@@ -79,7 +86,4 @@ const packages = built.flatMap(({ metafile }) =>
     file => /^.*\bnode_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0] ?? [],
   ),
 )
-fs.writeFileSync(
-  path.join(folder, 'LICENSES'),
-  [...new Set(packages.toSorted().map(licenceOf))].join(`\n${'-'.repeat(72)}\n\n`),
-)
+fs.writeFileSync(path.join(folder, 'LICENSES'), licencesOf(new Set(packages.toSorted())))
