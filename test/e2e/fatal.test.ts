@@ -42,7 +42,7 @@ daemon=
 own=$(readlink /proc/self/ns/mnt)
 for each in /proc/[0-9]*; do
   [ "$(readlink $each/ns/mnt)" = "$own" ] || continue
-  if tr '\\0' ' ' <$each/cmdline | grep -q 'main.js mount'; then daemon=\${each#/proc/}; fi
+  if tr '\\0' ' ' <$each/cmdline | grep -q 'pstorefs.js mount'; then daemon=\${each#/proc/}; fi
 done
 kill -USR2 $daemon
 tries=0
