@@ -2,14 +2,9 @@
 import fs from 'node:fs'
 import { StoreError } from '../pstore/errors.js'
 import { errnoName, libc, longSize } from './libc.js'
+import { AF_UNIX, MSG_DONTWAIT, SCM_RIGHTS, SOCK_CLOEXEC, SOL_SOCKET } from './socket.js'
 
-const AF_UNIX = 1
 const SOCK_DGRAM = 2
-/** The architectures' own number of O_CLOEXEC. */
-const SOCK_CLOEXEC = 0o2000000
-const SOL_SOCKET = 1
-const SCM_RIGHTS = 1
-const MSG_DONTWAIT = 0x40
 const MSG_NOSIGNAL = 0x4000
 const MFD_CLOEXEC = 1
 const MFD_ALLOW_SEALING = 2

@@ -2,13 +2,13 @@
 import fs from 'node:fs'
 import { errnoName, libc, longSize } from './libc.js'
 
-const AF_UNIX = 1
+export const AF_UNIX = 1
 const SOCK_STREAM = 1
 /** The architectures' own numbers of O_CLOEXEC. */
-const SOCK_CLOEXEC = 0o2000000
-const SOL_SOCKET = 1
-const SCM_RIGHTS = 1
-const MSG_DONTWAIT = 0x40
+export const SOCK_CLOEXEC = 0o2000000
+export const SOL_SOCKET = 1
+export const SCM_RIGHTS = 1
+export const MSG_DONTWAIT = 0x40
 const MSG_CMSG_CLOEXEC = 0x40000000
 
 /** A C function has failed in a way that is nobody's to mend. */
