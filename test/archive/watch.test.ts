@@ -92,6 +92,27 @@ t.test('crashes as they come, with their consoles; a living guest keeps its own'
   t.match(succeed(t, ['list', archive]).toString(), /panic/)
 })
 
+t.test('the numbers, as they change', async t => {
+  const home = folder(t)
+  const archive = `${home}/crashes`
+  const file = `${home}/pstorefs.prom`
+  const one = makeRegion(`${home}/one.img`)
+  const config = configure(`${home}/guests.toml`, { one, late: `${home}/late.img` })
+  const args = ['--config', config, '--all-backends', archive, '--textfile', file]
+  const watcher = watch(t, args)
+  const says = async (...parts: string[]): Promise<void> => {
+    const text = (): string => (fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '')
+    t.ok(await until(() => parts.every(part => text().includes(part))), parts.join())
+  }
+  await says('_unattached{backend="late"} 1\n', '_waiting{backend="one"} 0\n')
+  crash(one, 'why')
+  await says('_crashes{backend="one",kind="panic"} 1\n', '_unattached{backend="late"} 1\n')
+  makeRegion(`${home}/late.img`)
+  await says('_waiting{backend="late"} 0\n', '_crashes{backend="one",kind="panic"} 1\n')
+  t.notMatch(fs.readFileSync(file, 'utf8'), '_unattached{')
+  await ends(t, watcher)
+})
+
 t.test('a dump of one life does not take the console of another', async t => {
   const home = folder(t)
   const archive = `${home}/crashes`

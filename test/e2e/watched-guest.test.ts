@@ -1,13 +1,14 @@
 /**
  * A real guest that panics and boots again at once, while `archive --watch` looks: its dump and its console are in the
- * archive, together. Debian's kernel has the console's ring emptied as it boots, and writes nothing to it: that is done
- * for it here.
+ * archive, together, and are sent to a collector. Debian's kernel has the console's ring emptied as it boots, and writes
+ * nothing to it: that is done for it here.
  */
 import fs from 'node:fs'
 import t from 'tap'
 import { attach, format } from '#src/index.js'
 import { crashesCome, watch } from '../archive/watching.js'
 import { folder, succeed, until } from '../program.js'
+import { RealCollector, skipWithoutCollector } from './collector.js'
 import { bootGuest, skipWithoutGuest } from './guest.js'
 
 const ramoops = { record_size: 65536, console_size: 65536, pmsg_size: 0, ftrace_size: 0 }
@@ -22,7 +23,10 @@ t.test('a panic, and the boot after it', { skip: skipWithoutGuest() }, async t =
   const [ring] = backend.rings()
   const write = (text: string): number =>
     backend.write({ type: 'console', bytes: Buffer.from(text) })
-  const watcher = watch(t, [region, archive, ...flags])
+  const collector = skipWithoutCollector === false ? await RealCollector.start(t) : null
+  if (skipWithoutCollector !== false) t.comment(skipWithoutCollector)
+  const shipping = collector ? ['--otlp', collector.url] : []
+  const watcher = watch(t, [region, archive, ...flags, ...shipping])
   for (const life of [1, 2]) {
     write('before this life\n')
     const script = "echo '<3>words for the log' >/dev/kmsg; sleep 2"
@@ -40,6 +44,12 @@ t.test('a panic, and the boot after it', { skip: skipWithoutGuest() }, async t =
       )
       const console = fs.readFileSync(`${archive}/${name}/console-ramoops-0`, 'latin1')
       t.equal(console, `the console of life ${life}\n`)
+    }
+    if (collector) {
+      const parts = [`Body: Str(the console of life ${life}\n`, 'EventName: linux.kernel.crash\n']
+      const has = (part: string): boolean => collector.printed().split(part).length > life
+      const [console, event] = parts as [string, string]
+      t.ok(await until(() => collector.printed().includes(console) && has(event)), 'it is shipped')
     }
   }
   t.equal(await watcher.end(), 0)
