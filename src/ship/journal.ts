@@ -22,8 +22,11 @@ const info = '6'
 const bodyOf = ({ dumps, others }: ShippedCrash): string => {
   const end = new Tail(longestText)
   const consoles = others.filter(({ type }) => type === 'console')
-  for (const record of dumps.length > 0 ? dumps : consoles)
-    if (!record.compressed) end.add(textOf(record, contentOf(record.read()), record.size))
+  for (const record of dumps.length > 0 ? dumps : consoles) {
+    if (record.compressed) continue
+    const bytes = record.read()
+    end.add(textOf(record, contentOf(bytes), bytes.length))
+  }
   return withoutControls(end.bytes().toString())
 }
 
