@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import { attach, format, writeDump, type AttachOptions } from '#src/index.js'
 import { ArchiveFolder } from '#src/archive/folder.js'
 import { Pruner, type Bounds } from '#src/archive/prune.js'
+import { sendFrom } from '#src/cli/options/sending.js'
 import { folder, pstorefs, succeed, until } from '../program.js'
 import { crashesIn, watch } from './watching.js'
 
@@ -166,4 +167,36 @@ t.test('while watching', async t => {
   t.ok(await until(() => watcher.stdout().includes(`${names[1]}: pruned: `)))
   t.equal(crashesIn(archive).length, 2)
   t.equal(await watcher.end(), 0)
+})
+
+t.test('what cannot be done makes no archive, and takes nothing', async t => {
+  const region = makeRegion(t)
+  crash(region, 'stays')
+  const archive = `${folder(t)}/crashes`
+  const cases: [args: string[], said: string][] = [
+    [['/no/such/region', archive, '--keep-last', '1'], '/no/such/region: no such file'],
+    [['--config', '/no/such.toml', '--all-backends', archive, '--watch'], '/no/such.toml: '],
+    [
+      [region, archive, ...flags, '--textfile', '/no/such/x.prom'],
+      '/no/such/x.prom: no such file or directory',
+    ],
+  ]
+  for (const [args, said] of cases) {
+    const { status, stderr } = pstorefs(['archive', ...args])
+    t.equal(status, 1, args.join(' '))
+    t.ok(stderr.startsWith(`pstorefs: ${said}`), stderr)
+    t.equal(stderr.split('\n').length, 2, 'one line')
+    t.notOk(fs.existsSync(archive), args.join(' '))
+  }
+  t.match(succeed(t, ['ls', region, ...flags]).toString(), /^dmesg-ramoops-0 /)
+})
+
+t.test('all ways by which an archive sends are known before one is gone', async t => {
+  const archive = `${folder(t)}/crashes`
+  fs.mkdirSync(archive, { mode: 0o700 })
+  const ways = { journal: true, otlp: 'http://127.0.0.1:9', redact: false, textfile: undefined }
+  const sent = sendFrom(archive, ways)
+  // One that is slow, or down, keeps the other waiting: nothing may be pruned meanwhile.
+  t.same(fs.readdirSync(archive).toSorted(), ['.sends-journal', '.sends-otlp'])
+  t.equal(await sent, true, 'there is nothing to send')
 })

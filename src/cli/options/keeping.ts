@@ -1,4 +1,5 @@
 /** An archive that is kept by itself: --watch, and what is pruned. */
+import fs from 'node:fs'
 import type { Argv } from 'yargs'
 import { ArchiveFolder } from '../../archive/folder.js'
 import { Pruner } from '../../archive/prune.js'
@@ -76,10 +77,10 @@ const prunerOf = (args: KeepingArgs): Pruner | null =>
       )
     : null
 
-/** Prune an archive, once. */
+/** Prune an archive, once, where there is one. */
 export const pruneIn = (dir: string, args: KeepingArgs, say: Listener['say']): void => {
   const pruner = prunerOf(args)
-  if (!pruner) return
+  if (!pruner || !fs.existsSync(dir)) return
   const archive = new ArchiveFolder(dir, tell)
   try {
     pruner.prune(archive, say, tell)
@@ -99,6 +100,8 @@ const candidatesOf = (args: SourcesArgs): readonly SourceCandidate[] => {
 
 /** What was not sent is tried again after so many ms, at first and at most. */
 const [firstPause, longestPause] = [5000, 600_000]
+/** Lines that are not said again until all has been sent. */
+const remembered = 64
 
 /**
  * Archive what crashes until the process is told to end.
@@ -110,13 +113,14 @@ export const watchInto = (
   dir: string,
   say: Listener['say'],
 ): Promise<never> => {
-  // Refused now where it can never be used.
+  // Refused now where it can never be used; the archive last, as it is made.
+  candidatesOf(args)
   new ArchiveFolder(dir, tell).close()
   const told = new Set<string>()
   const tellOnce = (line: string): void => {
-    if (!told.has(line)) tell(line)
-    told.clear()
+    if (told.has(line) || told.size === remembered) return
     told.add(line)
+    tell(line)
   }
   const pruner = prunerOf(args)
   const { textfile } = args
@@ -136,7 +140,8 @@ export const watchInto = (
       return false
     })
     sending = null
-    if (!isAll) setTimeout(made, pause).unref()
+    if (isAll) told.clear()
+    else setTimeout(made, pause).unref()
     pause = isAll ? firstPause : Math.min(longestPause, 2 * pause)
     numbers?.changed()
     pruning?.soon()

@@ -47,8 +47,9 @@ export const sendingOptions = <T>(argv: Argv<T>): Argv<T & SendingArgs> =>
  *
  * @throws StoreError where it cannot
  */
-export const checkSending = ({ otlp }: SendingArgs): void => {
+export const checkSending = ({ otlp, textfile }: SendingArgs): void => {
   if (otlp !== undefined) settingsOf(otlp, process.env)
+  if (textfile !== undefined) guarded(textfile, () => Folder.any(path.dirname(textfile)).close())
 }
 
 /**
@@ -64,6 +65,9 @@ export const sendFrom = async (
   if ((!journal && otlp === undefined) || !fs.existsSync(dir)) return true
   const archive = guarded(dir, () => Folder.ours(dir, 'nothing'))
   try {
+    // All ways first: while one takes its time, nothing that another has not taken may be pruned.
+    if (journal) markUsed(archive, 'journal')
+    if (otlp !== undefined) markUsed(archive, 'otlp')
     const isTold = !journal || (await toJournal(archive))
     if (otlp === undefined) return isTold
     const { isAll } = await sendByOtlp(archive, { url: otlp, redact, timeout: defaultTimeout })
@@ -74,7 +78,6 @@ export const sendFrom = async (
 }
 
 const toJournal = async (archive: Folder): Promise<boolean> => {
-  markUsed(archive, 'journal')
   let isAll = true
   const waiting = waitingIn(archive, 'journal', why => {
     isAll = false
