@@ -12,57 +12,8 @@ const root = path.resolve(import.meta.dirname, '..')
  * Each room of src/, and what it may import: a room, or one module of it. A room imports only what is
  * below it here, so arrows run one way.
  */
-const rooms: { readonly [room: string]: readonly string[] } = {
-  index: [
-    'archive',
-    'attach',
-    'backends/index',
-    'crash',
-    'decoders',
-    'frontends',
-    'fuse',
-    'pstore',
-    'tree',
-  ],
-  cli: [
-    'archive',
-    'attach',
-    'backends/index',
-    'crash',
-    'decoders',
-    'frontends',
-    'lookout',
-    'native',
-    'pstore',
-    'service',
-    'ship',
-    'tree',
-  ],
-  lookout: ['archive', 'attach', 'native', 'pstore', 'service'],
-  service: [
-    'attach',
-    'backends/index',
-    'boot',
-    'frontends',
-    'fuse',
-    'native',
-    'pstore',
-    'region',
-    'tree',
-  ],
-  fuse: ['native', 'pstore', 'tree'],
-  tree: ['pstore'],
-  ship: ['archive', 'crash', 'native', 'pstore'],
-  archive: ['crash', 'native', 'pstore', 'region'],
-  crash: ['pstore'],
-  attach: ['backends/index', 'boot', 'decoders', 'pstore'],
-  boot: ['native', 'pstore', 'region'],
-  backends: ['native', 'pstore', 'region'],
-  frontends: ['native', 'pstore'],
-  decoders: ['native', 'pstore'],
-  region: ['native', 'pstore'],
-  native: ['pstore/errors'],
-  pstore: [],
+const rooms = JSON.parse(fs.readFileSync(path.join(root, 'test/rooms.json'), 'utf8')) as {
+  readonly [room: string]: readonly string[]
 }
 
 /** Lines that a file may have: more of them hold more than one idea. */
