@@ -14,6 +14,7 @@ const project = path.resolve(import.meta.dirname, '../..')
 const sample = path.join(project, 'scripts/sample')
 
 const why = (): string | false => {
+  if (process.arch !== 'x64') return 'the clean roots are for x86-64'
   if (!process.env.CI) return 'it takes minutes: CI=1 runs it'
   if (process.getuid!() !== 0) return 'only root can install packages'
   if (!fs.existsSync('/dev/fuse')) return 'no /dev/fuse'
