@@ -31,7 +31,7 @@ const grouped = {
         .join('')
       return { contents, resolveDir }
     })
-    onLoad({ filter: /\/src\/cli\/(?:line|run)\.ts$/ }, ({ path }) => {
+    onLoad({ filter: /\/src\/cli\/(?:commands|run)\.ts$/ }, ({ path }) => {
       const source = fs.readFileSync(path, 'utf8')
       const contents = source.replaceAll(/import\('\.\/commands\/(\w+)\.js'\)/g, (all, name) => {
         const group = groups.findIndex(names => names.includes(name))

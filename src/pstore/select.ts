@@ -1,5 +1,5 @@
 /**
- * Which backends are attached, and what goes to all of them: the rules of `backend=` (pstorefs(8)).
+ * Which backends are attached, and what goes to all of them: the rules of `backend=` (pstorefs-mount(8)).
  *
  * Without it everything is as it always was: the first that works, alone. Who wants several asks for them.
  */

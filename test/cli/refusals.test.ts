@@ -85,6 +85,7 @@ t.test('mounts', async t => {
     [['mount', region, '/proc', ...layout], /busy: something is mounted there already/],
     [['mount', region, mountpoint, '-o', 'bogus'], /option bogus: not known/],
     [['mount', region, mountpoint, '-o', 'bogus=1,ro'], /option bogus=1: not known/],
+    [['mount', region, mountpoint, '-o', 'recordsize=4K'], /did you mean record_size\?/],
     [[region, mountpoint, '-o', 'record_size'], /option record_size: needs a value/],
     [[region, mountpoint, '-o', 'record_size=huge'], /record_size 'huge': not a size/],
     [[region, mountpoint, '-o', 'subdirs=maybe'], /subdirs maybe: must be visible, hidden or off/],
@@ -103,16 +104,27 @@ t.test("the kernel's spelling is taken too", async t => {
 })
 
 t.test('wrong usage is exit 2', async t => {
-  refuse(t, [], /no command is given .*`pstorefs --help`/, 2)
-  refuse(t, ['nonsense'], /nonsense: no such command/, 2)
-  refuse(t, ['moun', 'x', 'y', 'z'], /moun: no such command/, 2)
   // With one argument it could be mount(8)'s SOURCE. Without a config file: config.test.ts.
   const config = file(t, Buffer.from('[backends.guest]\nsource = "/nonexistent"\n'), 'some.toml')
   refuse(t, ['umount', folder(t), '--config', config], /umount: no such file, backend or command/)
-  refuse(t, ['ls'], /ls: SOURCE is missing, e.g. pstorefs ls region.img .*`pstorefs ls --help`/, 2)
-  refuse(t, ['ls', 'x', '--bogus'], /Unknown argument: bogus/, 2)
-  refuse(t, ['ls', 'x', '--record-size'], /--record-size needs a value .*--help/, 2)
-  refuse(t, ['write', 'nonsense', 'x'], /Invalid values/, 2)
+  refuse(t, ['lss', 'x'], /lss: no such file, backend or command; did you mean ls\?/)
+  for (const [args, why] of [
+    [['nonsense'], /nonsense: no such command \(see `pstorefs help`\)/],
+    [['moun', 'x', 'y', 'z'], /moun: no such command; did you mean mount\?/],
+    [['help', 'lss'], /lss: there is no help of that name; did you mean ls\?/],
+    [['ls'], /ls: SOURCE is missing, e.g. pstorefs ls region.img .*`pstorefs help ls`/],
+    [['ls', 'x', '--bogus'], /--bogus: no such option \(see `pstorefs help ls`\)/],
+    [
+      ['ls', 'x', '--recordsize', '64K'],
+      /--recordsize: no such option; did you mean --record-size\?/,
+    ],
+    [['ls', 'x', '--jsn'], /--jsn: no such option; did you mean --json\?/],
+    [['archive', 'x', 'y', '--keep-lats=3'], /--keep-lats: .*; did you mean --keep-last\?/],
+    [['ls', 'x', '--record-size'], /--record-size needs a value .*help/],
+    [['tty', 'x', 'bash', '-c', 'true'], /put -- before the command/],
+    [['write', 'nonsense', 'x'], /Invalid values/],
+  ] as const)
+    refuse(t, [...args], why, 2)
 })
 
 t.test('records that are not there', async t => {
@@ -124,12 +136,31 @@ t.test('records that are not there', async t => {
 })
 
 t.test('help teaches', async t => {
-  for (const command of [[], ['mount'], ['ls'], ['cat'], ['format'], ['write'], ['erase']]) {
-    const { status, stdout } = pstorefs([...command, '--help'])
+  const overview = String(pstorefs(['help']).stdout)
+  const commands = Array.from(overview.matchAll(/^ {2}([a-z]+) {2,}\S/gm), ([, name]) => name!)
+  t.ok(['ls', 'mount', 'show', 'archive'].every(name => commands.includes(name)))
+  t.same(pstorefs(['--help']).stdout.toString(), overview)
+  const bare = pstorefs([])
+  t.same(
+    [bare.status, bare.stdout.length, bare.stderr],
+    [2, 0, overview],
+    'the commands, as misuse',
+  )
+  for (const command of commands) {
+    const { status, stdout } = pstorefs(['help', command])
+    const help = String(stdout)
     t.equal(status, 0)
-    t.match(stdout.toString(), command[0] ?? 'mount')
-    t.match(stdout.toString(), /65536|--record-size/)
-    t.notMatch(stdout.toString(), /--record_size {2}/)
+    t.same(pstorefs([command, '--help']).stdout, stdout, `${command} --help is help ${command}`)
+    t.match(help, new RegExp(`^pstorefs ${command} `))
+    t.ok(help.split('\n').length <= 45, `${command}: fits a screen or so`)
+    t.ok(help.split('\n').every(line => line.length <= 80 || line.startsWith('  pstorefs')))
+    t.match(help, /^Examples:\n {2}\S/m, `${command}: has examples`)
   }
-  t.match(pstorefs(['--version']).stdout.toString(), /^\d+\.\d+\.\d+\n$/)
+  const layout = String(pstorefs(['help', 'layout']).stdout)
+  t.match(layout, /--record-size {2,}size of a dmesg zone/)
+  t.match(layout, /65536, 0x10000, 64K/)
+  t.notMatch(layout, /--record_size {2}/)
+  for (const version of ['--version', '-V', 'version'])
+    t.match(pstorefs([version]).stdout.toString(), /^\d+\.\d+\.\d+\n$/)
+  t.match(String(pstorefs(['tty', 'x', '--help', '--', 'y']).stdout), /^pstorefs tty /)
 })

@@ -67,24 +67,27 @@ t.test('install, use, uninstall', async t => {
   const [{ name }] = fixture.files
   t.same(run(program, ['cat', region, name, ...layoutOptions(fixture)]).stdout, fixture.file(name))
 
-  for (const page of ['man8/pstorefs.8', 'man5/pstorefs.toml.5']) {
-    const found = fs.realpathSync(`${prefix}/share/man/${page}`)
+  const pages = JSON.parse(fs.readFileSync(path.join(project, 'package.json'), 'utf8'))
+    .man as string[]
+  let text = ''
+  for (const page of pages.map(page => path.basename(page))) {
+    const found = fs.realpathSync(`${prefix}/share/man/man${page.at(-1)}/${page}`)
     const { status, stdout, stderr } = run('man', ['--warnings', '-E', 'UTF-8', '-l', found])
     t.same([status, stderr], [0, ''], page)
-    t.match(stdout.toString(), /--record-size|record_size/)
-    t.notMatch(stdout.toString(), /&\w+;|COMPREPLY/, 'neither entities nor scripts')
+    t.notMatch(
+      stdout.toString(),
+      /&\w+;|COMPREPLY|@(?:HELP|COMMANDS|PARAM)/,
+      'neither entities nor scripts',
+    )
+    text += stdout
   }
-  // What --help says stands in the page, of every command.
-  const source = fs.readFileSync(`${prefix}/share/man/man8/pstorefs.8`, 'utf8')
-  const commands = [
-    ...run(program, ['--help'])
-      .stdout.toString()
-      .matchAll(/^ {2}pstorefs ([a-z]+) /gm),
-  ]
+  // The help of every command stands in one of the pages.
+  const help = String(run(program, ['help']).stdout)
+  const commands = Array.from(help.matchAll(/^ {2}([a-z]+) {2,}\S/gm), ([, name]) => name)
   t.ok(commands.length > 10)
-  for (const [, command] of commands) if (!source.includes(`pstorefs ${command}`)) t.fail(command)
+  for (const command of commands) if (!text.includes(`pstorefs ${command} `)) t.fail(command)
   for (const [option, { takes }] of Object.entries(mountOptions))
-    if (takes !== null && !source.includes(`${option}=`)) t.fail(`${option}=`)
+    if (takes !== null && !text.includes(`${option}=`)) t.fail(`${option}=`)
 
   const complete = `
     PATH=${prefix}/bin:$PATH
@@ -98,7 +101,7 @@ t.test('install, use, uninstall', async t => {
     try pstorefs ls ''`
   const completed = plain(['bash', '-c', complete]).stdout.toString().split('\n')
   t.same(completed.slice(0, 2), ['probe', '--record-size'])
-  t.match(completed[2], /^mount ls cat /)
+  t.match(completed[2], /^list show ls cat /)
   t.notMatch(completed[2], '$')
   t.same(completed.slice(3, 5), ['console tty pmsg dmesg', 'visible hidden off'])
   t.equal(completed[5], '', 'files are what bash itself offers')

@@ -111,7 +111,7 @@ umount /mnt
 pstorefs format /tmp/tty.img --mem-size 64K ${tty} >/dev/null
 pstorefs tty /tmp/tty.img ${tty} -- echo seen </dev/null
 pstorefs cat /tmp/tty.img tty-ramoops-0 ${tty}
-for page in man8/pstorefs.8 man5/pstorefs.toml.5; do gzip -t /usr/share/man/$page.gz; done
+for page in man8/pstorefs.8 man8/pstorefs-mount.8 man7/pstorefs-layout.7 man5/pstorefs.toml.5; do gzip -t /usr/share/man/$page.gz; done
 for unit in /usr/lib/systemd/system/pstorefs*.service; do systemd-analyze --man=no verify $unit; done
 ${remove(kind)}
 everything >/tmp/after

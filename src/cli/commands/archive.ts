@@ -24,13 +24,10 @@ interface Args extends SourcesArgs, SendingArgs, KeepingArgs {
 }
 
 const details =
-  "Moves a store's records into DIR, one folder a crash. The parts of a dump stay together; the console " +
-  'and the other rings go with the newest crash, unless they are of another life of the machine. A folder holds the records as a mount shows them, ' +
-  'records.json, and summary.txt with the reason, the kernel, the cause and the last lines of the console. ' +
-  'A record is erased once its copy is on the disk; the next run finishes one that was killed. DIR and its ' +
-  "parents have to be yours or root's, and writable by nobody else, but for sticky parents as /tmp. " +
-  'What a guest appends to a ring while it is archived is in a file .appended beside it. A record that cannot be ' +
-  'read is named and stays in the store, and the exit code is 1.'
+  "Moves a store's records into DIR, one folder a crash: its dumps, the console and the other rings of its life, " +
+  'records.json and summary.txt. A record is erased once its copy is on the disk; the next run finishes one that was ' +
+  "killed. DIR and its parents have to be yours or root's, and writable by nobody else, but for sticky parents as /tmp. " +
+  'A record that cannot be read is named and stays in the store, and the exit code is 1.'
 
 export const archive: CommandModule<object, Args> = {
   command: 'archive [source] [dir]',

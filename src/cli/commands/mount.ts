@@ -10,7 +10,9 @@ import { StoreError } from '../../pstore/errors.js'
 import type { BackendChoice, MountPlan, MountRequest, SourceCandidate } from '../../service/plan.js'
 import { defaultConfig, type Config } from '../options/config.js'
 import { parseMountOptions, splitOptions, type GivenOptions } from '../options/mount-options.js'
-import { hideParameters, parametersOf } from '../options/parameters.js'
+import { commandNames } from '../command-names.js'
+import { meant } from '../near.js'
+import { parametersOf } from '../options/parameters.js'
 import {
   findConfig,
   findSource,
@@ -90,11 +92,6 @@ const build = (argv: Argv): Argv<Args> =>
       describe:
         "backends' folders: visible, hidden (only opened by name) or off [visible; hidden over /sys/fs/pstore]",
     })
-
-/** Options of the mount itself; the others describe the region. */
-const ownOptions = 'config backend options foreground debug read-only attach force subdirs'.split(
-  ' ',
-)
 
 /** The options of a command line, of which `--subdirs` and the like win over `-o`. */
 const givenIn = (args: Args): GivenOptions => {
@@ -225,7 +222,7 @@ export const mount8: CommandModule<object, Args> = {
   command: '$0 <source> <mountpoint>',
   describe: "mount(8)'s form of mount: SOURCE MOUNTPOINT -o OPT,…",
   // Its help is the program's help, whose readers look for the commands.
-  builder: argv => hideParameters(build(argv)).group(ownOptions, 'Options of mount:'),
+  builder: build,
   handler: async args => {
     // A mistyped command with one argument looks the same.
     const { source } = args
@@ -236,7 +233,9 @@ export const mount8: CommandModule<object, Args> = {
       fs.existsSync(source) ||
       (findConfig(given.config)?.backends.some(({ name }) => name === source) ?? false)
     if (/^[a-z]+$/.test(source) && !isSource())
-      throw new StoreError(`${source}: no such file, backend or command (see \`pstorefs --help\`)`)
+      throw new StoreError(
+        `${source}: no such file, backend or command${meant(source, commandNames)} (see \`pstorefs help\`)`,
+      )
     await run(args, given)
   },
 }

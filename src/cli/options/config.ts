@@ -12,6 +12,7 @@ import { readWhole } from '../../native/open.js'
 import { assertStoreError, StoreError } from '../../pstore/errors.js'
 import { badName } from '../../pstore/select.js'
 import type { MountRequest, SourceCandidate } from '../../service/plan.js'
+import { meant } from '../near.js'
 import { mountOptions, parseMountOptions } from './mount-options.js'
 import { parameters, setParameter } from './parameters.js'
 
@@ -67,13 +68,17 @@ export const parseConfig = (text: string, folder: string): Omit<Config, 'file'> 
   }
 }
 
+/** A size or a path as people write them, which TOML takes for a number or a mistake. */
+const unquoted = /^\s*[\w-]+\s*=\s*[\w/.~]/
+
 const parseToml = (text: string): { [key: string]: unknown } => {
   try {
     return parse(text)
   } catch (error) {
     if (!(error instanceof TomlError)) throw error
     const [why] = error.message.replace(/^Invalid TOML document: /, '').split('\n')
-    throw new StoreError(`line ${error.line}: ${why}`)
+    const hint = unquoted.test(text.split('\n')[error.line - 1] ?? '') ? '; put it in quotes' : ''
+    throw new StoreError(`line ${error.line}: ${why}${hint}`)
   }
 }
 
@@ -88,6 +93,7 @@ const isTable = (value: unknown): value is { [key: string]: unknown } =>
 const mountOption = (name: string, value: unknown): string[] => {
   if (Object.hasOwn(parameters, name) || name === 'driver' || name === 'source')
     throw new StoreError(`${name}: describes a source; it belongs below [backends.NAME]`)
+  if (isTable(value)) throw new StoreError(`${name}: is a table; did you mean [backends.NAME]?`)
   if (name === 'config') throw new StoreError('config: a config file cannot name another one')
   const takes = Object.hasOwn(mountOptions, name) ? mountOptions[name]!.takes : 'a string'
   if (takes === null) {
@@ -100,6 +106,9 @@ const mountOption = (name: string, value: unknown): string[] => {
   return [`${name}=${value}`]
 }
 
+/** The keys of a backend's table. */
+const keys = ['driver', 'source', ...Object.keys(parameters)]
+
 /** The backend that a table `[backends.NAME]` describes. */
 const candidate = (name: string, table: unknown, folder: string): SourceCandidate => {
   const why = badName(name)
@@ -108,6 +117,10 @@ const candidate = (name: string, table: unknown, folder: string): SourceCandidat
   if (/^\d+$/.test(name)) throw new StoreError('a name must not be a number')
   if (!isTable(table)) throw new StoreError(`must be a table: [backends.${name}]`)
   const { driver, source, ...rest } = table
+  // A source may be missing because it is misspelt.
+  for (const key of Object.keys(rest))
+    if (!Object.hasOwn(parameters, key))
+      throw new StoreError(`${key}: not known${meant(key, keys)}`)
   if (source === undefined) throw new StoreError('source: missing; give the path of the store')
   if (typeof source !== 'string' || source === '')
     throw new StoreError('source: must be a path, as a string')
@@ -123,7 +136,6 @@ const candidate = (name: string, table: unknown, folder: string): SourceCandidat
 }
 
 const takeParameter = (options: AttachOptions, key: string, value: unknown): void => {
-  if (!Object.hasOwn(parameters, key)) throw new StoreError(`${key}: not known`)
   if (typeof value !== 'string' && !Number.isInteger(value))
     throw new StoreError(`${key}: must be a string or a whole number`)
   setParameter(options, key, String(value))

@@ -3,6 +3,7 @@ import type { AttachOptions } from '../../attach.js'
 import { StoreError } from '../../pstore/errors.js'
 import type { BackendChoice, MountRequest } from '../../service/plan.js'
 import { parseSize } from '../../backends/index.js'
+import { meant } from '../near.js'
 import { parameters, setParameter } from './parameters.js'
 
 /** The content of a list of options, and nothing that the list does not say. */
@@ -123,6 +124,8 @@ const optionNamed = (name: string): MountOption | null => {
   return Object.hasOwn(parameters, name) ? layoutOption(name) : null
 }
 
+const optionNames = [...Object.keys(mountOptions), ...Object.keys(parameters)]
+
 /** Split a list at its commas; `\,` is a comma inside a value. */
 export const splitOptions = (lists: readonly string[]): string[] =>
   lists
@@ -146,7 +149,9 @@ export const parseMountOptions = (options: readonly string[]): GivenOptions => {
     const name = (hasValue ? option.slice(0, equals) : option).replaceAll('-', '_')
     const known = optionNamed(name)
     if (!known || (hasValue && known.takes === null))
-      throw new StoreError(`option ${option}: not known (see \`pstorefs mount --help\`)`)
+      throw new StoreError(
+        `option ${option}: not known${known ? '' : meant(name, optionNames)} (see \`pstorefs help mount\`)`,
+      )
     if (!hasValue && known.takes !== null)
       throw new StoreError(`option ${name}: needs a value: ${name}=…`)
     known.apply(given, option.slice(equals + 1))

@@ -42,22 +42,18 @@ export const dashOptions = (args: readonly string[]): string[] => {
   )
 }
 
-/** Offer the parameters on a command. */
+/** The options as they are typed. */
+export const layoutOptions: readonly string[] = Object.keys(parameters).map(
+  name => `--${dashed(name)}`,
+)
+
+/** Offer the parameters on a command; their help is a topic of its own. */
 export const withParameters = <T>(argv: Argv<T>): Argv<T> => {
   for (const [name, { describe }] of Object.entries(parameters))
-    argv.option(dashed(name), {
-      describe,
-      type: 'string',
-      requiresArg: true,
-      group: 'Layout of the region:',
-    })
-  return argv
-}
-
-/** Hide the parameters from a command's help. */
-export const hideParameters = <T>(argv: Argv<T>): Argv<T> => {
-  for (const name of Object.keys(parameters)) argv.hide(dashed(name))
-  return argv
+    argv.option(dashed(name), { describe, type: 'string', requiresArg: true, hidden: true })
+  return argv.epilogue(
+    'The layout of the region is found from the bytes, or said by options such as --record-size 64K: pstorefs help layout.',
+  )
 }
 
 /** The parameters among a command's arguments; where one is repeated, the last counts. */
