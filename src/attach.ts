@@ -157,7 +157,7 @@ const attachDriver = (
     assertStoreError(error)
     if (error instanceof UncertainLayout) throw error
     const why = hint ?? likenessOf(path)
-    throw why === null ? error : new StoreError(`${error.message}; ${why}`, error.errno)
+    throw why === null ? error : new StoreError(`${error.message}; ${why}`, error.code)
   }
 }
 

@@ -54,7 +54,7 @@ export {
   type Failure,
   type Selection,
 } from './pstore/select.js'
-export { StoreError, UncertainLayout, type Errno } from './pstore/errors.js'
+export { StoreError, UncertainLayout, type ErrorCode } from './pstore/errors.js'
 export {
   fileName,
   recordTypes,

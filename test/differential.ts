@@ -146,7 +146,7 @@ const eraseOne = <Source>(
     try {
       record.erase()
     } catch (error) {
-      refused = error instanceof StoreError && error.errno === 'EROFS'
+      refused = error instanceof StoreError && error.code === 'EROFS'
     }
     const same = refused && isDeepStrictEqual(store.source(), source)
     return same ? null : [`${name} erased`, 'done', 'refused']

@@ -59,7 +59,7 @@ export const readManifest = (archive: Folder, name: string, keptOnly = false): M
       throw new StoreError(`${where}: not used as a crash: ${error.message}`, 'EIO')
     }
   } catch (error) {
-    if (error instanceof StoreError && error.errno === 'ENOENT') return null
+    if (error instanceof StoreError && error.code === 'ENOENT') return null
     throw error
   } finally {
     crash.close()

@@ -73,7 +73,7 @@ const hasCopy = (crash: Folder, { name, size, sha256 }: ArchivedRecord): boolean
   }
 }
 
-const isGone = (error: unknown): boolean => error instanceof StoreError && error.errno === 'ENOENT'
+const isGone = (error: unknown): boolean => error instanceof StoreError && error.code === 'ENOENT'
 
 /** The line about parity that is behind a ring's text (pstore/store.ts). */
 const notice = '\nECC: '

@@ -225,7 +225,7 @@ const mark = (backend: Backend, { type, name }: KeptRing, bytes: Buffer): boolea
     return true
   } catch (error) {
     // Firmware's store is full: then the texts themselves have to tell.
-    if (error instanceof StoreError && error.errno === 'ENOSPC') return false
+    if (error instanceof StoreError && error.code === 'ENOSPC') return false
     throw error
   }
 }

@@ -122,8 +122,7 @@ const decode = (bytes: Buffer): KeptLife => {
   }
 }
 
-const codeOf = (error: unknown): string | undefined =>
-  error instanceof StoreError ? error.errno : (error as NodeJS.ErrnoException).code
+const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code
 
 export class StateFile {
   readonly path: string
@@ -174,7 +173,7 @@ export class StateFile {
     try {
       return Folder.ours(this.folder, making)
     } catch (error) {
-      if (error instanceof StoreError && error.errno !== 'ENOTDIR') throw error
+      if (error instanceof StoreError && error.code !== 'ENOTDIR') throw error
       throw new StoreError(
         `${this.folder}: cannot be used: ${codeOf(error)}: what attach=boot keeps goes there, or to state=DIR`,
         'EIO',
@@ -192,7 +191,7 @@ export class StateFile {
     try {
       bytes = this.#within('nothing', folder => folder.read(this.name, largestState))
     } catch (error) {
-      if (error instanceof StoreError && error.errno === 'ENOENT') return null
+      if (error instanceof StoreError && error.code === 'ENOENT') return null
       throw error
     }
     try {

@@ -122,8 +122,8 @@ export class Server {
     let number = errno.EIO
     if (error instanceof Refusal) number = error.number
     else if (error instanceof StoreError) {
-      number = errno[error.errno]
-      if (error.errno === 'EIO' || error.errno === 'EMFILE') this.options.report(error.message)
+      number = errno[error.code]
+      if (error.code === 'EIO' || error.code === 'EMFILE') this.options.report(error.message)
     } else if (!(error instanceof Malformed)) {
       const { stack, message } = error as Error
       this.options.report(stack ?? message)

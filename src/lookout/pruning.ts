@@ -42,7 +42,7 @@ export class Pruning {
       }
     } catch (error) {
       if (!(error instanceof StoreError)) throw error
-      if (error.errno === 'EBUSY') isDone = false
+      if (error.code === 'EBUSY') isDone = false
       else this.told(`not pruned: ${error.message}`)
     }
     if (!isDone) this.soon()

@@ -26,7 +26,7 @@ export class ArchiveTurn {
       this.#busySince = null
       return this.#archive
     } catch (error) {
-      if (!(error instanceof StoreError) || error.errno !== 'EBUSY') throw error
+      if (!(error instanceof StoreError) || error.code !== 'EBUSY') throw error
       this.#busySince ??= performance.now()
       if (performance.now() - this.#busySince > patience) this.told(error.message)
       return null

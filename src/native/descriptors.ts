@@ -8,7 +8,7 @@ const spare = 32
 /** Did something fail because this process may have no more descriptors? */
 export const isOutOfFiles = (error: unknown): boolean =>
   error instanceof StoreError
-    ? error.errno === 'EMFILE'
+    ? error.code === 'EMFILE'
     : error instanceof Error && /\bEMFILE\b/.test(error.message)
 
 /** The error that says so, and what to do. */

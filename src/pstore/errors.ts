@@ -1,7 +1,7 @@
-/** Errors that are somebody's to mend: one line, `WHAT: WHY`, and the errno that a file operation gives. */
+/** Errors that are somebody's to mend: one line, `WHAT: WHY`, and the code that Node's own errors have. */
 
-/** The errnos that this project itself decides on. */
-export type Errno =
+/** The codes that this project itself decides on: names of errnos, with which a mount's file operations fail. */
+export type ErrorCode =
   | 'EPERM'
   | 'ENOENT'
   | 'EIO'
@@ -23,7 +23,7 @@ export class StoreError extends Error {
   override name = 'StoreError'
   constructor(
     message: string,
-    readonly errno: Errno = 'EINVAL',
+    readonly code: ErrorCode = 'EINVAL',
   ) {
     super(message)
   }

@@ -124,7 +124,7 @@ const settled = <B>(
       if (error === undefined) continue
       assertStoreError(error)
       if (wanted !== undefined && wanted !== 'all')
-        throw new StoreError(`backend ${name}: ${error.message}`, error.errno)
+        throw new StoreError(`backend ${name}: ${error.message}`, error.code)
       failures.push({ name, error })
     }
     if (attached.length === 0) throw nothingAttached(failures)
@@ -206,7 +206,7 @@ const nothingAttached = (failures: readonly Failure[]): StoreError => {
         failures.map(({ name, error }) => `${name}: ${error.message}`),
         '; ',
       ),
-    first?.error.errno,
+    first?.error.code,
   )
 }
 

@@ -55,7 +55,7 @@ const openRegion = (path: string, readOnly: boolean): Opened & { readonly readOn
     } catch (error) {
       assertStoreError(error)
       // What cannot be written can still be looked at.
-      if (!['EACCES', 'EROFS', 'EPERM'].includes(error.errno)) throw error
+      if (!['EACCES', 'EROFS', 'EPERM'].includes(error.code)) throw error
     }
   }
   return { ...openSource(path, fs.constants.O_RDONLY), readOnly: true }

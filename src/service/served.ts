@@ -35,7 +35,7 @@ const busyInterval = 1
 /** For how long nobody waits after a wait that was in vain, in ms: whoever holds the store keeps it. */
 const resigned = 2000
 
-const isBusy = (error: unknown): boolean => error instanceof StoreError && error.errno === 'EBUSY'
+const isBusy = (error: unknown): boolean => error instanceof StoreError && error.code === 'EBUSY'
 
 /** Do something again and again while it throws EBUSY. */
 const insist = async <T>(work: () => Soon<T>, patience: number): Promise<T> => {

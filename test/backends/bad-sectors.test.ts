@@ -98,7 +98,7 @@ for (const [what, options, makeOne] of stores)
       const others = all.filter(other => other !== name)
       const { names, told } = listing(reader)
       t.same(names, others, `${name} is bad: the others are listed`)
-      t.match(told, [{ error: { errno: 'EIO' } }])
+      t.match(told, [{ error: { code: 'EIO' } }])
       t.throws(() => [...reader.records()], { name: 'StoreError' }, 'or who is not told stumbles')
       t.throws(() => reader.open(name), { name: 'StoreError' }, 'it cannot be read')
       const states = [...reader.survey.conditions()].filter(({ state }) => state === 'damaged')
@@ -142,7 +142,7 @@ t.test('an EFI variable store', async t => {
     // Its data: the name still says what it is.
     const inData = storeAt(offsets[part]! + 600)
     t.same(listing(inData).names, [...all, 'tty-efi_pstore-0'])
-    t.match(listing(inData).told, [{ name: file1(part), error: { errno: 'EIO' } }])
+    t.match(listing(inData).told, [{ name: file1(part), error: { code: 'EIO' } }])
     t.throws(() => inData.open(file1(part)), { name: 'StoreError' })
     t.match(
       [...inData.survey.conditions()].filter(({ state }) => state === 'damaged'),
@@ -247,7 +247,7 @@ t.test('an EFI variable whose name is in the next sector, and headers in data', 
     if (offsets[1]! % 512 !== 448) continue
     const { names, told } = listing(attachAt(bytes, offsets[1]! + 64))
     t.same(names, [])
-    t.match(told, [{ name: /^the variable at 0x/, error: { errno: 'EIO' } }])
+    t.match(told, [{ name: /^the variable at 0x/, error: { code: 'EIO' } }])
   }
   const inner = makeStore([{ name: dumpName, data: 'no variable' }])
   const [from = 0] = inner.offsets

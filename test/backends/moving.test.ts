@@ -145,7 +145,7 @@ t.test('a dump that never rests is no dump', async t => {
   }
   region.moves = Infinity
   t.throws(() => backend.open('dmesg-ramoops-0'), {
-    errno: 'EIO',
+    code: 'EIO',
     message: /changes while it is read/,
   })
   region.moves = 0
@@ -181,7 +181,7 @@ t.test('ERST: what its guest erases meanwhile is not shown', async t => {
     try {
       return ring!.read().toString()
     } catch (error) {
-      t.match(error, { errno: 'ENOENT' })
+      t.match(error, { code: 'ENOENT' })
       return null
     } finally {
       region.moves = 0

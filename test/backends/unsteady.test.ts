@@ -41,7 +41,7 @@ for (const ecc of [0, 16])
     region.afterwards = write
     t.throws(() => store.open('console-x-0'), {
       name: 'StoreError',
-      errno: 'EIO',
+      code: 'EIO',
       message: /console is written faster than it can be read: try again later$/,
     })
     region.afterwards = () => {}

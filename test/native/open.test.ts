@@ -27,7 +27,7 @@ t.test('what is no file', async t => {
     ['none', O_RDONLY, /\/none: no such file$/, 'ENOENT'],
     ['link/none', O_RDONLY, /\/link\/none: no such file$/, 'ENOENT'],
   ] as const)
-    t.throws(() => openFile(`${home}/${name}`, flags), { name: 'StoreError', message, errno })
+    t.throws(() => openFile(`${home}/${name}`, flags), { name: 'StoreError', message, code: errno })
   const { fd, stat } = openNow(home)
   t.ok(stat.isDirectory(), 'who wants a folder opens one')
   fs.closeSync(fd)

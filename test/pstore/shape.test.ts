@@ -45,5 +45,5 @@ t.test('what is not', async t => {
     [() => of(Infinity).seconds(), /^it is no number of seconds$/],
     [() => of(undefined).orNull(it => it.flag()), /^it is no true or false$/],
   ]
-  for (const [work, message] of table) t.throws(work, { name: 'StoreError', message, errno: 'EIO' })
+  for (const [work, message] of table) t.throws(work, { name: 'StoreError', message, code: 'EIO' })
 })

@@ -24,7 +24,7 @@ t.test('each attempt is one try', async t => {
       false,
       'it reads, and knows that it is not alone',
     )
-    t.throws(() => lock.hold(), { errno: 'EBUSY', message: /holds it/ })
+    t.throws(() => lock.hold(), { code: 'EBUSY', message: /holds it/ })
   }
   // With a command's patience: 3½ minutes.
   t.ok(performance.now() - start < 5000, 'at once')

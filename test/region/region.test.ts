@@ -20,8 +20,8 @@ for (const map of [false, true])
     before.write('whole', 5053)
     t.same(fs.readFileSync(path), before, 'and nothing else')
     fs.truncateSync(path, 5050)
-    t.throws(() => region.checkSize(), { errno: 'EIO', message: /was truncated/ })
-    if (!map) t.throws(() => region.load(0, 100), { message: /was truncated/, errno: 'EIO' })
+    t.throws(() => region.checkSize(), { code: 'EIO', message: /was truncated/ })
+    if (!map) t.throws(() => region.load(0, 100), { message: /was truncated/, code: 'EIO' })
     t.equal(fs.statSync(path).size, 5050)
     region.close()
   })
@@ -79,7 +79,7 @@ t.test('the lock', async t => {
     false,
     'a reader does not wait for ever, and is told',
   )
-  t.throws(() => lock.hold(), { errno: 'EBUSY', message: /another process holds it exclusively/ })
+  t.throws(() => lock.hold(), { code: 'EBUSY', message: /another process holds it exclusively/ })
   const gone = new Promise(resolve => holder.on('exit', resolve))
   process.kill(-holder.pid!, 'SIGKILL')
   await gone

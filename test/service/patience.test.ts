@@ -34,7 +34,7 @@ const make = async (t: Test) => {
 
 t.test('a look is had as soon as it is let go', async t => {
   const { backend, served, letGo } = await make(t)
-  t.throws(() => backend.open(name, true), { name: 'StoreError', errno: 'EBUSY' }, 'one try')
+  t.throws(() => backend.open(name, true), { name: 'StoreError', code: 'EBUSY' }, 'one try')
   const opened = served.open(name)
   t.ok(opened instanceof Promise, 'others are served meanwhile')
   const record = backend.find(name)!
@@ -60,11 +60,11 @@ t.test('what is no matter of patience', async t => {
   const fail = (): never => {
     throw new StoreError('a bad sector', 'EIO')
   }
-  t.throws(() => patience.open(fail), { name: 'StoreError', errno: 'EIO' })
-  t.throws(() => patience.erase(fail), { name: 'StoreError', errno: 'EIO' })
+  t.throws(() => patience.open(fail), { name: 'StoreError', code: 'EIO' })
+  t.throws(() => patience.erase(fail), { name: 'StoreError', code: 'EIO' })
   await t.rejects(async () => patience.open(async () => fail()), {
     name: 'StoreError',
-    errno: 'EIO',
+    code: 'EIO',
   })
   t.equal(await patience.open(async alone => alone), true)
 })

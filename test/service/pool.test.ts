@@ -128,7 +128,7 @@ t.test("ftrace's text has the names of kallsyms, wherever its records are read",
       { name: 'bad', source, options: { ...options, kallsyms: `${kallsyms}.none` } },
       how,
     ),
-    { errno: 'ENOENT', message: /kallsyms\.none: no such file$/ },
+    { code: 'ENOENT', message: /kallsyms\.none: no such file$/ },
   )
 })
 
@@ -140,7 +140,7 @@ t.test(
     const [source] = region(t, small, 'hello')
     await t.rejects(pool.attach({ name: 'none', source: `${source}.none`, options: small }, how), {
       name: 'StoreError',
-      errno: 'ENOENT',
+      code: 'ENOENT',
     })
     fs.chmodSync(source, 0o444)
     const records = await pool.attach({ name: 'guest', source, options: small }, { readOnly: true })
@@ -150,7 +150,7 @@ t.test(
     t.equal(await records.find('dmesg-guest-0'), null)
     t.equal(await records.open('dmesg-guest-0'), null)
     const record = (await records.find('console-guest-0'))!
-    await t.rejects(async () => records.erase(record), { name: 'StoreError', errno: 'EROFS' })
+    await t.rejects(async () => records.erase(record), { name: 'StoreError', code: 'EROFS' })
     t.same(lines, [])
   },
 )
@@ -163,7 +163,7 @@ t.test('a record is erased, and only the one that was looked at', async t => {
   const seen = (await records.find('dmesg-guest-0'))!
   t.equal(await records.erase(seen), true)
   t.equal(await records.find('dmesg-guest-0'), null)
-  await t.rejects(async () => records.erase(seen), { name: 'StoreError', errno: 'ENOENT' })
+  await t.rejects(async () => records.erase(seen), { name: 'StoreError', code: 'ENOENT' })
   t.same(await records.names(), ['console-guest-0'])
 })
 
@@ -260,7 +260,7 @@ t.test('a thread that ends fails what it was doing, and another takes its place'
   await until(() => threads.length === 2 && threads.every(thread => begun.has(thread)))
   const slow = await pool.attach({ name: 'slow', source, options }, how)
   const opening = slow.open('console-slow-0')
-  const ended = t.rejects(opening as Promise<unknown>, { name: 'StoreError', errno: 'EIO' })
+  const ended = t.rejects(opening as Promise<unknown>, { name: 'StoreError', code: 'EIO' })
   await Promise.all(threads.map(thread => thread.terminate()))
   await ended
   t.ok(await slow.open('console-slow-0'), 'the next one is served')
@@ -323,7 +323,7 @@ t.test('a replaced file is not mixed with the one that was attached', async t =>
   }
   await Promise.all(threads.map(thread => thread.terminate()))
   t.ok(await until(() => lines.length >= 2))
-  await t.rejects(read(), { errno: 'ESTALE', message: /^backend guest: .* is another file by now/ })
+  await t.rejects(read(), { code: 'ESTALE', message: /^backend guest: .* is another file by now/ })
   const anew = await pool.attach({ name: 'guest', source, options: small }, how)
   t.equal((await anew.open('console-guest-0'))?.content.all().toString(), 'another guest')
 })
@@ -382,7 +382,7 @@ t.test('what is detached is closed in every thread, and fails who waits for it',
   const [first, second] = [slow.open('console-slow-0'), slow.find('console-slow-0')]
   const listed = slow.names()
   t.ok(descriptors() > before)
-  const failed = t.rejects(second as Promise<unknown>, { name: 'StoreError', errno: 'ESTALE' })
+  const failed = t.rejects(second as Promise<unknown>, { name: 'StoreError', code: 'ESTALE' })
   slow.close()
   await failed
   await Promise.allSettled([first, listed])

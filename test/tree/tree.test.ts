@@ -65,7 +65,7 @@ const errnoOf = (work: () => unknown): string => {
     work()
     return 'none'
   } catch (error) {
-    return error instanceof StoreError ? error.errno : String(error)
+    return error instanceof StoreError ? error.code : String(error)
   }
 }
 

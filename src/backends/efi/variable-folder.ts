@@ -6,7 +6,7 @@
  */
 import fs from 'node:fs'
 import path from 'node:path'
-import { StoreError, type Errno } from '../../pstore/errors.js'
+import { StoreError, type ErrorCode } from '../../pstore/errors.js'
 import type { Usage } from '../../pstore/types.js'
 import { setImmutable } from '../../native/immutable.js'
 import { SourceLock } from '../../region/lock.js'
@@ -63,7 +63,7 @@ const passed: readonly (string | undefined)[] = [
   'EPERM',
   'EROFS',
   'ENOSPC',
-] satisfies Errno[]
+] satisfies ErrorCode[]
 
 /** A failed system call, in words. */
 const explain = (file: string, doing: string, error: unknown): StoreError => {
@@ -71,7 +71,7 @@ const explain = (file: string, doing: string, error: unknown): StoreError => {
   const why = code === 'ENOSPC' ? 'the firmware has no more room for variables' : code
   return new StoreError(
     `${file}: cannot be ${doing}: ${why}`,
-    passed.includes(code) ? (code as Errno) : 'EIO',
+    passed.includes(code) ? (code as ErrorCode) : 'EIO',
   )
 }
 

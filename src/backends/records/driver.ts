@@ -210,7 +210,7 @@ class CopySlot implements Slot {
       return readCopy(this.#path, this.file)
     } catch (error) {
       assertStoreError(error)
-      if (error.errno !== 'ENOENT') throw error
+      if (error.code !== 'ENOENT') throw error
       return null
     }
   }

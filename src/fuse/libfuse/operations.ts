@@ -98,8 +98,8 @@ export class TreeOperations implements Operations {
       const { message, stack } = error as Error
       // An unforeseen error is reported whole. An errno tells the caller enough, but for EIO and EMFILE.
       if (!known) this.report(stack ?? message)
-      else if (error.errno === 'EIO' || error.errno === 'EMFILE') this.report(message)
-      cb(errno(known ? error.errno : 'EIO'))
+      else if (error.code === 'EIO' || error.code === 'EMFILE') this.report(message)
+      cb(errno(known ? error.code : 'EIO'))
     }
     let result: Soon<T>
     try {

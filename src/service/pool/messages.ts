@@ -1,7 +1,7 @@
 /** What the pool and its threads say to each other: plain objects, as the structured clone takes them. */
 import type { RecordFacts } from '../../pstore/backend.js'
 import { contentOf, isSized, withTail, type Content } from '../../pstore/content.js'
-import { StoreError, type Errno } from '../../pstore/errors.js'
+import { StoreError, type ErrorCode } from '../../pstore/errors.js'
 import {
   isFtrace,
   type FtraceRecords,
@@ -77,9 +77,9 @@ export interface Answers {
 
 export type Answer = Answers[keyof Answers]
 
-/** An error under way: a StoreError has an errno, any other has a stack. */
+/** An error under way: a StoreError has a code, any other has a stack. */
 export type SentError =
-  { readonly message: string; readonly errno: Errno } | { readonly stack: string }
+  { readonly message: string; readonly code: ErrorCode } | { readonly stack: string }
 
 /** Each with how long it took, in ms. */
 export type Reply =
@@ -90,13 +90,13 @@ export type Reply =
   | { readonly took: number; readonly moved: true }
 
 export const sentError = (error: unknown): SentError => {
-  if (error instanceof StoreError) return { message: error.message, errno: error.errno }
+  if (error instanceof StoreError) return { message: error.message, code: error.code }
   return { stack: (error instanceof Error && error.stack) || String(error) }
 }
 
 /** The error that was sent. The stack of a mistake is that of the thread. */
 export const receivedError = (sent: SentError): Error => {
-  if ('errno' in sent) return new StoreError(sent.message, sent.errno)
+  if ('code' in sent) return new StoreError(sent.message, sent.code)
   const error = new Error('a mistake in a thread')
   error.stack = sent.stack
   return error

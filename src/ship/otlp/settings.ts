@@ -139,7 +139,7 @@ const certificate = (variable: Variable | null): Buffer | undefined => {
     return readWhole(variable.value, largestCertificate)
   } catch (error) {
     if (!(error instanceof StoreError)) throw error
-    throw new StoreError(`${variable.name}: ${error.message}`, error.errno)
+    throw new StoreError(`${variable.name}: ${error.message}`, error.code)
   }
 }
 

@@ -12,7 +12,7 @@ import {
   encodeVolumeHeader,
 } from '#src/backends/efi/variable-store-format.js'
 import { vendorGuid } from '#src/backends/efi/names.js'
-import { StoreError, type Errno } from '#src/pstore/errors.js'
+import { StoreError, type ErrorCode } from '#src/pstore/errors.js'
 import { file, folder } from '../../program.js'
 
 export interface Made {
@@ -79,13 +79,13 @@ export const withAttributes = (data: string | Uint8Array): Buffer =>
   Buffer.concat([Buffer.from([7, 0, 0, 0]), Buffer.from(data)])
 
 /** The errno with which something is refused; null where it is done. */
-export const errnoOf = (work: () => void): Errno | null => {
+export const errnoOf = (work: () => void): ErrorCode | null => {
   try {
     work()
     return null
   } catch (error) {
     if (!(error instanceof StoreError)) throw error
-    return error.errno
+    return error.code
   }
 }
 

@@ -88,7 +88,7 @@ t.test('what is written anew is read anew', async t => {
   t.equal(all.read(second), null, 'its bytes are others')
   t.same(Object.values(shown(backend)), ['one', 'another', 'and a third'])
   fs.writeFileSync(path, '{')
-  t.throws(() => all.list(), { errno: 'EIO', message: /vars: its content is no JSON$/ })
+  t.throws(() => all.list(), { code: 'EIO', message: /vars: its content is no JSON$/ })
   fs.writeFileSync(path, ' '.repeat(3 * 2 ** 20))
   t.throws(() => all.list(), { message: /is too large .*: more than 2 MiB$/ })
 })

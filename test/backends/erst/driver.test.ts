@@ -7,7 +7,7 @@ import { encodeCper, type CperType } from '#src/backends/erst/cper.js'
 import { makeErst } from '#src/backends/erst/mkfs.js'
 import { encodeHeader } from '#src/backends/erst/slot-map.js'
 import type { NewRecord, StoredRecord } from '#src/pstore/backend.js'
-import { StoreError, type Errno } from '#src/pstore/errors.js'
+import { StoreError, type ErrorCode } from '#src/pstore/errors.js'
 import { recordTypes } from '#src/pstore/types.js'
 import { Region } from '#src/region/region.js'
 import { fixtures, loadFixture } from '../../fixtures.js'
@@ -33,13 +33,13 @@ const make = (t: Test, size = 8 * 4096): string => {
 }
 
 /** What is done must fail with a StoreError of this errno. */
-const throws = (t: Test, errno: Errno, work: () => unknown): void => {
+const throws = (t: Test, errno: ErrorCode, work: () => unknown): void => {
   try {
     work()
     t.fail(`no ${errno}`)
   } catch (error) {
     if (!(error instanceof StoreError)) throw error
-    t.equal(error.errno, errno, error.message)
+    t.equal(error.code, errno, error.message)
   }
 }
 

@@ -173,15 +173,15 @@ t.test('what is there changes', async t => {
   }
   t.match(
     errorOf(() => extents[0]!.inspect()),
-    { errno: 'ENOENT' },
+    { code: 'ENOENT' },
   )
   t.match(
     errorOf(() => dump!.read()),
-    { errno: 'ENOENT' },
+    { code: 'ENOENT' },
   )
   t.match(
     errorOf(() => pmsg!.read()),
-    { errno: 'ENOENT' },
+    { code: 'ENOENT' },
   )
   fs.writeFileSync(`${home}/pmsg-ramoops-0`, 'one')
   const single = open(t, `${home}/pmsg-ramoops-0`).backend
@@ -231,11 +231,11 @@ t.test('nothing is followed, waited for or erased', async t => {
   const why = /is read-only: these are copies: rm removes them$/
   t.match(
     errorOf(() => backend.find('pmsg-ramoops-0')!.erase()),
-    { errno: 'EROFS', message: why },
+    { code: 'EROFS', message: why },
   )
   t.match(
     errorOf(() => backend.driver.slot('pmsg-ramoops', 0n)!.erase()),
-    { errno: 'EROFS' },
+    { code: 'EROFS' },
   )
   t.equal(backend.capacity('console'), null)
   t.equal(backend.capacity('dmesg'), null)

@@ -7,7 +7,7 @@ import { makeZoneLayout, type ZoneLayout, type ZoneParameters } from '#src/backe
 import { ftraceTextWith } from '#src/decoders/ftrace.js'
 import { loadSymbols } from '#src/decoders/kallsyms.js'
 import type { NewRecord } from '#src/pstore/backend.js'
-import { StoreError, type Errno } from '#src/pstore/errors.js'
+import { StoreError, type ErrorCode } from '#src/pstore/errors.js'
 import { Region } from '#src/region/region.js'
 import { fixtureFolder, type Fixture } from '../../fixtures.js'
 import { folder } from '../../program.js'
@@ -81,13 +81,13 @@ export const dump = (text: string, sec: bigint, more: Partial<NewRecord> = {}): 
 })
 
 /** What is done must fail with a StoreError of this errno. */
-export const throws = (t: Test, errno: Errno, work: () => unknown): void => {
+export const throws = (t: Test, errno: ErrorCode, work: () => unknown): void => {
   try {
     work()
     t.fail(`no ${errno}`)
   } catch (error) {
     if (!(error instanceof StoreError)) throw error
-    t.equal(error.errno, errno, error.message)
+    t.equal(error.code, errno, error.message)
   }
 }
 

@@ -89,7 +89,7 @@ t.test('pages are where they belong', async t => {
   t.same(region.nextData(0x3000), { from: 0x5000, to: 0x6000 })
   t.equal(region.nextData(0x6000), null)
   t.throws(() => region.store(0, full(1)), {
-    errno: 'EROFS',
+    code: 'EROFS',
     message: /guest.dump: is a QEMU migration stream file: unpack it to write to it$/,
   })
   const part = new Region(region.path, { offset: 0x1800, length: 0x1000 })
@@ -360,14 +360,14 @@ t.test('what cannot be read is refused in one line', async t => {
     ['zlib', stream([join({ u64: 0x100 }, 'pc.ram')]), /with compressed pages: /],
   ]
   for (const [what, bytes, message] of cases)
-    t.throws(() => open(t, bytes), { message, errno: 'EINVAL' }, what)
+    t.throws(() => open(t, bytes), { message, code: 'EINVAL' }, what)
 })
 
 t.test('a stream that becomes shorter gives EIO', async t => {
   const bytes = streamOf(Buffer.alloc(0x3000, 'memory'))
   const region = open(t, bytes)
   fs.truncateSync(region.path, 3000)
-  t.throws(() => region.load(0, 0x3000), { errno: 'EIO', message: /was truncated/ })
+  t.throws(() => region.load(0, 0x3000), { code: 'EIO', message: /was truncated/ })
   t.doesNotThrow(() => region.checkSize())
 })
 
