@@ -79,6 +79,7 @@ const built = await Promise.all([
   bundle('worker', 'src/service/pool/worker.ts'),
   bundle('looker', 'src/lookout/looker.ts'),
   bundle('index', 'src/index.ts'),
+  bundle('mounted', 'src/library/mounted.ts'),
 ])
 fs.chmodSync(path.join(folder, 'pstorefs.js'), 0o755)
 const packages = built.flatMap(({ metafile }) =>

@@ -1,4 +1,5 @@
 /** From a source and its options to an attached backend: where drivers, core and decoders meet. */
+import { inspect, isDeepStrictEqual } from 'node:util'
 import {
   drivers,
   likenessOf,
@@ -6,6 +7,7 @@ import {
   type AttachHow,
   type DriverParameters,
   type Findings,
+  type Parameter,
   type RegisteredDriver,
   type StoreFacts,
   type Whereabouts,
@@ -20,6 +22,7 @@ import type { FtraceText } from './pstore/ftrace.js'
 import { Store } from './pstore/store.js'
 import type { RecordType } from './pstore/types.js'
 
+/** What is said of a store, under the names of the command line's options, and how it is attached; all may be left out. */
 export interface AttachOptions extends DriverParameters, AttachHow {
   /** The backend's name in file names and as a folder. Default: Linux's own for the driver. */
   name?: string
@@ -33,22 +36,33 @@ export interface AttachOptions extends DriverParameters, AttachHow {
   state?: string
 }
 
+/** How a store's rings are taken: {@link AttachOptions.attach}. */
 export type AttachMode = 'view' | 'boot'
+const modes: readonly AttachMode[] = ['view', 'boot']
 
-/** What says how a caller attaches, whatever it is. */
-const callers: readonly string[] = [
-  'name',
-  'readOnly',
-  'attach',
-  'state',
-  'force',
-  'map',
-  'report',
-  'progress',
-  'probeLimit',
-] satisfies (keyof AttachOptions)[]
+/** What says how a caller attaches, whatever the driver is, and of what type it is. */
+const callers: { readonly [option: string]: string } = {
+  name: 'string',
+  readOnly: 'boolean',
+  attach: 'string',
+  state: 'string',
+  force: 'boolean',
+  map: 'boolean',
+  report: 'function',
+  progress: 'function',
+  probeLimit: 'number',
+} satisfies { [option in Exclude<keyof AttachOptions, keyof DriverParameters>]: string }
 
-/** The drivers' names, as a SOURCE begins with them. */
+/**
+ * The drivers' names, as a SOURCE begins with them.
+ *
+ * @example
+ * ```ts
+ * import { driverNames } from 'pstorefs'
+ *
+ * console.log(driverNames.map(driver => `${driver}:PATH`).join(' '))
+ * ```
+ */
 export const driverNames: readonly string[] = Object.keys(drivers)
 
 /** The driver of a source that names none. */
@@ -109,20 +123,41 @@ export const sizeParameter = (source: string, type: RecordType): string | null =
   )?.[0] ?? null
 
 /**
- * Attach a backend.
+ * Attach a backend: open a store, find out what nobody said of it, and check that it can be one.
+ *
+ * What is found out is said by {@link Backend.survey}'s facts, and what is doubtful of it by {@link Backend.notes}.
+ * A store whose layout was only guessed, or of a form that is only read, is attached read-only, unless
+ * `readOnly: false` says that it is to be written.
  *
  * @param source `[DRIVER:]PATH`
- * @throws StoreError saying what is wrong with the source or its layout; nothing stays open
+ * @throws StoreError saying what is wrong with the source, its layout or an option; nothing stays open
+ * @example
+ * ```ts
+ * import { attach } from 'pstorefs'
+ *
+ * const backend = attach('region.img')
+ * for (const record of backend.records()) console.log(record.name, record.read().toString())
+ * backend.close()
+ * ```
  */
-export const attach = (source: string, options: AttachOptions): Backend => {
+export const attach = (source: string, options: AttachOptions = {}): Backend => {
+  checkSource(source)
   const { driver: given, path } = parseSource(source)
   const found = findDriver(path, options)
   const name = given ?? found
   const module = moduleOf(name)
-  checkParameters(source, name, options)
+  checkOptions(source, name, options)
   const text = ftraceText(options.kallsyms)
-  const driver = attachDriver(module, path, options, given === null ? null : otherThan(name, found))
-  const store = new Store(options.name ?? module.backend, driver, text)
+  const rather = given === null ? null : otherThan(name, found)
+  const notes = new Set<string>()
+  const report = (line: string): void => {
+    if (notes.has(line)) return
+    notes.add(line)
+    options.report?.(line)
+  }
+  const driver = attachDriver(module, path, { ...options, report }, rather)
+  if (driver.readOnly && options.readOnly === undefined) notes.add(`${path}: attached read-only`)
+  const store = new Store(options.name ?? module.backend, driver, text, [...notes])
   if (options.attach !== 'boot') return store
   try {
     return beginLife(store, { state: options.state })
@@ -150,8 +185,7 @@ const attachDriver = (
   const hint = rather === null ? null : `it is ${moduleOf(rather).store}: ${rather}:${path}`
   try {
     const driver = module.attach(path, options)
-    const { report = process.emitWarning } = options
-    if (hint !== null) report(`${path}: ${hint}`)
+    if (hint !== null) options.report?.(`${path}: ${hint}`)
     return driver
   } catch (error) {
     assertStoreError(error)
@@ -168,13 +202,21 @@ const attachDriver = (
  * @param force wipe what is in it
  * @returns what was made, in lines: the options that make it again, and a kernel's parameters
  * @throws StoreError where the layout is not one that Linux takes, or the source holds something
+ * @example
+ * ```ts
+ * import { format } from 'pstorefs'
+ *
+ * const [options] = format('new.img', { mem_size: 1 << 20, record_size: 65536, console_size: 262144 })
+ * console.log(`pstorefs ls new.img ${options}`)
+ * ```
  */
 export const format = (source: string, options: AttachOptions, force = false): string[] => {
+  checkSource(source)
   const { driver: given, path } = parseSource(source)
   const driver = given ?? usual
   const module = moduleOf(driver)
   if (!module.format) throw new StoreError(`${source}: ${driver} stores are made by firmware only`)
-  checkParameters(source, driver, options)
+  checkOptions(source, driver, options)
   return module.format(path, options, force) ?? []
 }
 
@@ -193,6 +235,15 @@ export interface FoundStore extends StoreFacts {
  * @param source `[DRIVER:]PATH`
  * @param options `mem_address` and `mem_size` say which part of it is searched
  * @throws StoreError where it cannot be read, or is no store of the driver that it names
+ * @example
+ * ```ts
+ * import { attach, probeSource } from 'pstorefs'
+ *
+ * for (const { mem_address, mem_size, certain, parameters } of probeSource('ram.img').regions) {
+ *   console.log(mem_address, mem_size, certain)
+ *   attach('ram.img', { ...parameters, mem_address, mem_size }).close()
+ * }
+ * ```
  */
 export const probeSource = (
   source: string,
@@ -212,16 +263,56 @@ export const probeSource = (
 /** What a file looks like in which nothing was found, and what to do then; null: nothing. */
 export const likeness = (source: string): string | null => likenessOf(parseSource(source).path)
 
-/** Refuse what means nothing to a driver: who gave it meant something by it. */
-const checkParameters = (source: string, driver: string, options: AttachOptions): void => {
+/** A SOURCE is a text: who has no types may give anything. */
+const checkSource = (source: unknown): void => {
+  if (typeof source !== 'string' || source === '')
+    throw new StoreError(`source ${print(source)}: must be a path, as in attach('region.img')`)
+}
+
+/** Refuse what means nothing to a driver, and what is of another type: who gave it meant something by it. */
+const checkOptions = (source: string, driver: string, options: AttachOptions): void => {
   const { parameters } = moduleOf(driver)
-  const known = Object.keys(parameters).filter(name => !parameters[name]?.means)
-  for (const [name, value] of Object.entries(options))
-    if (value !== undefined && !known.includes(name) && !callers.includes(name))
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined) continue
+    const type = Object.hasOwn(callers, name) ? callers[name] : undefined
+    const parameter = Object.hasOwn(parameters, name) ? parameters[name] : undefined
+    if (type !== undefined) {
+      if (typeof value !== type)
+        throw new StoreError(`${source}: ${name} ${print(value)}: must be a ${type}`)
+    } else if (parameter && !parameter.means) checkParameter(source, name, parameter, value)
+    else {
+      const known = Object.keys(parameters).filter(name => !parameters[name]?.means)
       throw new StoreError(
         `${source}: ${name}: not an option of the driver ${driver}, which takes ${known.join(', ')}`,
       )
+    }
+  }
+  if (options.attach !== undefined && !modes.includes(options.attach))
+    throw new StoreError(`${source}: attach '${options.attach}': must be ${modes.join(' or ')}`)
 }
+
+/** A value is one that its own text would make. */
+const checkParameter = (
+  source: string,
+  name: string,
+  { parse, print: printed = String }: Parameter,
+  value: unknown,
+): void => {
+  let parsed: unknown
+  try {
+    parsed = parse(name, printed(value))
+  } catch (error) {
+    assertStoreError(error)
+    throw new StoreError(`${source}: ${error.message}`)
+  }
+  if (isDeepStrictEqual(parsed, value)) return
+  const type = Array.isArray(parsed) ? 'list' : typeof parsed
+  throw new StoreError(`${source}: ${name} ${print(value)}: must be a ${type}`)
+}
+
+/** A value in a message, in a line. */
+const print = (value: unknown): string =>
+  typeof value === 'string' ? `'${value}'` : inspect(value, { depth: 0, breakLength: Infinity })
 
 /**
  * What makes ftrace's text, with the names of a kernel's symbols where there are some.

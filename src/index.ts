@@ -1,77 +1,83 @@
+/// <reference types="node" preserve="true" />
 /**
- * pstorefs as a library: what the commands are made of.
+ * pstorefs as a library: stores attached, read, followed, written and mounted.
  *
  * ```ts
- * import { attach, mount, recordsOf, Tree } from 'pstorefs'
- * const backend = attach('/var/lib/guests/1/pstore.img', { record_size: 65536, console_size: 262144 })
- * for (const record of backend.records()) console.log(record.name, record.read().length)
- * const mounted = await mount(new Tree([recordsOf(backend)]), '/mnt', { source: 'guest1' })
+ * import { attach } from 'pstorefs'
+ *
+ * const backend = attach('region.img')
+ * for (const record of backend.records()) console.log(JSON.stringify(record))
+ * backend.close()
  * ```
+ *
+ * Whatever is somebody's to mend is thrown as a {@link StoreError}.
+ *
+ * @module
  */
 export {
   attach,
-  backendName,
   driverNames,
   format,
-  parseSource,
   probeSource,
   type AttachMode,
   type AttachOptions,
+  type FoundStore,
 } from './attach.js'
+export type {
+  Findings,
+  FoundRegion,
+  Progress,
+  RamoopsParameters,
+  StoreFacts,
+  Whereabouts,
+  ZoneRun,
+} from './backends/index.js'
+export { crashesOf, diagnose, firstReport } from './library/crashes.js'
+export { follow, type FollowOptions } from './library/follow.js'
+export type { Gap } from './pstore/follower.js'
+export { mount, type Mount, type MountOptions, type MountSource } from './library/mount.js'
+export { writeDump, type DumpOptions } from './frontends/dmesg.js'
+export { AndroidLog } from './decoders/android.js'
+export { StoreError, UncertainLayout, type ErrorCode } from './pstore/errors.js'
 export type {
   Backend,
   Capacity,
   NewRecord,
   OpenRecord,
   RecordFacts,
+  RecordJson,
   StoredRecord,
   Survey,
 } from './pstore/backend.js'
 export type { Unreadable } from './pstore/unreadable.js'
-export type { Condition } from './pstore/condition.js'
+export type {
+  BrokenStream,
+  Condition,
+  ConditionState,
+  Dump,
+  Parity,
+  Remains,
+} from './pstore/condition.js'
+export type { CodecName } from './pstore/codecs/codec.js'
 export type { Content, SizedContent } from './pstore/content.js'
-export { recordsOf, type Records, type Snapshot } from './pstore/records.js'
-export type { Soon } from './pstore/soon.js'
-export type { Driver } from './pstore/driver.js'
-export { Store } from './pstore/store.js'
-export type { Findings, FoundRegion, Progress } from './backends/index.js'
-export type { Timespec } from './pstore/time.js'
-export { crashesOf, type Crash } from './crash/grouping.js'
-export { diagnose, type Diagnosis } from './crash/diagnosis.js'
-export { firstReport, type CrashReport } from './crash/report.js'
-export type { Kind } from './crash/kinds.js'
-export type { Frame } from './crash/frames.js'
-export type { Trace } from './crash/traces.js'
-export { AndroidLog } from './decoders/android.js'
-export { Follower, type News } from './pstore/follower.js'
 export type { Ring, RingPosition } from './pstore/ring.js'
-export { writeDump, type DumpOptions } from './frontends/dmesg.js'
 export { reasons, type Reason } from './pstore/dump.js'
 export {
-  select,
-  writeToAll,
-  type Candidate,
-  type Failure,
-  type Selection,
-} from './pstore/select.js'
-export { StoreError, UncertainLayout, type ErrorCode } from './pstore/errors.js'
-export {
-  fileName,
   recordTypes,
   type EccState,
+  type Endian,
   type Identity,
   type Pace,
   type RecordType,
-  type RingType,
   type Usage,
+  type ZoneKind,
 } from './pstore/types.js'
-export {
-  Tree,
-  type Attributes,
-  type Changes,
-  type Entry,
-  type OpenFile,
-  type Subdirs,
-  type TreeOptions,
-} from './tree/tree.js'
-export { mount, type Mount, type MountOptions, type Transport } from './fuse/mount.js'
+export type { WordSize } from './pstore/ftrace.js'
+export type { Timespec } from './pstore/time.js'
+export type { Crash } from './crash/grouping.js'
+export type { Diagnosis } from './crash/diagnosis.js'
+export type { CrashReport } from './crash/report.js'
+export type { Kind } from './crash/kinds.js'
+export type { Frame } from './crash/frames.js'
+export type { Trace } from './crash/traces.js'
+export type { Subdirs } from './tree/tree.js'

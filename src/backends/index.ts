@@ -72,5 +72,7 @@ export const likenessOf = (path: string): string | null => {
 }
 
 export type { AttachHow, Progress, StoreFacts, Whereabouts } from './module.js'
+export type { RamoopsParameters } from './ramoops/parameters.js'
+export type { ZoneRun } from './ramoops/zone-list.js'
 export { parseSize, type Parameter } from '../pstore/parameters.js'
 export type { Findings, FoundRegion } from './ramoops/probe/found.js'

@@ -8,13 +8,16 @@ import type { ParameterTable } from '../pstore/parameters.js'
 
 /** How a caller attaches, whatever the driver is. */
 export interface AttachHow {
-  /** Never change the source. */
+  /**
+   * True: never change the source. False: refuse one that cannot be written, as its layout is a guess or its form is
+   * only read. Default: attach such a source read-only.
+   */
   readOnly?: boolean
   /** Map the source, for a writer that appends a lot. */
   map?: boolean
   /** Write also into what is no store, and start a life in it. */
   force?: boolean
-  /** Told in a line what a probed layout leaves open. Default: it becomes a warning of the process. */
+  /** Told in a line what a probed layout leaves open, at once. */
   report?: (line: string) => void
   /** Told how many of the source's bytes have been searched for a region. */
   progress?: Progress
@@ -22,6 +25,7 @@ export interface AttachHow {
   probeLimit?: number
 }
 
+/** Told how many of how many bytes are done. */
 export type Progress = (done: number, total: number) => void
 
 /** Where in a file or device a store is, in bytes. */
@@ -106,20 +110,20 @@ export const isFolder = (path: string): boolean =>
 /**
  * The region that the options name in a source. What its reader must know of the source is reported.
  *
- * @throws StoreError as a Region does, where the source is of a form that has to be converted, and (EROFS) where it
- *   is to be written and is of one that is only read
+ * @throws StoreError as a Region does, where the source is of a form that has to be converted, and (EROFS) where
+ *   `readOnly: false` says that it is to be written and it is of one that is only read
  */
 export const openRegion = (path: string, options: Whereabouts & AttachHow): Region => {
-  const { mem_address, mem_size, readOnly = false, map = false, progress } = options
+  const { mem_address, mem_size, readOnly, map = false, progress } = options
   const region = new Region(path, {
-    readOnly,
+    readOnly: readOnly === true,
     map,
     ...(progress && { progress }),
     ...(mem_address === undefined ? {} : { offset: mem_address }),
     ...(mem_size === undefined ? {} : { length: mem_size }),
   })
   try {
-    if (!readOnly && region.kind !== null) throw region.refusal
+    if (readOnly === false && region.kind !== null) throw region.refusal
     if (region.offset === 0) refuseForeign(region)
     for (const line of region.notes) options.report?.(`${path}: ${line}`)
     return region

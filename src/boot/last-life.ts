@@ -22,6 +22,8 @@ import type { Unreadable } from '../pstore/unreadable.js'
 import { contentOf, type Content } from '../pstore/content.js'
 import { StoreError } from '../pstore/errors.js'
 import type { Fronts } from '../pstore/fronts.js'
+import { notThere } from '../pstore/record-handle.js'
+import { toJson } from '../pstore/record-json.js'
 import type { Ring } from '../pstore/ring.js'
 import type { Store } from '../pstore/store.js'
 import {
@@ -242,6 +244,7 @@ class LastLife implements Backend {
   readonly name: string
   readonly identity: Identity
   readonly readOnly: boolean
+  readonly notes: readonly string[]
   readonly survey: Survey
 
   /** @param file null where nothing is changed */
@@ -253,6 +256,7 @@ class LastLife implements Backend {
     this.name = backend.name
     this.identity = backend.identity
     this.readOnly = backend.readOnly
+    this.notes = backend.notes
     this.survey = {
       facts: backend.survey.facts,
       conditions: shown => backend.survey.conditions(shown),
@@ -317,7 +321,7 @@ class LastLife implements Backend {
       if (!ring.shown) throw notThere(name)
       return contentOf(Buffer.from(ring.shown))
     }
-    return {
+    const facts = {
       type,
       id: 0n,
       name,
@@ -327,9 +331,13 @@ class LastLife implements Backend {
       ecc,
       cut: 0,
       version: this.life.id,
+    }
+    return {
+      ...facts,
       open,
       read: () => open().all(),
       erase: () => this.#erase(ring),
+      toJSON: () => toJson(this.name, facts),
     }
   }
 
@@ -395,5 +403,3 @@ class LastLife implements Backend {
     this.backend.close()
   }
 }
-
-const notThere = (name: string): StoreError => new StoreError(`${name}: no such record`, 'ENOENT')

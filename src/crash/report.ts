@@ -23,7 +23,7 @@ export interface CrashReport extends Facts {
   /** Where the CPU stood; null where the report does not tell. */
   readonly pointer: Frame | null
   readonly traces: readonly Trace[]
-  /** {@link fingerprintOf} the report's first trace. */
+  /** ABRT's, of the report's first trace. */
   readonly fingerprint: string | null
   /** Seconds from boot to the report; null where its lines have no time. */
   readonly uptime: number | null

@@ -159,7 +159,21 @@ const placeOf = (byte: number, bytes: Buffer, from: number, end: number): number
   return at
 }
 
-/** Turns a pmsg ring's bytes into lines as they come. Its memory is bounded by their text. */
+/**
+ * Turns a pmsg ring's bytes into lines as they come, as `logcat -v threadtime` prints them. Its memory is bounded by their
+ * text.
+ *
+ * @example
+ * ```ts
+ * import { AndroidLog, attach } from 'pstorefs'
+ *
+ * const backend = attach('region.img')
+ * const log = new AndroidLog()
+ * for (const record of backend.records())
+ *   if (record.type === 'pmsg') process.stdout.write(log.decode(record.read()))
+ * backend.close()
+ * ```
+ */
 export class AndroidLog {
   /** Bytes that may become a record once more come. */
   #rest: Buffer = Buffer.alloc(0)

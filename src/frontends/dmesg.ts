@@ -4,6 +4,7 @@ import { mostText, packDump, packParts, decodeTitle, type Reason } from '../psto
 import { StoreError } from '../pstore/errors.js'
 import { now } from '../pstore/time.js'
 
+/** How a dump is written. */
 export interface DumpOptions {
   /** Default: panic. */
   reason?: Reason
@@ -17,6 +18,14 @@ export interface DumpOptions {
  * continues from the newest record.
  *
  * @throws StoreError where the backend has no zone for dumps, or none that is large enough
+ * @example
+ * ```ts
+ * import { attach, writeDump } from 'pstorefs'
+ *
+ * const backend = attach('region.img', { record_size: 65536, console_size: 262144, readOnly: false })
+ * writeDump(backend, Buffer.from('the engine is on fire\n'), { reason: 'oops' })
+ * backend.close()
+ * ```
  */
 export const writeDump = (backend: Backend, text: Buffer, options: DumpOptions = {}): void => {
   const { reason = 'panic', compress = true } = options

@@ -1,6 +1,7 @@
 /** The C library's functions that Node lacks, each declared once (native-notes/koffi.md). */
 import { createRequire } from 'node:module'
 import os from 'node:os'
+import { isMainThread } from 'node:worker_threads'
 import type Koffi from 'koffi'
 
 const require = createRequire(import.meta.url)
@@ -56,7 +57,7 @@ export interface Libc {
   tcgetattr(fd: number, modes: Buffer): number
   tcsetattr(fd: number, when: number, modes: Buffer): number
   unlockpt(fd: number): number
-  /** The descriptor on which libuv waits for all that the main thread waits for, but for timers. */
+  /** The descriptor on which libuv waits for all that this thread waits for, but for timers. */
   uvBackendFd(): number
   /** The errno of the last call. */
   errno(): number
@@ -95,8 +96,10 @@ const declare = (): Libc => {
   const recvmsg = libc.func('recvmsg', 'long', ['int', koffi.pointer(message), 'int'])
   const sendmsg = libc.func('sendmsg', 'long', ['int', koffi.pointer(message), 'int'])
   const fcntl = libc.func('int fcntl(int, int, ...)')
-  // Node exports libuv's functions for addons.
-  const uvLoop = libc.func('void *uv_default_loop()')
+  // Node exports its functions, libuv's and V8's for addons. The default loop is the main thread's.
+  const uvDefaultLoop = libc.func('void *uv_default_loop()')
+  const isolate = libc.func('void *_ZN2v87Isolate10GetCurrentEv()')
+  const loopOf = libc.func('void *_ZN4node19GetCurrentEventLoopEPN2v87IsolateE(void *)')
   const uvBackendFd = libc.func('int uv_backend_fd(void *)')
   // With an off_t of 64 bits on every machine: glibc has a name of its own for it, musl has no other.
   const wide = (name: string, result: string, types: string[]): ReturnType<typeof libc.func> => {
@@ -147,7 +150,7 @@ const declare = (): Libc => {
     tcgetattr: libc.func('int tcgetattr(int, _Out_ void *)'),
     tcsetattr: libc.func('int tcsetattr(int, int, void *)'),
     unlockpt: libc.func('int unlockpt(int)'),
-    uvBackendFd: () => uvBackendFd(uvLoop()) as number,
+    uvBackendFd: () => uvBackendFd(isMainThread ? uvDefaultLoop() : loopOf(isolate())) as number,
     errno: () => koffi.errno(),
     view: (address, size) => koffi.view(address, size),
   }

@@ -39,6 +39,20 @@ export interface RecordFacts {
   readonly version: string
 }
 
+/** A record as JSON has it, and `pstorefs ls --json` prints it; 64-bit numbers are texts. */
+export interface RecordJson {
+  readonly backend: string
+  readonly type: RecordType
+  readonly id: string
+  readonly name: string
+  /** In bytes, as {@link RecordFacts.size} has them. */
+  readonly size: number
+  /** Seconds since 1970 with nine decimals; null where the record has no time of its own. */
+  readonly mtime: string | null
+  readonly compressed: boolean
+  readonly ecc: EccState | null
+}
+
 /** A record as it was when it was looked at: its facts, and a handle on what the store has under its name. */
 export interface StoredRecord extends RecordFacts {
   /**
@@ -59,6 +73,8 @@ export interface StoredRecord extends RecordFacts {
    * @throws StoreError (ENOENT) where there is none any more, (EROFS, EBUSY) where nothing can be erased
    */
   erase(unchanged?: boolean): boolean
+  /** What `JSON.stringify` takes, as `pstorefs ls --json` prints it. */
+  toJSON(): RecordJson
 }
 
 /** A record and its bytes, of one moment. */
@@ -122,6 +138,10 @@ export interface Backend {
   readonly identity: Identity
   /** True where nothing in the source can be changed. */
   readonly readOnly: boolean
+  /**
+   * What was doubtful when it was attached, a line each: what of a layout was guessed, and why it is read-only then.
+   */
+  readonly notes: readonly string[]
   readonly survey: Survey
   /**
    * The records that the store holds at this moment, in the order in which Linux enumerates them.
@@ -147,7 +167,11 @@ export interface Backend {
   erase(record: RecordFacts, unchanged?: boolean): boolean
   /** The rings of bytes that can be followed, empty ones too. */
   rings(): Ring[]
-  /** Where a glance tells whether a dump has come; absent or null where only {@link records} tell. */
+  /**
+   * Where a glance tells whether a dump has come; absent or null where only {@link records} tell.
+   *
+   * @internal
+   */
   fronts?(): Fronts | null
   /** How full the store is; null where it cannot tell, as where each zone is one record's. */
   usage(): Usage | null
@@ -169,7 +193,11 @@ export interface Backend {
   doubts(): string[]
   /** Why there is nothing in it, where that may well be so, in a line without its path; else null. Throws as doubts. */
   unused(): string | null
-  /** Throws a StoreError where a write would, since this never was a store as it was described. */
+  /**
+   * Throws a StoreError where a write would, since this never was a store as it was described.
+   *
+   * @internal
+   */
   refuseForeign(): void
   /** Let what was erased and written reach the medium. Throws a StoreError (EIO) where it cannot. */
   sync(): void

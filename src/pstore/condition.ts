@@ -19,7 +19,7 @@ export interface Parity {
   readonly corrected: number
   /** Blocks that cannot be, the header's too. */
   readonly bad: number
-  /** By block of the data: {@link cleanBlock}, {@link correctedBlock} or {@link badBlock}. */
+  /** By block of the data: 0 clean, 1 corrected, 2 bad. */
   readonly blocks: Uint8Array
 }
 
@@ -59,6 +59,7 @@ export interface Remains {
   readonly bytes: number
 }
 
+/** The condition of one extent: a zone, a variable, a slot. */
 export interface Condition {
   readonly type: RecordType
   /** Its record's name, without the suffix of those that cannot be inflated; CPUs share ftrace's. */

@@ -5,7 +5,16 @@
  */
 import { deflate } from './codecs/deflate.js'
 
-/** Why a kernel dumps, as its first line says it. */
+/**
+ * Why a kernel dumps, as its first line says it.
+ *
+ * @example
+ * ```ts
+ * import { reasons } from 'pstorefs'
+ *
+ * console.log(`--reason ${reasons.join('|')}`)
+ * ```
+ */
 export const reasons = [
   'panic',
   'oops',
@@ -15,6 +24,7 @@ export const reasons = [
   'halt',
   'poweroff',
 ] as const
+/** One of {@link reasons}. */
 export type Reason = (typeof reasons)[number]
 
 /** What a dump's first line says: `Panic#2 Part1`. */

@@ -17,19 +17,47 @@ export type ErrorCode =
 
 /**
  * Something about a source, a region or a request that cannot work. Its message is what a person
- * reads after `pstorefs: `, so it says what to do where that is known.
+ * reads after `pstorefs: `, so it says what to do where that is known. Any other error is a mistake of this program, or
+ * of its caller.
+ *
+ * @example
+ * ```ts
+ * import { attach, StoreError } from 'pstorefs'
+ *
+ * try {
+ *   attach('no-such.img')
+ * } catch (error) {
+ *   if (!(error instanceof StoreError) || error.code !== 'ENOENT') throw error
+ *   console.log(error.message)
+ * }
+ * ```
  */
 export class StoreError extends Error {
   override name = 'StoreError'
   constructor(
     message: string,
+    /** The name of an errno, as Node's own errors have it. */
     readonly code: ErrorCode = 'EINVAL',
   ) {
     super(message)
   }
 }
 
-/** A store's layout was guessed, so nothing may be written to it. */
+/**
+ * A store's layout was guessed, so nothing may be written to it; the message has the options that say it.
+ *
+ * @example
+ * ```ts
+ * import { attach, UncertainLayout } from 'pstorefs'
+ *
+ * try {
+ *   attach('region.img', { readOnly: false }).close()
+ * } catch (error) {
+ *   if (!(error instanceof UncertainLayout)) throw error
+ *   console.log(error.message)
+ * }
+ * ```
+ */
 export class UncertainLayout extends StoreError {
   override name = 'UncertainLayout'
 }
@@ -39,15 +67,24 @@ export class PastEnd extends StoreError {
   override name = 'PastEnd'
 }
 
-/** A source can be read, and never written. */
-export class ReadOnlySource extends StoreError {
-  override name = 'ReadOnlySource'
-  constructor(message: string) {
-    super(message, 'EROFS')
-  }
-}
-
 /** Anything else that was thrown is a mistake of this program, which nobody may take for a store's trouble. */
 export function assertStoreError(error: unknown): asserts error is StoreError {
   if (!(error instanceof StoreError)) throw error
+}
+
+/** An error under way from one thread to another: a StoreError has a code, any other has a stack. */
+export type SentError =
+  { readonly message: string; readonly code: ErrorCode } | { readonly stack: string }
+
+export const sentError = (error: unknown): SentError => {
+  if (error instanceof StoreError) return { message: error.message, code: error.code }
+  return { stack: (error instanceof Error && error.stack) || String(error) }
+}
+
+/** The error that was sent. The stack of a mistake is that of the thread. */
+export const receivedError = (sent: SentError): Error => {
+  if ('code' in sent) return new StoreError(sent.message, sent.code)
+  const error = new Error('a mistake in a thread')
+  error.stack = sent.stack
+  return error
 }

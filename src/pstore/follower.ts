@@ -19,12 +19,30 @@ const patience = 500
 /** For how long a ring must stay the same where nothing else tells that its bytes are there, in ms. */
 const calm = 50
 
-/** What is new in a ring. */
-export interface News {
+/** Milliseconds between two looks: after news, and at most. */
+export const shortestPause = 10
+const longestPause = 100
+
+/**
+ * How long to wait before the next look, in ms: ever longer while nothing comes.
+ *
+ * @param before the pause before the last look
+ * @param spent what that look took, in ms: a guest that changes large zones all the time must not keep its host busy
+ *   verifying them
+ */
+export const pauseAfter = (before: number, hasNews: boolean, spent: number): number =>
+  Math.max(hasNews ? shortestPause : Math.min(2 * before, longestPause), 3 * spent)
+
+/** Where a ring's next bytes do not follow those that came before. */
+export interface Gap {
   /** The ring was emptied before these bytes. */
   readonly erased: boolean
   /** How many bytes before these are gone, at least (0: perhaps none); null where none are. */
   readonly lost: number | null
+}
+
+/** What is new in a ring. */
+export interface News extends Gap {
   /** The bytes, in up to two pieces, until the next poll. */
   readonly pieces: readonly Buffer[]
 }

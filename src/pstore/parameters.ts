@@ -7,6 +7,8 @@ import { zoneKinds, type Endian, type RecordType, type ZoneKind } from './types.
 export interface Parameter {
   /** @throws StoreError naming the parameter and what it takes */
   readonly parse: (name: string, text: string) => unknown
+  /** The text that makes a value, where String() does not give it. */
+  readonly print?: (value: unknown) => string
   readonly describe: string
   /** The parameter that this is another name of. */
   readonly means?: string

@@ -25,6 +25,7 @@ import type { Fronts } from './fronts.js'
 import type { FtraceText } from './ftrace.js'
 import { kernelOffsetsOf, type KernelOffset } from './kernel-offset.js'
 import type { Ring } from './ring.js'
+import { notThere, RecordHandle } from './record-handle.js'
 import { nextDumpZone } from './rotation.js'
 import { StoreSurvey } from './survey.js'
 import { now, type Timespec } from './time.js'
@@ -67,49 +68,6 @@ const keepMost = <T>(map: Map<string, T>, most: number): Map<string, T> => {
   return map
 }
 
-const notThere = (name: string): StoreError => new StoreError(`${name}: no such record`, 'ENOENT')
-
-/** A record's facts, and the store that it is asked of. */
-class RecordHandle implements StoredRecord {
-  readonly type: RecordType
-  readonly id: bigint
-  readonly name: string
-  readonly size: number
-  readonly time: StoredRecord['time']
-  readonly compressed: boolean
-  readonly ecc: EccState | null
-  readonly cut: number
-  readonly version: string
-  readonly #store: Store
-
-  constructor(store: Store, facts: RecordFacts) {
-    this.#store = store
-    this.type = facts.type
-    this.id = facts.id
-    this.name = facts.name
-    this.size = facts.size
-    this.time = facts.time
-    this.compressed = facts.compressed
-    this.ecc = facts.ecc
-    this.cut = facts.cut
-    this.version = facts.version
-  }
-
-  open(): Content {
-    const opened = this.#store.load(this.name)
-    if (!opened) throw notThere(this.name)
-    return opened.content
-  }
-
-  read(): Buffer {
-    return this.open().all()
-  }
-
-  erase(unchanged = false): boolean {
-    return this.#store.erase(this, unchanged)
-  }
-}
-
 export class Store implements Backend {
   readonly identity: Identity
   readonly readOnly: boolean
@@ -129,11 +87,13 @@ export class Store implements Backend {
   /**
    * @param name in file names, and the folder's
    * @param driver is closed by {@link close}
+   * @param notes as of {@link Backend.notes}
    */
   constructor(
     readonly name: string,
     readonly driver: Driver,
     readonly ftrace: FtraceText,
+    readonly notes: readonly string[] = [],
   ) {
     this.identity = driver.identity
     this.readOnly = driver.readOnly

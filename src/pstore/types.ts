@@ -7,6 +7,15 @@
 /**
  * Linux's type names, by the type's number; 9 is the tty frontend's as posted in 2023. Rockchip's kernel has
  * the boot log under the same number, which only ramoops keeps, and ramoops stores no numbers.
+ *
+ * @example
+ * ```ts
+ * import { attach, recordTypes } from 'pstorefs'
+ *
+ * const backend = attach('region.img')
+ * for (const type of recordTypes) console.log(type, backend.capacity(type)?.room ?? 'none')
+ * backend.close()
+ * ```
  */
 export const recordTypes = [
   'dmesg',
@@ -22,6 +31,7 @@ export const recordTypes = [
   'boot-log',
 ] as const
 
+/** One of {@link recordTypes}. */
 export type RecordType = (typeof recordTypes)[number]
 
 /** The types that are appended to, and of which a store has one record each. */
@@ -56,6 +66,7 @@ export const zoneKinds = [
   'ftrace',
   'boot-log',
 ] as const satisfies RecordType[]
+/** `dmesg`, `console`, `pmsg`, `tty`, `ftrace` or `boot-log`. */
 export type ZoneKind = (typeof zoneKinds)[number]
 
 /** NR_CPUS is at most this on any Linux: more would be zones of nothing. */

@@ -9,7 +9,7 @@
  */
 import fs from 'node:fs'
 import { explain, openFile, type Opened } from '../native/open.js'
-import { assertStoreError, PastEnd, ReadOnlySource, StoreError } from '../pstore/errors.js'
+import { assertStoreError, PastEnd, StoreError } from '../pstore/errors.js'
 import { hasHoles, nextDataIn } from './holes.js'
 import type { Image, UnpackProgress } from './images/image.js'
 import { openImage } from './images/index.js'
@@ -208,7 +208,7 @@ export class Region {
   /** Why it cannot be written, where it is read-only. */
   get refusal(): StoreError {
     const why = this.#image ? `a ${this.kind} file: unpack it to write to it` : 'read-only'
-    return new ReadOnlySource(`${this.path}: is ${why}`)
+    return new StoreError(`${this.path}: is ${why}`, 'EROFS')
   }
 
   /** What is damaged in it or missing: lines without its path. */

@@ -2,7 +2,7 @@
 import fs from 'node:fs'
 import { attach, parseSource, type AttachOptions } from '../attach.js'
 import type { Backend } from '../pstore/backend.js'
-import { ReadOnlySource, StoreError, UncertainLayout } from '../pstore/errors.js'
+import { StoreError } from '../pstore/errors.js'
 import { standardInput } from '../native/stdin.js'
 import type { SourceCandidate } from './plan.js'
 
@@ -22,7 +22,7 @@ export const fileOf = (file: string): string => {
 const probeLimit = 2 ** 30
 
 /**
- * Attach what a mount was given. A store whose layout was guessed is attached read-only.
+ * Attach what a mount was given.
  *
  * @param report told, in a line each, what a user has to know of it
  * @throws StoreError as `attach` does
@@ -36,15 +36,15 @@ export const attachAs = (
     throw new StoreError(
       `${standardInput}: standard input cannot be mounted: save it in a file first`,
     )
-  const as = (readOnly: boolean): Backend =>
-    attach(source, { ...options, name, ...how, readOnly, report, probeLimit })
-  let attached: Backend
-  try {
-    attached = as(how.readOnly)
-  } catch (error) {
-    if (!(error instanceof UncertainLayout || error instanceof ReadOnlySource)) throw error
-    attached = as(true)
-  }
-  if (attached.readOnly && !how.readOnly) report(`${source}: cannot be written; mounted read-only`)
+  const { readOnly, ...rest } = how
+  const attached = attach(source, {
+    ...options,
+    name,
+    ...rest,
+    ...(readOnly && { readOnly }),
+    report,
+    probeLimit,
+  })
+  if (attached.readOnly && !readOnly) report(`${source}: cannot be written; mounted read-only`)
   return attached
 }

@@ -1,7 +1,8 @@
 /** A ring that is archived while a guest appends to it: each line is in one place, or its loss is told. */
 import fs from 'node:fs'
 import t, { type Test } from 'tap'
-import { attach, format, Store, type AttachOptions, type RecordFacts } from '#src/index.js'
+import { attach, format, type AttachOptions, type RecordFacts } from '#src/index.js'
+import { Store } from '#src/pstore/store.js'
 import { ArchiveFolder, type Archived } from '#src/archive/folder.js'
 import { Report } from '#src/archive/report.js'
 import { crashesOf } from '#src/crash/grouping.js'

@@ -1,7 +1,8 @@
 /** What holds of every driver alike. */
 import fs from 'node:fs'
 import t, { type Test } from 'tap'
-import { attach, format, StoreError, type AttachOptions, Store } from '#src/index.js'
+import { attach, format, StoreError, type AttachOptions } from '#src/index.js'
+import { Store } from '#src/pstore/store.js'
 import { folder } from '../program.js'
 
 const rings = { console_size: 4096, pmsg_size: 4096, tty_size: 4096, ftrace_size: 0 }

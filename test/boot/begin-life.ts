@@ -2,7 +2,8 @@
  * A process for tests: begins a life with a region, and prints what the last one left as JSON.
  * Arguments: SOURCE, its options as JSON, the state folder, the boot id.
  */
-import { attach, type AttachOptions, type Store } from '#src/index.js'
+import { attach, type AttachOptions } from '#src/index.js'
+import type { Store } from '#src/pstore/store.js'
 import { beginLife } from '#src/boot/last-life.js'
 
 const [source, options, state, boot] = process.argv.slice(2)

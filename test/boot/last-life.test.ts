@@ -1,7 +1,8 @@
 /** `attach=boot`: what the last life left is shown, and this life starts with empty rings. */
 import fs from 'node:fs'
 import t, { type Test } from 'tap'
-import { attach, format, type AttachOptions, type Backend, type Store } from '#src/index.js'
+import { attach, format, type AttachOptions, type Backend } from '#src/index.js'
+import type { Store } from '#src/pstore/store.js'
 import { beginLife } from '#src/boot/last-life.js'
 import type { RecordType } from '#src/pstore/types.js'
 import { fixtures, loadFixture, type Fixture } from '../fixtures.js'

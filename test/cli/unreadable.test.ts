@@ -1,7 +1,8 @@
 /** What the commands say of a store of which a part cannot be read, or is not there. */
 import fs from 'node:fs'
 import t from 'tap'
-import { attach, format, type AttachOptions, type RingType } from '#src/index.js'
+import { attach, format, type AttachOptions } from '#src/index.js'
+import type { RingType } from '#src/pstore/types.js'
 import { folder, pstorefs, succeed } from '../program.js'
 import { faultyDisk } from '../e2e/faulty-disk.js'
 import { makeStore } from '../backends/efi/stores.js'

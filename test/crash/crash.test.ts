@@ -32,6 +32,7 @@ const record = (
   open: () => contentOf(Buffer.from(text)),
   read: none,
   erase: none,
+  toJSON: none,
   ...facts,
 })
 

@@ -1,4 +1,5 @@
 /** Several dumps of one life: each is told by its own report, not by those that its log holds from before. */
+import assert from 'node:assert'
 import t from 'tap'
 import { endWithin, isConsequence, ownReport } from '#src/crash/earlier.js'
 import { diagnose } from '#src/crash/diagnosis.js'
@@ -41,6 +42,7 @@ const crashesIn = (...dumps: [title: string, text: string][]): Crash[] =>
       open: () => contentOf(Buffer.from(`${title} Part1\n${text}`)),
       read: () => Buffer.alloc(0),
       erase: () => false,
+      toJSON: () => assert.fail(),
     })),
     false,
     record => record.open(),

@@ -5,7 +5,8 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import t, { type Test } from 'tap'
-import { attach, format, type AttachOptions, type Store } from '#src/index.js'
+import { attach, format, type AttachOptions } from '#src/index.js'
+import type { Store } from '#src/pstore/store.js'
 import { beginLife } from '#src/boot/last-life.js'
 import { folder, run } from '../program.js'
 

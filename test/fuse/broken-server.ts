@@ -1,6 +1,6 @@
 /** A mount whose answers to statfs(2) are broken on purpose: broken-server.js MOUNTPOINT HOW. */
 import fs from 'node:fs'
-import { Tree } from '#src/index.js'
+import { Tree } from '#src/tree/tree.js'
 import { openDevice } from '#src/fuse/device.js'
 import { serveDevice } from '#src/fuse/loop.js'
 import { Server } from '#src/fuse/server.js'

@@ -3,7 +3,7 @@
  * which takes nothing from src/fuse/protocol.ts. Little endian, as the machines are that test this.
  */
 import { Server } from '#src/fuse/server.js'
-import type { Tree } from '#src/index.js'
+import type { Tree } from '#src/tree/tree.js'
 
 /** Codes of requests, the bytes that each has behind its header, and the lengths of its reply. */
 export const codes = {

@@ -1,7 +1,9 @@
 /** The server, asked without a kernel: the protocol's forms, and what no kernel asks. */
 import os from 'node:os'
 import t, { type Test } from 'tap'
-import { attach, format, recordsOf, StoreError, Tree, type Records } from '#src/index.js'
+import { attach, format, StoreError } from '#src/index.js'
+import { recordsOf, type Records } from '#src/pstore/records.js'
+import { Tree } from '#src/tree/tree.js'
 import { folder } from '../program.js'
 import { randomFor } from '../random.js'
 import {

@@ -9,6 +9,7 @@ const fake = (name: string, facts: Partial<Backend> = {}): Backend => ({
   name,
   identity: { driver: 'fake', path: '/nowhere', offset: 0 },
   readOnly: false,
+  notes: [],
   survey: { facts: {}, *conditions() {}, raw: () => null, salvage: () => null },
   *records() {},
   *names() {},

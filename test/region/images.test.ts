@@ -200,7 +200,10 @@ t.test('attaching and searching', async t => {
   }
   t.same(names(source), names(file(t, bytes)))
   t.equal(names(source).length, 6)
-  t.throws(() => attach(source, { record_size: 16 * K }), { code: 'EROFS', message: /gzip file/ })
+  t.throws(() => attach(source, { record_size: 16 * K, readOnly: false }), {
+    code: 'EROFS',
+    message: /gzip file/,
+  })
   const { regions, notes } = probeSource(source)
   t.match(regions, [{ mem_address: 0, mem_size: bytes.length, certain: true }])
   t.same(notes, [

@@ -75,7 +75,9 @@ const shownBy = async (records: Records) => {
     const factsOf = (facts: object | null): unknown =>
       facts &&
       JSON.parse(
-        JSON.stringify(facts, (_, value) => (typeof value === 'bigint' ? `${value}n` : value)),
+        JSON.stringify({ ...facts }, (_, value) =>
+          typeof value === 'bigint' ? `${value}n` : value,
+        ),
       )
     shown.push({
       name,

@@ -1,15 +1,14 @@
 /** A tree asked by paths, as tests like it: every answer is there at once, since its backends are attached here. */
+import { type Backend } from '#src/index.js'
+import { recordsOf, type Records } from '#src/pstore/records.js'
 import {
-  recordsOf,
   Tree,
   type Attributes,
-  type Backend,
   type Changes,
   type OpenFile,
-  type Records,
-  type Soon,
   type TreeOptions,
-} from '#src/index.js'
+} from '#src/tree/tree.js'
+import type { Soon } from '#src/pstore/soon.js'
 
 /** An answer that must be there. */
 export const atOnce = <T>(answer: Soon<T>): T => {

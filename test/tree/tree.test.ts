@@ -4,16 +4,14 @@ import t, { type Test } from 'tap'
 import {
   attach,
   format,
-  recordsOf,
   StoreError,
-  Tree,
   type Backend,
-  type OpenFile,
   type RecordFacts,
-  type Records,
   type Unreadable,
   type Usage,
 } from '#src/index.js'
+import { recordsOf, type Records } from '#src/pstore/records.js'
+import { Tree, type OpenFile } from '#src/tree/tree.js'
 import { folder } from '../program.js'
 import { atOnce, ByPath } from './by-path.js'
 
@@ -43,6 +41,7 @@ const bare = (backend: Backend): Backend => ({
   name: backend.name,
   identity: backend.identity,
   readOnly: backend.readOnly,
+  notes: backend.notes,
   survey: backend.survey,
   records: told => backend.records(told),
   names: told => backend.names(told),

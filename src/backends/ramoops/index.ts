@@ -27,7 +27,7 @@ import { elsewhereOf } from './elsewhere.js'
 import { resolveGiven } from './given.js'
 import { layoutParameters, makeLayout, presets, type RamoopsParameters } from './layout.js'
 import { makeRamoops } from './mkfs.js'
-import { parseZones } from './zone-list.js'
+import { parseZones, printRuns } from './zone-list.js'
 import type { Findings, FoundRegion } from './probe/found.js'
 import { probeLayout, probeRegion } from './probe/index.js'
 import { recall } from './remembered.js'
@@ -72,6 +72,7 @@ export const ramoops: DriverModule<RamoopsOptions, Findings> = {
     order: { parse: parseOrder, describe: 'order of the zones, e.g. dmesg,console,pmsg,ftrace' },
     zones: {
       parse: parseZones,
+      print: printRuns,
       describe:
         'every zone as it lies there, e.g. dmesg:80Kx2,console:512K,gap:4K,pmsg:192K: instead of sizes and order',
     },

@@ -14,11 +14,15 @@ export interface RamoopsParameters {
   /** Rockchip's: of all boot log zones, and how many there are. */
   boot_log_size?: number
   boot_log_count?: number
+  /** Parity bytes a block; 1 means 16, 0 none. */
   ecc?: number
   max_reason?: number
+  /** 1: an ftrace zone for each CPU; 0: one for all. */
   flags?: number
   cpus?: number
+  /** The kernel or program that wrote the region: `linux-6.2`, …. */
   preset?: string
+  /** The kinds of zones, as they lie. */
   order?: ZoneKind[]
   /** Every zone as it lies there: instead of sizes, counts and an order. */
   zones?: ZoneRun[]

@@ -54,6 +54,15 @@ export const parseZones = (name: string, text: string): ZoneRun[] => {
   return runs
 }
 
+const isRun = (value: unknown): value is ZoneRun =>
+  typeof value === 'object' && value !== null && 'size' in value && typeof value.size === 'number'
+
+/** Write runs as such a list; what is none, as it comes. */
+export const printRuns = (runs: unknown): string =>
+  Array.isArray(runs)
+    ? runs.map(run => (isRun(run) ? encodeRun(run) : String(run))).join()
+    : String(runs)
+
 /** Write zones as a list that makes them again. */
 export const encodeZones = (zones: readonly ZoneExtent[]): string => {
   const runs: ZoneRun[] = []

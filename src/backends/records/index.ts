@@ -11,7 +11,7 @@ import { RecordsDriver } from './driver.js'
 import { decodeCopyName } from './names.js'
 
 export interface RecordsParameters extends FtraceParameters {
-  /** Byte order of the machine that wrote ftrace's records. Default: as their bytes tell. */
+  // Of the machine that wrote ftrace's records. Default: as their bytes tell.
   endian?: Endian
 }
 
@@ -55,8 +55,7 @@ export const records: DriverModule<RecordsParameters> = {
       throw new StoreError(
         `${source}: no file in it has a record's name (TYPE-BACKEND-ID, as dmesg-ramoops-0)`,
       )
-    const { report = process.emitWarning } = options
-    for (const note of notes) report(`${source}: ${note}`)
+    for (const note of notes) options.report?.(`${source}: ${note}`)
     return driver
   },
   format: source => {

@@ -1,6 +1,5 @@
 /** pstore/zone: pstore_blk's disks, and mtdpstore's flash. */
 import { StoreError, UncertainLayout } from '../../pstore/errors.js'
-import type { Region } from '../../region/region.js'
 import {
   isDescribed,
   layoutOf,
@@ -10,6 +9,7 @@ import {
   requireLayout,
   type AttachHow,
   type DriverModule,
+  type Whereabouts,
 } from '../module.js'
 import {
   ftraceSize,
@@ -42,29 +42,31 @@ const undecided = (open: readonly string[]): string =>
   `${new Intl.ListFormat('en-GB').format(open)} cannot be told from the bytes`
 
 /**
- * The layout that a store's signatures tell.
+ * The layout that a store's signatures tell, which may be read with it.
  *
- * @throws UncertainLayout where the caller would write: zones that were never written have no signature
+ * @throws UncertainLayout where the caller is to write: zones that were never written have no signature
  * @throws StoreError where there is none
  */
-const found = (
-  region: Region,
-  { readOnly, report = process.emitWarning }: AttachHow,
-): ZoneParameters => {
-  const { path } = region
-  const layout = findLayout(signedIn(region), region.length)
-  if (!layout)
-    throw new StoreError(
-      `${path}: no layout given, and no zone's signature tells it; ` +
-        `give at least one of ${layoutParameters.join(', ')}`,
-    )
-  const { parameters, open, options } = layout
-  if (!readOnly)
-    throw new UncertainLayout(
-      `${path}: refusing to write with a layout that its signatures tell; pass it explicitly: ${options}`,
-    )
-  if (open.length > 0) report(`${path}: layout guessed (${undecided(open)}); using: ${options}`)
-  return parameters
+const found = (path: string, options: Whereabouts & AttachHow): ZoneOptions & AttachHow => {
+  const { readOnly, report } = options
+  const region = openRegion(path, { ...options, readOnly: true })
+  try {
+    const layout = findLayout(signedIn(region), region.length)
+    if (!layout)
+      throw new StoreError(
+        `${path}: no layout given, and no zone's signature tells it; ` +
+          `give at least one of ${layoutParameters.join(', ')}`,
+      )
+    const { parameters, open, options: said } = layout
+    if (readOnly === false)
+      throw new UncertainLayout(
+        `${path}: refusing to write with a layout that its signatures tell; pass it explicitly: ${said}`,
+      )
+    if (open.length > 0) report?.(`${path}: layout guessed (${undecided(open)}); using: ${said}`)
+    return { ...options, ...parameters, readOnly: true }
+  } finally {
+    region.close()
+  }
 }
 
 export const zone: DriverModule<ZoneOptions> = {
@@ -79,16 +81,17 @@ export const zone: DriverModule<ZoneOptions> = {
     ftrace_size: ftraceSize,
     ...zoneParameters,
   } satisfies ParameterTable<ZoneOptions>,
-  attach: (path, given) =>
-    onRegion(openRegion(path, given), region => {
-      const options = isDescribed(given, layoutParameters)
-        ? given
-        : { ...given, ...found(region, given) }
+  attach: (path, given) => {
+    const options = isDescribed(given, layoutParameters) ? given : found(path, given)
+    const { readOnly } = options
+    const how = { ...given, ...(readOnly !== undefined && { readOnly }) }
+    return onRegion(openRegion(path, how), region => {
       const layout = layoutOf(path, makeZoneLayout, options, region.length)
       // Nobody finds out such a layout.
       const elsewhere = { whole: () => null, advice: () => null }
       return new ZoneDriver(region, layout, options.word_size, { force: options.force, elsewhere })
-    }),
+    })
+  },
   recognises: (_, { isDirectory }, path, where) => {
     if (isDirectory) return false
     const region = openRegion(path, { ...where, readOnly: true })

@@ -24,7 +24,7 @@ export interface ZoneParameters {
   console_size?: number
   /** Size of all ftrace zones. */
   ftrace_size?: number
-  /** Default: 0. Mainline kernels have no such zone. */
+  // Default: 0. Mainline kernels have no such zone.
   tty_size?: number
   /** CPUs that the store's kernel can have: each has an ftrace zone. Default: 1. */
   cpus?: number

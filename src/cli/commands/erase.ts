@@ -10,7 +10,7 @@ export const erase: CommandModule<object, SourceAndNames> = {
   builder: argv =>
     withSourceAndNames(argv).example('$0 erase dump.bin dmesg-ramoops-0 --record-size 64K', ''),
   handler: args => {
-    const backend = attachToRead(args, {})
+    const backend = attachToRead(args, { readOnly: false })
     try {
       // All or nothing: a missing name stops the command before it erases.
       for (const record of recordsNamed(backend, args))

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { CommandModule } from 'yargs'
 import { parseSource } from '../../attach.js'
 import { AndroidLog } from '../../decoders/android.js'
-import { Follower, type News } from '../../pstore/follower.js'
+import { Follower, pauseAfter, shortestPause, type News } from '../../pstore/follower.js'
 import { contentOf, chunksOf } from '../../pstore/content.js'
 import type { Backend } from '../../pstore/backend.js'
 import { assertStoreError, StoreError } from '../../pstore/errors.js'
@@ -23,10 +23,6 @@ interface Args extends SourceAndNames {
   history: boolean
   android: boolean
 }
-
-/** Milliseconds between two looks: after news, and at most. */
-const shortest = 10
-const longest = 100
 
 const details =
   'Prints the content of a ring (a zone of console, pmsg or tty), and then each addition, until a signal ' +
@@ -55,11 +51,11 @@ export const follow: CommandModule<object, Args> = {
   handler: async args => {
     const source = new FollowedSource(args)
     try {
-      for (let first = true, pause = shortest; ; first = false) {
+      for (let first = true, pause = shortestPause; ; first = false) {
         await sleep(pause)
-        pause = Math.min(2 * pause, longest)
         source.renew()
         let spent = 0
+        let hasNews = false
         for (const { follower, printer } of source.rings) {
           const begin = performance.now()
           const news = follower.poll(begin)
@@ -67,10 +63,9 @@ export const follow: CommandModule<object, Args> = {
           if (first) await printer.introduce()
           if (!news) continue
           await printer.print(news)
-          pause = shortest
+          hasNews = true
         }
-        // A guest that changes large zones all the time must not keep the host busy verifying them.
-        pause = Math.max(pause, 3 * spent)
+        pause = pauseAfter(pause, hasNews, spent)
       }
     } finally {
       source.close()

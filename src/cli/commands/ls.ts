@@ -18,21 +18,6 @@ interface Args extends SourceArgs {
 /** The exit code where a record cannot be read. */
 const unreadableExit = 1
 
-/** A record as `--json` shows it (pstorefs(8)). */
-const toJson = (
-  backend: string,
-  { type, id, name, size, time, compressed, ecc }: StoredRecord,
-) => ({
-  backend,
-  type,
-  id: String(id),
-  name,
-  size,
-  mtime: time && printTime(time),
-  compressed,
-  ecc,
-})
-
 /** A record's state for people. */
 const state = ({ compressed, ecc, cut }: StoredRecord): string =>
   [
@@ -102,7 +87,7 @@ export const ls: CommandModule<object, Args> = {
         printJson(
           jsonArray(
             entries<object>(
-              record => ({ ...toJson(name, record), ...shown }),
+              record => ({ ...record.toJSON(), ...shown }),
               place => droppedToJson(name, place),
             ),
           ),

@@ -134,7 +134,7 @@ export const withSources = <T>(argv: Argv<T>): Argv<T & SourcesArgs> =>
  */
 export const attachSources = (
   args: SourcesArgs & { force?: boolean },
-  given: Pick<AttachOptions, 'readOnly' | 'map'> = { map: true },
+  given: Pick<AttachOptions, 'readOnly' | 'map'> = { readOnly: false, map: true },
   told?: (failures: readonly Failure[]) => void,
 ): Backend[] => {
   const how = { ...given, ...(args.force ? { force: true } : {}) }
@@ -159,10 +159,8 @@ export const configured = (args: SourcesArgs): SourceCandidate[] => {
 /** Attach a command's SOURCE, with the parameters among its arguments. */
 export const attachSource = (
   args: SourceArgs,
-  how: Pick<AttachOptions, 'readOnly' | 'map'> = {},
-): Backend => {
-  return attachCandidate(findSource(args.source, args.config, parametersOf({ ...args })), how)
-}
+  how: Pick<AttachOptions, 'readOnly' | 'map'>,
+): Backend => attachCandidate(findSource(args.source, args.config, parametersOf({ ...args })), how)
 
 /** Refuse standard input for a command that writes. */
 export const refuseStandardInput = (source: string): void => {

@@ -1,6 +1,7 @@
 /** The ways of compressing a dump, and what one makes of a stream. */
 import type { SizedContent } from '../content.js'
 
+/** What a dump can be compressed with. */
 export type CodecName = 'deflate' | 'zlib' | 'zstd' | 'lz4' | 'lzo' | '842'
 
 export interface Walk {

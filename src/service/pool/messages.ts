@@ -1,7 +1,7 @@
 /** What the pool and its threads say to each other: plain objects, as the structured clone takes them. */
 import type { RecordFacts } from '../../pstore/backend.js'
 import { contentOf, isSized, withTail, type Content } from '../../pstore/content.js'
-import { StoreError, type ErrorCode } from '../../pstore/errors.js'
+import type { SentError } from '../../pstore/errors.js'
 import {
   isFtrace,
   type FtraceRecords,
@@ -77,10 +77,6 @@ export interface Answers {
 
 export type Answer = Answers[keyof Answers]
 
-/** An error under way: a StoreError has a code, any other has a stack. */
-export type SentError =
-  { readonly message: string; readonly code: ErrorCode } | { readonly stack: string }
-
 /** Each with how long it took, in ms. */
 export type Reply =
   | { readonly took: number; readonly answer: Answer }
@@ -88,19 +84,6 @@ export type Reply =
   | { readonly took: number; readonly error: SentError; readonly attached: boolean }
   /** Another file than the one that was attached first is at the path by now. */
   | { readonly took: number; readonly moved: true }
-
-export const sentError = (error: unknown): SentError => {
-  if (error instanceof StoreError) return { message: error.message, code: error.code }
-  return { stack: (error instanceof Error && error.stack) || String(error) }
-}
-
-/** The error that was sent. The stack of a mistake is that of the thread. */
-export const receivedError = (sent: SentError): Error => {
-  if ('code' in sent) return new StoreError(sent.message, sent.code)
-  const error = new Error('a mistake in a thread')
-  error.stack = sent.stack
-  return error
-}
 
 /** A record's facts alone: what the store made of them has methods. */
 export const factsOf = (record: RecordFacts): RecordFacts => {

@@ -5,12 +5,12 @@
  * one task at a time in each. Slow lanes leave a thread to the others.
  */
 import { isOutOfFiles, mostFiles } from '../../native/descriptors.js'
-import { StoreError } from '../../pstore/errors.js'
+import { StoreError, receivedError } from '../../pstore/errors.js'
 import type { MountHow } from '../attach-as.js'
 import type { SourceCandidate } from '../plan.js'
 import { PooledBackend } from './backend.js'
 import { jobOf, Line, type Job, type Lane } from './lane.js'
-import { receivedError, type Answers, type DamageSlice, type Reply, type Task } from './messages.js'
+import type { Answers, DamageSlice, Reply, Task } from './messages.js'
 import { Thread } from './thread.js'
 
 /** Threads that are always there. */

@@ -4,6 +4,7 @@ import { parseSource } from '../../attach.js'
 import { letGo } from '../../native/collect.js'
 import { isOutOfFiles } from '../../native/descriptors.js'
 import type { Backend } from '../../pstore/backend.js'
+import { sentError } from '../../pstore/errors.js'
 import { describeUnreadable } from '../../pstore/unreadable.js'
 import { recordsOf, type Records } from '../../pstore/records.js'
 import { neverWait, openLocks } from '../../region/lock.js'
@@ -13,7 +14,6 @@ import { allDoubtsOf } from '../doubts.js'
 import {
   factsOf,
   sentContent,
-  sentError,
   type Answer,
   type DamageSlice,
   type Listing,

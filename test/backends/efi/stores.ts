@@ -2,7 +2,8 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import type { Test } from 'tap'
-import { attach, type AttachOptions, type Backend, type Store } from '#src/index.js'
+import { attach, type AttachOptions, type Backend } from '#src/index.js'
+import type { Store } from '#src/pstore/store.js'
 import { EfiDriver } from '#src/backends/efi/driver.js'
 import type { Variables } from '#src/backends/efi/variables.js'
 import {

@@ -6,7 +6,7 @@ import {
   type LayoutOptions,
   type OpenRegion,
 } from '#src/backends/ramoops/probe/index.js'
-import { makeLayout, type RamoopsParameters } from '#src/backends/ramoops/layout.js'
+import { makeLayout } from '#src/backends/ramoops/layout.js'
 import { StoreError, UncertainLayout } from '#src/pstore/errors.js'
 import { Region } from '#src/region/region.js'
 import { loadFixture } from '../../fixtures.js'
@@ -24,7 +24,7 @@ const openRegion: OpenRegion = (path, { mem_address, mem_size, readOnly, map }) 
     ...(mem_size === undefined ? {} : { length: mem_size }),
   })
 
-const layoutOf = (source: string, options: LayoutOptions = {}): RamoopsParameters =>
+const layoutOf = (source: string, options: LayoutOptions = {}): ReturnType<typeof probeLayout> =>
   probeLayout(source, options, openRegion)
 
 /** Memory with two regions: at 1 MiB and at 2 MiB. */
@@ -69,8 +69,9 @@ t.test('a guess is enough to read, and not to write', async t => {
     lines[0]?.startsWith(`${source}: layout guessed (${undecided}); using: --mem-size 65536 `),
     lines[0],
   )
-  t.throws(() => layoutOf(source), UncertainLayout)
-  t.throws(() => layoutOf(source), {
+  t.equal(layoutOf(source).readOnly, true, 'whoever does not say which reads')
+  t.throws(() => layoutOf(source, { readOnly: false }), UncertainLayout)
+  t.throws(() => layoutOf(source, { readOnly: false }), {
     message: new RegExp(
       `^${source}: ${undecided}: refusing to write with a guessed layout; pass it explicitly: --mem-size 65536 `,
     ),
@@ -78,7 +79,7 @@ t.test('a guess is enough to read, and not to write', async t => {
 
   const damaged = loadFixture('all-noecc').region()
   damaged.fill('x', 0, 12)
-  t.throws(() => layoutOf(file(t, damaged)), UncertainLayout)
+  t.throws(() => layoutOf(file(t, damaged), { readOnly: false }), UncertainLayout)
 })
 
 t.test('no region, or more than one', async t => {

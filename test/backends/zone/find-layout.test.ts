@@ -60,7 +60,7 @@ t.test("kernels' stores show the same without a layout", async t => {
     for (const { name, read_len } of fixture.files)
       if (!name.startsWith('ftrace')) t.equal(told.find(name)!.read().length, read_len, name)
     told.close()
-    t.throws(() => attach(source, {}), UncertainLayout, 'and never written')
+    t.throws(() => attach(source, { readOnly: false }), UncertainLayout, 'and never written')
   }
 })
 

@@ -3,7 +3,9 @@
  * rest.
  */
 import assert from 'node:assert/strict'
-import { attach, format, recordsOf, Tree } from '#src/index.js'
+import { attach, format } from '#src/index.js'
+import { recordsOf } from '#src/pstore/records.js'
+import { Tree } from '#src/tree/tree.js'
 import { Asked, bodyOf, codes, decode, isSound, requestOf, silent } from '../../fuse/requests.js'
 import { Scratch, type Target } from '../target.js'
 

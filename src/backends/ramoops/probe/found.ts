@@ -42,6 +42,7 @@ export interface FoundRegion {
   others: string[]
 }
 
+/** What was found in a source. */
 export interface Findings {
   regions: FoundRegion[]
   /** The parts of the source that were not searched, and why; of a description, what describes nothing. */

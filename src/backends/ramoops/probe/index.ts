@@ -36,9 +36,9 @@ export interface ProbeOptions extends Extent {
 }
 
 export interface LayoutOptions extends ProbeOptions {
-  /** True where the caller only reads: a guessed layout then is enough. */
+  /** False where the caller is to write, for which a guessed layout is not enough. */
   readOnly?: boolean
-  /** Called with a line that says a guess. Default: a warning of the process. */
+  /** Called with a line that says a guess. */
   report?: (line: string) => void
 }
 
@@ -108,7 +108,8 @@ const unpackedNote = ({ kind, length }: Region): string =>
 /**
  * The layout of the only region in a source, or of the one that starts at `mem_address`.
  *
- * @throws UncertainLayout where the layout is a guess and the caller would write
+ * @returns `readOnly` where it is a guess
+ * @throws UncertainLayout where it is a guess and the caller is to write
  * @throws StoreError where no region is found, or more than one, or the source only describes regions
  */
 export const probeLayout = (
@@ -116,20 +117,20 @@ export const probeLayout = (
   options: LayoutOptions,
   open: OpenRegion,
   recall: Recall = () => null,
-): RamoopsParameters => {
+): RamoopsParameters & { readOnly?: true } => {
   const findings = probeRegion(path, options, open, recall)
   if (findings.describes) throw onlyDescribes(path, findings.describes, findings)
   const found = onlyRegion(path, findings.regions, options.mem_address)
   if (!found.certain) {
-    if (!options.readOnly)
+    if (options.readOnly === false)
       throw new UncertainLayout(
         `${path}: ${undecided(found)}: refusing to write with a guessed layout; ` +
           `pass it explicitly: ${found.options}`,
       )
-    const { report = process.emitWarning } = options
-    report(`${path}: layout guessed (${undecided(found)}); using: ${found.options}`)
+    options.report?.(`${path}: layout guessed (${undecided(found)}); using: ${found.options}`)
   }
-  return { ...found.parameters, mem_address: found.mem_address }
+  const parameters = { ...found.parameters, mem_address: found.mem_address }
+  return found.certain ? parameters : { ...parameters, readOnly: true }
 }
 
 /** The region that is meant: of several, the one that starts at the address. */
