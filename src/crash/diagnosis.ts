@@ -17,6 +17,14 @@ export interface Diagnosis {
   readonly uptime: number | null
 }
 
+/** What a crash was, in a line. */
+export const describeCrash = ({
+  title,
+  cause,
+  reason,
+}: Pick<Diagnosis, 'title' | 'cause'> & { readonly reason: string | null }): string =>
+  title ?? cause ?? (reason === null ? 'no dump' : `${reason}, without a report`)
+
 /** Lines that name the kernel: `CPU: 0 PID: 1 Comm: sh Not tainted 6.1.0-13-amd64 #1`, or a boot's first line. */
 const kernelLines = [
   /(?:Not tainted +|Tainted: [A-Z ]* )(\d+\.\d+[^\s#]*)/,

@@ -8,20 +8,19 @@ import os from 'node:os'
 import { StoreError } from '../pstore/errors.js'
 import { whenDone, type Soon } from '../pstore/soon.js'
 import { now } from '../pstore/time.js'
+import { isExtended } from '../tree/extended.js'
 import { Tree, type Entry, type OpenFile } from '../tree/tree.js'
+import { kindOf, kinds, type KindName } from './kinds.js'
 import {
   decodeForget,
   decodeInit,
   decodeSetattr,
   isAboutHandle,
   isForCaller,
-  kindOf,
-  kinds,
   Malformed,
   Reply,
   Request,
   requestRoom,
-  type KindName,
 } from './protocol.js'
 
 const { errno } = os.constants
@@ -60,6 +59,12 @@ type Answer = ((reply: Reply) => Reply) | null
 /** Is a file's text longer than Linux's st_size, or may it be? Then nothing of it may be read by its size. */
 const isLonger = ({ content, size }: OpenFile): boolean =>
   !('length' in content) || (content.length as number) > size
+
+/** A text in so much room; in none its length. */
+const textIn = (text: string, room: number): Answer => {
+  if (room > 0 && Buffer.byteLength(text) > room) return refuse('ERANGE')
+  return reply => reply.text(text, room)
+}
 
 const executable = 0o111
 const execute = 1
@@ -264,8 +269,22 @@ export class Server {
       return reply => reply.statfs(usage)
     },
 
-    // There are none: no bytes, or as asked with a size of 0, how many that would be.
-    LISTXATTR: request => (request.u32(0) === 0 ? reply => reply.number(0) : null),
+    // `ls -l` asks each file for what others keep there: refused as Linux's pstorefs does, it does not ask again.
+    GETXATTR: (request, node) => {
+      const name = request.name(8)
+      if (!isExtended(name)) return refuse('EOPNOTSUPP')
+      const room = request.u32(0)
+      return whenDone(this.tree.attribute(node, name), value => textIn(value, room))
+    },
+
+    LISTXATTR: (request, node) =>
+      textIn(
+        this.tree
+          .attributeNames(node)
+          .map(name => `${name}\0`)
+          .join(''),
+        request.u32(0),
+      ),
 
     // Whoever waits is answered when the look that was begun has ended.
     INTERRUPT: () => null,

@@ -14,6 +14,7 @@ export type ErrorCode =
   | 'EROFS'
   | 'ESTALE'
   | 'EMFILE'
+  | 'ENODATA'
 
 /**
  * Something about a source, a region or a request that cannot work. Its message is what a person

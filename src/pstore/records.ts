@@ -14,6 +14,14 @@ export interface Snapshot {
   readonly content: Content
 }
 
+/** What a dump tells of its crash, each in a line. */
+export interface CrashFacts {
+  /** Why the kernel dumped, as it says it: `Panic`. */
+  readonly reason: string
+  /** What crashed, as `pstorefs list` has it. */
+  readonly title: string
+}
+
 /** Each method throws, or rejects with, a StoreError where the store cannot be read or written. */
 export interface Records {
   readonly name: string
@@ -30,6 +38,8 @@ export interface Records {
    * @returns false where another record, or none, is there now
    */
   erase(record: RecordFacts): Soon<boolean>
+  /** What crashed, of the dump with a name; null where there is none. Absent: nobody here can tell. */
+  crash?(name: string): Soon<CrashFacts | null>
   /** As {@link Backend.usage}; absent where another thread looks into the backend. */
   usage?(): Usage | null
 }

@@ -33,3 +33,9 @@ export const printTime = ({ sec, nsec }: Timespec): string => {
   const digits = String(total < 0n ? -total : total).padStart(10, '0')
   return `${total < 0n ? '-' : ''}${digits.slice(0, -9)}.${digits.slice(-9)}`
 }
+
+/** `2026-11-23T04:05:06.123Z`; null where no calendar has the time. */
+export const isoTime = ({ sec, nsec }: Timespec): string | null => {
+  const date = new Date(Number(sec) * 1000 + Math.floor(nsec / 1e6))
+  return Number.isNaN(date.getTime()) ? null : date.toISOString()
+}

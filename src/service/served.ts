@@ -108,6 +108,8 @@ export const servedHere = (backend: Backend): Served => {
     ...records,
     open: name => patience.open(alone => records.open(name, alone)),
     erase: record => patience.erase(() => records.erase(record)),
+    // Few ask.
+    crash: async name => (await import('./what-crashed.js')).whatCrashed(backend, name),
     async *damage() {
       let end = performance.now() + scanLength
       for (const line of damageOf(backend)) {

@@ -10,9 +10,23 @@ import type { Content } from '../pstore/content.js'
 import { assertStoreError, StoreError } from '../pstore/errors.js'
 import type { Records, Snapshot } from '../pstore/records.js'
 import { whenDone, type Soon } from '../pstore/soon.js'
-import { now, type Timespec } from '../pstore/time.js'
+import { now } from '../pstore/time.js'
 import { parseFileName, type Usage } from '../pstore/types.js'
+import { extendedNames, extendedValue } from './extended.js'
+import {
+  directoryMode,
+  entriesOf,
+  fileMode,
+  permissions,
+  type Attributes,
+  type Entry,
+  type File,
+  type Folder,
+  type Inode,
+} from './inodes.js'
 import { Snapshots, type SharedSnapshot } from './snapshots.js'
+
+export type { Attributes, Entry } from './inodes.js'
 
 /** Whether a backend's folder is listed, only opened by name, or not there at all. */
 export type Subdirs = 'visible' | 'hidden' | 'off'
@@ -33,58 +47,6 @@ export interface TreeOptions {
   onDrop?: (bytes: number) => void
 }
 
-/** What stat(2) shows. */
-export interface Attributes {
-  ino: number
-  /** Type and permissions, as st_mode. */
-  mode: number
-  nlink: number
-  uid: number
-  gid: number
-  size: number
-  atime: Timespec
-  mtime: Timespec
-  ctime: Timespec
-}
-
-/** What chmod, chown, utimes and truncate change; it lasts as long as the mount. */
-interface Inode {
-  readonly ino: number
-  mode: number
-  uid: number
-  gid: number
-  atime: Timespec
-  mtime: Timespec
-  ctime: Timespec
-}
-
-interface Folder extends Inode {
-  readonly kind: 'folder'
-  /** Whose records it shows; the root the first backend's. */
-  records: Records | null
-}
-
-interface File extends Inode {
-  readonly kind: 'file'
-  readonly records: Records
-  readonly name: string
-  /** As it was looked at last; null before the first look. */
-  record: RecordFacts | null
-  /** What truncate set; the bytes stay. */
-  setSize: number | null
-  /** False once the record is not there any more, or another one has its name. */
-  isNamed: boolean
-  /** How often it is held: {@link Tree.hold}, and while it is open. */
-  holds: number
-}
-
-/** A name in a folder. */
-export interface Entry {
-  readonly name: string
-  readonly ino: number
-  readonly mode: number
-}
-
 /** An open file: the bytes that it had when it was opened. */
 export interface OpenFile {
   readonly ino: number
@@ -98,12 +60,6 @@ export interface OpenFile {
 
 /** What can be changed of an inode; a size of files only. */
 export type Changes = Partial<Pick<Attributes, 'mode' | 'uid' | 'gid' | 'size' | 'atime' | 'mtime'>>
-
-const directory = 0o040000
-const regular = 0o100000
-const directoryMode = directory | 0o750
-const fileMode = regular | 0o444
-const permissions = 0o7777
 
 const notThere = (name: string): StoreError => new StoreError(`${name}: no such file`, 'ENOENT')
 /** Nothing has this number any more: who asked looks for the name again. */
@@ -348,6 +304,25 @@ export class Tree {
     })
   }
 
+  /** The names of an inode's extended attributes; no store is looked at for them. Throws ESTALE. */
+  attributeNames(ino: number): readonly string[] {
+    const inode = this.#inode(ino)
+    return inode.kind === 'file' && inode.record ? extendedNames(inode.records, inode.record) : []
+  }
+
+  /** One of them. Throws ENODATA where there is none, ESTALE, EIO. */
+  attribute(ino: number, name: string): Soon<string> {
+    const inode = this.#inode(ino)
+    const value =
+      inode.kind === 'folder'
+        ? null
+        : whenDone(this.#refresh(inode), () => extendedValue(inode.records, inode.record!, name))
+    return whenDone(value, found => {
+      if (found === null) throw new StoreError(`${name}: no such attribute`, 'ENODATA')
+      return found
+    })
+  }
+
   /** A folder's names, as Linux lists them: the newest first. Throws ENOTDIR, ESTALE, EIO. */
   list(ino: number): Soon<Entry[]> {
     const folder = this.#folder(ino)
@@ -437,14 +412,4 @@ export class Tree {
       return this.#attributes(inode)
     })
   }
-}
-
-const entriesOf = (folder: Folder, files: readonly File[], folders: readonly Folder[]): Entry[] => {
-  const { ino, mode } = folder
-  return [
-    { name: '.', ino, mode },
-    { name: '..', ino, mode },
-    ...files.map(({ name, ino, mode }) => ({ name, ino, mode })),
-    ...folders.map(({ records, ino, mode }) => ({ name: records!.name, ino, mode })),
-  ]
 }

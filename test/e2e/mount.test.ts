@@ -69,9 +69,11 @@ t.test("every file operation gives what Linux's pstorefs gives", { skip: asRoot 
   const args = [home, mountpoint, 'dmesg-ramoops-0', 'ftrace-ramoops-0']
   const found = run('unshare', ['--mount', 'sh', '-ec', script, ...args]).stdout.toString()
   const linux = fs.readFileSync(path.join(fixtureFolder, 'fsops.txt'), 'utf8')
-  /** One line an operation, without the sizes, which are another region's. */
+  /** One line an operation, without the sizes, which are another region's; Linux has no extended attributes. */
   const lines = (text: string): string[] =>
-    text.split('\n').map(line => line.replace(/ = 28\d\d\d$/, ' = SIZE'))
+    text
+      .split('\n')
+      .map(line => line.replace(/ = 28\d\d\d$/, ' = SIZE').replace(/^(listxattr +=) \d+$/, '$1 N'))
   const expected = lines(linux)
   const got = lines(found)
 
@@ -117,6 +119,90 @@ t.test('ls, find, tar, cp, rsync and df work on it', async t => {
   t.match(do_('stat', ['-f', '-c', '%s %l', mountpoint]), /^4096 255\n/)
   t.match(do_('grep', ['pstore', '/proc/mounts']), ` ${mountpoint} fuse.pstorefs `)
   t.match(do_('findmnt', ['-n', '-o', 'SOURCE,FSTYPE', mountpoint]), /region\.img +fuse\.pstorefs/)
+})
+
+/** A file's extended attributes, as Python has them from the kernel. */
+const attributesOf = (name: string): { [name: string]: string } => {
+  const script =
+    'import json, os, sys; f = sys.argv[1]; ' +
+    'print(json.dumps({a: os.getxattr(f, a).decode() for a in os.listxattr(f)}))'
+  const { status, stdout, stderr } = run('python3', ['-c', script, name])
+  if (status !== 0) throw new Error(stderr)
+  return JSON.parse(stdout.toString()) as { [name: string]: string }
+}
+
+t.test('extended attributes say what a record is, and copies keep them', async t => {
+  const oopses = loadFixture('dmesg-many')
+  const source = file(t, oopses.region())
+  const mountpoint = mount(t, source, layoutOptions(oopses))
+  const listed = JSON.parse(
+    succeed(t, ['list', source, '--json', ...layoutOptions(oopses)]).toString(),
+  ) as { title: string; records: string[]; reason: string }[]
+  t.equal(listed.length, 4)
+  for (const { title, records, reason } of listed) {
+    const found = attributesOf(`${mountpoint}/${records[0]}`)
+    t.match(found, { 'user.pstore.title': title, 'user.pstore.backend': 'ramoops' }, records[0])
+    t.equal(found['user.pstore.reason']!.toLowerCase(), reason)
+    t.equal(found['user.pstore.zone'], records[0]!.at(-1))
+    const { mtimeMs } = fs.statSync(`${mountpoint}/${records[0]}`)
+    t.equal(Date.parse(found['user.pstore.time']!), Math.floor(mtimeMs))
+  }
+  const one = `${mountpoint}/dmesg-ramoops-3`
+  const had = attributesOf(one)
+  t.equal(Object.keys(had).length, 5)
+  const home = folder(t)
+  const refused = `${home}/plain`
+  fs.writeFileSync(refused, '')
+  const can = run('python3', ['-c', `import os; os.setxattr('${refused}', 'user.x', b'')`])
+  const keeps = can.status === 0
+  if (!keeps) t.comment(`no user attributes in ${home}: copies are not looked at`)
+  t.equal(run('cp', ['-a', one, `${home}/copy`]).status, 0)
+  if (keeps) t.same(attributesOf(`${home}/copy`), had, 'cp -a')
+  const packed = ['-c', '--xattrs', '-f', `${home}/all.tar`, '-C', mountpoint, 'dmesg-ramoops-3']
+  t.equal(run('tar', packed).status, 0)
+  const unpacked = run('tar', ['-x', '--xattrs', '-f', `${home}/all.tar`, '-C', home])
+  t.equal(unpacked.status, 0)
+  if (keeps) t.same(attributesOf(`${home}/dmesg-ramoops-3`), had, 'tar --xattrs')
+  const set = `import os; os.setxattr('${one}', 'user.pstore.title', b'x')`
+  t.match(run('python3', ['-c', set]).stderr, /Operation not supported/)
+  t.same(attributesOf(mountpoint), {})
+})
+
+t.test('a dump in parts: each tells what all of them together do', async t => {
+  const efi = loadFixture('efi-panic')
+  const source = `efi:${file(t, efi.region())}`
+  const mountpoint = mount(t, source, ['-o', 'ro'])
+  const [crash] = JSON.parse(succeed(t, ['list', source, '--json']).toString()) as {
+    title: string
+    records: string[]
+  }[]
+  t.ok(crash!.records.length > 5)
+  for (const name of crash!.records)
+    t.equal(attributesOf(`${mountpoint}/${name}`)['user.pstore.title'], crash!.title, name)
+})
+
+t.test('the pool tells the same of several backends', async t => {
+  const oopses = loadFixture('dmesg-many')
+  const home = folder(t)
+  const mountpoint = folder(t)
+  t.teardown(() => {
+    if (isMounted(mountpoint)) run('fusermount3', ['-u', '-z', mountpoint])
+  })
+  fs.writeFileSync(`${home}/a.img`, oopses.region())
+  const table = (name: string): string =>
+    `[backends.${name}]\nsource = "${home}/a.img"\n` +
+    Object.entries(oopses.layout)
+      .map(([key, value]) => `${key} = ${value}\n`)
+      .join('')
+  fs.writeFileSync(`${home}/c.toml`, `${table('one')}${table('two')}`)
+  const all = ['mount', '--config', `${home}/c.toml`, '-o', 'ro,backend=all', mountpoint]
+  succeed(t, all)
+  for (const name of ['one', 'two'])
+    t.match(attributesOf(`${mountpoint}/${name}/dmesg-${name}-3`), {
+      'user.pstore.backend': name,
+      'user.pstore.reason': 'Panic',
+      'user.pstore.title': 'kernel panic: sysrq triggered crash',
+    })
 })
 
 t.test('the tree shows what the region holds at that moment', async t => {

@@ -126,6 +126,28 @@ t.test('a listing in pieces', async t => {
   t.equal(asked.ask(codes.readdir, root, handle, 0n, 100, 0, 0n, 0, 0).errno, errno.EBADF, 'closed')
 })
 
+t.test('extended attributes: of whom, how long, and what does not fit', async t => {
+  const asked = new Asked(make(t).tree)
+  const ino = node(asked, 'dmesg-ramoops-0')
+  const get = (room: number, name: string, of = ino) => asked.ask(codes.getxattr, of, room, 0, name)
+  t.equal(String(get(64, 'user.pstore.backend').body), 'ramoops')
+  t.equal(String(get(7, 'user.pstore.backend').body), 'ramoops')
+  t.same(get(0, 'user.pstore.backend').body, bodyOf([7, 0]), 'its length')
+  t.equal(get(6, 'user.pstore.backend').errno, errno.ERANGE)
+  t.equal(get(64, 'user.pstore.none').errno, errno.ENODATA)
+  t.equal(get(64, 'user.pstore.zone', root).errno, errno.ENODATA)
+  for (const name of ['security.capability', 'system.posix_acl_access', 'user.x'])
+    t.equal(get(64, name).errno, errno.EOPNOTSUPP, name)
+  t.equal(asked.ask(codes.setxattr, ino, 1, 0, 'user.pstore.zone', 'x').errno, errno.ENOSYS)
+
+  const names = 'user.pstore.backend\0user.pstore.time\0user.pstore.zone\0'
+  const list = (room: number, of = ino) => asked.ask(codes.listxattr, of, room, 0)
+  t.equal(String(list(4096).body), names)
+  t.same(list(0).body, bodyOf([names.length, 0]))
+  t.equal(list(names.length - 1).errno, errno.ERANGE)
+  t.equal(list(4096, root).body.length, 0)
+})
+
 t.test('the kernel forgets, one by one and many at once', async t => {
   const { tree } = make(t)
   const asked = new Asked(tree)

@@ -1,5 +1,6 @@
 /** `pstorefs list`: the crashes that a machine, an archive or a store has kept, a line each. */
 import type { Argv, CommandModule } from 'yargs'
+import { describeCrash } from '../../crash/diagnosis.js'
 import { StoreError } from '../../pstore/errors.js'
 import { printTime } from '../../pstore/time.js'
 import { oneLine, tell } from '../../service/log.js'
@@ -142,10 +143,6 @@ const patternOf = (text: string): RegExp => {
   }
 }
 
-/** What a crash was, in a line. */
-export const whatOf = ({ title, cause, reason }: Kept): string =>
-  title ?? cause ?? (reason === null ? 'no dump' : `${reason}, without a report`)
-
 /** Which machine crashed: the backend, and the host that archived it where that is another one. */
 const placeOf = ({ backend, host }: Kept): string =>
   host === null ? backend : `${host}:${backend}`
@@ -160,7 +157,7 @@ const toRow = (crash: Numbered): string[] => {
     when(crash.time),
     oneLine(placeOf(crash)),
     `${crash.seen}x`,
-    oneLine(`${whatOf(crash)}${more.length > 0 ? ` (${more.join('; ')})` : ''}`),
+    oneLine(`${describeCrash(crash)}${more.length > 0 ? ` (${more.join('; ')})` : ''}`),
   ]
 }
 
@@ -196,7 +193,7 @@ const groupRow = (group: Group): string[] => {
     when(newest.time),
     oneLine(`${first}${more.length > 0 ? `+${more.length}` : ''}`),
     `${group.length}x`,
-    oneLine(whatOf(newest)),
+    oneLine(describeCrash(newest)),
   ]
 }
 

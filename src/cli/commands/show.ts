@@ -5,7 +5,7 @@ import type { CommandModule } from 'yargs'
 import { parseSource } from '../../attach.js'
 import { nameAddresses, type FunctionNames } from '../../crash/addresses.js'
 import { clockOf } from '../../crash/clock.js'
-import { diagnose, type Diagnosis } from '../../crash/diagnosis.js'
+import { describeCrash, diagnose, type Diagnosis } from '../../crash/diagnosis.js'
 import { goesOnAfter, type Crash } from '../../crash/grouping.js'
 import { linesAfter, linesOfLife } from '../../crash/lives.js'
 import { isReadable, storyLines, storyOf, type Story, type StoryLine } from '../../crash/story.js'
@@ -25,7 +25,7 @@ import { findConfig, maybeName } from '../options/source.js'
 import { json } from '../show/output.js'
 import { page } from '../show/pager.js'
 import { when } from '../show/time.js'
-import { toJson, whatOf, withWhere } from './list.js'
+import { toJson, withWhere } from './list.js'
 
 interface Args extends WhereArgs {
   where: string | undefined
@@ -304,7 +304,7 @@ class Printer {
 const render = (kept: Kept, told: Told, args: Args): string => {
   const { story, binary, others } = told
   const print = new Printer(args, bootOf(kept.time, story.lines))
-  const out: string[] = [`${print.heading(whatOf(kept)).slice(1)}`]
+  const out: string[] = [`${print.heading(describeCrash(kept)).slice(1)}`]
   for (const [name, value] of factsOf(kept, story))
     out.push(`${name.padEnd(13)}${withoutControls(value)}\n`)
   out.push(...(args.timeline ? byTime(print, told) : byRecord(print, told, args)))
@@ -367,7 +367,7 @@ const factsOf = (
     ['backend', kept.backend],
     ['host', kept.host],
     ['when', `${when(kept.time)}${uptime === undefined ? '' : `, ${uptime} s after boot`}`],
-    ['cause', report && report.headline !== whatOf(kept) ? report.headline : null],
+    ['cause', report && report.headline !== describeCrash(kept) ? report.headline : null],
     ['kernel', report?.kernel ?? kept.kernel],
     ['hardware', report?.hardware],
     ['ran', ran.join(', ') || null],

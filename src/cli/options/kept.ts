@@ -18,6 +18,7 @@ import type { Unreadable } from '../../pstore/unreadable.js'
 import { attachSelected } from '../../service/attached.js'
 import { allDoubtsOf } from '../../service/doubts.js'
 import { tell } from '../../service/log.js'
+import { takesParts } from '../../service/what-crashed.js'
 import { attachCandidate, findConfig, findSource, withOptions } from './source.js'
 
 /** A crash, wherever it lies. Its texts are a crashed machine's own. */
@@ -69,10 +70,6 @@ const usualPlaces = (): string[] => {
 
 /** The exit code where a record cannot be read. */
 export const unreadableExit = 1
-
-/** May a dump be in several records? Of copies nobody knows what they were copied from. */
-const takesParts = (backend: Backend): boolean =>
-  backend.capacity('dmesg')?.parts ?? backend.identity.driver === 'records'
 
 /** The backend that a record is of: of a copy the one that its name has. */
 const backendOf = (

@@ -2,7 +2,7 @@
 import { ftraceText } from '../../attach.js'
 import type { RecordFacts } from '../../pstore/backend.js'
 import type { FtraceText } from '../../pstore/ftrace.js'
-import type { Snapshot } from '../../pstore/records.js'
+import type { CrashFacts, Snapshot } from '../../pstore/records.js'
 import type { Soon } from '../../pstore/soon.js'
 import { parseFileName, type Identity } from '../../pstore/types.js'
 import { logOnce } from '../log.js'
@@ -57,6 +57,10 @@ export class PooledBackend implements Served {
 
   open(name: string): Soon<Snapshot | null> {
     return this.#isOwn(name) ? this.#patience.open(alone => this.#open(name, alone)) : null
+  }
+
+  crash(name: string): Soon<CrashFacts | null> {
+    return this.pool.ask(this.line, { op: 'crash', name })
   }
 
   async #open(name: string, alone: boolean): Promise<Snapshot | null> {

@@ -8,6 +8,7 @@ import {
   type FtraceText,
   type RenderedFtrace,
 } from '../../pstore/ftrace.js'
+import type { CrashFacts } from '../../pstore/records.js'
 import type { Identity } from '../../pstore/types.js'
 import type { MountHow } from '../attach-as.js'
 import type { SourceCandidate } from '../plan.js'
@@ -23,7 +24,7 @@ export interface Wanted {
 /** What can be asked of a backend. */
 export type Task =
   | { readonly op: 'attach' | 'names' | 'damage' | 'doubts' }
-  | { readonly op: 'find'; readonly name: string }
+  | { readonly op: 'find' | 'crash'; readonly name: string }
   | { readonly op: 'open'; readonly name: string; readonly alone: boolean }
   | { readonly op: 'erase'; readonly record: RecordFacts }
 
@@ -69,6 +70,7 @@ export interface Answers {
   attach: Attachment
   names: Listing
   find: RecordFacts | null
+  crash: CrashFacts | null
   open: { readonly record: RecordFacts; readonly content: SentContent } | null
   erase: boolean
   damage: DamageSlice

@@ -109,6 +109,10 @@ const answer = async (of: Held, task: Task): Promise<[Answer, ArrayBuffer[]]> =>
       letGo(snapshot.record.size)
       return [{ record: factsOf(snapshot.record), content }, transfer]
     }
+    case 'crash': {
+      const { whatCrashed } = await import('../what-crashed.js')
+      return [whatCrashed(backend, task.name), []]
+    }
     case 'erase':
       return [await records.erase(task.record), []]
     case 'doubts':
