@@ -17,7 +17,7 @@ const groups = [
   ['cat', 'check', 'erase', 'format', 'ls', 'mount', 'write'],
   ['archive', 'list', 'ship', 'show'],
   ['console', 'tty'],
-  ['follow', 'info', 'probe'],
+  ['follow', 'info', 'probe', 'retention'],
 ]
 const grouped = {
   name: 'grouped',

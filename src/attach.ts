@@ -9,6 +9,7 @@ import {
   type Findings,
   type Parameter,
   type RegisteredDriver,
+  type RetentionTest,
   type StoreFacts,
   type Whereabouts,
 } from './backends/index.js'
@@ -218,6 +219,27 @@ export const format = (source: string, options: AttachOptions, force = false): s
   if (!module.format) throw new StoreError(`${source}: ${driver} stores are made by firmware only`)
   checkOptions(source, driver, options)
   return module.format(path, options, force) ?? []
+}
+
+/**
+ * Test whether a region's memory survives a reset: the first call writes a pattern over it, one after the reset says
+ * what is left of that, and changes nothing.
+ *
+ * @param source `[DRIVER:]PATH`
+ * @param how again: write a pattern also where one is; force: over whatever is there
+ * @throws StoreError where the source holds something, is no region, or cannot be read or written
+ */
+export const testRetention = (
+  source: string,
+  options: AttachOptions,
+  how: { readonly again: boolean; readonly force: boolean },
+): RetentionTest => {
+  const { driver, path } = locate(source, options)
+  const module = moduleOf(driver)
+  if (!module.testRetention)
+    throw new StoreError(`${source}: is ${module.store}: only a region's memory can be tested`)
+  checkParameters(source, driver, options)
+  return module.testRetention(path, options, how)
 }
 
 /** A store of another kind than a region: whose it is, and what is known of it. */

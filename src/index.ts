@@ -19,6 +19,7 @@ export {
   driverNames,
   format,
   probeSource,
+  testRetention,
   type AttachMode,
   type AttachOptions,
   type FoundStore,

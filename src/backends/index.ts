@@ -7,6 +7,7 @@ import { headOf, isFolder, type DriverModule, type Whereabouts } from './module.
 import { ramoops } from './ramoops/index.js'
 import { records } from './records/index.js'
 import type { Findings } from './ramoops/probe/found.js'
+import type { RetentionTest } from './ramoops/retention/index.js'
 import { zone } from './zone/index.js'
 
 const known = { ramoops, zone, efi, erst, records }
@@ -14,7 +15,7 @@ const known = { ramoops, zone, efi, erst, records }
 /** The parameters of all drivers together. */
 export type DriverParameters = Intersection<ParametersOf<(typeof known)[keyof typeof known]>>
 type ParametersOf<Module> =
-  Module extends DriverModule<infer Parameters, Findings> ? Parameters : never
+  Module extends DriverModule<infer Parameters, Findings, RetentionTest> ? Parameters : never
 type Intersection<Union> = (Union extends unknown ? (of: Union) => void : never) extends (
   of: infer All,
 ) => void
@@ -22,7 +23,7 @@ type Intersection<Union> = (Union extends unknown ? (of: Union) => void : never)
   : never
 
 /** A driver, when it is not known which. */
-export type RegisteredDriver = DriverModule<DriverParameters, Findings>
+export type RegisteredDriver = DriverModule<DriverParameters, Findings, RetentionTest>
 
 /** Who is asked first: one look at the first bytes costs less than a search. */
 const inTurn = ['erst', 'efi', 'records', 'zone'] as const satisfies (keyof typeof known)[]
@@ -76,3 +77,4 @@ export type { RamoopsParameters } from './ramoops/parameters.js'
 export type { ZoneRun } from './ramoops/zone-list.js'
 export { parseSize, type Parameter } from '../pstore/parameters.js'
 export type { Findings, FoundRegion } from './ramoops/probe/found.js'
+export type { Retained, RetentionTest } from './ramoops/retention/index.js'

@@ -37,9 +37,9 @@ export interface Whereabouts {
 /**
  * A driver, as the registry knows it. Its methods are called with parameters of its own only.
  *
- * Findings are what its prober reports; never where it has none.
+ * Findings are what its prober reports, Kept what a test of its memory does; never where it has none.
  */
-export interface DriverModule<Parameters extends object, Findings = never> {
+export interface DriverModule<Parameters extends object, Findings = never, Kept = never> {
   /** What Linux calls the backend: its name where it was given no other. A SOURCE may begin with it, too. */
   readonly backend: string
   /** More names that a SOURCE may begin with. */
@@ -58,6 +58,19 @@ export interface DriverModule<Parameters extends object, Findings = never> {
    * @throws StoreError where the layout is not one that Linux takes, or the source holds something
    */
   format?(path: string, options: Parameters, force: boolean): string[] | void
+  /**
+   * Test whether a region's memory keeps its bytes: write a pattern, or say what is left of the one that is there. Absent
+   * where the medium is a disk or firmware's.
+   *
+   * @param again write one also where one is
+   * @param force write over whatever is there
+   * @throws StoreError where it holds something, or cannot be read or written
+   */
+  testRetention?(
+    path: string,
+    options: Parameters & AttachHow,
+    how: { readonly again: boolean; readonly force: boolean },
+  ): Kept
   /** Find stores that nobody described; absent where there is no layout to find out. */
   probe?(path: string, options: Whereabouts & AttachHow): Findings
   /**

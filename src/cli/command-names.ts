@@ -3,7 +3,7 @@ export const commandGroups = {
   'What crashed': ['list', 'show'],
   Records: ['ls', 'cat', 'follow', 'erase'],
   'As a file system': ['mount'],
-  'A region': ['probe', 'info', 'check', 'format'],
+  'A region': ['probe', 'info', 'check', 'format', 'retention'],
   'Writing to it': ['write', 'tty', 'console'],
   'Keeping crashes': ['archive', 'ship'],
 } as const

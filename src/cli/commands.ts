@@ -15,6 +15,7 @@ const commands: { readonly [name in CommandName]: () => Promise<unknown> } = {
   info: async () => (await import('./commands/info.js')).info,
   check: async () => (await import('./commands/check.js')).check,
   format: async () => (await import('./commands/format.js')).format,
+  retention: async () => (await import('./commands/retention.js')).retention,
   write: async () => (await import('./commands/write.js')).write,
   tty: async () => (await import('./commands/tty.js')).tty,
   console: async () => (await import('./commands/console.js')).kernelConsole,

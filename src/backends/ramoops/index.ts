@@ -32,6 +32,7 @@ import type { Findings, FoundRegion } from './probe/found.js'
 import { probeLayout, probeRegion } from './probe/index.js'
 import { recall } from './remembered.js'
 import { kernelParametersOf, optionsOf } from './written.js'
+import { testRegion, type RetentionTest } from './retention/index.js'
 import type { Region } from '../../region/region.js'
 
 export type RamoopsOptions = RamoopsParameters & FtraceParameters
@@ -51,7 +52,7 @@ const openAt: typeof openRegion = (path, options) => {
   }
 }
 
-export const ramoops: DriverModule<RamoopsOptions, Findings> = {
+export const ramoops: DriverModule<RamoopsOptions, Findings, RetentionTest> = {
   backend: 'ramoops',
   store: 'a ramoops region',
   parameters: {
@@ -117,6 +118,16 @@ export const ramoops: DriverModule<RamoopsOptions, Findings> = {
     makeRamoops(path, layout, force, line)
     const kernel = kernelParametersOf(options, layout)
     return [line, kernel ?? 'no parameters of a kernel make this layout']
+  },
+  testRetention: (path, said, how) => {
+    const options = resolveGiven(path, said, ramoops.parameters, openRegion)
+    return testRegion(
+      readOnly => openAt(path, { ...options, readOnly }),
+      length =>
+        isDescribed(options, layoutParameters) ? layoutOf(path, makeLayout, options, length) : null,
+      () => probeRegion(path, options, openAt).regions.length > 0,
+      how,
+    )
   },
   probe: (path, said) => {
     const notes: string[] = []
