@@ -51,6 +51,8 @@ export interface Libc {
   /** An errno in words, as C programs print it. */
   strerror(errno: number): string
   poll(fds: Buffer, count: number, timeout: number): number
+  /** Where nothing is there: −1, without the exception that Node makes of it. */
+  read(fd: number, into: Buffer, size: number): number
   prctl(option: number, ...values: [number, number, number, number]): number
   ptsname_r(fd: number, name: Buffer, size: number): number
   seccomp(operation: number, flags: number, program: Instruction[]): number
@@ -143,6 +145,7 @@ const declare = (): Libc => {
     },
     strerror: libc.func('str strerror(int)'),
     poll: libc.func('int poll(_Inout_ void *, unsigned long, int)'),
+    read: libc.func('long read(int, _Out_ void *, size_t)'),
     prctl: libc.func('int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)'),
     ptsname_r: libc.func('int ptsname_r(int, _Out_ char *, size_t)'),
     seccomp: (operation, flags, filter) =>

@@ -81,7 +81,7 @@ const makeLink = (listener: Listener, link: string): (() => void) => {
 const takeConsole = (appender: Appender, filters: readonly Filter[]): (() => Promise<void>) => {
   const device = consoleDevice()
   let screen: fs.WriteStream | null = null
-  const tee = new Tee(appender, filters, bytes => screen?.write(bytes) ?? true)
+  const tee = new Tee(appender, filters, bytes => screen?.write(Buffer.from(bytes)) ?? true)
   if (device === null)
     tell('/dev/console: output is kept but not shown: /sys does not tell the device')
   else {

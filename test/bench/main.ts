@@ -1,5 +1,6 @@
-/** `scripts/bench read|write|backends|probe|start|tty`: what things cost beside what nobody could do without. */
+/** `scripts/bench read|write|backends|probe|start|tty|memory`: what things cost beside what nobody could do without. */
 import { benchBackends } from './backends.js'
+import { benchMemory } from './memory.js'
 import { benchProbe } from './probe.js'
 import { benchRead } from './read.js'
 import { benchStart } from './start.js'
@@ -13,6 +14,7 @@ const benches: { [name: string]: () => Promise<void> } = {
   probe: benchProbe,
   start: benchStart,
   tty: benchTty,
+  memory: benchMemory,
 }
 const names = process.argv.slice(2)
 if (names.length === 0 || names.some(name => !Object.hasOwn(benches, name))) {

@@ -1,11 +1,9 @@
 /** What a run of the shipped program takes before it does anything, beside what Node itself takes. */
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
-import path from 'node:path'
-import { gunzipSync } from 'node:zlib'
 import { inMemory, median, print } from './measure.js'
+import { installIn, sampleIn } from './shipped.js'
 
-const project = path.resolve(import.meta.dirname, '../..')
 const rounds = 15
 
 const run = (command: string, args: readonly string[]): void => {
@@ -13,22 +11,9 @@ const run = (command: string, args: readonly string[]): void => {
   if (status !== 0) throw new Error(`${command} ${args.join(' ')}: ${stderr}`)
 }
 
-/** The program as npm installs it: with koffi alone, as the optional packages of a clone take their time. */
-const installIn = (folder: string): string => {
-  for (const name of ['package.json', 'bundle'])
-    fs.cpSync(path.join(project, name), `${folder}/${name}`, { recursive: true })
-  fs.mkdirSync(`${folder}/node_modules`)
-  for (const name of ['koffi', '@koromix'])
-    fs.symlinkSync(`${project}/node_modules/${name}`, `${folder}/node_modules/${name}`)
-  return `${folder}/bundle/pstorefs.js`
-}
-
 export const benchStart = (): Promise<void> =>
   inMemory(async folder => {
-    const sample = path.join(project, 'scripts/sample')
-    const layout = fs.readFileSync(`${sample}/options`, 'utf8').split(/\s+/).filter(Boolean)
-    const region = `${folder}/region.img`
-    fs.writeFileSync(region, gunzipSync(fs.readFileSync(`${sample}/region.img.gz`)))
+    const { region, layout } = sampleIn(folder)
     const program = installIn(folder)
     const mountpoint = `${folder}/mnt`
     fs.mkdirSync(mountpoint)

@@ -4,7 +4,8 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { attach, format, type AttachOptions } from '#src/index.js'
 import { killAll, program } from '../program.js'
-import { inMemory, inTurns, print, rate } from './measure.js'
+import { inMemory, median, print } from './measure.js'
+import { installIn } from './shipped.js'
 
 const layout: AttachOptions = {
   record_size: 0,
@@ -14,8 +15,22 @@ const layout: AttachOptions = {
   tty_size: 2 ** 20,
 }
 const flags = Object.entries(layout).map(([name, value]) => `--${name}=${value}`)
-/** What the terminal makes of it: a carriage return for each line. */
-const flood = { command: 'yes | head -c 50M', bytes: 75 * 2 ** 20 }
+/** What a command prints: lines as people print them, the same where the terminal adds no carriage returns, and `yes`. */
+const floodsIn = (folder: string): { what: string; command: string }[] => {
+  const printed = 50_000_000
+  const linesOf = (length: number): string => {
+    const file = `${folder}/lines${length}`
+    fs.writeFileSync(file, `${'x'.repeat(length - 1)}\n`.repeat(Math.ceil(printed / length)))
+    return file
+  }
+  return [
+    { what: 'lines of 62 bytes', command: `cat ${linesOf(62)}` },
+    { what: 'lines of 200 bytes', command: `cat ${linesOf(200)}` },
+    { what: 'lines of 62 bytes, raw', command: `stty raw; cat ${linesOf(62)}` },
+    { what: 'yes', command: `yes | head -c ${printed}` },
+  ]
+}
+const rounds = 5
 const lines = 100_000
 const kills = 20
 
@@ -27,10 +42,22 @@ const run = (command: string, args: string[]): string => {
   return stdout.toString()
 }
 
-/** Run without output, as a screen would make both wait. */
-const runSilently = (command: string, args: string[]): void => {
-  const { status } = spawnSync(command, args, { stdio: ['ignore', 'ignore', 'inherit'] })
-  if (status !== 0) throw new Error(`${command}: ${status}`)
+/** What a run takes: all of it, what it printed alone, and the processor's time, each in seconds. */
+interface Taken {
+  wall: number
+  printing: number
+  processor: number
+}
+
+/** Run a command without output, as a screen would make both wait; it notes in a file how long it printed. */
+const runSilently = (note: string, command: string, args: string[]): Taken => {
+  const timed = 'TIMEFORMAT="%3R %3U %3S"; time "$@"'
+  const { status, stderr } = spawnSync('bash', ['-c', timed, 'bash', command, ...args], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  if (status !== 0) throw new Error(`${command}: ${status}: ${stderr.toString()}`)
+  const [wall, user, system] = stderr.toString().trim().split(/\s+/).map(Number)
+  return { wall, printing: Number(fs.readFileSync(note)) / 1e9, processor: user + system }
 }
 
 export const benchTty = (): Promise<void> =>
@@ -40,22 +67,45 @@ export const benchTty = (): Promise<void> =>
       format(region, { ...layout, ecc, mem_size: 2 ** 20 })
       return { ecc, region, options: [...flags, `--ecc=${ecc}`] }
     })
-    const [script, ...kept] = await inTurns(
-      () => runSilently('script', ['-q', '-c', flood.command, `${folder}/typescript`]),
-      ...regions.map(
-        ({ region, options }) =>
-          () =>
-            runSilently(
-              process.execPath,
-              [program, 'tty', region].concat(options, '--', 'sh', '-c', flood.command),
-            ),
-      ),
-    )
-    for (const [i, { ecc }] of regions.entries())
-      print(
-        `tty, ${flood.command}, ecc ${ecc}`,
-        `${rate(flood.bytes, kept[i])}: ${(script / kept[i]).toFixed(2)} × the rate of script (${rate(flood.bytes, script)})`,
-      )
+    const installed = `${folder}/installed`
+    fs.mkdirSync(installed)
+    const shipped = installIn(installed)
+    const note = `${folder}/note`
+    for (const { what, command } of floodsIn(folder)) {
+      const noting = `start=$(date +%s%N); ${command}; echo $(($(date +%s%N) - start)) >${note}`
+      // As a Reed-Solomon code costs the same whatever is printed, one flood shows it.
+      const kept = regions.filter(({ ecc }) => ecc === 0 || what === 'yes')
+      const works = [
+        () => runSilently(note, 'script', ['-q', '-c', noting, `${folder}/typescript`]),
+        ...kept.map(({ region, options }) => {
+          const args = [shipped, 'tty', region, ...options, '--', 'sh', '-c', noting]
+          return () => runSilently(note, process.execPath, args)
+        }),
+      ]
+      const taken = works.map((): Taken[] => [])
+      for (let round = -1; round < rounds; round++)
+        for (const [i, work] of works.entries()) {
+          const took = work()
+          if (round >= 0) taken[i].push(took)
+        }
+      const [script, ...ours] = taken.map(runs => ({
+        wall: median(runs.map(({ wall }) => wall)),
+        printing: median(runs.map(({ printing }) => printing)),
+        processor: median(runs.map(({ processor }) => processor)),
+      }))
+      for (const [i, { ecc }] of kept.entries()) {
+        const { wall, printing, processor } = ours[i]
+        const [rates, alone, work] = [
+          script.wall / wall,
+          script.printing / printing,
+          processor / script.processor,
+        ].map(ratio => ratio.toFixed(2))
+        print(
+          `tty, 50 MB, ${what}, ecc ${ecc}`,
+          `${rates} × the rate of script (${alone} × without starts), ${work} × its processor's time`,
+        )
+      }
+    }
     for (const { ecc, region } of regions) {
       const counted = path.join(import.meta.dirname, 'tty-counted.js')
       const options = JSON.stringify({ ...layout, ecc })

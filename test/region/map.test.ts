@@ -23,7 +23,7 @@ const hiding = `
 const Module = require('node:module')
 const resolve = Module._resolveFilename
 Module._resolveFilename = function (name, ...more) {
-  if (name === 'mmap-io') throw Object.assign(new Error('is hidden'), { code: 'MODULE_NOT_FOUND' })
+  if (name.startsWith('mmap-io')) throw Object.assign(new Error('is hidden'), { code: 'MODULE_NOT_FOUND' })
   return resolve.call(this, name, ...more)
 }
 `

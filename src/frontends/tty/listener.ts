@@ -1,29 +1,24 @@
 /** A terminal that other programs print to. Its output is taken; nothing is typed there. */
 import fs from 'node:fs'
-import tty from 'node:tty'
-import { feed, passRest, type Output } from './output.js'
+import { Printed, type Output } from './output.js'
 import { modesOf, openTerminal, rawModes, setModes, giveConsoleBack, takeConsole } from './pty.js'
 
 export class Listener {
   /** The path that other programs open: `/dev/pts/3`. */
   readonly name: string
-  readonly #master: number
   /** Kept open, so that the terminal survives its last writer. */
   readonly #slave: number
-  readonly #printed: tty.ReadStream
+  readonly #printed: Printed
   #hasConsole = false
 
   /** @throws StoreError (EIO) where the system has no more terminals */
   constructor(readonly output: Output) {
     const { master, name } = openTerminal()
     this.name = name
-    this.#master = master
     this.#slave = fs.openSync(name, fs.constants.O_RDWR | fs.constants.O_NOCTTY)
     // Raw: line ends are up to the terminal that shows the bytes.
     setModes(this.#slave, rawModes(modesOf(this.#slave)!))
-    this.#printed = new tty.ReadStream(master)
-    feed(this.#printed, output)
-    this.#printed.on('error', () => {})
+    this.#printed = new Printed(master, output)
   }
 
   /**
@@ -40,9 +35,9 @@ export class Listener {
   /** Take the output so far, and close the terminal. */
   close(): void {
     if (this.#hasConsole) giveConsoleBack()
-    passRest(this.#printed, this.#master, this.output)
+    this.#printed.finish()
     this.output.flush()
     fs.closeSync(this.#slave)
-    this.#printed.destroy()
+    this.#printed.close()
   }
 }

@@ -4,10 +4,9 @@ import fs from 'node:fs'
 import type { Socket } from 'node:net'
 import os from 'node:os'
 import { createInterface } from 'node:readline'
-import tty from 'node:tty'
 import { deadly } from '../../native/signals.js'
 import { StoreError } from '../../pstore/errors.js'
-import { feed, passRest, type Output } from './output.js'
+import { Printed, type Output } from './output.js'
 import {
   copySize,
   hasInput,
@@ -110,22 +109,20 @@ export const runSession = async (
     stdio: [slave, slave, slave, 'pipe'],
   })
   const ended = endOf(child)
-  const printed = new tty.ReadStream(master)
-  feed(printed, output)
-  printed.on('error', () => {})
+  const printed = new Printed(master, output)
   const removeHandlers = handleSignals(child, outer, slave, output)
   outer.enter()
   const input = new Input(master, slave, outer.modes === null)
   try {
     const status = await Promise.race([ended, broken.then(statusOf)])
-    passRest(printed, master, output)
+    printed.finish()
     return status
   } finally {
     output.flush()
     input.close()
     removeHandlers()
     outer.leave()
-    printed.destroy()
+    printed.close()
     fs.closeSync(slave)
   }
 }

@@ -6,17 +6,23 @@
  * a moment, so that many lines take one append.
  */
 import type { Appender } from '../appender.js'
-import type { Output } from './output.js'
+import { capacity, type Output } from './output.js'
 import type { Filter } from './filters.js'
 
 /** How long bytes wait for more, in milliseconds. */
 const moment = 2
-/** How many bytes wait at most. */
+/** How many bytes wait at most for that. */
 const plenty = 262_144
 
 export class Tee implements Output {
-  #waiting: Buffer[] = []
-  #length = 0
+  /**
+   * The bytes that wait, behind those that were shown and have yet to be seen. Its room is for plenty, and for what
+   * a terminal can give in one read after that, in another before its reader sees that it is held, and at its end.
+   */
+  readonly #bytes: Buffer = Buffer.allocUnsafe(plenty + 3 * capacity)
+  /** The waiting bytes are from here to {@link #end}. */
+  #start = 0
+  #end = 0
   #last = -Infinity
   #timer: NodeJS.Timeout | null = null
   #isHeld = false
@@ -25,7 +31,7 @@ export class Tee implements Output {
   /**
    * @param filters are applied, in this order, to the bytes on their way into the zone
    * @param show shows the unfiltered bytes, once they are in the zone; returns false where they have yet to be
-   *   seen, and calls {@link release} later
+   *   seen, and calls {@link release} later. The bytes are good until then.
    */
   constructor(
     readonly appender: Appender,
@@ -37,12 +43,12 @@ export class Tee implements Output {
     return this.#isHeld
   }
 
-  /** Take the next output; it is not copied. */
+  /** Take the next output, no more than a terminal holds; it is copied. */
   take(bytes: Buffer): void {
-    this.#waiting.push(bytes)
-    this.#length += bytes.length
+    this.#bytes.set(bytes, this.#end)
+    this.#end += bytes.length
     if (this.#isHeld) return
-    if (this.#length >= plenty || performance.now() - this.#last >= moment) this.#pass()
+    if (this.#end >= plenty || performance.now() - this.#last >= moment) this.#pass()
     else this.#timer ??= setTimeout(() => this.#pass(), moment)
   }
 
@@ -60,28 +66,27 @@ export class Tee implements Output {
    */
   #pass(): void {
     const half = Math.ceil(this.appender.room / 2)
-    while (this.#length > 0 && !this.#isHeld) this.#isHeld = !this.#passOn(half)
+    while (this.#start < this.#end && !this.#isHeld) this.#isHeld = !this.#passOn(half)
     this.#rest()
   }
 
   /** Keep and show all waiting bytes. Where stores wear the medium out, the backend's pace still holds. */
   flush(): void {
-    if (this.#length > 0) this.#passOn(this.#length)
+    if (this.#start < this.#end && !this.#passOn(Infinity)) this.#isHeld = true
     this.#rest()
   }
 
   /** Keep and show at most so many bytes. */
   #passOn(most: number): boolean {
-    const bytes = this.#waiting.length === 1 ? this.#waiting[0]! : Buffer.concat(this.#waiting)
-    const now = bytes.subarray(0, most)
-    this.#waiting = now.length < bytes.length ? [bytes.subarray(most)] : []
-    this.#length -= now.length
+    const now = this.#bytes.subarray(this.#start, Math.min(this.#start + most, this.#end))
+    this.#start += now.length
     this.appender.append(this.filters.reduce((kept, filter) => filter(kept), now))
     this.appender.settle()
     return this.show(now)
   }
 
   #rest(): void {
+    if (!this.#isHeld && this.#start === this.#end) this.#start = this.#end = 0
     if (this.#timer) clearTimeout(this.#timer)
     this.#timer = null
     // The time after the work: bytes that came during long work are gathered, too.
