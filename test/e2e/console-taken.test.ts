@@ -4,7 +4,7 @@
  */
 import fs from 'node:fs'
 import path from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { attach, format } from '#src/index.js'
 import { folder, run } from '../program.js'
 import { bootGuest, REGION_ADDRESS, skipWithoutGuest } from './guest.js'
@@ -12,11 +12,15 @@ import { bootGuest, REGION_ADDRESS, skipWithoutGuest } from './guest.js'
 const skip = skipWithoutGuest()
 const maker = path.resolve(import.meta.dirname, '../../scripts/initramfs.mjs')
 
+/** What native-notes/initramfs.md says is enough, in MiB. */
+const forms = [
+  { form: 'files', options: [], ram: 256 },
+  { form: 'a squashfs', options: ['--squash'], ram: 160 },
+]
 /**
- * What native-notes/initramfs.md says is enough, in MiB, where the initramfs may take more than half of it.
- * Memory beyond 4 GiB, which a capture kernel does not have, would have the guest set some apart for DMA.
+ * The initramfs may take more than half of it. Memory beyond 4 GiB, which a capture kernel does not have, would have
+ * the guest set some apart for DMA.
  */
-const ram = 256
 const cmdline = 'rootfstype=ramfs swiotlb=noforce'
 
 const size = 65536
@@ -97,7 +101,7 @@ echo 'the last words'
 sleep 600
 `
 
-t.test('what is printed on the console is kept when the power goes', { skip }, async t => {
+const keepsTheConsole = async (t: Test, options: string[], ram: number): Promise<void> => {
   const home = folder(t)
   const make = (name: string, layout: typeof rings): string => {
     const file = `${home}/${name}.img`
@@ -110,7 +114,7 @@ t.test('what is printed on the console is kept when the power goes', { skip }, a
   const initramfs = `${home}/initramfs`
   fs.mkdirSync(`${initramfs}/etc`, { recursive: true })
   fs.writeFileSync(`${initramfs}/etc/pstorefs.toml`, config)
-  const { status, stderr } = run(process.execPath, [maker, initramfs])
+  const { status, stderr } = run(process.execPath, [maker, initramfs, ...options])
   t.equal(status, 0, stderr)
 
   const { log } = await bootGuest({
@@ -155,4 +159,9 @@ t.test('what is printed on the console is kept when the power goes', { skip }, a
     'status 137\ngiven back by the kernel\nthe last words\n',
   ])
     t.ok(shown.includes(passedOn), `shown as ever: ${JSON.stringify(passedOn)}`)
-})
+}
+
+for (const { form, options, ram } of forms)
+  t.test(`what is printed is kept when the power goes: ${form}, ${ram} MiB`, { skip }, t =>
+    keepsTheConsole(t, options, ram),
+  )
