@@ -195,8 +195,9 @@ t.test('what cannot be followed', t => {
   const region = make(t)
   succeed(t, ['write', 'dmesg', region, ...layout], Buffer.from('died\n'))
   for (const [name, why] of [
-    ['console', 'has no ring console: there is console-ramoops-0, pmsg-ramoops-0'],
-    ['dmesg-ramoops-0', 'cannot be followed, only rings can; use `pstorefs cat`'],
+    ['consol', 'has no ring consol: there is console-ramoops-0, pmsg-ramoops-0'],
+    ['dmesg-ramoops-0', 'only rings can be followed; use `pstorefs cat`'],
+    ['dmesg', 'has no ring dmesg: only rings can be followed'],
   ] as const) {
     const { status, stderr } = pstorefs(['follow', region, name, ...layout])
     t.equal(status, 1)

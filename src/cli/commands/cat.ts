@@ -1,14 +1,18 @@
 /** `pstorefs cat`: print records' bytes, exactly as the mounted files have them, or as they lie in the store. */
-import fs from 'node:fs'
 import type { CommandModule } from 'yargs'
-import { findDriver, parseSource } from '../../attach.js'
 import { AndroidLog } from '../../decoders/android.js'
 import type { Backend } from '../../pstore/backend.js'
-import { contentOf, chunksOf, type Content } from '../../pstore/content.js'
+import { contentOf, chunksOf } from '../../pstore/content.js'
 import { describeCut } from '../../pstore/condition.js'
 import { StoreError } from '../../pstore/errors.js'
 import { tell } from '../../service/log.js'
-import { recordsNamed, requirePmsg, type SourceAndNames } from '../options/named-records.js'
+import {
+  namesHelp,
+  placesNamed,
+  recordsNamed,
+  requirePmsg,
+  type SourceAndNames,
+} from '../options/named-records.js'
 import { writeAll } from '../show/output.js'
 import { attachToRead, withSource } from '../options/source.js'
 import { terminalFilter } from '../../pstore/printable.js'
@@ -28,8 +32,8 @@ export const cat: CommandModule<object, Args> = {
         type: 'string',
         array: true,
         default: [] as string[],
-        defaultDescription: 'the record that SOURCE is',
-        describe: 'as `pstorefs ls` prints them',
+        defaultDescription: 'the newest dump, or the record that SOURCE is',
+        describe: namesHelp,
       })
       .option('raw', {
         type: 'boolean',
@@ -50,12 +54,6 @@ export const cat: CommandModule<object, Args> = {
         describe: "print Android's binary log in pmsg as logcat does",
       })
       .check(
-        ({ source, names }) =>
-          names.length > 0 ||
-          isRecord(source) ||
-          'cat: NAMES is missing, e.g. pstorefs cat region.img dmesg-ramoops-0',
-      )
-      .check(
         ({ raw, salvage, android }) =>
           Number(raw) + Number(salvage) + Number(android) < 2 ||
           'Give only one of --raw, --salvage and --android',
@@ -64,18 +62,19 @@ export const cat: CommandModule<object, Args> = {
         'A terminal gets control characters as ^[ and the like. Pipes and files get the bytes unchanged, and ' +
           'so does a terminal with --raw.',
       )
+      .example('$0 cat dump.bin', 'the newest dump')
       .example('$0 cat dump.bin dmesg-ramoops-0 --record-size 64K', '')
+      .example("$0 cat dump.bin console 'dmesg*'", 'in short')
       .example('$0 cat dmesg-ramoops-0.enc.z', 'a copied record')
       .example('$0 cat dump.bin dmesg-ramoops-0.enc.z --salvage', '')
       .example('$0 cat dump.bin pmsg-ramoops-0 --android --preset crosvm', ''),
   handler: given => {
     const backend = attachToRead(given)
     try {
-      const names = given.names.length > 0 ? given.names : [...backend.names()]
-      const args = { ...given, names }
+      const names = given.names.length > 0 ? given.names : usualNames(backend, given)
       // All or nothing: a missing name stops the command before it prints.
-      const contents = contentsOf(backend, args)
-      const filtered = process.stdout.isTTY && !args.raw
+      const contents = contentsOf(backend, { ...given, names })
+      const filtered = process.stdout.isTTY && !given.raw
       for (const pieces of contents)
         for (const bytes of filtered ? forTerminal(pieces()) : pieces()) writeAll(bytes)
     } finally {
@@ -84,11 +83,10 @@ export const cat: CommandModule<object, Args> = {
   },
 }
 
-/** Is SOURCE a file that is a record itself? */
-const isRecord = (source: string): boolean => {
-  const { driver, path } = parseSource(source)
-  if (!fs.statSync(path, { throwIfNoEntry: false })?.isFile()) return false
-  return (driver ?? findDriver(path)) === 'records'
+/** What is printed where no name is given. */
+const usualNames = (backend: Backend, { android }: Args): string[] => {
+  const names = backend.identity.hasNames ? [...backend.names()] : []
+  return names.length === 1 ? names : [android ? 'pmsg' : 'dmesg']
 }
 
 function* forTerminal(pieces: Iterable<Buffer>): Generator<Buffer, void, void> {
@@ -99,38 +97,36 @@ function* forTerminal(pieces: Iterable<Buffer>): Generator<Buffer, void, void> {
 
 /** A source of bytes for each name, in turn; throws where one of the names is missing. */
 const contentsOf = (backend: Backend, args: Args): (() => Iterable<Buffer>)[] => {
-  const { source, names, raw, salvage, android } = args
+  const { names, raw, salvage, android } = args
+  const rawBytes = (name: string): Buffer | null =>
+    backend.survey.raw(name, cut => tell(describeCut(name, cut)))
   if (android) {
-    const records = recordsNamed(backend, args)
+    const records = recordsNamed(backend, args, 'newest')
     requirePmsg(records)
     return records.map(
       ({ name }) =>
         () =>
-          androidLines(
-            name,
-            backend.survey.raw(name, cut => tell(describeCut(name, cut)))!,
-          ),
+          androidLines(name, rawBytes(name)!),
     )
   }
   if (!raw && !salvage)
-    return recordsNamed(backend, args).map(
-      ({ name }) =>
-        () =>
-          piecesOf(backend, name),
-    )
-  const rawContent = (name: string): Content | null => {
-    const bytes = backend.survey.raw(name, cut => tell(describeCut(name, cut)))
-    return bytes && contentOf(bytes)
-  }
-  const contents = names.map(name => {
-    const content = raw ? rawContent(name) : backend.survey.salvage(name)
-    if (content) return content
-    throw new StoreError(
-      `${source}: ${raw ? `has no zone ${name}` : `${name} is not a compressed dump, and no lost text`}`,
-      'ENOENT',
-    )
+    return recordsNamed(backend, args, 'newest').map(({ name, compressed }) => {
+      if (compressed && !names.includes(name))
+        tell(`${name}: cannot be inflated: these are its bytes (--salvage gives what text is left)`)
+      return () => piecesOf(backend, name)
+    })
+  const { survey } = backend
+  if (raw)
+    return placesNamed(backend, args, 'zone', name => survey.raw(name) !== null).map(name => {
+      const content = contentOf(rawBytes(name) ?? Buffer.alloc(0))
+      return () => chunksOf(content)
+    })
+  const isLost = (name: string): boolean => survey.salvage(name) !== null
+  return placesNamed(backend, args, 'broken dump or lost text', isLost).map(name => {
+    const content = survey.salvage(name)
+    if (content?.length === 0) tell(`${name}: no text is left before the damage`)
+    return () => (content ? chunksOf(content) : [])
   })
-  return contents.map(content => () => chunksOf(content))
 }
 
 /** A record's bytes as they are by now; what is left out of them is said. */

@@ -26,7 +26,7 @@ interface Args extends SourceAndNames {
 
 const details =
   'Prints the content of a ring (a zone of console, pmsg or tty), and then each addition, until a signal ' +
-  'ends it. `pstorefs ls` prints the names; an empty ring can be followed, too. Also works while the machine ' +
+  'ends it. An empty ring can be followed, too. Also works while the machine ' +
   '(e.g. a guest) is running. A line on stderr tells where the ring was erased, or was written faster than ' +
   'it is read, and where its file was replaced by another one, which then is followed.'
 
@@ -46,8 +46,8 @@ export const follow: CommandModule<object, Args> = {
         default: false,
         describe: "print Android's binary log in pmsg as logcat does",
       })
-      .example('$0 follow guest.img console-ramoops-0 --record-size 64K --console-size 256K', '')
-      .example('$0 follow --android --no-history guest.img pmsg-ramoops-0 --preset crosvm', ''),
+      .example('$0 follow guest.img console --record-size 64K --console-size 256K', '')
+      .example('$0 follow --android --no-history guest.img pmsg --preset crosvm', ''),
   handler: async args => {
     const source = new FollowedSource(args)
     try {

@@ -20,6 +20,7 @@ import { assertStoreError, StoreError } from '../../pstore/errors.js'
 import { withoutControls } from '../../pstore/printable.js'
 import { tell } from '../../service/log.js'
 import { lookIn, textOfCrash, unreadableExit, type Kept, type WhereArgs } from '../options/kept.js'
+import { isPattern, matchesPattern } from '../options/name-patterns.js'
 import { parametersOf } from '../options/parameters.js'
 import { findConfig, maybeName } from '../options/source.js'
 import { json } from '../show/output.js'
@@ -62,7 +63,10 @@ export const show: CommandModule<object, Args> = {
         type: 'string',
         describe: 'an archive, a folder of records, a mount, a source',
       })
-      .positional('crash', { type: 'string', describe: 'a number or a name of `list`' })
+      .positional('crash', {
+        type: 'string',
+        describe: "a number or a name of `list`; of a pattern ('*panic*') the newest",
+      })
       .option('full', {
         type: 'boolean',
         default: false,
@@ -148,7 +152,9 @@ const find = (
       'ENOENT',
     )
   }
-  const found = crashes.find(({ name }) => name === wanted)
+  const found =
+    crashes.find(({ name }) => name === wanted) ??
+    crashes.find(({ name }) => isPattern(wanted!) && matchesPattern(wanted!, name))
   if (found) return found
   const { name } = crashes[0]!
   throw new StoreError(
