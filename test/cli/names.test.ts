@@ -4,7 +4,7 @@ import fs from 'node:fs'
 import t, { type Test } from 'tap'
 import { matchesPattern, standsFor } from '#src/cli/options/name-patterns.js'
 import { layoutOptions, loadFixture } from '../fixtures.js'
-import { file, folder, program, pstorefs, succeed } from '../program.js'
+import { file, folder, program, pstorefs, run, succeed } from '../program.js'
 
 const layout = '--record-size 4K --console-size 4K --pmsg-size 4K --ftrace-size 0'.split(' ')
 
@@ -202,4 +202,59 @@ t.test('show', async t => {
   t.match(succeed(t, ['show', archive, '*panic-3*']).toString(), /three/)
   t.match(succeed(t, ['show', archive, '2*-panic-*']).toString(), /three/, 'the newest of them')
   t.match(pstorefs(['show', archive, '*oops*']), { status: 1, stderr: /no such crash/ })
+})
+
+/** What bash offers for the last of some words, by the script that `completion` prints. */
+const offered = (home: string, ...words: string[]): string[] => {
+  const script = `
+    cd "$1"; shift
+    pstorefs() { "$NODE" "$PROGRAM" "$@"; }
+    eval "$(SHELL=/bin/bash pstorefs completion)"
+    COMP_WORDS=(pstorefs "$@") COMP_CWORD=$#
+    _pstorefs_yargs_completions
+    printf '%s\\n' "\${COMPREPLY[@]}"`
+  const env = { NODE: process.execPath, PROGRAM: program }
+  const assigned = Object.entries(env).map(([name, value]) => `${name}=${value}`)
+  const { stdout, stderr } = run('env', [...assigned, 'bash', '-c', script, 'bash', home, ...words])
+  return [stdout.toString(), stderr].join('').split('\n').filter(Boolean)
+}
+
+t.test('completion', async t => {
+  const home = folder(t)
+  fs.copyFileSync(make(t), `${home}/r.img`)
+  fs.writeFileSync(
+    `${home}/c.toml`,
+    '[backends.web1]\nsource = "r.img"\n[backends.db]\nsource = "x"\n',
+  )
+  // Too large to be searched, and a device.
+  fs.closeSync(fs.openSync(`${home}/large.img`, 'w'))
+  fs.truncateSync(`${home}/large.img`, 2 ** 32)
+  run('mkfifo', [`${home}/fifo`])
+  const [dump0, dump1, dump2, log] = [
+    'dmesg-ramoops-0',
+    'dmesg-ramoops-1',
+    'dmesg-ramoops-2',
+    'console-ramoops-0',
+  ]
+  const how = layout.join(' ')
+  for (const [line, offers] of [
+    [`cat ${how} r.img `, [dump0, dump1, dump2, log]],
+    [`cat r.img ${how} d`, [dump0, dump1, dump2]],
+    [`cat --raw ${how} r.img c`, [log]],
+    [`erase ${how} r.img ${dump0} c`, [log]],
+    [`follow ${how} r.img `, [log, 'pmsg-ramoops-0']],
+    [`cat --config c.toml ${how} web1 c`, ['console-web1-0']],
+    ['ls --config c.toml ', ['web1', 'db']],
+    ['archive --config c.toml --backend w', ['web1']],
+    ['write tty --config c.toml --backend web1,', ['web1,db']],
+    ['mount r.img mnt -o ro,rec', ['ro,record_size=']],
+    ['cat nowhere ', []],
+    ['cat fifo ', []],
+    ['cat /dev/zero ', []],
+    ['cat large.img ', []],
+    [`cat --mem-size=32K ${how} large.img `, []],
+    ['cat ', []],
+    ['ls r.img ', []],
+  ] as const)
+    t.same(offered(home, ...line.split(' ')), offers, line)
 })

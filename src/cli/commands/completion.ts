@@ -1,5 +1,6 @@
 /** Completions of a word for the shell; where there are none, the shell offers files. */
 import { mountOptions } from '../options/mount-options.js'
+import { backendNames, hasSource, recordNames } from '../options/offered-names.js'
 import { layoutOptions, parameters } from '../options/parameters.js'
 import { writableTypes } from './write.js'
 
@@ -9,6 +10,29 @@ const values = new Map<string, readonly string[]>(
     values ? [[`--${name}`, values] as const] : [],
   ),
 )
+
+/** What comes after -o: flags, and names with their equals sign. */
+const afterO = [
+  ...Object.entries(mountOptions).map(([name, { takes }]) => (takes === null ? name : `${name}=`)),
+  ...Object.keys(parameters).map(name => `${name}=`),
+]
+
+/** Commands that take names of records; true: of rings. */
+const takesNames = new Map([
+  ['cat', false],
+  ['erase', false],
+  ['follow', true],
+])
+
+/** Commands that make or send, rather than look into a store that may be configured. */
+const takesNoBackend = ['completion', 'format', 'probe', 'ship']
+
+/** Each offer as the last of a list with commas, where it is not in it yet. */
+const inList = (word: string, offers: readonly string[]): string[] => {
+  const before = word.slice(0, word.lastIndexOf(',') + 1)
+  const taken = before.split(',')
+  return offers.filter(offer => !taken.includes(offer)).map(offer => `${before}${offer}`)
+}
 
 /**
  * Words for the last of a command line.
@@ -23,11 +47,29 @@ export const complete = (
   const [previous = '', word = ''] = line.slice(-2)
   const known = values.get(previous)
   if (known) return known
-  if (line[1] === 'write' && line.length === 3) return writableTypes
+  const [, command = ''] = line
+  if (command === 'write' && line.length === 3) return writableTypes
+  if (previous === '-o') return inList(word, afterO)
+  const words = line.slice(2, -1)
+  if (previous === '--backend')
+    return inList(word, [
+      ...(word.includes(',') ? [] : ['all']),
+      ...backendNames(words.slice(0, -1)),
+    ])
   // mount(8)'s form has no name to complete. Options are offered once the word begins with a dash; yargs keeps those
   // of the layout back, as the help does.
-  const layout = line.length > 2 && line[1] !== 'ship' ? layoutOptions : []
-  return [...offered, ...layout].filter(
+  const layout = line.length > 2 && command !== 'ship' ? layoutOptions : []
+  const found = [...offered, ...layout].filter(
     offer => !offer.startsWith('$0') && offer.startsWith('-') === word.startsWith('-'),
   )
+  if (line.length < 3 || word.startsWith('-') || previous.startsWith('--')) return found
+  const isRings = takesNames.get(command)
+  if (isRings !== undefined && hasSource(words)) return [...found, ...recordNames(words, isRings)]
+  // Files are what the shell offers, where nothing else is.
+  const mayBeBackend = word !== '' || line.includes('--config')
+  const backends =
+    mayBeBackend && !takesNoBackend.includes(command) && !hasSource(words)
+      ? backendNames(words)
+      : []
+  return [...found, ...backends.filter(name => name.startsWith(word))]
 }
