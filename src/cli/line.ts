@@ -9,7 +9,7 @@ import { usageProblem } from './misuse.js'
 import { meant } from './near.js'
 import { dashOptions, layoutOptions } from './options/parameters.js'
 import { helpWidth, layOutHelp } from './show/help.js'
-import { print } from './show/output.js'
+import { print, printLine } from './show/output.js'
 import { version } from './version.js'
 
 const line = process.argv.slice(2)
@@ -152,6 +152,8 @@ export const choose = async (
   misused: (problem: string) => never,
 ): Promise<(() => void | Promise<void>) | null> => {
   const known: CommandModule[] = []
+  // yargs prints completions with it, and it hides that they could not be written.
+  console.log = printLine
   try {
     if (line.length === 0) return await bare()
     const wanted = helpWanted()

@@ -1,7 +1,16 @@
 #!/usr/bin/env node
 /** The program's start: what says nothing but its version loads nothing else. */
+import fs from 'node:fs'
 import { version } from './version.js'
 
-const [first = '', ...others] = process.argv.slice(2)
-if (others.length === 0 && ['--version', '-V'].includes(first)) process.stdout.write(`${version}\n`)
-else void import('./run.js')
+const isVersionSaid = (): boolean => {
+  const [first = '', ...others] = process.argv.slice(2)
+  if (others.length > 0 || !['--version', '-V'].includes(first)) return false
+  try {
+    return fs.writeSync(1, `${version}\n`) > 0
+  } catch {
+    // What is wrong with stdout is said as of every command.
+    return false
+  }
+}
+if (!isVersionSaid()) void import('./run.js')

@@ -61,9 +61,4 @@ const main = async (): Promise<void> => {
 v8.setFlagsFromString('--heap-growing-percent=20')
 v8.setFlagsFromString('--semi-space-growth-factor=1')
 process.on('uncaughtException', fail)
-// The reader has seen enough: `pstorefs ls … | head`.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0)
-  fail(error)
-})
 main().catch(fail)

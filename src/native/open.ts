@@ -4,6 +4,7 @@
  * the two somebody may have put a FIFO in its place, which would keep whoever opens it waiting for ever.
  */
 import fs from 'node:fs'
+import { getSystemErrorMap } from 'node:util'
 import { StoreError } from '../pstore/errors.js'
 import { openStandardInput, standardInput } from './stdin.js'
 
@@ -28,12 +29,19 @@ const hint: { readonly [code: string]: string } = {
 /** Errnos that keep their meaning for whoever asked; all others are the file's trouble. */
 const passed = ['EACCES', 'EPERM', 'EROFS', 'EISDIR', 'EMFILE'] as const
 
-/** `PATH: WHY` for a failed system call, in words. */
+/** Why a system call failed, in words. */
+export const inWords = (error: unknown): string => {
+  const { code, errno, message } = error as NodeJS.ErrnoException
+  const known = errno === undefined ? undefined : getSystemErrorMap().get(errno)?.[1]
+  return (code && hint[code]) ?? known ?? message
+}
+
+/** `PATH: WHY` for a failed system call. */
 export const explain = (path: string, error: unknown): StoreError => {
-  const { code, message } = error as NodeJS.ErrnoException
+  const { code } = error as NodeJS.ErrnoException
   const isAbsent = code === 'ENOENT' || code === 'ENOTDIR'
   const errno = passed.find(known => known === code) ?? (isAbsent ? 'ENOENT' : 'EIO')
-  return new StoreError(`${path}: ${(code && hint[code]) ?? message}`, errno)
+  return new StoreError(`${path}: ${inWords(error)}`, errno)
 }
 
 /**

@@ -16,6 +16,7 @@ import {
 } from '../options/keeping.js'
 import { checkSending, sendFrom, sendingOptions, type SendingArgs } from '../options/sending.js'
 import { writeTextfile } from '../options/textfile.js'
+import { printLine } from '../show/output.js'
 import { attachSources, maybeSources, type SourcesArgs } from '../options/source.js'
 
 interface Args extends SourcesArgs, SendingArgs, KeepingArgs {
@@ -126,7 +127,7 @@ const incompleteExit = 1
 
 const listener: Listener = {
   say: (folder, what) => {
-    process.stdout.write(`${oneLine(`${folder}: ${what}`)}\n`)
+    printLine(oneLine(`${folder}: ${what}`))
   },
   tell,
 }

@@ -89,11 +89,12 @@ const isAgreed = (source: string, records: readonly StoredRecord[]): boolean => 
 
 /** One that cannot be erased keeps none of the others. */
 const eraseAll = (records: readonly StoredRecord[], { names }: Args): void => {
+  const erased: string[] = []
   for (const record of records) {
     const { name } = record
     try {
       if (!record.erase()) throw new StoreError(`${name}: replaced by another dump; not erased`)
-      if (!names.includes(name)) print([`${oneLine(name)}: erased\n`])
+      if (!names.includes(name)) erased.push(`${oneLine(name)}: erased\n`)
     } catch (error) {
       // What is read-only is so for all.
       if (!(error instanceof StoreError) || error.errno === 'EROFS') throw error
@@ -101,4 +102,5 @@ const eraseAll = (records: readonly StoredRecord[], { names }: Args): void => {
       process.exitCode = failedExit
     }
   }
+  print(erased)
 }

@@ -6,7 +6,7 @@ import { AndroidLog } from '../../decoders/android.js'
 import { Follower, pauseAfter, shortestPause, type News } from '../../pstore/follower.js'
 import { contentOf, chunksOf } from '../../pstore/content.js'
 import type { Backend } from '../../pstore/backend.js'
-import { assertStoreError, StoreError } from '../../pstore/errors.js'
+import { assertStoreError } from '../../pstore/errors.js'
 import { tell } from '../../service/log.js'
 import { lookInterval, Place, type Fate } from '../../service/replaced.js'
 import {
@@ -15,8 +15,8 @@ import {
   withSourceAndNames,
   type SourceAndNames,
 } from '../options/named-records.js'
-import { dieOf } from '../../native/signals.js'
 import { attachToRead, findSource } from '../options/source.js'
+import { outputError } from '../show/output.js'
 import { terminalFilter } from '../../pstore/printable.js'
 
 interface Args extends SourceAndNames {
@@ -174,9 +174,8 @@ class Output {
   write(bytes: string | Buffer): Promise<void> {
     return new Promise((resolve, reject) => {
       process.stdout.write(bytes, error => {
-        if (!error) resolve()
-        else if ((error as NodeJS.ErrnoException).code === 'EPIPE') dieOf('SIGPIPE')
-        else reject(new StoreError(`standard output: ${error.message}`, 'EIO'))
+        if (error) reject(outputError(error))
+        else resolve()
       })
     })
   }

@@ -2,6 +2,7 @@
 import type { CommandModule } from 'yargs'
 import { format as formatSource } from '../../attach.js'
 import { tell } from '../../service/log.js'
+import { printLine } from '../show/output.js'
 import { parametersOf } from '../options/parameters.js'
 import {
   findSource,
@@ -35,6 +36,6 @@ export const format: CommandModule<object, Args> = {
     const { source, options } = findSource(args.source, args.config, parametersOf({ ...args }))
     refuseStandardInput(source)
     for (const line of formatSource(source, { ...options, report: tell }, args.force))
-      process.stdout.write(`${line}\n`)
+      printLine(line)
   },
 }

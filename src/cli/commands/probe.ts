@@ -12,7 +12,7 @@ import {
 import type { FoundRegion } from '../../backends/index.js'
 import { standardInput } from '../../native/stdin.js'
 import { tell } from '../../service/log.js'
-import { json } from '../show/output.js'
+import { json, print, printLine } from '../show/output.js'
 import { parametersOf } from '../options/parameters.js'
 import { progressBar } from '../show/progress.js'
 import { findSource, withSource, type SourceArgs } from '../options/source.js'
@@ -145,13 +145,11 @@ export const probe: CommandModule<object, Args> = {
     const { regions, stores, notes, describes } = found
     bar.clear()
     if (args.json)
-      process.stdout.write(
-        `${json({ regions: regions.map(toJson), stores: stores.map(storeToJson) })}\n`,
-      )
-    else if (args.toml) process.stdout.write(tables(source, regions, stores))
+      printLine(json({ regions: regions.map(toJson), stores: stores.map(storeToJson) }))
+    else if (args.toml) print([tables(source, regions, stores)])
     else
       for (const text of [...regions.map(report), ...stores.map(reportStore)])
-        process.stdout.write(`${withoutControls(text)}\n`)
+        printLine(withoutControls(text))
     for (const note of notes) tell(`${args.source}: ${note}`)
     if (regions.length > 0 || stores.length > 0) return
     process.exitCode = 1

@@ -3,6 +3,7 @@ import type { CommandModule } from 'yargs'
 import { guarded } from '../../archive/entries.js'
 import { Folder } from '../../native/folder.js'
 import { oneLine } from '../../service/log.js'
+import { printLine } from '../show/output.js'
 import { crashes, defaultTimeout, sendByOtlp, type OtlpArgs } from '../options/otlp.js'
 
 interface Args extends OtlpArgs {
@@ -59,7 +60,7 @@ export const ship: CommandModule<object, Args> = {
       const { sent, isAll, to } = await sendByOtlp(archive, args)
       if (!isAll) process.exitCode = incompleteExit
       const what = sent === 0 && isAll ? 'nothing is left to send' : sentLine(sent, to)
-      process.stdout.write(`${oneLine(`${dir}: ${what}`)}\n`)
+      printLine(oneLine(`${dir}: ${what}`))
     } finally {
       archive.close()
     }

@@ -23,7 +23,7 @@ import { lookIn, textOfCrash, unreadableExit, type Kept, type WhereArgs } from '
 import { isPattern, matchesPattern } from '../options/name-patterns.js'
 import { parametersOf } from '../options/parameters.js'
 import { findConfig, maybeName } from '../options/source.js'
-import { json } from '../show/output.js'
+import { json, printLine } from '../show/output.js'
 import { page } from '../show/pager.js'
 import { when } from '../show/time.js'
 import { toJson, withWhere } from './list.js'
@@ -108,7 +108,7 @@ export const show: CommandModule<object, Args> = {
       kept.look(found => {
         const told = tellOf(kept, found, names)
         const known = told.diagnosis ? namedAs(kept, told.diagnosis) : kept
-        if (args.json) process.stdout.write(`${json(toJsonStory(known, found, told, args))}\n`)
+        if (args.json) printLine(json(toJsonStory(known, found, told, args)))
         else page(render(known, told, args))
       })
     } finally {

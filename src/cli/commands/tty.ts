@@ -9,6 +9,7 @@ import { stamper, stripper, type Filter } from '../../frontends/tty/filters.js'
 import type { Backend } from '../../pstore/backend.js'
 import { keepLines } from '../../service/keep-console.js'
 import { tell } from '../../service/log.js'
+import { outputError } from '../show/output.js'
 import { writableFor } from '../options/writable.js'
 import { attachSources, withForce, withSources, type SourcesArgs } from '../options/source.js'
 
@@ -151,10 +152,12 @@ class Screen {
 
   constructor() {
     this.broken = new Promise(resolve => {
-      // main.ts ends the program here; a session ends its command first.
-      process.stdout.removeAllListeners('error').on('error', ({ code }: NodeJS.ErrnoException) => {
+      // A session ends its command first.
+      process.stdout.on('error', (error: NodeJS.ErrnoException) => {
         this.#isBroken = true
-        resolve(code === 'EPIPE' ? 'SIGPIPE' : 'SIGHUP')
+        const isLeft = error.code === 'EPIPE'
+        if (!isLeft) tell(outputError(error).message)
+        resolve(isLeft ? 'SIGPIPE' : 'SIGHUP')
       })
     })
   }

@@ -1,5 +1,8 @@
 /** Output in pieces: however long a store's listing is, it is never whole in memory. */
 import fs from 'node:fs'
+import { inWords } from '../../native/open.js'
+import { dieOf } from '../../native/signals.js'
+import { StoreError } from '../../pstore/errors.js'
 import { json } from '../../pstore/printable.js'
 
 export { json }
@@ -12,7 +15,22 @@ const shortestWait = 0.05
 const longestWait = 10
 const nobody = new Int32Array(new SharedArrayBuffer(4))
 
-/** Write to stdout, and wait while it is a full pipe, where write(2) fails with EAGAIN. */
+/**
+ * End this process where stdout has no reader any more, as SIGPIPE does: whoever reads has seen enough.
+ *
+ * @returns what else is wrong with stdout, in a line
+ */
+export const outputError = (error: unknown): StoreError => {
+  const { code } = error as NodeJS.ErrnoException
+  if (code === 'EPIPE') dieOf('SIGPIPE')
+  return new StoreError(`standard output: ${inWords(error)}`, code === 'ENOSPC' ? 'ENOSPC' : 'EIO')
+}
+
+/**
+ * Write to stdout, and wait while it is a full pipe, where write(2) fails with EAGAIN.
+ *
+ * @throws StoreError where it cannot be written
+ */
 export const writeAll = (bytes: Uint8Array): void => {
   let wait = shortestWait
   for (let done = 0; done < bytes.length;) {
@@ -20,15 +38,15 @@ export const writeAll = (bytes: Uint8Array): void => {
       done += fs.writeSync(1, bytes, done)
       wait = shortestWait
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      // The reader has seen enough.
-      if (code === 'EPIPE') process.exit(0)
-      if (code !== 'EAGAIN') throw error
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw outputError(error)
       Atomics.wait(nobody, 0, 0, wait)
       wait = Math.min(2 * wait, longestWait)
     }
   }
 }
+
+/** Print a line of text. */
+export const printLine = (text: string): void => writeAll(Buffer.from(`${text}\n`))
 
 /** Print pieces of text as they come. Where making one throws, the earlier ones are printed. */
 export const print = (
