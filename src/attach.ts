@@ -238,7 +238,7 @@ export const testRetention = (
   const module = moduleOf(driver)
   if (!module.testRetention)
     throw new StoreError(`${source}: is ${module.store}: only a region's memory can be tested`)
-  checkParameters(source, driver, options)
+  checkOptions(source, driver, options)
   return module.testRetention(path, options, how)
 }
 

@@ -1,14 +1,8 @@
 /** Records' facts as extended attributes: which ones a file has, and what they say. */
 import t, { type Test } from 'tap'
-import {
-  attach,
-  format,
-  recordsOf,
-  StoreError,
-  Tree,
-  type Backend,
-  type Records,
-} from '#src/index.js'
+import { attach, format, StoreError, type Backend } from '#src/index.js'
+import { recordsOf, type Records } from '#src/pstore/records.js'
+import { Tree } from '#src/tree/tree.js'
 import { extendedNames, extendedValue } from '#src/tree/extended.js'
 import { isoTime } from '#src/pstore/time.js'
 import { folder } from '../program.js'
@@ -41,7 +35,7 @@ const errnoOf = (work: () => unknown): string => {
     work()
     return 'none'
   } catch (error) {
-    return error instanceof StoreError ? error.errno : String(error)
+    return error instanceof StoreError ? error.code : String(error)
   }
 }
 

@@ -97,7 +97,7 @@ const eraseAll = (records: readonly StoredRecord[], { names }: Args): void => {
       if (!names.includes(name)) erased.push(`${oneLine(name)}: erased\n`)
     } catch (error) {
       // What is read-only is so for all.
-      if (!(error instanceof StoreError) || error.errno === 'EROFS') throw error
+      if (!(error instanceof StoreError) || error.code === 'EROFS') throw error
       tell(error.message)
       process.exitCode = failedExit
     }
