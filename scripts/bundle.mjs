@@ -17,7 +17,7 @@ const groups = [
   ['cat', 'check', 'erase', 'format', 'ls', 'mount', 'write'],
   ['archive', 'list', 'ship', 'show'],
   ['console', 'tty'],
-  ['follow', 'info', 'probe', 'retention'],
+  ['follow', 'info', 'probe', 'retention', 'status'],
 ]
 const grouped = {
   name: 'grouped',

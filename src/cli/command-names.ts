@@ -2,7 +2,7 @@
 export const commandGroups = {
   'What crashed': ['list', 'show'],
   Records: ['ls', 'cat', 'follow', 'erase'],
-  'As a file system': ['mount'],
+  'As a file system': ['mount', 'status'],
   'A region': ['probe', 'info', 'check', 'format', 'retention'],
   'Writing to it': ['write', 'tty', 'console'],
   'Keeping crashes': ['archive', 'ship'],

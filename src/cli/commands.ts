@@ -11,6 +11,7 @@ const commands: { readonly [name in CommandName]: () => Promise<unknown> } = {
   follow: async () => (await import('./commands/follow.js')).follow,
   erase: async () => (await import('./commands/erase.js')).erase,
   mount: async () => (await import('./commands/mount.js')).mount,
+  status: async () => (await import('./commands/status.js')).status,
   probe: async () => (await import('./commands/probe.js')).probe,
   info: async () => (await import('./commands/info.js')).info,
   check: async () => (await import('./commands/check.js')).check,

@@ -52,10 +52,17 @@ export const mount = async (
 const mountByKernel = async (
   tree: Tree,
   mountpoint: string,
-  { source, options = [], cover = false, debug = false, report = () => {} }: MountOptions,
+  {
+    source,
+    options = [],
+    cover = false,
+    isMade = false,
+    debug = false,
+    report = () => {},
+  }: MountOptions,
 ): Promise<Mount> => {
   const real = realMountpoint(mountpoint)
-  const stopWatch = unmountWhenKilled(real)
+  const stopWatch = unmountWhenKilled(real, isMade)
   let fd: number
   try {
     fd = await openDevice(real, { source, options, cover })

@@ -10,6 +10,8 @@ export interface MountOptions {
   options?: string[]
   /** Mount even where something is mounted already, and hide that. */
   cover?: boolean
+  /** The folder was made for this mount: it is removed after it, where nothing is in it. */
+  isMade?: boolean
   /** Print the kernel's requests on stderr. */
   debug?: boolean
   /** Called with a problem of the source while the mount is in use. */

@@ -32,6 +32,8 @@ export interface Libc {
   flock(fd: number, operation: number): number
   fsetxattr(fd: number, name: string, value: Buffer, size: number, flags: number): number
   getpagesize(): number
+  /** Reads an attribute into `value`, of a file by its path; returns its length. */
+  getxattr(path: string, name: string, value: Buffer, size: number): number
   ioctl(fd: number, request: number, data: Buffer | Int32Array | null): number
   lseek(fd: number, offset: number, whence: number): number
   /** Maps a file anywhere; returns the address, or −1 as a pointer. */
@@ -121,6 +123,7 @@ const declare = (): Libc => {
     flock: libc.func('int flock(int, int)'),
     fsetxattr: libc.func('int fsetxattr(int, str, const void *, size_t, int)'),
     getpagesize: libc.func('int getpagesize()'),
+    getxattr: libc.func('long getxattr(str, str, _Out_ void *, size_t)'),
     ioctl: (fd, request, data) => ioctl(fd, request, 'void *', data) as number,
     lseek: wide('lseek', 'int64_t', ['int', 'int64_t', 'int']),
     mmap: (size, protection, flags, fd, offset) =>

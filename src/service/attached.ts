@@ -55,6 +55,8 @@ interface Attachment {
 
 export class Attached {
   readonly #all = new Map<Served, Attachment>()
+  /** Those that could not be attached when a plan was last carried out. */
+  failures: readonly Failure[] = []
 
   /** @param attachOne attaches a backend, here or in another thread */
   constructor(readonly attachOne: (candidate: SourceCandidate, how: MountHow) => Soon<Served>) {}
@@ -96,6 +98,7 @@ export class Attached {
       const wanted = wantedOf(backend)
       const { attached, failures } = await selectSoon(absolute, wanted, attachOne, release)
       tellFailures(failures)
+      this.failures = failures
       for (const [served, attachment] of made) this.#all.set(served, attachment)
       return { backends: attached, added: [...made.keys()] }
     } finally {
@@ -119,6 +122,11 @@ export class Attached {
   /** All that is attached, and where. */
   watched(): Watched<Served>[] {
     return Array.from(this.#all, ([backend, { place }]) => ({ backend, place }))
+  }
+
+  /** Its SOURCE. */
+  sourceOf(backend: Served): string {
+    return this.#all.get(backend)?.candidate.source ?? ''
   }
 
   has(backend: Served): boolean {

@@ -80,6 +80,13 @@ const readStatus = async (pipe: Readable): Promise<string> => {
   return status
 }
 
+/** What runs this program, without the words of its command line: a single executable is its own program. */
+export const thisProgram = (): string[] => {
+  const [node, program] = process.argv
+  const script = program === undefined || program === node ? [] : [program]
+  return [process.execPath, ...process.execArgv, ...script]
+}
+
 /**
  * Run this command again in the background.
  *
@@ -88,10 +95,8 @@ const readStatus = async (pipe: Readable): Promise<string> => {
  * @throws StoreError with the failure that the daemon reports
  */
 export const startDaemon = async (args: object): Promise<void> => {
-  // A single executable is its own program.
-  const [node, program, ...words] = process.argv
-  const line = program === undefined || program === node ? words : [program, ...words]
-  const child = spawn(process.execPath, [...process.execArgv, ...line], {
+  const [command = '', ...start] = thisProgram()
+  const child = spawn(command, [...start, ...process.argv.slice(2)], {
     detached: true,
     env: { ...process.env, [variable]: JSON.stringify(args) },
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],

@@ -20,22 +20,40 @@ import type { MountPlan } from './plan.js'
 import { Pool } from './pool/pool.js'
 import { becomeUser, findAccount } from './privileges.js'
 import { servedHere, type Served } from './served.js'
+import { makeStatus, statusAttribute } from './status.js'
 import { watch } from './watch.js'
 
 /** For how long a mount that answers already says so only once it is known what is odd of its sources, in ms. */
 const doubtPatience = 1000
 
+export interface ServeOptions {
+  /** Print the requests of FUSE. */
+  debug: boolean
+  /** Make the folder where there is none, and remove it again after the mount. */
+  makes: boolean
+  /** Called once the mount answers. */
+  onReady?: () => void
+}
+
+/** Make a folder, and those above it; false where it is there. */
+const makeFolder = (folder: string): boolean => {
+  try {
+    return fs.mkdirSync(folder, { recursive: true, mode: 0o755 }) !== undefined
+  } catch (error) {
+    throw new StoreError(`${folder}: cannot be made: ${(error as NodeJS.ErrnoException).code}`)
+  }
+}
+
 /**
  * Attach, mount, and serve until the mount is unmounted; the process ends with the mount.
  *
  * @param plan makes the plan; called again on SIGHUP
- * @param debug print the requests of FUSE
  * @throws StoreError where the plan cannot be mounted
  */
 export const serve = async (
   plan: () => MountPlan,
   folder: string,
-  debug: boolean,
+  { debug, makes, onReady }: ServeOptions,
 ): Promise<never> => {
   const here = process.cwd()
   const mountpoint = path.resolve(folder)
@@ -46,7 +64,8 @@ export const serve = async (
     throw new StoreError(`user ${account.name}: not with attach=boot, whose copies belong to root`)
   clearDeadMount(mountpoint)
   // Before anything is attached: attach=boot changes a source.
-  const cover = checkMountpoint(mountpoint, first.passed.includes('nonempty'))
+  const isMissing = makes && !fs.existsSync(mountpoint)
+  const cover = !isMissing && checkMountpoint(mountpoint, first.passed.includes('nonempty'))
   // One source for as long as the mount lives, or this machine's own: nobody else waits for those.
   const pool = first.isSingle || first.mode === 'boot' ? null : new Pool(tell)
   const attached = new Attached((candidate, how) =>
@@ -65,6 +84,13 @@ export const serve = async (
     umask: first.umask,
     onOpen: tellDamage,
     onErase: record => log('notice', `${record.name}: erased`),
+    onAsk: {
+      [statusAttribute]: () =>
+        makeStatus(
+          backends.map(one => [one, attached.sourceOf(one), damage.get(one) ?? []] as const),
+          attached.failures,
+        ),
+    },
     onDrop: letGo,
   })
   // Node's own exit waits for a thread whose medium does not answer.
@@ -127,6 +153,7 @@ export const serve = async (
     transport: first.transport,
     options: [...first.passed, ...(nothingWritable ? ['ro'] : [])],
     cover,
+    isMade: isMissing && makeFolder(mountpoint),
     debug,
     report: problem => logOnce('error', subjectOf(problem), problem),
   })
@@ -143,6 +170,7 @@ export const serve = async (
     for (const line of doubts) log('warning', line)
   }
   reportReady()
+  onReady?.()
   notifyReady(statusOf(backends))
   introduce(backends, attached)
   watch(
@@ -218,9 +246,15 @@ const introduce = (backends: readonly Served[], attached: Attached): void => {
   }
 }
 
+/** What is known of backends' damage: a few lines of each. */
+const damage = new WeakMap<Served, string[]>()
+
 const lookForDamage = async (backend: Served, attached: Attached): Promise<void> => {
+  const lines: string[] = []
+  damage.set(backend, lines)
   for await (const line of backend.damage()) {
     if (!attached.has(backend)) return
+    lines.push(line)
     log('warning', line)
   }
 }

@@ -43,6 +43,8 @@ export interface TreeOptions {
   onOpen?: (record: RecordFacts) => void
   /** Told of a record that was unlinked, and is erased. */
   onErase?: (record: RecordFacts) => void
+  /** The root's attributes that no list of attributes has: by name what tells each. */
+  onAsk?: { readonly [name: string]: () => Soon<string> }
   /** Told how many bytes of files are not needed any more, once the caller is done. */
   onDrop?: (bytes: number) => void
 }
@@ -76,6 +78,7 @@ export class Tree {
   readonly #umask: number
   readonly #onOpen: TreeOptions['onOpen']
   readonly #onErase: TreeOptions['onErase']
+  readonly #onAsk: NonNullable<TreeOptions['onAsk']>
   #lastIno = 0
   readonly #root: Folder
   #folders = new Map<string, Folder>()
@@ -87,13 +90,23 @@ export class Tree {
 
   constructor(
     backends: readonly Records[],
-    { subdirs = 'visible', uid = 0, gid = 0, umask = 0, onOpen, onErase, onDrop }: TreeOptions = {},
+    {
+      subdirs = 'visible',
+      uid = 0,
+      gid = 0,
+      umask = 0,
+      onOpen,
+      onErase,
+      onAsk = {},
+      onDrop,
+    }: TreeOptions = {},
   ) {
     this.#uid = uid
     this.#gid = gid
     this.#umask = umask
     this.#onOpen = onOpen
     this.#onErase = onErase
+    this.#onAsk = onAsk
     this.#snapshots = new Snapshots(onDrop)
     this.#root = this.#newFolder(null)
     this.replace(backends, subdirs)
@@ -313,9 +326,12 @@ export class Tree {
   /** One of them. Throws ENODATA where there is none, ESTALE, EIO. */
   attribute(ino: number, name: string): Soon<string> {
     const inode = this.#inode(ino)
+    const isRoots = inode === this.#root && Object.hasOwn(this.#onAsk, name)
     const value =
       inode.kind === 'folder'
-        ? null
+        ? isRoots
+          ? this.#onAsk[name]!()
+          : null
         : whenDone(this.#refresh(inode), () => extendedValue(inode.records, inode.record!, name))
     return whenDone(value, found => {
       if (found === null) throw new StoreError(`${name}: no such attribute`, 'ENODATA')

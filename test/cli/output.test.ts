@@ -14,6 +14,7 @@ t.test('every command', async t => {
   succeed(t, ['write', 'console', region, ...words], Buffer.from('line\n'))
   succeed(t, ['archive', '--keep', region, `${home}/archive`, ...words])
   fs.copyFileSync(region, `${home}/erased.img`)
+  fs.writeFileSync(`${home}/retained.img`, Buffer.alloc(65536))
 
   /** Lines that print something. */
   const lines = [
@@ -37,6 +38,8 @@ t.test('every command', async t => {
     `list --json archive`,
     `show archive`,
     `show --json archive`,
+    `retention retained.img --mem-size 64K`,
+    `status`,
     `ship empty`,
     `completion`,
     `--version`,
@@ -46,7 +49,7 @@ t.test('every command', async t => {
   /** Commands that print nothing. */
   const silent = ['mount', 'write', 'console']
   const help = run(process.execPath, [program, '--help']).stdout.toString()
-  const commands = Array.from(help.matchAll(/^ {2}pstorefs ([a-z]+) /gm), ([, name]) => name!)
+  const commands = Array.from(help.matchAll(/^ {2}([a-z]+) {2,}\S/gm), ([, name]) => name!)
   t.ok(commands.length > 12)
   const tested = new Set(lines.map(line => line.split(' ')[0]!))
   t.same(
@@ -69,6 +72,7 @@ t.test('every command', async t => {
     t.equal(full.stderr, 'pstorefs: standard output: no space left on device\n', line)
     // The records that the first run has erased.
     fs.copyFileSync(region, `${home}/erased.img`)
+    fs.writeFileSync(`${home}/retained.img`, Buffer.alloc(65536))
     const closed = into(`(${broken}); exit $?`, `closed${n}`)
     t.equal(closed.status, 141, line)
     t.equal(closed.stderr, '', line)

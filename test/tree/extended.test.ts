@@ -113,6 +113,18 @@ t.test('what has none', async t => {
   t.same(fresh.attributeNames(listed.ino), [])
 })
 
+t.test("the root's own, which no list has", async t => {
+  const status = 'user.pstore.status'
+  const tree = new Tree([recordsOf(make(t, 0))], { onAsk: { [status]: () => 'well' } })
+  t.equal(atOnce(tree.attribute(Tree.root, status)), 'well')
+  t.same(tree.attributeNames(Tree.root), [])
+  const { ino } = atOnce(tree.lookup(Tree.root, 'web'))
+  t.equal(
+    errnoOf(() => tree.attribute(ino, status)),
+    'ENODATA',
+  )
+})
+
 t.test('a time that no calendar has, and an answer that comes later', async t => {
   const backend = make(t, 0)
   const record = { ...backend.find('dmesg-web-0')!, time: { sec: 2n ** 62n, nsec: 0 } }

@@ -4,7 +4,9 @@
  * Both serve the mount in a process of its own, which goes to the background once the mount answers.
  */
 import fs from 'node:fs'
+import path from 'node:path'
 import type { Argv, CommandModule } from 'yargs'
+import { parseSource } from '../../attach.js'
 import { isDaemon, startDaemon } from '../../service/daemon.js'
 import { StoreError } from '../../pstore/errors.js'
 import type { BackendChoice, MountPlan, MountRequest, SourceCandidate } from '../../service/plan.js'
@@ -24,7 +26,7 @@ import {
 
 interface Args {
   source: string
-  /** Undefined: `source` is the mountpoint, and the config file names the sources. */
+  /** Undefined: `source` is the mountpoint, and the config file names the sources ({@link placed} has seen to that). */
   mountpoint: string | undefined
   config: string | undefined
   backend: NonNullable<BackendChoice> | undefined
@@ -108,20 +110,50 @@ const givenIn = (args: Args): GivenOptions => {
   return { ...given, layout, config: args.config ?? given.config }
 }
 
+/** Where mounts are whose user does not say where: as those of pstorefs@.service. */
+const usualPlace = (): string => {
+  if (process.getuid!() === 0) return '/run/pstore'
+  const { XDG_RUNTIME_DIR } = process.env
+  if (XDG_RUNTIME_DIR) return `${XDG_RUNTIME_DIR}/pstore`
+  throw new StoreError('no place for the mount: give MOUNTPOINT (XDG_RUNTIME_DIR is not set)')
+}
+
+/**
+ * The arguments with a mountpoint, where a source alone is named. Where a config file is named, or the usual one is there
+ * and the word is a folder, that is the mountpoint.
+ */
+const placed = (args: Args, given: GivenOptions): Args => {
+  const { source, mountpoint } = args
+  const isFolder = (): boolean =>
+    fs.statSync(source, { throwIfNoEntry: false })?.isDirectory() === true
+  if (mountpoint !== undefined || given.config !== undefined) return args
+  if (isFolder() && fs.existsSync(defaultConfig)) return args
+  return { ...args, mountpoint: path.join(usualPlace(), path.basename(parseSource(source).path)) }
+}
+
 /** Mount; resolves when the mount answers (background) or is gone (foreground). */
-const run = async (args: Args, given = givenIn(args)): Promise<void> => {
+const run = async (
+  args: Args,
+  given = givenIn(args),
+  makes = false,
+  onReady: () => void = () => {},
+): Promise<void> => {
+  const mountpoint = args.mountpoint ?? args.source
   if (!args.foreground && !args.debug && !isDaemon()) {
-    await startDaemon(args)
+    await startDaemon({ ...args, makes })
+    onReady()
     return
   }
   // Loaded here, as the process that waits for the daemon does not need it.
   const { serve } = await import('../../service/serve.js')
-  const mountpoint = args.mountpoint ?? args.source
-  await serve(() => makePlan(args, given), mountpoint, args.debug)
+  await serve(() => makePlan(args, given), mountpoint, { debug: args.debug, makes, onReady })
 }
 
 /** Serve a mount in the background, by the arguments that the first process read. */
-export const serveTakenOver = (args: unknown): Promise<void> => run(args as Args)
+export const serveTakenOver = (args: unknown): Promise<void> => {
+  const { makes, ...others } = args as Args & { makes: boolean }
+  return run(others, givenIn(others), makes)
+}
 
 const defaults: MountRequest = {
   readOnly: false,
@@ -191,7 +223,8 @@ const whatToMount = (
 
 const details =
   'Shows each record in the region as a file. Without --foreground, the command returns as soon as the ' +
-  'mount answers. Unlinking a file erases its record in the region, unless the mount is read-only (-o ro). ' +
+  'mount answers. Without MOUNTPOINT it is /run/pstore/NAME, for other users than root $XDG_RUNTIME_DIR/pstore/NAME, ' +
+  'which is printed. A missing folder is made, and removed after the mount. Unlinking a file erases its record in the region, unless the mount is read-only (-o ro). ' +
   'Unmount with umount or fusermount -u. On SIGHUP the config file is read again: new backends are ' +
   'attached, removed ones detached. In the background, messages go to syslog or the journal.'
 
@@ -201,20 +234,18 @@ export const mount: CommandModule<object, Args> = {
   builder: argv =>
     build(argv)
       .usage(
-        `$0 mount SOURCE MOUNTPOINT [options]\n$0 mount --config FILE MOUNTPOINT [options]\n\n${details}`,
+        `$0 mount SOURCE [MOUNTPOINT] [options]\n$0 mount --config FILE MOUNTPOINT [options]\n\n${details}`,
       )
-      .check(
-        ({ mountpoint, config, options }) =>
-          mountpoint !== undefined ||
-          config !== undefined ||
-          splitOptions(options).some(option => option.startsWith('config=')) ||
-          fs.existsSync(defaultConfig) ||
-          'Give SOURCE and MOUNTPOINT, or --config FILE and MOUNTPOINT',
-      )
+      .example('$0 mount dump.bin', 'at /run/pstore/dump.bin, or in XDG_RUNTIME_DIR')
       .example('$0 mount dump.bin /mnt --record-size 64K --console-size 256K', '')
       .example('$0 mount -r guest.img /mnt --preset crosvm', '')
       .example('$0 mount --config guests.toml --backend all /mnt', ''),
-  handler: args => run(args),
+  handler: async args => {
+    const given = givenIn(args)
+    const all = placed(args, given)
+    const say = (): void => void (all !== args && process.stdout.write(`${all.mountpoint}\n`))
+    await run(all, given, true, say)
+  },
 }
 
 /** The form that mount.fuse(8) runs for `mount -t fuse.pstorefs SOURCE DIR -o …`. */

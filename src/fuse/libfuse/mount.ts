@@ -57,7 +57,14 @@ const askFor = async (mountpoint: string): Promise<void> => {
 export const mountByLibfuse = async (
   tree: Tree,
   mountpoint: string,
-  { source, options = [], cover = false, debug = false, report = () => {} }: MountOptions,
+  {
+    source,
+    options = [],
+    cover = false,
+    isMade = false,
+    debug = false,
+    report = () => {},
+  }: MountOptions,
 ): Promise<Mount> => {
   const list = [
     'pstorefs',
@@ -103,7 +110,7 @@ export const mountByLibfuse = async (
     const why = (await refusal(mountpoint, options)) ?? (error as Error).message
     throw new StoreError(`${mountpoint}: cannot be mounted: ${why}`, 'EIO')
   }
-  const stopWatch = unmountWhenKilled(real)
+  const stopWatch = unmountWhenKilled(real, isMade)
   // libfuse closes its end when the file system is gone, and reports it in no other way.
   const ended = new Promise<void>(resolve => {
     const timer = setInterval(() => {

@@ -207,7 +207,7 @@ t.test('what cannot be written', async t => {
       () => false,
       first,
     )
-  t.throws(test, { message: /read-only/, errno: 'EROFS' })
+  t.throws(test, { message: /read-only/, code: 'EROFS' })
 })
 
 t.test('the command: two runs, JSON, exit codes', async t => {
