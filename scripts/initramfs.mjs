@@ -94,7 +94,7 @@ const copyProgram = (folder, files) => {
 
 /** Make one file of a folder: the same of the same content, as no file in it is younger than SOURCE_DATE_EPOCH. */
 const squash = (folder, target) => {
-  const form = ['-comp', 'xz', '-b', '256K', '-all-root', '-no-xattrs', '-noappend']
+  const form = ['-comp', 'zstd', '-b', '256K', '-all-root', '-no-xattrs', '-noappend']
   process.env.SOURCE_DATE_EPOCH ??= '0'
   if (!run('mksquashfs', [folder, target, ...form, '-quiet', '-no-progress']))
     throw new Error('--squash takes mksquashfs, which is not here: install squashfs-tools')

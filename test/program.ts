@@ -27,6 +27,9 @@ export const run = (command: string, args: string[], input?: Uint8Array): Outcom
   return { status, stdout, stderr: stderr.toString() }
 }
 
+/** The path of a tool; empty where there is none. */
+export const where = (tool: string): string => run('which', [tool]).stdout.toString().trim()
+
 /** Run `pstorefs ARGS…`. */
 export const pstorefs = (args: string[], input?: Uint8Array): Outcome =>
   run(process.execPath, [program, ...args], input)

@@ -2,7 +2,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import t, { type Test } from 'tap'
-import { folder, run, type Outcome } from '../program.js'
+import { folder, run, where, type Outcome } from '../program.js'
 import { bootGuest, skipWithoutGuest } from './guest.js'
 
 const maker = path.resolve(import.meta.dirname, '../../scripts/initramfs.mjs')
@@ -11,8 +11,7 @@ const { version } = JSON.parse(
   fs.readFileSync(path.resolve(import.meta.dirname, '../../package.json'), 'utf8'),
 ) as { version: string }
 
-const where = (tool: string): string => run('which', [tool]).stdout.toString().trim()
-const skipSquash = where('mksquashfs') === '' ? 'no mksquashfs: install squashfs-tools' : false
+const skipSquash = where('mksquashfs') ? false : 'no mksquashfs: install squashfs-tools'
 const skip = skipSquash || skipWithoutGuest()
 
 /** Run it with no tools but these: of this machine, or a text that a shell runs. */
