@@ -95,8 +95,21 @@ class BackendBuffer {
     this.#filled = 0
     const { pace } = this
     if (pace) this.#allowed -= Math.ceil(length / pace.bytes)
+    this.#write(this.#buffer.subarray(0, length))
+  }
+
+  /** Store these bytes behind all text, uncopied, where stores cost nothing; elsewhere they wait. */
+  store(bytes: Uint8Array): void {
+    if (this.pace) this.append(bytes)
+    else {
+      this.flush()
+      if (bytes.length > 0) this.#write(bytes)
+    }
+  }
+
+  #write(bytes: Uint8Array): void {
     try {
-      this.backend.write({ type: this.type, bytes: this.#buffer.subarray(0, length) })
+      this.backend.write({ type: this.type, bytes })
     } catch (error) {
       this.failed(this, error as Error)
     }
@@ -105,7 +118,7 @@ class BackendBuffer {
 
 export class Appender {
   #buffers: BackendBuffer[]
-  /** The length of the shortest ring among those that {@link settle} stores to. */
+  /** The length of the shortest ring among those that {@link store} stores to. */
   readonly room: number
 
   /**
@@ -118,6 +131,7 @@ export class Appender {
     report: (backend: Backend, error: Error) => void,
   ) {
     const failed = (buffer: BackendBuffer, error: Error): void => {
+      if (!this.#buffers.includes(buffer)) return
       this.#buffers = this.#buffers.filter(other => other !== buffer)
       report(buffer.backend, error)
     }
@@ -131,9 +145,9 @@ export class Appender {
     for (const buffer of this.#buffers) buffer.append(bytes)
   }
 
-  /** Store all text of the backends whose stores cost nothing. */
-  settle(): void {
-    for (const buffer of this.#buffers) if (!buffer.pace) buffer.flush()
+  /** Append bytes of which no more come for now: they are stored where stores cost nothing. */
+  store(bytes: Uint8Array): void {
+    for (const buffer of this.#buffers) buffer.store(bytes)
   }
 
   /** Store all text: at the stream's end, and before a signal ends the process. */

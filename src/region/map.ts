@@ -8,13 +8,18 @@ const require = createRequire(import.meta.url)
 /** Null: not installed, or not built for this Node. Undefined: not looked for yet. */
 let found: typeof Mmap | null | undefined
 
-/** Its binary alone, where npm builds it: the package's own way to it takes 100 ms and 10 MB. */
+/** Its binary alone, where that lies as node-gyp builds it: the package's own way to it takes 100 ms. */
+const names = ['mmap-io/build/Release/mmap_io.node', 'mmap-io']
+
+/** Loaded when the first region is mapped, as most commands map none. */
 const mmapIo = (): typeof Mmap | null => {
-  if (found === undefined)
+  if (found !== undefined) return found
+  found = null
+  for (const name of names)
     try {
-      found = require('mmap-io/build/Release/mmap_io.node') as typeof Mmap
+      return (found = require(name) as typeof Mmap)
     } catch {
-      found = null
+      // Not installed, not there, or not built for this Node.
     }
   return found
 }

@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import { attach, format, type AttachOptions } from '#src/index.js'
-import { killAll, program } from '../program.js'
+import { killAll } from '../program.js'
 import { inMemory, median, print } from './measure.js'
 import { installIn } from './shipped.js'
 
@@ -121,7 +121,7 @@ export const benchTty = (): Promise<void> =>
       for (const { ecc, region, options } of regions) {
         const lost: number[] = []
         for (let i = 0; i < kills; i++)
-          lost.push(await killed(folder, region, { ...layout, ecc }, options, pause))
+          lost.push(await killed(shipped, folder, region, { ...layout, ecc }, options, pause))
         lost.sort((a, b) => a - b)
         print(
           `tty, killed, ${pause ? `a line every ${pause} ms` : 'lines flat out'}, ecc ${ecc}`,
@@ -132,6 +132,7 @@ export const benchTty = (): Promise<void> =>
 
 /** Kill all of a session, and tell how many bytes were printed and are not kept. */
 const killed = async (
+  program: string,
   folder: string,
   region: string,
   layout: AttachOptions,

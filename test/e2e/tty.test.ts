@@ -248,6 +248,57 @@ t.test('who does not read slows the command, and fills no memory', async t => {
   t.match(kept(), /end\r\n/)
 })
 
+t.test('a slow reader gets every byte in its place, also where signals come meanwhile', async t => {
+  const region = make(t)
+  const script = 'trap : USR1; stty raw; echo ready; seq 1 400000; echo end'
+  const child = spawn(
+    process.execPath,
+    [program, 'tty', region, ...layout, '--', 'sh', '-c', script],
+    { stdio: ['pipe', 'pipe', 'inherit'], detached: true },
+  )
+  const closed = new Promise(resolve => child.on('close', resolve))
+  t.teardown(() => child.exitCode ?? killAll(child.pid!))
+  const kept = (): string => fs.readFileSync(region).subarray(0, 65536).toString('latin1')
+  const parts: Buffer[] = []
+  child.stdout.on('data', (bytes: Buffer) => {
+    parts.push(bytes)
+    // It reads in bursts, and the session is told to pass all on while nobody reads.
+    if (parts.length % 8 !== 0) return
+    child.stdout.pause()
+    void comesToRest(kept, 0.1).then(() => {
+      child.kill('SIGUSR1')
+      setTimeout(() => child.stdout.resume(), 50)
+    })
+  })
+  await closed
+  const lines = Array.from({ length: 400_000 }, (_, i) => `${i + 1}\n`)
+  const printed = `ready\n${lines.join('')}end\n`
+  const seen = Buffer.concat(parts).toString()
+  t.ok(seen === printed, `${seen.length} of ${printed.length} bytes`)
+  t.ok(kept().includes('400000\nend\n'))
+})
+
+t.test('keys arrive while a command prints without end', async t => {
+  const region = make(t)
+  const script = 'yes & flood=$!; read key; kill $flood; wait; echo; echo got $key'
+  const child = spawn(
+    process.execPath,
+    [program, 'tty', region, ...layout, '--', 'sh', '-c', script],
+    { stdio: ['pipe', 'pipe', 'inherit'], detached: true },
+  )
+  const closed = new Promise(resolve => child.on('close', resolve))
+  t.teardown(() => child.exitCode ?? killAll(child.pid!))
+  let length = 0
+  let tail = ''
+  child.stdout.on('data', (bytes: Buffer) => {
+    if (length < 2 ** 20 && length + bytes.length >= 2 ** 20) child.stdin.write('a key\n')
+    length += bytes.length
+    tail = (tail + bytes.toString('latin1', Math.max(0, bytes.length - 20))).slice(-20)
+  })
+  await closed
+  t.match(tail, /\r\ngot a key\r\n$/)
+})
+
 t.test('the last line that a slow reader saw is kept, too', async t => {
   for (const size of ['64K', '1K']) {
     const region = `${folder(t)}/region.img`

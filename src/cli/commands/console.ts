@@ -76,8 +76,7 @@ export const kernelConsole: CommandModule<object, Args> = {
       for (let pause = shortest; working > 0; pause = Math.min(2 * pause, longest)) {
         const { text, more } = readLog(log, lines)
         if (text.length > 0) {
-          appender.append(text)
-          appender.settle()
+          appender.store(text)
           pause = shortest
         }
         if (more) await new Promise(setImmediate)

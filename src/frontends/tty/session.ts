@@ -3,7 +3,6 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import fs from 'node:fs'
 import type { Socket } from 'node:net'
 import os from 'node:os'
-import { createInterface } from 'node:readline'
 import { deadly } from '../../native/signals.js'
 import { StoreError } from '../../pstore/errors.js'
 import { Printed, type Output } from './output.js'
@@ -172,14 +171,17 @@ const handleSignals = (
   for (const [signal, handler] of handlers) process.on(signal, handler)
   const channel = child.stdio[3] as Socket
   channel.on('error', () => {})
-  createInterface(channel).on('line', said => {
-    if (said !== 'stopped') {
-      command = Number(said)
-      return
+  let said = ''
+  channel.on('data', (bytes: Buffer) => {
+    const lines = (said + bytes.toString('latin1')).split('\n')
+    said = lines.pop()!
+    for (const line of lines) {
+      if (line === 'stopped') {
+        // The whole process group, as ^Z stops a pipeline: `pstorefs tty … | tee`.
+        suspend(0)
+        channel.write('go on\n')
+      } else command = Number(line)
     }
-    // The whole process group, as ^Z stops a pipeline: `pstorefs tty … | tee`.
-    suspend(0)
-    channel.write('go on\n')
   })
   return () => {
     for (const [signal, handler] of handlers) process.off(signal, handler)

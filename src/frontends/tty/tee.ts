@@ -80,8 +80,7 @@ export class Tee implements Output {
   #passOn(most: number): boolean {
     const now = this.#bytes.subarray(this.#start, Math.min(this.#start + most, this.#end))
     this.#start += now.length
-    this.appender.append(this.filters.reduce((kept, filter) => filter(kept), now))
-    this.appender.settle()
+    this.appender.store(this.filters.reduce((kept, filter) => filter(kept), now))
     return this.show(now)
   }
 
