@@ -260,17 +260,19 @@ t.test('a slow reader gets every byte in its place, also where signals come mean
   t.teardown(() => child.exitCode ?? killAll(child.pid!))
   const kept = (): string => fs.readFileSync(region).subarray(0, 65536).toString('latin1')
   const parts: Buffer[] = []
+  let resting = Promise.resolve()
   child.stdout.on('data', (bytes: Buffer) => {
     parts.push(bytes)
     // It reads in bursts, and the session is told to pass all on while nobody reads.
     if (parts.length % 8 !== 0) return
     child.stdout.pause()
-    void comesToRest(kept, 0.1).then(() => {
+    resting = comesToRest(kept, 0.1).then(() => {
       child.kill('SIGUSR1')
       setTimeout(() => child.stdout.resume(), 50)
     })
   })
   await closed
+  await resting
   const lines = Array.from({ length: 400_000 }, (_, i) => `${i + 1}\n`)
   const printed = `ready\n${lines.join('')}end\n`
   const seen = Buffer.concat(parts).toString()
