@@ -1,6 +1,7 @@
 /** Every command line that README.md, the guides and the manual pages show does what they say. */
 import fs from 'node:fs'
 import path from 'node:path'
+import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { attach, format, writeDump, type AttachOptions } from '#src/index.js'
 import { loadFixture } from '../fixtures.js'
@@ -28,15 +29,16 @@ const elsewhere: { [line: string]: string } = {
   'scripts/quickstart': 'the README’s first command',
   'scripts/test': 'what runs this',
   'npm install -g .': 'test/e2e/install.test.ts',
-  'pstorefs completion >> ~/.bashrc': 'test/e2e/install.test.ts',
   'scripts/install': 'test/e2e/install.test.ts',
-  'scripts/uninstall': 'test/e2e/install.test.ts',
   'pstorefs ship /var/lib/crashes http://collector:4318': 'test/e2e/ship.test.ts',
   'pstorefs ship crashes http://collector:4318': 'test/e2e/fleet.test.ts',
   'pstorefs archive --config guests.toml --all-backends crashes --otlp http://collector:4318':
     'test/e2e/ship.test.ts',
   'pstorefs archive --config guests.toml --all-backends crashes --journal':
     'test/e2e/journal.test.ts',
+  'pstorefs archive --all-backends /var/lib/crashes --watch --otlp http://collector:4318 --redact':
+    'test/e2e/ship.test.ts',
+  'systemctl enable pstorefs-tty@kdump.service': 'test/e2e/systemd.test.ts',
   'systemctl enable --now pstorefs.service': 'test/e2e/systemd.test.ts',
   'systemctl reload pstorefs.service': 'test/e2e/systemd.test.ts',
   'systemctl start pstorefs@guests.service': 'test/e2e/systemd.test.ts',
@@ -51,13 +53,37 @@ const options: AttachOptions = { record_size: 65536, console_size: 262144 }
 const sizes = '--record-size 64K --console-size 256K'
 const unmount = 'ls /mnt; umount /mnt'
 const files = /console-ramoops-0\ndmesg-ramoops-0/
-/** The same region, read as the line before wrote it. */
-const cat = (name: string, more = ''): string => `pstorefs cat region.img ${name} ${sizes}${more}`
+const listed = /^dmesg-ramoops-0 .*\nconsole-ramoops-0 /m
+const dump = /^Panic#1 Part1\nwhy\n$/
+/** A region that is made anew. */
+const anew = (more = ''): string =>
+  `rm region.img; pstorefs format region.img --mem-size 1M ${sizes} --ecc 1${more} > made`
+const archived = 'pstorefs archive region.img crashes'
+const archivedThere = 'pstorefs archive region.img /var/lib/crashes'
+const crashed = /^1 .* ramoops +1x +panic, without a report$/m
+const story = /^crash +\S*panic-\S+ in \S+$/m
 
 const lines: { [line: string]: Line } = {
-  [`pstorefs ls region.img ${sizes}`]: { prints: /^dmesg-ramoops-0 .*\nconsole-ramoops-0 /m },
-  [`pstorefs cat region.img dmesg-ramoops-0 ${sizes}`]: { prints: /^Panic#1 Part1\nwhy\n$/ },
-  [`pstorefs mount region.img /mnt ${sizes}`]: { after: unmount, prints: files },
+  'pstorefs show region.img': { prints: story },
+  'pstorefs show dump.bin.gz': { prints: story },
+  'pstorefs show guest.img': { prints: story },
+  'pstorefs show region.img --kallsyms System.map': { prints: story },
+  'pstorefs show dump.bin --kallsyms System.map': { prints: story },
+  'pstorefs list region.img': { prints: crashed },
+  'pstorefs list guest1.img': { prints: crashed },
+  'pstorefs list': { prints: /^1 .* guest1 /m },
+  'pstorefs ls region.img': { prints: listed },
+  'pstorefs cat region.img': { prints: dump },
+  'pstorefs cat region.img console': { prints: /^console\n$/ },
+  'pstorefs cat region.img tty': {
+    before: `${anew(' --tty-size 64K')}; echo typed | pstorefs write tty region.img`,
+    prints: /^typed\n\nECC/,
+  },
+  'pstorefs mount -r region.img /mnt': {
+    after: `rm -f /mnt/console-ramoops-0 2>&1; ${unmount}`,
+    prints: /Read-only file system\nconsole-ramoops-0/,
+  },
+  'pstorefs mount -r dump.bin /mnt': { after: unmount, prints: files },
   'mount -t fuse.pstorefs region.img /mnt -o record_size=64K,console_size=256K,ro': {
     after: `rm /mnt/console-ramoops-0 2>&1; ${unmount}`,
     prints: /Read-only file system\nconsole-ramoops-0/,
@@ -66,22 +92,8 @@ const lines: { [line: string]: Line } = {
     after: unmount,
     prints: files,
   },
-  'pstorefs info region.img': { fixture: 'dmesg-enc-z', prints: /dmesg 0/ },
-  'pstorefs check region.img': { fixture: 'dmesg-enc-z', status: 1, prints: /damaged/ },
-  'pstorefs ls --all region.img': { fixture: 'dmesg-broken-header', prints: /dropped: / },
-  'pstorefs cat --raw region.img dmesg-ramoops-1': { fixture: 'dmesg-enc-z', prints: /^====\d+/ },
-  'pstorefs cat --salvage region.img dmesg-ramoops-0.enc.z': {
-    fixture: 'dmesg-enc-z',
-    prints: /\[ +\d+\.\d+\]/,
-  },
-  'mount -t fuse.pstorefs region.img /mnt -o ro,nodev,noexec,nosuid,record_size=64K,console_size=256K':
-    { after: `findmnt -no OPTIONS /mnt; ${unmount}`, prints: /ro,nosuid,nodev,noexec/ },
-  "mount -t fuse 'pstorefs#region.img' /mnt -o uid=1000,gid=1000,umask=037,allow_other": {
-    after: `stat -c %u /mnt; ${unmount}`,
-    prints: /^1000\n/m,
-  },
   'umount /mnt': {
-    before: `pstorefs mount region.img /mnt ${sizes}`,
+    before: 'pstorefs mount region.img /mnt',
     after: 'findmnt /mnt || echo gone',
     prints: /^gone\n$/,
   },
@@ -89,32 +101,49 @@ const lines: { [line: string]: Line } = {
     after: 'ls /mnt/guest1; umount /mnt',
     prints: /console-guest1-0/,
   },
+  'pstorefs mount --config guests.toml --backend all /mnt -o ro,gid=4,umask=027,allow_other': {
+    after: 'stat -c %g:%a /mnt/guest1; umount /mnt',
+    prints: /^4:750$/m,
+  },
   'pstorefs ls --config guests.toml guest1': { prints: /^dmesg-guest1-0 /m },
+  'pstorefs list /mnt': {
+    before: 'pstorefs mount --config guests.toml --backend all /mnt',
+    after: 'umount /mnt',
+    prints: /^1 .* 1x +panic, without a report$/m,
+  },
+  'pstorefs info region.img': { fixture: 'dmesg-enc-z', prints: /dmesg 0/ },
+  'pstorefs check region.img': { fixture: 'dmesg-enc-z', status: 1, prints: /damaged/ },
+  'pstorefs probe region.img': { prints: /^region at 0x0, 1048576 bytes/ },
+  'pstorefs ls --all region.img': { fixture: 'dmesg-broken-header', prints: /dropped: / },
+  'pstorefs retention region.img --mem-size 1M': {
+    before: 'rm region.img; truncate -s 1M region.img',
+    after: 'pstorefs retention region.img --mem-size 1M; echo $?',
+    prints: /^0\n$/m,
+  },
   [`pstorefs format region.img --mem-size 1M ${sizes} --ecc 1`]: {
     before: 'rm region.img',
-    after: `pstorefs ls region.img ${sizes} --ecc 1; stat -c %s region.img`,
+    after: 'pstorefs ls region.img; stat -c %s region.img',
     prints: /^--mem-size 1048576 .*\nramoops\.mem_address=ADDRESS .*\n1048576\n$/,
   },
-  [`dmesg | pstorefs write console region.img ${sizes} --ecc 1`]: {
-    before: `rm region.img; pstorefs format region.img --mem-size 1M ${sizes} --ecc 1 > made; dmesg() { echo said; }`,
-    after: cat('console-ramoops-0', ' --ecc 1'),
+  [`pstorefs format region.img --mem-size 1M ${sizes} --tty-size 64K --ecc 1`]: {
+    before: 'rm region.img',
+    after: 'stat -c %s region.img',
+    prints: /--tty-size 65536 [^]*\n1048576\n$/,
+  },
+  'dmesg | pstorefs write console region.img': {
+    before: `${anew()}; dmesg() { echo said; }`,
+    after: 'pstorefs cat region.img console',
     prints: /^said\n\nECC: No errors/,
   },
-  [`pstorefs write dmesg region.img --reason oops ${sizes} --ecc 1 < oops.txt`]: {
-    before: `echo bad > oops.txt; rm region.img; pstorefs format region.img --mem-size 1M ${sizes} --ecc 1 > made`,
-    after: cat('dmesg-ramoops-0', ' --ecc 1'),
-    prints: /^Oops#1 Part1\nbad\n/,
-  },
-  [`pstorefs erase region.img dmesg-ramoops-0 ${sizes} --ecc 1`]: {
-    before:
-      `rm region.img; pstorefs format region.img --mem-size 1M ${sizes} --ecc 1 > made; ` +
-      `echo bad | pstorefs write dmesg region.img ${sizes} --ecc 1`,
-    after: `pstorefs ls region.img ${sizes} --ecc 1; echo end`,
-    prints: /^end\n$/,
+  'pstorefs follow guest.img console': { endless: '[ -s printed ]', prints: /^console\n/ },
+  'pstorefs tty region.img -- kdump-config load': {
+    before: anew(' --tty-size 64K'),
+    after: 'pstorefs cat region.img tty',
+    prints: /^loaded\r?\nloaded\r\n/,
   },
   'pstorefs tty region.img --tty-size 64K -- kdump-config load': {
     before: 'rm region.img; pstorefs format region.img --mem-size 1M --tty-size 64K > made',
-    after: 'pstorefs cat region.img tty-ramoops-0 --tty-size 64K',
+    after: 'pstorefs cat region.img tty',
     prints: /^loaded\r?\nloaded\r\n$/,
   },
   'pstorefs tty --backend all --timestamps --strip -- bash': {
@@ -122,59 +151,41 @@ const lines: { [line: string]: Line } = {
     after: 'echo $?',
     prints: /0\n$/,
   },
-  'pstorefs console region.img --console-size 256K': {
-    before: 'rm region.img; pstorefs format region.img --mem-size 1M --console-size 256K > made',
-    endless: '[ -n "$(pstorefs ls region.img --console-size 256K)" ]',
-    after: 'pstorefs cat region.img console-ramoops-0 --console-size 256K',
-    prints: /\[ *\d+\.\d+\] /,
+  'pstorefs console region.img --new --level warn': {
+    before: anew(),
+    endless: '{ sleep 1; true; }',
+    after: 'pstorefs ls region.img; echo ended',
+    prints: /^ended$/m,
   },
-  [`pstorefs follow guest.img console-ramoops-0 ${sizes}`]: {
-    endless: '[ -s printed ]',
-    prints: /^console\n/,
-  },
-  'pstorefs follow --android --no-history guest.img pmsg-ramoops-0 --preset crosvm': {
-    before: 'rm guest.img; pstorefs format guest.img --mem-size 64K --preset crosvm > made',
-    endless:
-      "printf 'l\\35\\0%015d\\4Tag\\0hello\\0' 0 | tr 0 '\\0' | " +
-      'pstorefs write pmsg guest.img --preset crosvm; [ -s printed ]',
-    prints: / I Tag {5}: hello\n/,
-  },
-  [`pstorefs archive region.img crashes ${sizes}`]: {
-    after: 'cat crashes/*/summary.txt',
+  'pstorefs archive region.img /var/lib/crashes': {
+    after: 'cat /var/lib/crashes/*/summary.txt',
     prints: /^crash +panic 1\n/m,
   },
-  'pstorefs archive --config guests.toml --all-backends crashes': {
-    after: 'cat crashes/*/summary.txt',
+  'pstorefs archive --keep guest.img /var/lib/crashes': {
+    after: 'cat /var/lib/crashes/*/summary.txt; pstorefs ls guest.img',
+    prints: /^crash +panic 1\n[^]*^dmesg-ramoops-0 /m,
+  },
+  'pstorefs archive --all-backends /var/lib/crashes --watch --keep-last 1000': {
+    endless: '[ -n "$(ls /var/lib/crashes 2>/dev/null)" ]',
+    after: 'cat /var/lib/crashes/*/summary.txt',
     prints: /^backend +guest1\n/m,
   },
   'pstorefs archive --config guests.toml --all-backends crashes --textfile pstorefs.prom': {
     after: 'cat pstorefs.prom',
     prints: /^pstorefs_archive_crashes\{backend="guest1",kind="panic"\} 1$/m,
   },
-  'pstorefs list crashes --group': {
-    before: `pstorefs archive region.img crashes ${sizes}`,
-    prints: /^1 .* ramoops +1x +panic, without a report$/m,
-  },
   'pstorefs archive --config guests.toml --all-backends crashes --watch --keep-last 1000': {
     endless: '[ -n "$(ls crashes 2>/dev/null)" ]',
     after: 'cat crashes/*/summary.txt',
     prints: /^backend +guest1\n/m,
   },
-  'pstorefs list crashes': {
-    before: `pstorefs archive region.img crashes ${sizes}`,
-    prints: /^1 .* ramoops +1x +panic, without a report$/m,
-  },
-  'pstorefs list --group --json crashes': {
-    before: `pstorefs archive region.img crashes ${sizes}`,
-    prints: /"count": 1/,
-  },
-  'pstorefs show crashes': {
-    before: `pstorefs archive region.img crashes ${sizes}`,
-    prints: /^crash +\S+-panic-1 in crashes$/m,
-  },
-  'pstorefs show crashes 2026-11-23T03:27:57Z-panic-3 --full': {
-    before: `pstorefs archive region.img crashes ${sizes}; mv crashes/* crashes/2026-11-23T03:27:57Z-panic-3`,
-    prints: /^crash +2026-11-23T03:27:57Z-panic-3 in crashes$/m,
+  'pstorefs list crashes --group': { before: archived, prints: crashed },
+  'pstorefs list /var/lib/crashes': { before: archivedThere, prints: crashed },
+  'pstorefs list /var/lib/crashes --since 7d --group': { before: archivedThere, prints: crashed },
+  'pstorefs show crashes': { before: archived, prints: /^crash +\S+-panic-1 in crashes$/m },
+  'pstorefs show /var/lib/crashes 2 --timeline': {
+    before: `${archivedThere}; echo more | pstorefs write dmesg region.img; ${archivedThere}`,
+    prints: /why/,
   },
 }
 
@@ -191,11 +202,16 @@ const execute = (t: Test, line: string, how: Line) => {
   const home = folder(t)
   const { endless, fixture } = how
   // This machine's /mnt may be in use.
-  const here = (text = ''): string => text.replaceAll(/(?<![\w/])\/mnt/g, `${home}/mnt`)
+  const here = (text = ''): string =>
+    text
+      .replaceAll(/(?<![\w/])\/mnt/g, `${home}/mnt`)
+      .replaceAll('/var/lib/crashes', `${home}/archive`)
   fs.mkdirSync(`${home}/mnt`)
   if (fixture) fs.writeFileSync(`${home}/region.img`, loadFixture(fixture).region())
   else makeRegion(`${home}/region.img`)
-  makeRegion(`${home}/guest.img`)
+  for (const name of ['guest.img', 'guest1.img', 'dump.bin']) makeRegion(`${home}/${name}`)
+  fs.writeFileSync(`${home}/dump.bin.gz`, gzipSync(fs.readFileSync(`${home}/dump.bin`)))
+  fs.writeFileSync(`${home}/System.map`, 'ffffffff81000000 T _text\n')
   fs.writeFileSync(
     `${home}/guests.toml`,
     `[backends.guest1]\nsource = "${home}/guest.img"\nrecord_size = "64K"\nconsole_size = "256K"\ntty_size = 0\n`,
@@ -239,12 +255,16 @@ const linesOf = (file: string, language: string): string[] => {
     .filter(line => /^(pstorefs|mount|umount|systemctl|scripts|npm|dmesg) ?/.test(line))
 }
 
+const pages = (folder: string): string[] =>
+  fs
+    .readdirSync(path.join(project, folder))
+    .filter(name => name.endsWith('.md'))
+    .map(name => `${folder}/${name}`)
+
 const documented = new Set(
   [
-    ...linesOf('README.md', 'sh'),
-    ...linesOf('doc/guides/fleet.md', 'sh'),
-    ...linesOf('man/pstorefs.8.md', ''),
-    ...linesOf('man/pstorefs.toml.5.md', ''),
+    ...['README.md', ...pages('doc/guides')].flatMap(file => linesOf(file, 'sh')),
+    ...pages('man').flatMap(file => linesOf(file, '')),
   ].filter(line => !/fuse\.pstorefs +\S*noauto|config=\/etc/.test(line)),
 )
 
