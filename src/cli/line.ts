@@ -42,6 +42,10 @@ class Misuse {
   constructor(readonly said: string) {}
 }
 
+/** Stands for `-` while yargs is at work, which makes nothing of it. */
+const standIn = '\0'
+const withDash = (value: unknown): unknown => (value === standIn ? standardInput : value)
+
 /** yargs for a line and the commands that may be in it. */
 const reader = (words: readonly string[], known: readonly CommandModule[]): Argv =>
   yargs([...words])
@@ -72,10 +76,10 @@ const reader = (words: readonly string[], known: readonly CommandModule[]): Argv
       },
       'Not enough arguments following: %s': '--%s needs a value',
     } as never)
-    // yargs makes an empty SOURCE of `-`.
     .middleware(args => {
-      if (args.source === '' && line.includes(standardInput)) args.source = standardInput
-    })
+      for (const [name, value] of Object.entries(args))
+        args[name] = Array.isArray(value) ? value.map(withDash) : withDash(value)
+    }, true)
     .strict()
     .demandCommand(1)
     .help()
@@ -160,7 +164,10 @@ export const choose = async (
     if (wanted !== null) return await helper(wanted)
     if (line.length === 1 && line[0] === 'version') return () => print([`${version}\n`])
     known.push(...(await knownCommands()))
-    await reader(dashOptions(line), known).parseAsync()
+    await reader(
+      dashOptions(line).map(word => (word === standardInput ? standIn : word)),
+      known,
+    ).parseAsync()
     return null
   } catch (thrown) {
     if (thrown instanceof Chosen) return thrown.run

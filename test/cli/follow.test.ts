@@ -1,5 +1,5 @@
 /** `pstorefs follow`: real rings, real writers, real signals. */
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import t, { type Test } from 'tap'
@@ -179,6 +179,86 @@ t.test('a reader that goes away', async t => {
   succeed(t, ['write', 'console', region, ...layout], Buffer.from('two\n'))
   t.ok(await until(() => out === 'one\n141\n'), out)
   t.equal(err, '')
+})
+
+t.test('a reader that goes away while nothing comes', async t => {
+  const region = make(t)
+  succeed(t, ['write', 'console', region, ...layout], Buffer.from('one\ntwo\nthree\n'))
+  const args = [process.execPath, program, 'follow', region, 'console', ...layout]
+  for (const [reader, shown] of [
+    ['head -n 2', 'one\ntwo\n'],
+    ['grep -m1 two', 'two\n'],
+    ['true', ''],
+  ]) {
+    const command = `"$@" | ${reader}; echo "\${PIPESTATUS[0]}"`
+    const { status, stdout, stderr } = spawnSync('bash', ['-c', command, 'bash', ...args], {
+      timeout: 120_000,
+      encoding: 'utf8',
+    })
+    t.equal(status, 0, reader)
+    t.equal(stdout, `${shown}141\n`)
+    t.equal(stderr, '')
+  }
+})
+
+t.test('lines that are looked for', async t => {
+  const region = make(t)
+  const write = (text: string): void => {
+    succeed(t, ['write', 'console', region, ...layout], Buffer.from(text))
+  }
+  const long = 'y'.repeat(5000)
+  write('boot\r\nerror 1\nfine\nerror 2\nlogin: ')
+  for (const [args, status, shown] of [
+    [['--until', 'error'], 0, 'boot\r\nerror 1\n'],
+    [['--until', '^boot$'], 0, 'boot\r\n'],
+    [['--until', 'login: $'], 0, 'boot\r\nerror 1\nfine\nerror 2\nlogin: '],
+    [['--until', 'fine', '--grep', 'boot'], 0, 'boot\r\nfine\n'],
+    [['--until', 'panic', '--timeout', '0'], 124, 'boot\r\nerror 1\nfine\nerror 2\nlogin: '],
+    [['--grep', 'error', '--timeout', '0'], 0, 'error 1\nerror 2\n'],
+    [['--grep', 'login', '--timeout', '0'], 0, 'login: '],
+    [['--timeout', '0'], 0, 'boot\r\nerror 1\nfine\nerror 2\nlogin: '],
+    [['--until', 'error', '--no-history', '--timeout', '0'], 124, ''],
+  ] as const) {
+    const outcome = pstorefs(['follow', region, 'console', ...args, ...layout])
+    t.equal(outcome.status, status, args.join(' '))
+    t.equal(outcome.stdout.toString(), shown, args.join(' '))
+    t.equal(outcome.stderr, '')
+  }
+  for (const [args, why] of [
+    [['--until', '(a'], /--until: \(a: is no regular expression/],
+    [['--grep', '['], /--grep: \[: is no regular expression/],
+    [['--timeout', 'soon'], /--timeout: give seconds from 0/],
+    [['--timeout', '-1'], /--timeout: give seconds from 0/],
+  ] as const) {
+    const { status, stderr } = pstorefs(['follow', region, 'console', ...args, ...layout])
+    t.equal(status, 2, args.join(' '))
+    t.match(stderr, why)
+  }
+
+  const { out, ended } = follow(t, [region, 'console', '--until', 'panic', ...layout])
+  t.ok(await until(() => out().endsWith('error 2\n')), 'whole lines')
+  write('root\nkernel pan')
+  t.ok(await until(() => out().endsWith('login: root\n')))
+  write('ic\nafter\n')
+  t.same(await ended, { code: 0, signal: null })
+  t.match(out(), /login: root\nkernel panic\n$/, 'and nothing after it')
+
+  // A line that never ends is looked at in pieces.
+  write(long.slice(0, 3000))
+  write(long.slice(0, 1000))
+  const piece = pstorefs(['follow', region, 'console', '--until', '^y+$', ...layout])
+  t.match(piece, { status: 0 })
+  t.match(piece.stdout.toString(), /^y+$/m)
+})
+
+t.test('an expression that takes for ever', async t => {
+  const region = make(t)
+  succeed(t, ['write', 'console', region, ...layout], Buffer.from(`${'a'.repeat(200)}!\n`))
+  for (const option of ['--until', '--grep']) {
+    const { status, stderr } = pstorefs(['follow', region, 'console', option, '^(a+)+$', ...layout])
+    t.equal(status, 1)
+    t.equal(stderr, `pstorefs: ${option}: ^(a+)+$: takes too long: write a simpler one\n`)
+  }
 })
 
 t.test('a source that becomes shorter', async t => {

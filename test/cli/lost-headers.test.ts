@@ -28,10 +28,16 @@ t.test('a wrong bit, a lost header, and an erased dump', async t => {
   const checked = look('check')
   t.equal(checked.status, 1)
   t.match(checked.stdout.toString(), /: 1 empty, 2 damaged\n$/)
-  t.match(JSON.parse(look('check', '--json').stdout.toString()), {
-    places: [{ state: 'damaged', remains: { holds: 'dump' } }, {}, { remains: { holds: 'text' } }],
-    counts: { damaged: 2, erased: 0 },
-  })
+  t.match(JSON.parse(look('check', '--json').stdout.toString()), [
+    {
+      places: [
+        { state: 'damaged', remains: { holds: 'dump' } },
+        {},
+        { remains: { holds: 'text' } },
+      ],
+      counts: { damaged: 2, erased: 0 },
+    },
+  ])
   t.equal(look('cat', '--raw', 'console-ramoops-0').stdout.length, 4084)
   t.ok(look('cat', '--salvage', 'dmesg-ramoops-0').stdout.toString().endsWith(text))
   t.match(look('erase', 'dmesg-ramoops-0').stderr, /has no record .* \(see ls --all, cat --raw\)/)

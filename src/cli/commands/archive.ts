@@ -3,6 +3,7 @@ import fs from 'node:fs'
 import type { CommandModule } from 'yargs'
 import { ArchiveFolder } from '../../archive/folder.js'
 import { archiveBackend, recordsIn, refusal, type Listener } from '../../archive/run.js'
+import { standardInput } from '../../native/stdin.js'
 import { StoreError } from '../../pstore/errors.js'
 import { describeFailure } from '../../service/attached.js'
 import { allDoubtsOf } from '../../service/doubts.js'
@@ -53,6 +54,8 @@ export const archive: CommandModule<object, Args> = {
       .check(args => {
         const { source, dir } = args
         if (args.redact && args.otlp === undefined) return '--redact needs --otlp'
+        if ([source, dir].at(dir === undefined ? 0 : 1) === standardInput)
+          return 'DIR is a folder: ./- if it is called so'
         if (isSeveral(args))
           return source === undefined || dir !== undefined
             ? 'Give DIR alone: --backend says what is archived'

@@ -1,14 +1,21 @@
 /** `pstorefs check`: look for damage in every zone of a store. */
 import type { CommandModule } from 'yargs'
 import { badBlock, correctedBlock, type Condition } from '../../pstore/condition.js'
-import { json, jsonArray, jsonObject, print, printJson } from '../show/output.js'
-import { attachSource, withSource, type SourceArgs } from '../options/source.js'
+import { arrayOf, json, jsonArray, jsonObject, print, printJson } from '../show/output.js'
+import {
+  fromEach,
+  heading,
+  placesOf,
+  withSeveral,
+  type Opened,
+  type SeveralArgs,
+} from '../options/several.js'
 import { doubtsOf } from '../../service/doubts.js'
 import { tell } from '../../service/log.js'
 import { withoutControls } from '../../pstore/printable.js'
 import { printTime } from '../../pstore/time.js'
 
-interface Args extends SourceArgs {
+interface Args extends SeveralArgs {
   json: boolean
   verbose: boolean
 }
@@ -53,33 +60,36 @@ const details =
   'the source is not changed. Exit codes: 0 no damage, 1 damage or another layout, 2 wrong usage.'
 
 export const check: CommandModule<object, Args> = {
-  command: 'check <source>',
+  command: 'check [sources..]',
   describe: 'look for damage in every zone',
   builder: argv =>
-    withSource(argv)
-      .usage(`$0 check SOURCE [options]\n\n${details}`)
+    withSeveral(argv, 'check')
+      .usage(`$0 check SOURCE… [options]\n$0 check --backend NAMES [options]\n\n${details}`)
       .option('verbose', {
         alias: 'v',
         type: 'boolean',
         default: false,
         describe: 'print sound and empty zones, too',
       })
-      .option('json', { type: 'boolean', default: false, describe: 'print JSON, an object' })
+      .option('json', {
+        type: 'boolean',
+        default: false,
+        describe: 'print JSON, an array: an object a source',
+      })
       .example('$0 check dump.bin --record-size 64K --ecc 1', ''),
   handler: args => {
-    const backend = attachSource(args, { readOnly: true })
-    try {
-      const counts = { sound: 0, empty: 0, erased: 0, unsigned: 0, damaged: 0 }
-      const places = counted(backend.survey.conditions(), counts)
-      const { against, unused } = doubtsOf(backend)
-      if (args.json) printJson(jsonObject(reportOf(backend.name, places, counts, against)))
-      else print(linesOf(args, places, counts))
-      // That no zone has a header the last line says.
-      for (const line of isBlank(counts) ? against : [...against, ...unused]) tell(line)
-      if (isDamaged(counts) || against.length > 0) process.exitCode = damagedExit
-    } finally {
-      backend.close()
-    }
+    const places = placesOf(args)
+    // That a source is another than was described is said after its zones.
+    const each = <T>(look: (opened: Opened) => Iterable<T>): Generator<T, void, void> =>
+      fromEach(places, look, { doubts: false })
+    if (args.json) printJson(arrayOf(each(opened => [jsonObject(reportOf(opened))])))
+    else
+      print(
+        each(function* (opened) {
+          yield heading(places, opened.shown)
+          yield* linesOf(args, opened)
+        }),
+      )
   },
 }
 
@@ -99,29 +109,38 @@ const isBlank = ({ unsigned, ...others }: Counts): boolean =>
 
 const isDamaged = (counts: Counts): boolean => counts.damaged > 0 || isBlank(counts)
 
+/** The zones, counted as they pass by, and what is known once they have. */
+const lookInto = ({ backend }: Opened) => {
+  const counts: Counts = { sound: 0, empty: 0, erased: 0, unsigned: 0, damaged: 0 }
+  const places = counted(backend.survey.conditions(), counts)
+  const end = (): readonly string[] => {
+    const { against, unused } = doubtsOf(backend)
+    // That no zone has a header the last line says.
+    for (const line of isBlank(counts) ? against : [...against, ...unused]) tell(line)
+    if (isDamaged(counts) || against.length > 0) process.exitCode = damagedExit
+    return against
+  }
+  return { counts, places, end }
+}
+
 /** The members that `--json` prints. The counts come last: they are known once all zones have passed by. */
-function* reportOf(
-  backend: string,
-  places: Iterable<Condition>,
-  counts: Counts,
-  doubts: readonly string[],
-): Generator<[string, Iterable<string>], void, void> {
-  yield ['backend', [json(backend)]]
+function* reportOf(opened: Opened): Generator<[string, Iterable<string>], void, void> {
+  const { counts, places, end } = lookInto(opened)
+  yield ['backend', [json(opened.backend.name)]]
+  yield ['source', [json(opened.shown)]]
   yield ['places', jsonArray(places, conditionToJson)]
   yield ['counts', [json(counts)]]
   yield ['damaged', [json(isDamaged(counts))]]
-  yield ['doubts', [json(doubts)]]
+  yield ['doubts', [json(end())]]
 }
 
-function* linesOf(
-  { source, verbose }: Args,
-  places: Iterable<Condition>,
-  counts: Counts,
-): Generator<string, void, void> {
+function* linesOf({ verbose }: Args, opened: Opened): Generator<string, void, void> {
+  const { counts, places, end } = lookInto(opened)
   for (const place of places) if (verbose || place.findings.length) yield `${line(place)}\n`
   const summary = Object.entries(counts).filter(([, n]) => n > 0)
   yield (
-    `${withoutControls(source)}: ${summary.map(([state, n]) => `${n} ${state}`).join(', ') || 'empty'}` +
+    `${withoutControls(opened.shown)}: ${summary.map(([state, n]) => `${n} ${state}`).join(', ') || 'empty'}` +
     `${isBlank(counts) ? ': no zone has a header: is the layout right?' : ''}\n`
   )
+  end()
 }

@@ -1,18 +1,26 @@
 /** `pstorefs info`: draw a store as a picture, with a table of its zones. */
 import fs from 'node:fs'
 import type { CommandModule } from 'yargs'
-import type { Backend } from '../../pstore/backend.js'
+import { explain } from '../../native/open.js'
+import { standardInput } from '../../native/stdin.js'
 import { StoreError } from '../../pstore/errors.js'
 import type { Condition } from '../../pstore/condition.js'
 import { conditionToJson } from './check.js'
-import { json, jsonArray, jsonObject, print, printJson } from '../show/output.js'
+import { arrayOf, json, jsonArray, jsonObject, print, printJson } from '../show/output.js'
 import { glyphsOf, paint, StoreMap, type Canvas } from '../show/map.js'
 import { ZoneTable } from '../show/zone-table.js'
-import { attachToRead, withSource, type SourceArgs } from '../options/source.js'
+import {
+  fromEach,
+  heading,
+  placesOf,
+  withSeveral,
+  type Opened,
+  type SeveralArgs,
+} from '../options/several.js'
 import { drawSvg } from '../show/svg.js'
 import { describeUsage, headline, runsOf } from '../show/describe.js'
 
-interface Args extends SourceArgs {
+interface Args extends SeveralArgs {
   json: boolean
   svg: string | undefined
 }
@@ -41,44 +49,54 @@ const details =
   'that parity corrected or gave up. A table lists their content.'
 
 export const info: CommandModule<object, Args> = {
-  command: 'info <source>',
+  command: 'info [sources..]',
   describe: 'draw the layout: zones, offsets, fill, ECC state',
   builder: argv =>
-    withSource(argv)
-      .usage(`$0 info SOURCE [options]\n\n${details}`)
+    withSeveral(argv, 'info')
+      .usage(`$0 info SOURCE… [options]\n$0 info --backend NAMES [options]\n\n${details}`)
       .option('svg', {
         type: 'string',
         requiresArg: true,
-        describe: 'write the picture to FILE as SVG, for reports',
+        describe: 'write the picture to FILE as SVG, for reports; - is standard output',
       })
-      .option('json', { type: 'boolean', default: false, describe: 'print JSON, an object' })
+      .option('json', {
+        type: 'boolean',
+        default: false,
+        describe: 'print JSON, an array: an object a source',
+      })
+      .check(({ svg, json }) => svg !== '-' || !json || 'Give --svg - or --json, not both')
       .example('$0 info dump.bin', '')
       .example('$0 info dump.bin --svg report.svg', ''),
   handler: args => {
-    const backend = attachToRead(args)
-    try {
-      const title = headline(args.source, backend)
-      if (args.svg !== undefined)
+    const places = placesOf(args)
+    const { svg } = args
+    if (svg !== undefined) {
+      if (places.length > 1) throw new StoreError('--svg: draws one source, and several are given')
+      for (const { backend, shown } of fromEach(places, opened => [opened]))
         writeSvg(
-          args.svg,
-          drawSvg(title, () => backend.survey.conditions()),
+          svg,
+          drawSvg(headline(shown, backend), () => backend.survey.conditions()),
         )
-      if (args.json) printJson(jsonObject(reportOf(backend)))
-      else if (args.svg === undefined) {
-        const usage = backend.usage()
-        const lines = usage ? [title, describeUsage(usage)] : [title]
-        print(picture(canvas(), lines, () => backend.survey.conditions()))
-      }
-    } finally {
-      backend.close()
+      if (!args.json) return
     }
+    if (args.json) printJson(arrayOf(fromEach(places, opened => [jsonObject(reportOf(opened))])))
+    else
+      print(
+        fromEach(places, function* ({ backend, shown }) {
+          const title = headline(shown, backend)
+          const usage = backend.usage()
+          const lines = usage ? [title, describeUsage(usage)] : [title]
+          yield heading(places, shown)
+          yield* picture(canvas(), lines, () => backend.survey.conditions())
+        }),
+      )
   },
 }
 
 /** The members that `--json` prints. */
-function* reportOf(backend: Backend): Generator<[string, Iterable<string>], void, void> {
-  for (const [fact, value] of Object.entries({ backend: backend.name, ...backend.survey.facts }))
-    yield [fact, [json(value)]]
+function* reportOf({ backend, shown }: Opened): Generator<[string, Iterable<string>], void, void> {
+  const facts = { backend: backend.name, source: shown, ...backend.survey.facts }
+  for (const [fact, value] of Object.entries(facts)) yield [fact, [json(value)]]
   yield ['usage', [json(backend.usage())]]
   yield ['places', jsonArray(backend.survey.conditions(), conditionToJson)]
 }
@@ -102,14 +120,25 @@ function* picture(
 }
 
 const writeSvg = (file: string, svg: Iterable<string>): void => {
+  if (file === standardInput) {
+    print(svg)
+    return
+  }
+  let fd: number
   try {
-    const fd = fs.openSync(file, 'w')
-    try {
-      print(svg, bytes => fs.writeFileSync(fd, bytes))
-    } finally {
-      fs.closeSync(fd)
-    }
+    fd = fs.openSync(file, 'w')
   } catch (error) {
-    throw new StoreError(`${file}: cannot be written: ${(error as NodeJS.ErrnoException).code}`)
+    throw explain(file, error)
+  }
+  try {
+    print(svg, bytes => {
+      try {
+        fs.writeFileSync(fd, bytes)
+      } catch (error) {
+        throw explain(file, error)
+      }
+    })
+  } finally {
+    fs.closeSync(fd)
   }
 }

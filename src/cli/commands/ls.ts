@@ -5,12 +5,19 @@ import { describeUnreadable, type Unreadable } from '../../pstore/unreadable.js'
 import { type Condition } from '../../pstore/condition.js'
 import { tell } from '../../service/log.js'
 import { jsonArray, print, printJson } from '../show/output.js'
-import { attachToRead, withSource, type SourceArgs } from '../options/source.js'
+import {
+  fromEach,
+  heading,
+  placesOf,
+  withSeveral,
+  type Opened,
+  type SeveralArgs,
+} from '../options/several.js'
 import { table } from '../show/table.js'
 import { printTime } from '../../pstore/time.js'
 import { when } from '../show/time.js'
 
-interface Args extends SourceArgs {
+interface Args extends SeveralArgs {
   json: boolean
   all: boolean
 }
@@ -36,8 +43,9 @@ const isDropped = ({ record, used, state, remains }: Condition): boolean =>
 /** Bytes of what no file shows. */
 const sizeOf = ({ used, remains }: Condition): number => remains?.bytes ?? used
 
-const droppedToJson = (backend: string, place: Condition) => ({
-  backend,
+const droppedToJson = ({ backend, shown }: Opened, place: Condition) => ({
+  backend: backend.name,
+  source: shown,
   type: place.type,
   id: /-(\d+)(\.\d+)?$/.exec(place.name)?.[1] ?? '0',
   name: place.name,
@@ -59,10 +67,10 @@ const droppedRow = (place: Condition): string[] => [
 ]
 
 export const ls: CommandModule<object, Args> = {
-  command: 'ls <source>',
+  command: 'ls [sources..]',
   describe: 'list the records in a region: name, size, time, state',
   builder: argv =>
-    withSource(argv)
+    withSeveral(argv, 'ls')
       .option('all', {
         alias: 'a',
         type: 'boolean',
@@ -72,32 +80,36 @@ export const ls: CommandModule<object, Args> = {
       })
       .option('json', { type: 'boolean', default: false, describe: 'print JSON, an array' })
       .example('$0 ls dump.bin --record-size 64K --console-size 256K', '')
+      .example('$0 ls --config guests.toml --backend all', '')
       .example('$0 ls ram.img --mem-address 0x8000000 --mem-size 1M --record-size 32K --ecc 1', ''),
   handler: args => {
-    const backend = attachToRead(args)
-    const { name } = backend
+    const places = placesOf(args)
     const shown = args.all ? { state: 'shown', why: '' } : {}
-    const unreadable: Unreadable[] = []
-    const entries = <T>(
-      ofRecord: (record: StoredRecord) => T,
-      ofDropped: (place: Condition) => T,
-    ) => entriesOf(backend, args.all, ofRecord, ofDropped, what => unreadable.push(what))
-    try {
-      if (args.json)
-        printJson(
-          jsonArray(
-            entries<object>(
-              record => ({ ...record.toJSON(), ...shown }),
-              place => droppedToJson(name, place),
+    const told = (what: Unreadable): void => {
+      tell(describeUnreadable(what))
+      process.exitCode = unreadableExit
+    }
+    if (args.json)
+      printJson(
+        jsonArray(
+          fromEach(places, opened =>
+            entriesOf<object>(
+              opened.backend,
+              args.all,
+              record => ({ source: opened.shown, ...record.toJSON(), ...shown }),
+              place => droppedToJson(opened, place),
+              told,
             ),
           ),
-        )
-      else print(table(entries(rowOf, droppedRow), [1]))
-      for (const what of unreadable) tell(describeUnreadable(what))
-      if (unreadable.length > 0) process.exitCode = unreadableExit
-    } finally {
-      backend.close()
-    }
+        ),
+      )
+    else
+      print(
+        fromEach(places, function* ({ backend, shown }) {
+          yield heading(places, shown)
+          yield* table(entriesOf(backend, args.all, rowOf, droppedRow, told), [1])
+        }),
+      )
   },
 }
 

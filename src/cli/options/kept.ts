@@ -237,7 +237,7 @@ const byTime = (a: Kept, b: Kept): number => {
  *
  * @param wheres where; none: wherever this machine keeps them
  * @param parameters of the sources
- * @throws StoreError where a place that was named cannot be looked at
+ * @throws StoreError where the only place that was named cannot be looked at; one of several is told
  */
 export const lookIn = (
   wheres: readonly string[],
@@ -256,7 +256,16 @@ export const lookIn = (
     for (const backend of backends.splice(0)) backend.close()
   }
   try {
-    const found = wheres.flatMap(where => inArchive(where) ?? inSource(where))
+    const found = wheres.flatMap(where => {
+      try {
+        return inArchive(where) ?? inSource(where)
+      } catch (error) {
+        if (wheres.length === 1 || !(error instanceof StoreError)) throw error
+        tell(error.message)
+        process.exitCode = unreadableExit
+        return []
+      }
+    })
     const places = [...wheres]
     if (wheres.length === 0) {
       for (const place of usualPlaces()) {

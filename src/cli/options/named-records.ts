@@ -1,5 +1,4 @@
 /** Commands that take a source and names of records, whole or in short. */
-import type { Argv } from 'yargs'
 import { crashesOf } from '../../crash/grouping.js'
 import type { Backend, StoredRecord } from '../../pstore/backend.js'
 import { StoreError } from '../../pstore/errors.js'
@@ -8,7 +7,7 @@ import type { RecordType } from '../../pstore/types.js'
 import { describeUnreadable, type Unreadable } from '../../pstore/unreadable.js'
 import { tell } from '../../service/log.js'
 import { isPattern, standsFor } from './name-patterns.js'
-import { withSource, type SourceArgs } from './source.js'
+import type { SourceArgs } from './source.js'
 
 export interface SourceAndNames extends SourceArgs {
   names: string[]
@@ -16,14 +15,6 @@ export interface SourceAndNames extends SourceArgs {
 
 export const namesHelp =
   "as `pstorefs ls` prints them, or in short: dmesg-0, console, 'dmesg*', 2 (the dump of that number)"
-
-export const withSourceAndNames = (argv: Argv): Argv<SourceAndNames> =>
-  withSource(argv).positional('names', {
-    type: 'string',
-    array: true,
-    demandOption: true,
-    describe: namesHelp,
-  })
 
 /** How many names an error lists. */
 const listed = 10
@@ -144,7 +135,10 @@ export const placesNamed = (
 }
 
 /** The rings that words mean, empty ones too; throws where one of them means none. */
-export const ringsNamed = (backend: Backend, { source, names }: SourceAndNames): Ring[] => {
+export const ringsNamed = (
+  backend: Backend,
+  { source, names }: Pick<SourceAndNames, 'source' | 'names'>,
+): Ring[] => {
   const rings = backend.rings()
   const among: Among = {
     source,

@@ -4,6 +4,7 @@ import path from 'node:path'
 import type { Argv } from 'yargs'
 import { guarded } from '../../archive/entries.js'
 import { Folder } from '../../native/folder.js'
+import { standardInput } from '../../native/stdin.js'
 import { StoreError } from '../../pstore/errors.js'
 import { tell } from '../../service/log.js'
 import { Journal } from '../../ship/journal.js'
@@ -49,6 +50,8 @@ export const sendingOptions = <T>(argv: Argv<T>): Argv<T & SendingArgs> =>
  */
 export const checkSending = ({ otlp, textfile }: SendingArgs): void => {
   if (otlp !== undefined) settingsOf(otlp, process.env)
+  if (textfile === standardInput)
+    throw new StoreError('--textfile: -: name a file: standard output tells what is archived')
   if (textfile !== undefined) guarded(textfile, () => Folder.any(path.dirname(textfile)).close())
 }
 

@@ -71,9 +71,18 @@ export function* jsonArray<T>(
   members: Iterable<T>,
   show: (member: T) => unknown = member => member,
 ): Generator<string, void, void> {
+  const pieces = function* (): Generator<string[], void, void> {
+    for (const member of members) yield [json(show(member))]
+  }
+  yield* arrayOf(pieces())
+}
+
+/** An array as {@link json}, each member of which comes in pieces. */
+export function* arrayOf(members: Iterable<Iterable<string>>): Generator<string, void, void> {
   let before = '['
   for (const member of members) {
-    yield `${before}\n ${json(show(member)).replaceAll('\n', '\n ')}`
+    yield `${before}\n `
+    for (const piece of member) yield piece.replaceAll('\n', '\n ')
     before = ','
   }
   yield before === '[' ? '[]' : '\n]'
