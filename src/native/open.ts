@@ -29,7 +29,7 @@ const hint: { readonly [code: string]: string } = {
 /** Errnos that keep their meaning for whoever asked; all others are the file's trouble. */
 const passed = ['EACCES', 'EPERM', 'EROFS', 'EISDIR', 'EMFILE'] as const
 
-/** Why a system call failed, in words. */
+/** Why a system call failed, in words alone, of whatever is no source. */
 export const inWords = (error: unknown): string => {
   const { code, errno, message } = error as NodeJS.ErrnoException
   const known = errno === undefined ? undefined : getSystemErrorMap().get(errno)?.[1]
@@ -38,10 +38,10 @@ export const inWords = (error: unknown): string => {
 
 /** `PATH: WHY` for a failed system call. */
 export const explain = (path: string, error: unknown): StoreError => {
-  const { code } = error as NodeJS.ErrnoException
+  const { code, message } = error as NodeJS.ErrnoException
   const isAbsent = code === 'ENOENT' || code === 'ENOTDIR'
   const errno = passed.find(known => known === code) ?? (isAbsent ? 'ENOENT' : 'EIO')
-  return new StoreError(`${path}: ${inWords(error)}`, errno)
+  return new StoreError(`${path}: ${(code && hint[code]) ?? message}`, errno)
 }
 
 /**

@@ -1,7 +1,7 @@
 /** `pstorefs info`: draw a store as a picture, with a table of its zones. */
 import fs from 'node:fs'
 import type { CommandModule } from 'yargs'
-import { explain } from '../../native/open.js'
+import { inWords } from '../../native/open.js'
 import { standardInput } from '../../native/stdin.js'
 import { StoreError } from '../../pstore/errors.js'
 import type { Condition } from '../../pstore/condition.js'
@@ -128,14 +128,14 @@ const writeSvg = (file: string, svg: Iterable<string>): void => {
   try {
     fd = fs.openSync(file, 'w')
   } catch (error) {
-    throw explain(file, error)
+    throw new StoreError(`${file}: ${inWords(error)}`)
   }
   try {
     print(svg, bytes => {
       try {
         fs.writeFileSync(fd, bytes)
       } catch (error) {
-        throw explain(file, error)
+        throw new StoreError(`${file}: ${inWords(error)}`)
       }
     })
   } finally {
