@@ -60,10 +60,11 @@ const licencesOf = folders => {
   return Array.from(names, ([text, of]) => `${of.join('\n')}\n\n${text}\n`).join(rule)
 }
 
-const bundle = (name, entry) =>
+/** @param entryPoints by name; what several share is in files of its own */
+const bundle = entryPoints =>
   build({
     ...common,
-    entryPoints: { [name]: entry },
+    entryPoints,
     outdir: 'bundle',
     chunkNames: '[name]-[hash]',
     splitting: true,
@@ -75,11 +76,10 @@ const bundle = (name, entry) =>
 fs.rmSync(folder, { recursive: true, force: true })
 // Each with all that it takes: parts that all of them share would be many small files.
 const built = await Promise.all([
-  bundle('pstorefs', 'src/cli/main.ts'),
-  bundle('worker', 'src/service/pool/worker.ts'),
-  bundle('looker', 'src/lookout/looker.ts'),
-  bundle('index', 'src/index.ts'),
-  bundle('mounted', 'src/library/mounted.ts'),
+  bundle({ pstorefs: 'src/cli/main.ts' }),
+  bundle({ worker: 'src/service/pool/worker.ts' }),
+  bundle({ looker: 'src/lookout/looker.ts' }),
+  bundle({ index: 'src/index.ts', mounted: 'src/library/mounted.ts' }),
 ])
 fs.chmodSync(path.join(folder, 'pstorefs.js'), 0o755)
 const packages = built.flatMap(({ metafile }) =>

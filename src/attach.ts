@@ -126,7 +126,7 @@ export const sizeParameter = (source: string, type: RecordType): string | null =
 /**
  * Attach a backend: open a store, find out what nobody said of it, and check that it can be one.
  *
- * What is found out is said by {@link Backend.survey}'s facts, and what is doubtful of it by {@link Backend.notes}.
+ * What is doubtful of what was found out is said by {@link Backend.notes}; {@link probeSource} gives the layout itself.
  * A store whose layout was only guessed, or of a form that is only read, is attached read-only, unless
  * `readOnly: false` says that it is to be written.
  *

@@ -29,6 +29,7 @@ const elsewhere: { [line: string]: string } = {
   'scripts/quickstart': 'the README’s first command',
   'scripts/test': 'what runs this',
   'npm install -g .': 'test/e2e/install.test.ts',
+  'npm install pstorefs': 'test/e2e/npm.test.ts',
   'scripts/install': 'test/e2e/install.test.ts',
   'pstorefs ship /var/lib/crashes http://collector:4318': 'test/e2e/ship.test.ts',
   'pstorefs ship crashes http://collector:4318': 'test/e2e/fleet.test.ts',
