@@ -159,8 +159,8 @@ t.test('without one, and with the usual one', { skip: asRoot }, async t => {
     code pstorefs umount ${mountpoint}
     code pstorefs ls guest`)
   const why = [
-    /^pstorefs: .*--config FILE.*$/,
-    /^exit 2$/,
+    /^pstorefs: .*: is a folder: name a SOURCE before it, or --config FILE$/,
+    /^exit 1$/,
     /^pstorefs: umount: no such file, backend or command.*$/,
     /^exit 1$/,
     /^pstorefs: guest: no such file.*$/,

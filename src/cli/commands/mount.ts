@@ -6,7 +6,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import type { Argv, CommandModule } from 'yargs'
-import { parseSource } from '../../attach.js'
+import { driverNames, findDriver, parseSource } from '../../attach.js'
 import { isDaemon, startDaemon } from '../../service/daemon.js'
 import { StoreError } from '../../pstore/errors.js'
 import type { BackendChoice, MountPlan, MountRequest, SourceCandidate } from '../../service/plan.js'
@@ -127,7 +127,11 @@ const placed = (args: Args, given: GivenOptions): Args => {
   const isFolder = (): boolean =>
     fs.statSync(source, { throwIfNoEntry: false })?.isDirectory() === true
   if (mountpoint !== undefined || given.config !== undefined) return args
-  if (isFolder() && fs.existsSync(defaultConfig)) return args
+  if (isFolder()) {
+    if (fs.existsSync(defaultConfig)) return args
+    if (findDriver(source) === driverNames[0])
+      throw new StoreError(`${source}: is a folder: name a SOURCE before it, or --config FILE`)
+  }
   return { ...args, mountpoint: path.join(usualPlace(), path.basename(parseSource(source).path)) }
 }
 
