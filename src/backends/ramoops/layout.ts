@@ -6,6 +6,7 @@
  */
 import { maxCpus, type Endian, type ZoneExtent, type ZoneKind } from '../../pstore/types.js'
 import { StoreError } from '../../pstore/errors.js'
+import { humanSize } from '../../pstore/sizes.js'
 import { divideZone, parityOf } from './division.js'
 import { blockSize, maxEccSize } from './ecc.js'
 import { saidByZones, type RamoopsParameters } from './parameters.js'
@@ -40,8 +41,6 @@ const perCpu = 1
 
 const powerOfTwoBelow = (n: number): number => (n < 1 ? 0 : 2 ** Math.floor(Math.log2(n)))
 export const evenBelow = (n: number): number => n - (n % 2)
-const hex = (n: number): string =>
-  `0x${n < 0 ? (BigInt(n) + (1n << 64n)).toString(16) : n.toString(16)}`
 
 const presetNamed = (name: string): Preset => {
   const preset = Object.hasOwn(presets, name) ? presets[name] : undefined
@@ -146,14 +145,14 @@ const computedZones = (
   // Dumps get the bytes that the rings leave.
   const dumpSize = size - rings
   if (dumpSize < 0 && recordSize && order.includes('dmesg'))
-    throw noRoomForDumps(dumpSize, size, preset)
+    throw noRoomForDumps(rings, size, preset)
 
   const zones: ZoneExtent[] = []
   let offset = 0
   const add = (kind: ZoneKind, total: number, count: number): void => {
     if (offset + total > size)
       throw new StoreError(
-        `no room for ${kind} mem region (${hex(total)}@${hex(offset)}) in (${hex(size)}@0x0)`,
+        `the zones up to ${kind} need ${humanSize(offset + total)}, the region has ${humanSize(size)} (Linux: no room for ${kind} mem region)`,
       )
     const share = Math.floor(total / count)
     // Zones of an array have even sizes, also where there is only one.
@@ -166,7 +165,10 @@ const computedZones = (
     if (kind === 'dmesg') {
       if (recordSize === 0 || (dumpSize === 0 && !preset.exactZones)) continue
       const count = Math.floor(dumpSize / recordSize)
-      if (count === 0) throw new StoreError(`dmesg record count == 0 (${dumpSize} / ${recordSize})`)
+      if (count === 0)
+        throw new StoreError(
+          `record_size ${humanSize(recordSize)}: the other zones leave ${humanSize(dumpSize)} for dumps (Linux: dmesg record count == 0 (${dumpSize} / ${recordSize}))`,
+        )
       if (count > mostZones) throw tooMany(kind, count)
       add(kind, preset.exactZones ? count * recordSize : dumpSize, count)
       continue
@@ -191,11 +193,11 @@ const tooMany = (kind: ZoneKind, count: number): StoreError =>
     `${kind}: ${count} zones: the kernel has no memory for a list of more than ${mostZones}`,
   )
 
-/** Where the rings are too large, the kernel's subtraction wraps, and a newer kernel's message shows that. */
-const noRoomForDumps = (dumpSize: number, size: number, { exactZones }: Preset): StoreError =>
+/** The rings are larger than the region. Newer kernels say so with a number that has wrapped, which tells nobody anything. */
+const noRoomForDumps = (rings: number, size: number, { exactZones }: Preset): StoreError =>
   new StoreError(
-    `${exactZones ? 'no room for dumps' : `no room for dmesg mem region (${hex(dumpSize)}@0x0) in (${hex(size)}@0x0)`}: ` +
-      'the other zones are larger than the region',
+    `the zones besides dumps need ${humanSize(rings)}, the region has ${humanSize(size)}` +
+      (exactZones ? '' : ' (Linux: no room for dmesg mem region)'),
   )
 
 /** Refuse zones that crash a kernel or that it refuses. */

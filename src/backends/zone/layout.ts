@@ -6,6 +6,7 @@
  * where it gives one. mtdpstore has the same layout, with kmsg zones only: its other sizes are 0.
  */
 import { StoreError } from '../../pstore/errors.js'
+import { humanSize } from '../../pstore/sizes.js'
 import { kmsgHeaderSize, zoneHeaderSize } from './header.js'
 import { maxCpus, type Endian, type ZoneExtent, type ZoneKind } from '../../pstore/types.js'
 
@@ -97,7 +98,7 @@ export const makeZoneLayout = (given: ZoneParameters, memSize: number): ZoneLayo
     if (size === 0) return
     if (offset + size > total)
       throw new StoreError(
-        `no room for ${kind} (${hex(size)}@${hex(offset)} over ${hex(total)}): the zones are larger than the store`,
+        `the zones up to ${kind} need ${humanSize(offset + size)}, the store has ${humanSize(total)} (Linux: no room for ${kind})`,
       )
     add(kind, size, 1)
   }
@@ -107,7 +108,7 @@ export const makeZoneLayout = (given: ZoneParameters, memSize: number): ZoneLayo
 
   if (offset + ftrace_size > total)
     throw new StoreError(
-      `no room for zones ftrace (${hex(ftrace_size)}@${hex(offset)} over ${hex(total)}): the zones are larger than the store`,
+      `the zones up to ftrace need ${humanSize(offset + ftrace_size)}, the store has ${humanSize(total)} (Linux: no room for zones ftrace)`,
     )
   const share = Math.floor(ftrace_size / cpus)
   if (share > 0 && share <= zoneHeaderSize)

@@ -17,6 +17,7 @@ import {
   type Opened,
   type SeveralArgs,
 } from '../options/several.js'
+import { hasColours } from '../show/colours.js'
 import { drawSvg } from '../show/svg.js'
 import { describeUsage, headline, runsOf } from '../show/describe.js'
 
@@ -31,7 +32,7 @@ const canvas = (): Canvas => {
   const dumb = env.TERM === 'dumb'
   return {
     width: Math.max(80, Math.min(200, stdout.isTTY ? stdout.columns : 80)),
-    colour: stdout.isTTY && !dumb && !env.NO_COLOR,
+    colour: hasColours(),
     unicode: !dumb && /utf-?8/i.test(env.LC_ALL || env.LC_CTYPE || env.LANG || ''),
   }
 }

@@ -10,8 +10,8 @@ import { parametersOf, withParameters } from '../options/parameters.js'
 import { parseWhen } from '../options/since.js'
 import { withConfig } from '../options/source.js'
 import { jsonArray, print, printJson } from '../show/output.js'
-import { table } from '../show/table.js'
-import { when } from '../show/time.js'
+import { table, type Look } from '../show/table.js'
+import { timeColumn, when } from '../show/time.js'
 
 interface Args extends WhereArgs {
   where: string[]
@@ -86,7 +86,7 @@ export const list: CommandModule<object, Args> = {
       }
       if (args.json)
         printJson(jsonArray<unknown>(args.group ? grouped(rows).map(groupJson) : rows.map(toJson)))
-      else print(table(args.group ? grouped(rows).map(groupRow) : rows.map(toRow), [0, 3]))
+      else print(table(args.group ? grouped(rows).map(groupRow) : rows.map(toRow), [0, 3], look()))
     } finally {
       looked.close()
     }
@@ -160,6 +160,13 @@ const toRow = (crash: Numbered): string[] => {
     oneLine(`${describeCrash(crash)}${more.length > 0 ? ` (${more.join('; ')})` : ''}`),
   ]
 }
+
+/** The list on a terminal: what is unfinished, or has lost a part, stands out. */
+const look = (): Look => ({
+  header: ['', timeColumn(), 'backend', 'seen', 'what'],
+  styleOf: ([, , , , what = '']) =>
+    /\((?:.*; )?unfinished: |\bmissing\b/.test(what) ? 'yellow' : null,
+})
 
 /** A crash as `--json` has it. */
 export const toJson = (crash: Numbered | Kept) => {

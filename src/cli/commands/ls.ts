@@ -13,9 +13,9 @@ import {
   type Opened,
   type SeveralArgs,
 } from '../options/several.js'
-import { table } from '../show/table.js'
+import { table, type Look } from '../show/table.js'
 import { printTime } from '../../pstore/time.js'
-import { when } from '../show/time.js'
+import { timeColumn, when } from '../show/time.js'
 
 interface Args extends SeveralArgs {
   json: boolean
@@ -25,8 +25,12 @@ interface Args extends SeveralArgs {
 /** The exit code where a record cannot be read. */
 const unreadableExit = 1
 
-/** A record's state for people. */
-const state = ({ compressed, ecc, cut }: StoredRecord): string =>
+/**
+ * A record's state for people: `ok` where nothing was found to be wrong.
+ *
+ * @param hasParity false where nothing would tell of a wrong bit
+ */
+const state = ({ compressed, ecc, cut }: StoredRecord, hasParity: boolean): string =>
   [
     compressed ? 'cannot be inflated' : '',
     ecc?.corrected ? `${ecc.corrected} bytes corrected` : '',
@@ -34,7 +38,7 @@ const state = ({ compressed, ecc, cut }: StoredRecord): string =>
     cut ? `${cut} bytes cut` : '',
   ]
     .filter(Boolean)
-    .join(', ') || 'ok'
+    .join(', ') || (hasParity ? 'ok' : 'no parity')
 
 /** Whether a zone holds something that no file shows, or that was erased. */
 const isDropped = ({ record, used, state, remains }: Condition): boolean =>
@@ -57,7 +61,26 @@ const droppedToJson = ({ backend, shown }: Opened, place: Condition) => ({
   why: place.findings.join('; '),
 })
 
-const rowOf = (r: StoredRecord): string[] => [r.name, String(r.size), when(r.time), state(r)]
+const rowOf = (r: StoredRecord, hasParity: boolean): string[] => [
+  r.name,
+  String(r.size),
+  when(r.time),
+  state(r, hasParity),
+]
+
+/** Whether a store could tell of a wrong bit; the formats of others than ramoops are not judged by it. */
+const hasParity = ({ survey: { facts } }: Backend): boolean => facts['ecc'] !== 0
+
+/** The list on a terminal: what is damaged stands out, and what was mended. */
+const look = (): Look => ({
+  header: ['name', 'size', timeColumn(), 'state'],
+  styleOf: ([, , , state = '']) =>
+    /^(?:ok|no parity)$/.test(state)
+      ? null
+      : /^(?:\d+ bytes corrected|erased)$/.test(state)
+        ? 'yellow'
+        : 'red',
+})
 
 const droppedRow = (place: Condition): string[] => [
   place.name,
@@ -107,7 +130,9 @@ export const ls: CommandModule<object, Args> = {
       print(
         fromEach(places, function* ({ backend, shown }) {
           yield heading(places, shown)
-          yield* table(entriesOf(backend, args.all, rowOf, droppedRow, told), [1])
+          const parity = hasParity(backend)
+          const row = (record: StoredRecord) => rowOf(record, parity)
+          yield* table(entriesOf(backend, args.all, row, droppedRow, told), [1], look())
         }),
       )
   },

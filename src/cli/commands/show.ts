@@ -25,7 +25,8 @@ import { parametersOf } from '../options/parameters.js'
 import { findConfig, maybeName } from '../options/source.js'
 import { json, printLine } from '../show/output.js'
 import { page } from '../show/pager.js'
-import { when } from '../show/time.js'
+import { hasColours } from '../show/colours.js'
+import { when, whenAndZone } from '../show/time.js'
 import { toJson, withWhere } from './list.js'
 
 interface Args extends WhereArgs {
@@ -255,8 +256,7 @@ class Printer {
 
   constructor({ T, level }: Args, boot: number | null) {
     this.#boot = T ? boot : null
-    const { env, stdout } = process
-    this.#colour = stdout.isTTY && env.TERM !== 'dumb' && !env.NO_COLOR
+    this.#colour = hasColours()
     this.#worst = level === undefined ? 7 : levels.indexOf(level)
   }
 
@@ -372,7 +372,7 @@ const factsOf = (
     ['crash', `${kept.name} in ${kept.where}`],
     ['backend', kept.backend],
     ['host', kept.host],
-    ['when', `${when(kept.time)}${uptime === undefined ? '' : `, ${uptime} s after boot`}`],
+    ['when', `${whenAndZone(kept.time)}${uptime === undefined ? '' : `, ${uptime} s after boot`}`],
     ['cause', report && report.headline !== describeCrash(kept) ? report.headline : null],
     ['kernel', report?.kernel ?? kept.kernel],
     ['hardware', report?.hardware],

@@ -2,16 +2,9 @@
 import type { Backend } from '../../pstore/backend.js'
 import type { Condition } from '../../pstore/condition.js'
 import { withoutControls } from '../../pstore/printable.js'
+import { humanSize } from '../../pstore/sizes.js'
 import type { Usage } from '../../pstore/types.js'
 import { when } from './time.js'
-
-/** A number of bytes for people. */
-const humanSize = (bytes: number): string => {
-  const units = ['B', 'KiB', 'MiB', 'GiB']
-  const unit = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10))
-  const value = bytes / 2 ** (10 * unit)
-  return `${Number.isInteger(value) ? value : value.toFixed(1)} ${units[unit]}`
-}
 
 const humanFact = ([name, value]: [string, string | number]): string =>
   name.endsWith('_size')

@@ -25,9 +25,9 @@ const stateWidth = Math.floor((inner - columns.state) / 7.3)
 const colours: { readonly [type in RecordType]?: string } = {
   dmesg: '#3b8ea5',
   console: '#4c9a52',
-  pmsg: '#a05195',
+  pmsg: '#c2568f',
   tty: '#4f6fc4',
-  ftrace: '#b8860b',
+  ftrace: '#7a5c99',
   'boot-log': '#8a8a8a',
 }
 
@@ -117,6 +117,29 @@ const drawZone = (drawn: Drawn, x: number, w: number): string => {
   ].join('\n')
 }
 
+/** The meanings of colours and lines, below the map. */
+const legend = (): string => {
+  const signs: readonly (readonly [name: string, sign: (x: number, y: number) => string])[] = [
+    ['data', (x, y) => rect(x, y, 10, 10, `fill="${colours.dmesg}" fill-opacity="0.8"`)],
+    ['free', (x, y) => rect(x, y, 10, 10, `fill="${colours.dmesg}" fill-opacity="0.15"`)],
+    ['corrected', (x, y) => rect(x, y, 10, 10, 'fill="#e0a800"')],
+    ['damaged', (x, y) => rect(x, y, 10, 10, 'fill="#d62828"')],
+    ['damaged header', (x, y) => rect(x, y + 6, 10, 4, 'fill="#d62828"')],
+    ['oldest byte of a ring', (x, y) => rect(x + 4, y, 1.5, 12, 'class="ink"')],
+    ['no header', (x, y) => rect(x, y, 10, 10, 'fill="none" class="line" stroke-dasharray="4 3"')],
+  ]
+  let x = margin
+  return signs
+    .map(([name, sign]) => {
+      const drawn =
+        sign(x, mapTop + mapHeight + 32) +
+        text(x + 15, mapTop + mapHeight + 42, name, 'class="dim"')
+      x += 30 + name.length * 7.3
+      return drawn
+    })
+    .join('\n')
+}
+
 /** The map: each place to scale, with its name and offset where they fit. */
 function* drawMap(places: Iterable<Drawn>, total: number): Generator<string, void, void> {
   let x = margin
@@ -165,7 +188,7 @@ export function* drawSvg(
   places: () => Iterable<Condition>,
 ): Generator<string, void, void> {
   const rows = new Rows<Drawn>()
-  const top = mapTop + mapHeight + 60
+  const top = mapTop + mapHeight + 80
   let total = 0
   let height = top + 2 * rowHeight
   for (const drawn of allDrawn(places())) {
@@ -176,7 +199,7 @@ export function* drawSvg(
   yield `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}">
 <style>
 text { font: 12px ui-monospace, monospace; fill: #222222 } .dim { fill: #777777 } .bad { fill: #c02020 }
-.ink { fill: #111111 } .paper { fill: #ffffff } .title { font-weight: bold }
+.ink { fill: #111111 } .line { stroke: #777777 } .paper { fill: #ffffff } .title { font-weight: bold }
 @media (prefers-color-scheme: dark) {
 text { fill: #dddddd } .dim { fill: #999999 } .bad { fill: #ff7070 } .ink { fill: #ffffff } .paper { fill: #16181c }
 }
@@ -186,6 +209,7 @@ ${text(margin, 30, title, 'class="title"')}
 `
   const all = (): Iterable<Drawn> => rows.all(() => allDrawn(places()))
   yield* drawMap(all(), total)
+  yield legend()
   for (const [name, x] of Object.entries(columns)) yield text(margin + x, top, name, 'class="dim"')
   let y = top + rowHeight
   for (const drawn of all()) {

@@ -74,7 +74,7 @@ t.test('command lines', async t => {
     [
       'ramoops.mem_size=4096 ramoops.console_size=65536 ramoops.record_size=0',
       { mem_size: 4096, order: [] },
-      /^no such region can be: no room for console /,
+      /^no such region can be: the zones up to console need 64 KiB, the region has 4 KiB /,
     ],
     [
       'ramoops.mem_size=2147483648 ramoops.record_size=16',
