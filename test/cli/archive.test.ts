@@ -251,7 +251,7 @@ t.test('what is refused changes nothing', async t => {
     [[region, home, `--list=${home}`], 2, /^pstorefs: [^\n]*: pstorefs list DIR$/],
     [[`--show`, `${home}/crash`], 2, /^pstorefs: [^\n]*: pstorefs show DIR CRASH$/],
     [['--show'], 2, /^pstorefs: [^\n]*: pstorefs show DIR CRASH$/],
-    [['--json', region, home], 2, /Unknown argument: json/],
+    [['--json', region, home], 2, /--json: no such option/],
     [['--all-backends'], 2, /Give DIR alone/],
     [['--all-backends', region, home], 2, /Give DIR alone/],
     [[region, `${home}/no/such`, ...flags], 1, /no such file or directory$/],

@@ -98,6 +98,8 @@ everything() {
 }
 everything >/tmp/before
 ${install(kind)}
+# A stranger's way from the package to the first panic: no option, and nothing to read before.
+pstorefs show /tmp/region.img | sed -n 1p
 echo "version $(pstorefs --version)"
 pstorefs mount /tmp/region.img /mnt ${layout}
 ls /mnt
@@ -145,6 +147,7 @@ for (const [suite, kind, needs] of cases)
     t.equal(status, 0, stderr.toString())
     const lines = stdout.toString().replaceAll('\r', '').trim().split('\n')
     t.same(lines, [
+      'kernel panic: sysrq triggered crash',
       `version ${version}`,
       ...[...tree, 'dmesg-ramoops-0'].toSorted(),
       '0',

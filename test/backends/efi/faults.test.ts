@@ -80,7 +80,7 @@ t.test('one that goes while it is read is none', async t => {
     ]) {
       const { status, error } = refused(made, file, [rule], ['cat', `efi:${made}`, gone])
       t.equal(status, 1)
-      t.match(error, `has no record ${gone}\n`, rule)
+      t.match(error, `has no record ${gone}`, rule)
       const listed = refused(made, file, [rule], ['ls', `efi:${made}`])
       t.match(listed.out, other)
       t.notMatch(listed.out, gone)
