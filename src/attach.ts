@@ -288,7 +288,7 @@ export const likeness = (source: string): string | null => likenessOf(parseSourc
 /** A SOURCE is a text: who has no types may give anything. */
 const checkSource = (source: unknown): void => {
   if (typeof source !== 'string' || source === '')
-    throw new StoreError(`source ${print(source)}: must be a path, as in attach('region.img')`)
+    throw new StoreError(`source ${print(source)}: must be a path, as 'region.img'`)
 }
 
 /** Refuse what means nothing to a driver, and what is of another type: who gave it meant something by it. */

@@ -8,7 +8,7 @@ import { file } from '../program.js'
 import { silentRegion } from './ramoops/made.js'
 
 const wrong: readonly [source: unknown, options: object, message: RegExp][] = [
-  [5, {}, /^source 5: must be a path, as in attach\('region\.img'\)$/],
+  [5, {}, /^source 5: must be a path, as 'region\.img'$/],
   ['', {}, /^source '': must be a path/],
   [undefined, {}, /^source undefined: must be a path/],
   ['?', { record_size: 'x' }, /^\?: record_size 'x': not a size: give a number like 65536/],

@@ -76,7 +76,7 @@ t.test('standard input', async t => {
   refused(t, ['format', '-', '--record-size', '4K'], why, bytes())
   refused(t, ['mount', '-', folder(t)], /-: standard input cannot be mounted/, bytes())
   refused(t, ['ls', '-'], /: -: is empty\n$/, Buffer.alloc(0))
-  refused(t, ['ls', ''], /no such file/, bytes())
+  refused(t, ['ls', ''], /source '': must be a path/, bytes())
 })
 
 t.test('a form that is told by name', async t => {
