@@ -1,9 +1,8 @@
 /** A systemd of the test's own, as PID 1 of namespaces of its own: real units, a real journal. */
 import { spawn } from 'node:child_process'
 import fs from 'node:fs'
-import path from 'node:path'
 import type { Test } from 'tap'
-import { program, run, until } from './program.js'
+import { project, run, until } from './program.js'
 
 export const systemd = '/lib/systemd/systemd'
 
@@ -99,7 +98,7 @@ export const boot = async (t: Test, prepare: string, wants: string): Promise<Boo
     env: {
       ...process.env,
       TEST_FOLDER: home,
-      PROJECT: path.resolve(program, '../../..'),
+      PROJECT: project,
     },
     stdio: ['ignore', 'inherit', 'inherit'],
   })

@@ -335,7 +335,7 @@ t.test('what is refused', async t => {
   t.ok(fs.readFileSync(region).equals(before))
 })
 
-const kills = 50
+const kills = 20
 
 t.test(
   `${kills} kills, and a guest that goes on: nothing is lost, nothing is there twice`,

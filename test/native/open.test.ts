@@ -5,7 +5,7 @@ import net from 'node:net'
 import path from 'node:path'
 import t from 'tap'
 import { openFile, openNow, readWhole } from '#src/native/open.js'
-import { folder, program, run } from '../program.js'
+import { folder, project, run } from '../program.js'
 
 const { O_RDONLY, O_RDWR, O_NOFOLLOW } = fs.constants
 
@@ -52,7 +52,7 @@ t.test('a small file is read to its end, and a large one is not', async t => {
 const script = `
 import fs from 'node:fs'
 import { Worker } from 'node:worker_threads'
-import { Region } from '${path.resolve(program, '../../region/region.js')}'
+import { Region } from '${path.join(project, 'dist/region/region.js')}'
 const [home] = process.argv.slice(2)
 const seen = new Set()
 const swapper = new Worker(\`

@@ -2,9 +2,9 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import t from 'tap'
-import { folder, program, run } from '../program.js'
+import { folder, project, run } from '../program.js'
 
-const region = path.resolve(program, '../../region/region.js')
+const region = path.join(project, 'dist/region/region.js')
 
 /** Maps a window, changes it, and says what is mapped then. */
 const script = `

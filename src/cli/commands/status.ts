@@ -30,7 +30,8 @@ export const status: CommandModule<object, Args> = {
       .usage(`$0 status [options]\n\n${details}`)
       .option('json', { type: 'boolean', default: false, describe: 'print JSON, an array' })
       // For the process that asks one mount, and may have to be left behind.
-      .option('ask', { type: 'string', requiresArg: true, hidden: true }),
+      .option('ask', { type: 'string', requiresArg: true, hidden: true })
+      .example('$0 status', 'exits with 1 where something is wrong, or a crash waits'),
   handler: async args => {
     if (args.ask !== undefined) {
       printAnswer(args.ask)

@@ -158,7 +158,7 @@ const embed = (source: string, region: Buffer, at: number, size: number): void =
 t.test('embedded at any page, in zeros and in random bytes', async t => {
   const random = randomFor(t)
   const source = `${folder(t)}/ram.img`
-  const size = 8 * M
+  const size = 2 * M
   const noise = random.bytes(size)
   for (const fixture of ramoops) {
     const { name } = fixture
@@ -281,7 +281,7 @@ const kernelRegion = (random: Random, layout: ModelLayout): Buffer => {
   return region
 }
 
-const rounds = Number(process.env.ROUNDS ?? 300)
+const rounds = Number(process.env.ROUNDS ?? 100)
 
 t.test(`${rounds} random layouts: found, and never certain of another`, async t => {
   const seeds = randomFor(t)
@@ -390,7 +390,7 @@ t.test('hostile sources are searched to an end, in bounded memory', async t => {
     },
   }
   for (const [what, fill] of Object.entries(cases)) {
-    const bytes = Buffer.alloc(4 * M)
+    const bytes = Buffer.alloc(1 * M)
     fill(bytes)
     fs.writeFileSync(source, bytes)
     const { regions, notes } = probeSource(source)
