@@ -59,6 +59,7 @@ t.test('install, use, uninstall', async t => {
   t.same(picture(destination), before)
   const { status, said } = script('install', ['--prefix', '/opt/x'])
   t.equal(status, 0, said)
+  t.match(said, /^mount -t fuse\.pstorefs does not look there: ln -s \/opt\/x\/bin\/pstorefs /m)
   t.match(script('install', ['--prefix', '/opt/x']), { status: 1, said: /has it already/ })
 
   const program = `${prefix}/bin/pstorefs`
