@@ -307,7 +307,7 @@ t.test('the story of a crash', async t => {
     `${title}
 crash        2023-11-14T22:13:20Z-oops-1 in ${region}
 backend      ramoops
-when         2023-11-14 22:13:20, 12.000001 s after boot
+when         2023-11-14 22:13:20 UTC, 12.000001 s after boot
 cause        BUG: kernel NULL pointer dereference, address: 0000000000000010
 kernel       6.1.0-9-amd64
 ran          sh, PID 1, CPU 1
