@@ -150,10 +150,13 @@ t.test('in a config file, and where it cannot be', async t => {
   t.equal(fs.statSync(`${home}/kept`).mode & 0o777, 0o700)
 })
 
-t.test('the lines of README.md', { skip: asRoot }, t => {
-  const readme = fs.readFileSync(path.resolve(import.meta.dirname, '../../README.md'), 'utf8')
-  const [, section] = /^### A machine's own region\n+```sh\n([^`]+)```/m.exec(readme) ?? []
-  const lines = section.trim().split('\n')
+t.test('the lines of the guide and the manual', { skip: asRoot }, t => {
+  const lines = ['doc/guides/this-machine.md', 'man/pstorefs-mount.8.md'].flatMap(file =>
+    fs
+      .readFileSync(path.resolve(import.meta.dirname, '../..', file), 'utf8')
+      .split('\n')
+      .filter(line => /^(?:pstorefs )?mount .*\/dev\/pmem0 .*attach[= ]boot/.test(line)),
+  )
   t.equal(lines.length, 2)
   const home = folder(t)
   format(`${home}/pmem0`, { record_size: 65536, console_size: 262144, mem_size: 1 << 20 })
