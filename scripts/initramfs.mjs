@@ -113,17 +113,23 @@ const writeCommand = (initramfs, root, before = '') => {
  * link was first: there need be no flock, and a lock that is a file would outlive who is killed.
  */
 const mounting = folders => `root=${mountpoint}
-if [ ! -e "$root${node}" ]; then
+tries=0
+until [ -e "$root${node}" ]; do
   own=$root.$$
   mkdir -p $own
   # What is built in is no module: whether these two worked is mount's to say.
-  why=$(modprobe loop 2>&1; modprobe squashfs 2>&1; mount -t squashfs -o ro,loop ${image} $own 2>&1) || {
-    rmdir $own
+  if why=$(modprobe loop 2>&1; modprobe squashfs 2>&1; mount -t squashfs -o ro,loop ${image} $own 2>&1); then
+    ln -sn $own $root 2>/dev/null || umount $own
+  fi
+  rmdir $own 2>/dev/null
+  # Of two that start at once busybox's mount may give both the same loop device, and the second none.
+  tries=$((tries + 1))
+  if [ $tries = 3 ] && [ ! -e "$root${node}" ]; then
     echo "pstorefs: cannot mount ${image} (the initramfs needs the modules loop and squashfs):" $why >&2
     exit 1
-  }
-  ln -sn $own $root 2>/dev/null || { umount $own && rmdir $own; }
-fi
+  fi
+  [ -e "$root${node}" ] || sleep 1
+done
 export LD_LIBRARY_PATH="${folders.map(folder => `$root${folder}`).join(':')}"
 `
 
