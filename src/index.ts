@@ -19,7 +19,6 @@ export {
   driverNames,
   format,
   probeSource,
-  testRetention,
   type AttachMode,
   type AttachOptions,
   type FoundStore,

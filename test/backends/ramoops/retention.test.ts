@@ -1,7 +1,8 @@
 /** `retention`: bits that a reset loses, counted a second time from the bytes before and after it. */
 import fs from 'node:fs'
 import t, { type Test } from 'tap'
-import { attach, format, testRetention, type AttachOptions } from '#src/index.js'
+import { attach, format, type AttachOptions } from '#src/index.js'
+import { testRetention } from '#src/attach.js'
 import { refuseUsed, testRegion } from '#src/backends/ramoops/retention/index.js'
 import { Region } from '#src/region/region.js'
 import { file, folder, pstorefs, succeed } from '../../program.js'
