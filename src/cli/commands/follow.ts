@@ -186,8 +186,8 @@ const attachAll = (
   places: readonly Place[],
   how: Omit<HowFollowed, 'output'>,
 ): FollowedSource[] => {
-  const output = new Output(() => sources.flatMap(({ rings }) => rings).length > 1)
-  const sources = places.flatMap(place => {
+  const output: Output = new Output(() => sources.flatMap(({ rings }) => rings).length > 1)
+  const sources: FollowedSource[] = places.flatMap(place => {
     try {
       return [new FollowedSource(place, { ...how, output })]
     } catch (error) {
