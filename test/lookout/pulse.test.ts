@@ -105,8 +105,8 @@ t.test(
     const backend = attach(source, layout)
     t.teardown(() => backend.close())
     const wait = async (each: () => void): Promise<number> => {
-      const settling = new Settling(backend)
       const begun = performance.now()
+      const settling = new Settling(backend)
       while (!settling.isOver()) {
         each()
         await new Promise(resolve => setTimeout(resolve, 10))

@@ -33,9 +33,8 @@ export const encodeHeader = ({ length, time, seed }: Pattern): Buffer => {
   return bytes
 }
 
-/** Null where these bytes are no header, or damaged. */
+/** Null where these headerSize bytes are no header, or damaged. */
 export const decodeHeader = (bytes: Buffer): Pattern | null => {
-  if (bytes.length < headerSize) return null
   const isWhole = bytes.readUInt32LE(checksumAt) === crc32be(0, bytes.subarray(0, checksumAt))
   if (!isWhole || bytes.toString('latin1', 0, magic.length) !== magic) return null
   return {
@@ -48,7 +47,7 @@ export const decodeHeader = (bytes: Buffer): Pattern | null => {
 /**
  * The header that all pages of a region had, or null: of a page that is left whole, or bit by bit what most of them say.
  *
- * @param heads what is there now, of each page
+ * @param heads what is there now, of each page: its first headerSize bytes
  */
 export const findHeader = (heads: Iterable<Buffer>): Pattern | null => {
   const ones = new Uint32Array(8 * headerSize)
@@ -56,7 +55,6 @@ export const findHeader = (heads: Iterable<Buffer>): Pattern | null => {
   for (const head of heads) {
     const found = decodeHeader(head)
     if (found) return found
-    if (head.length < headerSize) continue
     pages++
     for (let bit = 0; bit < ones.length; bit++) ones[bit]! += (head[bit >> 3]! >> (bit & 7)) & 1
   }
