@@ -225,7 +225,7 @@ const execute = (t: Test, line: string, how: Line) => {
   fs.writeFileSync(`${home}/bin/kdump-config`, '#!/bin/sh\necho loaded\n', { mode: 0o755 })
   const interrupted = `
     ${here(line)} > printed &
-    for try in {1..1200}; do if ${endless}; then break; fi; sleep 0.1; done
+    for try in {1..1200}; do if ${here(endless)}; then break; fi; sleep 0.1; done
     kill -INT $!; wait $!; cat printed`
   fs.writeFileSync(`${home}/config`, config)
   const script = `
