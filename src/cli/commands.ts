@@ -24,10 +24,14 @@ const commands: { readonly [name in CommandName]: () => Promise<unknown> } = {
   ship: async () => (await import('./commands/ship.js')).ship,
 }
 
-/** Load commands. */
-export const loadCommands = async (names: readonly CommandName[]): Promise<CommandModule[]> =>
-  (await Promise.all(names.map(name => commands[name]()))) as CommandModule[]
+/** Modules as yargs takes them: what the arguments of each are is known to it alone. */
+const loaded = async (loads: readonly (() => Promise<unknown>)[]): Promise<CommandModule[]> =>
+  (await Promise.all(loads.map(load => load()))) as CommandModule[]
 
-/** mount(8)'s form of `mount`. */
-export const loadMount8 = async (): Promise<CommandModule> =>
-  (await import('./commands/mount.js')).mount8 as unknown as CommandModule
+/** Load commands. */
+export const loadCommands = (names: readonly CommandName[]): Promise<CommandModule[]> =>
+  loaded(names.map(name => commands[name]))
+
+/** All of them, and mount(8)'s form of `mount`. */
+export const loadAll = (): Promise<CommandModule[]> =>
+  loaded([...Object.values(commands), async () => (await import('./commands/mount.js')).mount8])

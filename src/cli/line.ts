@@ -3,7 +3,7 @@ import yargs, { type Argv, type CommandModule } from 'yargs'
 import { standardInput } from '../native/stdin.js'
 import { complete } from './commands/completion.js'
 import { commandNames, isCommand, type CommandName } from './command-names.js'
-import { loadCommands, loadMount8 } from './commands.js'
+import { loadAll, loadCommands } from './commands.js'
 import { topics } from './help.js'
 import { usageProblem } from './misuse.js'
 import { meant } from './near.js'
@@ -21,7 +21,7 @@ const line = process.argv.slice(2)
 const knownCommands = async (): Promise<CommandModule[]> => {
   const [first] = line
   if (isCommand(first)) return loadCommands([first])
-  return [...(await loadCommands(commandNames)), await loadMount8()]
+  return loadAll()
 }
 
 /** A command that is to be run: thrown, as yargs would render all help again after each one that it runs itself. */

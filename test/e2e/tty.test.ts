@@ -248,16 +248,21 @@ t.test('who does not read slows the command, and fills no memory', async t => {
   t.match(kept(), /end\r\n/)
 })
 
-t.test('a slow reader gets every byte in its place, also where signals come meanwhile', async t => {
-  const region = make(t)
-  const script = 'trap : USR1; stty raw; echo ready; seq 1 400000; echo end'
+/** A script under `tty`, read through pipes, in a process group that ends with the test. */
+const start = (t: Test, region: string, script: string) => {
   const child = spawn(
     process.execPath,
     [program, 'tty', region, ...layout, '--', 'sh', '-c', script],
     { stdio: ['pipe', 'pipe', 'inherit'], detached: true },
   )
-  const closed = new Promise(resolve => child.on('close', resolve))
   t.teardown(() => child.exitCode ?? killAll(child.pid!))
+  return { child, closed: new Promise(resolve => child.on('close', resolve)) }
+}
+
+t.test('a slow reader gets every byte in its place, also where signals come meanwhile', async t => {
+  const region = make(t)
+  const script = 'trap : USR1; stty raw; echo ready; seq 1 400000; echo end'
+  const { child, closed } = start(t, region, script)
   const kept = (): string => fs.readFileSync(region).subarray(0, 65536).toString('latin1')
   const parts: Buffer[] = []
   let resting = Promise.resolve()
@@ -283,13 +288,7 @@ t.test('a slow reader gets every byte in its place, also where signals come mean
 t.test('keys arrive while a command prints without end', async t => {
   const region = make(t)
   const script = 'yes & flood=$!; read key; kill $flood; wait; echo; echo got $key'
-  const child = spawn(
-    process.execPath,
-    [program, 'tty', region, ...layout, '--', 'sh', '-c', script],
-    { stdio: ['pipe', 'pipe', 'inherit'], detached: true },
-  )
-  const closed = new Promise(resolve => child.on('close', resolve))
-  t.teardown(() => child.exitCode ?? killAll(child.pid!))
+  const { child, closed } = start(t, region, script)
   let length = 0
   let tail = ''
   child.stdout.on('data', (bytes: Buffer) => {
