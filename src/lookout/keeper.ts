@@ -46,6 +46,8 @@ interface Held {
   /** The dumps that stay there, after all was archived that can be; null: not known yet. */
   done: string | null
   settling: Settling | null
+  /** What the run before this turn found, whether it made anything, and when the next may be. */
+  ran: { readonly dumps: string; readonly isFruitful: boolean; readonly next: number } | null
 }
 
 const messageOf = (error: unknown): string =>
@@ -102,6 +104,7 @@ export class Keeper {
       this.#failed = null
     }
     const held = (this.#held ??= this.#attach())
+    if (held.ran) return this.#lookAfter(held, held.ran)
     if (now >= this.#placeDue) {
       this.#placeDue = now + lookInterval
       if (this.#isReplaced(held)) return this.#leave(held)
@@ -132,7 +135,7 @@ export class Keeper {
     for (const line of allDoubtsOf(backend)) report(line)
     this.#isGone = false
     this.reports.state(recordsIn(backend))
-    return { backend, place, pulse: new Pulse(backend), done: null, settling: null }
+    return { backend, place, pulse: new Pulse(backend), done: null, settling: null, ran: null }
   }
 
   #isReplaced({ place }: Held): boolean {
@@ -168,18 +171,28 @@ export class Keeper {
     const begun = performance.now()
     const { folders: made } = archiveBackend(backend, archive, this.how, reports)
     if (made.length > 0) reports.made(made)
-    reports.state(recordsIn(backend))
     if (this.#failures > 0) {
       this.#failures = 0
       reports.calm()
       reports.note(`backend ${backend.name}: attached`)
     }
+    const next = begun + Math.max(interval, 5 * (performance.now() - begun))
     held.settling = null
-    // What came while it was archived may be one crash more: what a run leaves is known once a run makes nothing.
+    held.ran = { dumps, isFruitful: made.length > 0, next }
+    return 0
+  }
+
+  /** What a run left, looked at once others may have the archive: a medium that is slow now holds up nobody else. */
+  #lookAfter(held: Held, { dumps, isFruitful, next }: NonNullable<Held['ran']>): number {
+    const { backend } = held
+    held.ran = null
+    this.reports.state(recordsIn(backend))
+    // What came while it was archived may be one crash more; where nothing is erased, it would be seen.
     const left = dumpsIn(backend)
-    if (left === '' || made.length === 0) held.done = left === '' ? '' : dumps
+    if (left === '' || !isFruitful || (this.how.keep && left === dumps))
+      held.done = left === '' ? '' : dumps
     else held.settling = new Settling(backend)
-    return Math.max(interval, 4 * (performance.now() - begun))
+    return Math.max(0, next - performance.now())
   }
 
   #fail(error: unknown, begun: number): number {

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { attach, format, writeDump, type AttachOptions } from '#src/index.js'
 import { daemonOf, folder, mount, pstorefs, run, succeed, until } from '../program.js'
@@ -224,7 +225,8 @@ t.test('a store that another process holds delays no other', async t => {
   t.equal(succeed(t, ['ls', held!, ...flags]).toString(), '')
 })
 
-t.test('a medium that does not answer keeps no other waiting, nor the end', async t => {
+/** A mount of a region, whose daemon the test stops, as a medium beside another one. */
+const slowAndFree = (t: Test) => {
   const home = folder(t)
   const archive = `${home}/crashes`
   const [slow, free] = ['slow', 'free'].map(name => makeRegion(`${home}/${name}.img`))
@@ -236,12 +238,46 @@ t.test('a medium that does not answer keeps no other waiting, nor the end', asyn
   const watcher = watch(t, ['--keep', '--config', config, '--all-backends', archive])
   crash(slow!, 'slow')
   crash(free!, 'free')
-  await crashesCome(t, archive, 2)
+  return { archive, free: free!, mountpoint, daemon, watcher }
+}
+
+t.test('a medium that does not answer keeps no other waiting', async t => {
+  const { archive, free, daemon, watcher } = slowAndFree(t)
+  // It stops at the moment when the crashes are there: what is looked at after that keeps nobody from the archive.
+  while (crashesIn(archive).length < 2) await setImmediate()
   process.kill(daemon, 'SIGSTOP')
   for (const count of [3, 4]) {
-    crash(free!, `free ${count}`)
+    crash(free, `free ${count}`)
     await crashesCome(t, archive, count)
   }
+  process.kill(daemon, 'SIGCONT')
+  await ends(t, watcher)
+  t.equal(watcher.stderr(), '')
+})
+
+/** How many requests a mount's daemon has not answered: a file of the kernel's (Documentation/filesystems/fuse.rst). */
+const waitingAt = (t: Test, mountpoint: string): (() => number) => {
+  const { dev } = fs.statSync(mountpoint)
+  const connection = (dev & 0xff) | ((dev >> 12) & 0xfff00)
+  const control = folder(t)
+  t.equal(run('mount', ['-t', 'fusectl', 'none', control]).status, 0)
+  t.teardown(() => run('umount', ['-l', control]))
+  return () => Number(fs.readFileSync(`${control}/${connection}/waiting`, 'latin1'))
+}
+
+const asRoot = process.getuid!() !== 0 && 'only root can see how many requests wait'
+t.test('a medium that does not answer does not delay the end', { skip: asRoot }, async t => {
+  const { archive, mountpoint, daemon, watcher } = slowAndFree(t)
+  await crashesCome(t, archive, 2)
+  const waiting = waitingAt(t, mountpoint)
+  // The kernel lets no process go whose request the daemon has taken and not answered: it stops without any.
+  for (;;) {
+    process.kill(daemon, 'SIGSTOP')
+    if (waiting() === 0) break
+    process.kill(daemon, 'SIGCONT')
+    await setImmediate()
+  }
+  t.ok(await until(() => waiting() > 0), 'the watcher waits for its medium')
   await ends(t, watcher)
   t.equal(watcher.stderr(), '')
 })
