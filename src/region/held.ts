@@ -44,6 +44,12 @@ export interface Elsewhere {
   advice(certain?: boolean): string | null
 }
 
+/** What speaks against a layout, in a line; and whether whoever writes by it would write over another layout's zones. */
+export interface LayoutDoubt {
+  readonly line: string
+  readonly isForeign: boolean
+}
+
 /** A region, and the layout that it is said to have. */
 export interface Held {
   readonly region: Region
@@ -89,10 +95,10 @@ export const neverUsed =
  * Hold a layout against the bytes of its region. It costs a look at each header; and only where one is missing, a
  * search for signatures in at most 64 MiB, and where there are some, a probe of the source.
  *
- * @returns what speaks against it
+ * @returns what speaks against it; null: nothing does
  * @throws StoreError (EIO) where the source cannot be read
  */
-export const layoutDoubts = (held: Held, elsewhere: Elsewhere): string[] => {
+export const layoutDoubt = (held: Held, elsewhere: Elsewhere): LayoutDoubt | null => {
   const { region, zones, endian, signs } = held
   const { signed, missing, others, swapped } = lookAtHeaders(held)
   const advice = (certain = false): string | null => {
@@ -100,22 +106,25 @@ export const layoutDoubts = (held: Held, elsewhere: Elsewhere): string[] => {
     const isCrowded = signsIn(elsewhere.whole(), signs).length === mostFound
     return isCrowded ? null : elsewhere.advice(certain)
   }
-  const said = (line: string, advised: string | null): string[] =>
-    advised === ''
-      ? []
-      : [`${line}: the layout is not this region's${advised === null ? '' : `: ${advised}`}`]
-  const against = (line: string): string[] => said(line, advice())
+  const said = (line: string, advised: string | null): LayoutDoubt | null => {
+    if (advised === '') return null
+    const rather = advised === null ? '' : `: ${advised}`
+    return { line: `${line}: the layout is not this region's${rather}`, isForeign: true }
+  }
+  const against = (line: string): LayoutDoubt | null => said(line, advice())
   const ofAll = (some: readonly ZoneExtent[]): string =>
     `${some.length} of ${count(zones.length, 'zone')}`
   const without = [...missing, ...others, ...swapped]
   if (without.length === 0) {
     if (fitsNoParity(held)) return against("no zone's header fits its parity")
-    const doubts = moreCpus(held)
-    if (doubts.length > 0) return doubts
+    const line = moreCpus(held)
+    if (line !== null) return { line, isForeign: false }
     // What lies in the unused part of a zone may be left of an older layout, and what lies beside it another region's.
     const where = strayOf(held, elsewhere)
     const better = where === undefined ? null : advice(true)
-    return better ? said(`a signature stands where no zone begins, at ${hex(where!)}`, better) : []
+    return better
+      ? said(`a signature stands where no zone begins, at ${hex(where!)}`, better)
+      : null
   }
   if (swapped.length > 0)
     return against(
@@ -127,7 +136,7 @@ export const layoutDoubts = (held: Held, elsewhere: Elsewhere): string[] => {
   const found = inside.map(({ at }) => region.offset + at)
   if (found.length === 0 && signed === 0) found.push(...signsIn(elsewhere.whole(), signs))
   const [first] = found
-  if (first === undefined) return []
+  if (first === undefined) return null
   const lack =
     signed === 0
       ? 'no zone of this layout has a header'
@@ -291,10 +300,10 @@ const fitsNoParity = ({ zones, zone }: Held): boolean =>
   !zones.slice(0, mostLooks).some(extent => zone(extent).position().settled)
 
 /** Do more CPUs share the bytes of ftrace than the layout says? */
-const moreCpus = ({ region, zones, endian, signs }: Held): string[] => {
+const moreCpus = ({ region, zones, endian, signs }: Held): string | null => {
   const ftrace = zones.filter(({ kind }) => kind === 'ftrace')
   const [first] = ftrace
-  if (!first) return []
+  if (!first) return null
   const { headerSize } = signs
   const total = ftrace.reduce((sum, { size }) => sum + size, 0)
   const isSigned = (at: number, size: number): boolean => {
@@ -306,11 +315,9 @@ const moreCpus = ({ region, zones, endian, signs }: Held): string[] => {
     if (each <= headerSize) break
     const starts = Array.from({ length: cpus }, (_, cpu) => cpu * each)
     if (starts.every(at => isSigned(at, each)))
-      return [
-        `ftrace has the zones of ${cpus} CPUs, and this layout has ${count(ftrace.length, 'zone')} of it: give --cpus ${cpus}`,
-      ]
+      return `ftrace has the zones of ${cpus} CPUs, and this layout has ${count(ftrace.length, 'zone')} of it: give --cpus ${cpus}`
   }
-  return []
+  return null
 }
 
 /**

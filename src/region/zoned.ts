@@ -31,7 +31,7 @@ import type {
   ZoneKind,
 } from '../pstore/types.js'
 import { frontsOf } from './fronts.js'
-import { hasHeader, layoutDoubts, neverUsed, refuseForeign } from './held.js'
+import { hasHeader, layoutDoubt, neverUsed, refuseForeign, type LayoutDoubt } from './held.js'
 import type { Elsewhere, Signs } from './held.js'
 import type { SourceLock } from './lock.js'
 import {
@@ -88,7 +88,7 @@ export interface ZonedLayout {
 
 /** What whoever attaches says of it, beside its layout. */
 export interface ZonedOptions {
-  /** Write also where no zone has a header. */
+  /** Write also where the layout is not that of the bytes. */
   readonly force?: boolean | undefined
   /** What else is known of the source; absent where the layout was found in its bytes, and so needs no doubt. */
   readonly elsewhere?: Elsewhere
@@ -106,6 +106,7 @@ export abstract class ZonedDriver<Z extends RingZone> implements Driver {
   readonly #rings: readonly ZoneSlot<Z>[]
   readonly #areas: ReadonlyMap<RecordType, RingArea>
   readonly #dumpArea: DumpArea | null
+  /** Is it known that this is a store of this layout? */
   #formatted = false
 
   /**
@@ -269,13 +270,8 @@ export abstract class ZonedDriver<Z extends RingZone> implements Driver {
 
   #hold(): number {
     const epoch = this.lock.hold()
-    if (!this.#formatted) this.#checkFormatted()
+    if (!this.#formatted) this.refuseForeign(false)
     return epoch
-  }
-
-  #checkFormatted(): void {
-    this.refuseForeign(false)
-    this.#formatted = true
   }
 
   #hasHeader(): boolean {
@@ -283,14 +279,27 @@ export abstract class ZonedDriver<Z extends RingZone> implements Driver {
   }
 
   refuseForeign(begins: boolean): void {
-    if (!this.options.force && !this.#hasHeader()) refuseForeign(this.region, begins)
+    const { region } = this
+    if (!this.options.force) {
+      // A life may begin with other sizes than the last, as in Linux.
+      const doubt = begins ? null : this.#doubt()
+      if (doubt?.isForeign)
+        throw new StoreError(`${region.path}: ${doubt.line} (with --force it is written to)`)
+      if (!this.#hasHeader()) refuseForeign(region, begins)
+    }
+    this.#formatted ||= !begins
+  }
+
+  #doubt(): LayoutDoubt | null {
+    const { region, layout, signs, options } = this
+    if (!options.elsewhere) return null
+    const { endian, zones } = layout
+    return layoutDoubt({ region, endian, zones, signs, zone: this.makeZone }, options.elsewhere)
   }
 
   doubts(): string[] {
-    const { region, layout, signs, options } = this
-    if (!options.elsewhere) return []
-    const { endian, zones } = layout
-    return layoutDoubts({ region, endian, zones, signs, zone: this.makeZone }, options.elsewhere)
+    const doubt = this.#doubt()
+    return doubt ? [doubt.line] : []
   }
 
   unused(): string | null {

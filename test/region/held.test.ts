@@ -85,7 +85,19 @@ for (const [what, { driver = 'ramoops', of: other = {}, given, said }] of Object
     const [line = '', ...more] = doubts(t, `${driver}:${path}`, { ...of, ...given })
     for (const each of said) t.match(line, each)
     t.same(more, [], 'in one line')
-    t.ok(fs.readFileSync(path).equals(before), 'nothing is written')
+    const write = (options: AttachOptions): unknown =>
+      open(t, `${driver}:${path}`, { ...of, ...given, ...options }).write({
+        type: 'pmsg',
+        bytes: text,
+      })
+    if (line.endsWith('give --cpus 2')) t.doesNotThrow(() => write({}), 'pmsg is where it is')
+    else {
+      const refused = { message: `${path}: ${line} (with --force it is written to)` }
+      t.throws(() => write({}), refused)
+      t.ok(fs.readFileSync(path).equals(before), 'nothing is written')
+      t.doesNotThrow(() => write({ force: true }))
+      t.notOk(fs.readFileSync(path).equals(before))
+    }
   })
 
 t.test('a source that has the region elsewhere', async t => {

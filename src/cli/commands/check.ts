@@ -76,7 +76,7 @@ export const check: CommandModule<object, Args> = {
         default: false,
         describe: 'print JSON, an array: an object a source',
       })
-      .example('$0 check dump.bin --record-size 64K --ecc 1', ''),
+      .example('$0 check dump.bin', ''),
   handler: args => {
     const places = placesOf(args)
     // That a source is another than was described is said after its zones.

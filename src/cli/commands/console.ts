@@ -52,7 +52,7 @@ export const kernelConsole: CommandModule<object, Args> = {
         requiresArg: true,
         describe: `keep only messages below this number, as loglevel= does; or up to this name: ${levels.join(', ')} [all]`,
       })
-      .example('$0 console pstore.img --console-size 256K', '')
+      .example('$0 console region.img', '')
       .example('$0 console --backend all --new --level warn', ''),
   handler: async args => {
     const lines = new KernelConsole(loglevelOf(args.level), args.new ? null : 0n)

@@ -73,7 +73,7 @@ export const tty: CommandModule<object, Args> = {
         if (commanded && others) return '--console and --journal-tty take no command'
         return commanded || others || 'Give a command after --, or --console or --journal-tty'
       })
-      .example('$0 tty pstore.img --tty-size 64K -- kdump-config load', '')
+      .example('$0 tty region.img -- kdump-config load', '')
       .example('$0 tty --backend all --timestamps --strip -- bash', '')
       .example('$0 tty --backend all --console --journal-tty', '') as never,
   handler: async args => {

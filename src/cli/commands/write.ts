@@ -41,8 +41,8 @@ export const write: CommandModule<object, Args> = {
         choices: ['deflate', 'none'] as const,
         describe: 'dmesg: the compression of the text [deflate]',
       })
-      .example('dmesg | $0 write console pstore.img --console-size 256K', '')
-      .example('$0 write dmesg pstore.img --reason oops --record-size 64K < oops.txt', '')
+      .example('dmesg | $0 write console region.img', '')
+      .example('$0 write dmesg region.img --reason oops < oops.txt', '')
       .example('$0 write tty --backend all --config guests.toml < session.txt', ''),
   handler: async args => {
     const { type, reason, compress } = args
