@@ -1,6 +1,7 @@
 /** `tty` on a real terminal, and killed: nobody sees that it is there, and what was seen is kept. */
 import { spawn } from 'node:child_process'
 import fs from 'node:fs'
+import { Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { folder, killAll, mount, program, run, succeed, until } from '../program.js'
 import { terminal } from '../tmux.js'
@@ -255,7 +256,7 @@ const start = (t: Test, region: string, script: string) => {
     [program, 'tty', region, ...layout, '--', 'sh', '-c', script],
     { stdio: ['pipe', 'pipe', 'inherit'], detached: true },
   )
-  t.teardown(() => child.exitCode ?? killAll(child.pid!))
+  t.teardown(() => child.exitCode ?? child.signalCode ?? killAll(child.pid!))
   return { child, closed: new Promise(resolve => child.on('close', resolve)) }
 }
 
@@ -283,6 +284,37 @@ t.test('a slow reader gets every byte in its place, also where signals come mean
   const seen = Buffer.concat(parts).toString()
   t.ok(seen === printed, `${seen.length} of ${printed.length} bytes`)
   t.ok(kept().includes('400000\nend\n'))
+})
+
+t.test('a signal that comes after the command has ended loses nothing', async t => {
+  const region = make(t)
+  // A pipe holds less than what is printed, and what it does not hold is still to be written at the end.
+  const pipe = `${folder(t)}/pipe`
+  run('mkfifo', [pipe])
+  const { O_RDONLY, O_NONBLOCK } = fs.constants
+  const input = fs.openSync(pipe, O_RDONLY | O_NONBLOCK)
+  const output = fs.openSync(pipe, 'w')
+  const script = 'stty raw; seq 1 13500; echo end'
+  const child = spawn(
+    process.execPath,
+    [program, 'tty', region, ...layout, '--', 'sh', '-c', script],
+    { stdio: ['ignore', output, 'inherit'], detached: true },
+  )
+  fs.closeSync(output)
+  t.teardown(() => void (child.exitCode ?? child.signalCode ?? killAll(child.pid!)))
+  const exited = new Promise(resolve => child.on('exit', (...how) => resolve(how)))
+  const { pid } = child
+  const isAlone = (): boolean => run('pgrep', ['-P', String(pid)]).status === 1
+  t.ok(await until(() => fs.readFileSync(region).includes('13500\nend\n') && isAlone()))
+  t.equal(child.exitCode, null, 'it waits for its reader')
+  for (const signal of ['SIGUSR1', 'SIGUSR2', 'SIGALRM'] as const) child.kill(signal)
+  const parts: Buffer[] = []
+  // Not before: it reads at once.
+  const screen = new Socket({ fd: input }).on('data', bytes => parts.push(bytes))
+  await new Promise(resolve => screen.on('end', resolve))
+  t.same(await exited, [0, null])
+  const lines = Array.from({ length: 13_500 }, (_, i) => `${i + 1}\n`)
+  t.equal(Buffer.concat(parts).toString().length, `${lines.join('')}end\n`.length)
 })
 
 t.test('keys arrive while a command prints without end', async t => {
