@@ -44,7 +44,7 @@ t.test('a region at the end of 15 TiB', async t => {
     t.same(more, [])
   })
   t.ok(read < 64 * MiB, `${read} bytes read`)
-  t.ok(time < 2000, `${time.toFixed()} ms`)
+  t.ok(time < 20_000, `${time.toFixed()} ms`)
 })
 
 t.test('nothing in 64 GiB', async t => {
@@ -53,7 +53,7 @@ t.test('nothing in 64 GiB', async t => {
     t.throws(() => attach(path, { readOnly: true }), { message: /^no pstore region found in / })
   })
   t.ok(read < MiB, `${read} bytes read`)
-  t.ok(time < 1000, `${time.toFixed()} ms`)
+  t.ok(time < 20_000, `${time.toFixed()} ms`)
 })
 
 t.test('pages far apart', async t => {
