@@ -180,6 +180,26 @@ t.test('without one, and with the usual one', { skip: asRoot }, async t => {
   for (const [i, line] of lines.entries()) t.match(line, why[i])
 })
 
+t.test('a usual one that cannot be read is no hindrance to a file', { skip: asRoot }, async t => {
+  const { sh } = makeApart(t)
+  const layout = '--record-size 4K --console-size 4K'
+  const { said, status } = sh(`
+    cd ${inside} && mkdir mnt
+    echo 'bogus = true' >/etc/pstorefs.toml
+    pstorefs format ./a.img --mem-size 16K ${layout} >made
+    echo said | pstorefs write console a.img ${layout} 2>&1
+    pstorefs ls a.img ${layout} 2>&1
+    pstorefs mount a.img mnt ${layout} 2>&1; cat mnt/console*; umount mnt
+    pstorefs ls b.img 2>&1 || echo "exit $?"`)
+  t.equal(status, 0)
+  const told = 'pstorefs: /etc/pstorefs.toml: bogus: must be a string'
+  const left = `${told}: left out, as a.img is a file\n`
+  t.equal(said.split(left).length, 4, said)
+  t.match(said, /^console-ramoops-0 /m)
+  t.match(said, /^said$/m)
+  t.ok(said.endsWith(`${told}\nexit 1\n`), said)
+})
+
 t.test('commands take a configured name', async t => {
   const home = folder(t)
   const layout = { record_size: 4096, console_size: 4096, pmsg_size: 0, ftrace_size: 0 }

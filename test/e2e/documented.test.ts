@@ -1,11 +1,12 @@
-/** Every command line that README.md, the guides and the manual pages show does what they say. */
+/** Every command line that README.md, the guides, the manual pages and the help show does what they say. */
 import fs from 'node:fs'
 import path from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
+import { commandNames } from '#src/cli/command-names.js'
 import { attach, format, writeDump, type AttachOptions } from '#src/index.js'
 import { loadFixture } from '../fixtures.js'
-import { folder, program, run } from '../program.js'
+import { folder, program, pstorefs, run } from '../program.js'
 
 const asRoot = process.getuid?.() !== 0 && 'only root can mount as the lines do'
 const project = path.resolve(import.meta.dirname, '../..')
@@ -44,6 +45,10 @@ const elsewhere: { [line: string]: string } = {
   'systemctl reload pstorefs.service': 'test/e2e/systemd.test.ts',
   'systemctl start pstorefs@guests.service': 'test/e2e/systemd.test.ts',
   'pstorefs tty --backend all --console --journal-tty': 'test/e2e/console-taken.test.ts',
+  'pstorefs cat dmesg-ramoops-0.enc.z': 'test/cli/records.test.ts',
+  'pstorefs ship /var/lib/crashes --redact': 'test/e2e/ship.test.ts',
+  'pstorefs retention /dev/mem --mem-address 0x8000000 --mem-size 1M --record-size 64K':
+    'test/e2e/retention.test.ts',
   'pstorefs mount /dev/pmem0 /sys/fs/pstore --attach boot --record-size 64K --console-size 256K':
     'test/e2e/attach-boot.test.ts',
   'mount -t fuse.pstorefs /dev/pmem0 /sys/fs/pstore -o attach=boot,record_size=64K,console_size=256K':
@@ -64,6 +69,17 @@ const archivedThere = 'pstorefs archive region.img /var/lib/crashes'
 const crashed = /^1 .* ramoops +1x +panic, without a report$/m
 const story = /^crash +\S*panic-\S+ in \S+$/m
 
+/** The configured guest's region, which /etc/pstorefs.toml gives a tty zone. */
+const withTty = `${anew(' --tty-size 64K')}; mv region.img guest.img`
+const crosvm = (file: string): string =>
+  `rm ${file}; pstorefs format ${file} --mem-size 1M --preset crosvm > made`
+/** A memory's image, in which a region lies. */
+const memory =
+  'truncate -s 129M ram.img; at="--mem-address 0x8000000 --mem-size 1M --record-size 32K --ecc 1"; ' +
+  'pstorefs format ram.img $at > made; echo why | pstorefs write dmesg ram.img $at'
+/** An entry of Android's log. */
+const android = String.raw`printf 'l\034\0\0\0\0\0\0\0\0\0\361\123\145\200\336\200\002\004Tag\0said\0'`
+
 const lines: { [line: string]: Line } = {
   'pstorefs show region.img': { prints: story },
   'pstorefs show dump.bin.gz': { prints: story },
@@ -79,6 +95,123 @@ const lines: { [line: string]: Line } = {
   'pstorefs cat region.img tty': {
     before: `${anew(' --tty-size 64K')}; echo typed | pstorefs write tty region.img`,
     prints: /^typed\n\nECC/,
+  },
+  'pstorefs cat dump.bin': { prints: dump },
+  'pstorefs cat dump.bin dmesg-ramoops-0 --record-size 64K': { prints: dump },
+  "pstorefs cat dump.bin console 'dmesg*'": { prints: /^console\nPanic#1 Part1\nwhy\n$/ },
+  'pstorefs cat dump.bin dmesg-ramoops-0.enc.z --salvage': {
+    fixture: 'dmesg-enc-z',
+    before: 'mv region.img dump.bin',
+    prints: /^(Panic|Oops)#\d+ Part1\n/,
+  },
+  'pstorefs cat dump.bin pmsg-ramoops-0 --android --preset crosvm': {
+    before: `${crosvm('dump.bin')}; ${android} | pstorefs write pmsg dump.bin --preset crosvm`,
+    prints: / I Tag +: said$/m,
+  },
+  'pstorefs check dump.bin': {
+    prints: /^[^:]*dump\.bin: \d+ sound/m,
+  },
+  'pstorefs console region.img': {
+    before: anew(),
+    endless: '{ sleep 1; true; }',
+    after: 'pstorefs ls region.img; echo ended',
+    prints: /^ended$/m,
+  },
+  'pstorefs console --backend all --new --level warn': {
+    endless: '{ sleep 1; true; }',
+    after: 'pstorefs ls guest1; echo ended',
+    prints: /^ended$/m,
+  },
+  'pstorefs archive region.img /var/lib/crashes --record-size 64K': {
+    after: 'cat /var/lib/crashes/*/summary.txt',
+    prints: /^crash +panic 1\n/m,
+  },
+  'pstorefs archive --config guests.toml --all-backends /var/lib/crashes': {
+    after: 'cat /var/lib/crashes/*/summary.txt',
+    prints: /^backend +guest1\n/m,
+  },
+  'pstorefs erase dump.bin dmesg-ramoops-0 --record-size 64K': {
+    after: 'pstorefs ls dump.bin',
+    prints: /^console-ramoops-0 .*\n$/,
+  },
+  "pstorefs erase dump.bin 'dmesg*'": {
+    after: 'pstorefs ls dump.bin',
+    prints: /^dmesg-ramoops-0: erased\nconsole-ramoops-0 .*\n$/,
+  },
+  'pstorefs follow guest.img console --record-size 64K --console-size 256K': {
+    endless: '[ -s printed ]',
+    prints: /^console\n$/,
+  },
+  "pstorefs follow guest.img console --until 'login:' --timeout 60": {
+    before: "echo 'login:' | pstorefs write console guest.img",
+    prints: /^console\nlogin:\n$/,
+  },
+  'pstorefs follow --config guests.toml --backend all console': {
+    endless: '[ -s printed ]',
+    prints: /^console\n$/,
+  },
+  'pstorefs follow --android --no-history guest.img pmsg --preset crosvm': {
+    before: crosvm('guest.img'),
+    endless: `{ ${android} | pstorefs write pmsg guest.img --preset crosvm; [ -s printed ]; }`,
+    prints: / I Tag +: said$/m,
+  },
+  'pstorefs format pstore.img --mem-size 1M --record-size 64K --console-size 256K': {
+    after: 'pstorefs ls pstore.img; stat -c %s pstore.img',
+    prints: /^--mem-size 1048576 .*\nramoops\.mem_address=ADDRESS .*\n1048576\n$/,
+  },
+  'pstorefs info dump.bin': { prints: /dmesg 0/ },
+  'pstorefs info dump.bin --svg report.svg': {
+    after: 'cat report.svg',
+    prints: /^<svg [^]*dmesg/m,
+  },
+  'pstorefs ls dump.bin --record-size 64K --console-size 256K': { prints: listed },
+  'pstorefs ls --config guests.toml --backend all': { prints: /^dmesg-guest1-0 /m },
+  'pstorefs ls ram.img --mem-address 0x8000000 --mem-size 1M --record-size 32K --ecc 1': {
+    before: memory,
+    prints: /^dmesg-ramoops-0 /m,
+  },
+  'pstorefs probe dump.bin': { prints: /^region at 0x0, 1048576 bytes/ },
+  'pstorefs probe ram.img --mem-address 0x8000000 --mem-size 1M': {
+    before: memory,
+    prints: /^region at 0x8000000, 1048576 bytes/,
+  },
+  'pstorefs mount dump.bin': {
+    before: 'mount -t tmpfs none /run',
+    after: 'ls /run/pstore/dump.bin; umount /run/pstore/dump.bin',
+    prints: /^\/run\/pstore\/dump\.bin\nconsole-ramoops-0\ndmesg-ramoops-0\n/,
+  },
+  'pstorefs mount dump.bin /mnt --record-size 64K --console-size 256K': {
+    after: unmount,
+    prints: files,
+  },
+  'pstorefs mount -r guest.img /mnt --preset crosvm': {
+    before: `${crosvm('guest.img')}; echo said | pstorefs write console guest.img --preset crosvm`,
+    after: unmount,
+    prints: /^console-ramoops-0\n/,
+  },
+  'pstorefs show': { prints: story },
+  'pstorefs show /var/lib/crashes 3 --full': {
+    before: [1, 2, 3]
+      .map(n => `echo ${n} | pstorefs write dmesg region.img; ${archivedThere}`)
+      .join(';'),
+    prints: story,
+  },
+  'pstorefs show --timeline -T': { prints: /why/ },
+  'pstorefs status': {
+    before: 'pstorefs mount guest.img /mnt',
+    after: unmount,
+    status: 1,
+    prints: /guest\.img/,
+  },
+  'pstorefs write dmesg region.img --reason oops < oops.txt': {
+    before: `${anew()}; echo 'it was' > oops.txt`,
+    after: 'pstorefs cat region.img',
+    prints: /^Oops#1 Part1\nit was\n/,
+  },
+  'pstorefs write tty --backend all --config guests.toml < session.txt': {
+    before: `${withTty}; cp config guests.toml; echo typed > session.txt`,
+    after: 'pstorefs cat guest1 tty',
+    prints: /^typed\n$/,
   },
   'pstorefs mount -r region.img /mnt': {
     after: `rm -f /mnt/console-ramoops-0 2>&1; ${unmount}`,
@@ -148,7 +281,7 @@ const lines: { [line: string]: Line } = {
     prints: /^loaded\r?\nloaded\r\n$/,
   },
   'pstorefs tty --backend all --timestamps --strip -- bash': {
-    before: 'exec < /dev/null',
+    before: `${withTty}; exec < /dev/null`,
     after: 'echo $?',
     prints: /0\n$/,
   },
@@ -262,8 +395,17 @@ const pages = (folder: string): string[] =>
     .filter(name => name.endsWith('.md'))
     .map(name => `${folder}/${name}`)
 
+/** The examples of a command's help; what is said of each is two columns away at least. */
+const examplesOf = (command: string): string[] => {
+  const [, examples = ''] = pstorefs(['help', command])
+    .stdout.toString()
+    .split(/^Examples:$/m)
+  return Array.from(examples.matchAll(/^ {2}(\S.*?)(?: {2,}.*)?$/gm), ([, line]) => line!)
+}
+
 const documented = new Set(
   [
+    ...commandNames.flatMap(examplesOf),
     ...['README.md', ...pages('doc/guides')].flatMap(file => linesOf(file, 'sh')),
     ...pages('man').flatMap(file => linesOf(file, '')),
   ].filter(line => !/fuse\.pstorefs +\S*noauto|config=\/etc/.test(line)),

@@ -28,8 +28,7 @@ interface Args extends SourcesArgs, SendingArgs, KeepingArgs {
 const details =
   "Moves a store's records into DIR, one folder a crash: its dumps, the console and the other rings of its life, " +
   'records.json and summary.txt. A record is erased once its copy is on the disk; the next run finishes one that was ' +
-  "killed. DIR and its parents have to be yours or root's, and writable by nobody else, but for sticky parents as /tmp. " +
-  'A record that cannot be read is named and stays in the store, and the exit code is 1.'
+  'killed. A record that cannot be read is named and stays in the store, and the exit code is 1.'
 
 export const archive: CommandModule<object, Args> = {
   command: 'archive [source] [dir]',
@@ -49,7 +48,7 @@ export const archive: CommandModule<object, Args> = {
       .option('all-backends', {
         type: 'boolean',
         default: false,
-        describe: 'archive every configured backend that attaches (--backend all)',
+        describe: 'all configured backends that attach (--backend all)',
       })
       .check(args => {
         const { source, dir } = args

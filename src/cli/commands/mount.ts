@@ -16,6 +16,7 @@ import { commandNames } from '../command-names.js'
 import { meant } from '../near.js'
 import { parametersOf } from '../options/parameters.js'
 import {
+  configFor,
   findConfig,
   findSource,
   maybeName,
@@ -202,7 +203,7 @@ const whatToMount = (
 ): Chosen => {
   // A path needs no config file, and must not fail because the usual one is broken.
   const needed = file !== undefined || mountpoint === undefined || maybeName(source)
-  const config = needed ? findConfig(file) : null
+  const config = needed ? configFor(source, file) : null
   const all = (label: string): Chosen => {
     if (!config) throw new StoreError(`${defaultConfig}: no such file; name another with --config`)
     const candidates = config.backends.map(candidate => withOptions(candidate, layout))
@@ -221,16 +222,15 @@ const whatToMount = (
     const label = !configured && labels.includes(source)
     if (label || (backend !== null && (configured || file !== undefined))) return all(source)
   }
-  const candidates = [findSource(source, file, layout)]
+  const candidates = [findSource(source, file, layout, config)]
   return { candidates, backend, label: source, isSingle: true, config }
 }
 
 const details =
-  'Shows each record in the region as a file. Without --foreground, the command returns as soon as the ' +
-  'mount answers. Without MOUNTPOINT it is /run/pstore/NAME, for other users than root $XDG_RUNTIME_DIR/pstore/NAME, ' +
-  'which is printed. A missing folder is made, and removed after the mount. Unlinking a file erases its record in the region, unless the mount is read-only (-o ro). ' +
-  'Unmount with umount or fusermount -u. On SIGHUP the config file is read again: new backends are ' +
-  'attached, removed ones detached. In the background, messages go to syslog or the journal.'
+  'Shows each record in the region as a file. Without --foreground, the command returns once the mount answers. ' +
+  'Without MOUNTPOINT it is /run/pstore/NAME, or $XDG_RUNTIME_DIR/pstore/NAME, as printed. A missing folder is made, ' +
+  'and removed after the mount. Unlinking a file erases its record in the region, unless the mount is read-only ' +
+  '(-o ro). Unmount with umount or fusermount -u.'
 
 export const mount: CommandModule<object, Args> = {
   command: 'mount <source> [mountpoint]',
@@ -240,7 +240,7 @@ export const mount: CommandModule<object, Args> = {
       .usage(
         `$0 mount SOURCE [MOUNTPOINT] [options]\n$0 mount --config FILE MOUNTPOINT [options]\n\n${details}`,
       )
-      .example('$0 mount dump.bin', 'at /run/pstore/dump.bin, or in XDG_RUNTIME_DIR')
+      .example('$0 mount dump.bin', 'at /run/pstore/dump.bin')
       .example('$0 mount dump.bin /mnt --record-size 64K --console-size 256K', '')
       .example('$0 mount -r guest.img /mnt --preset crosvm', '')
       .example('$0 mount --config guests.toml --backend all /mnt', ''),

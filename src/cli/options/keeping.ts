@@ -38,7 +38,7 @@ export const keepingOptions = <T>(argv: Argv<T>): Argv<T & Omit<KeepingArgs, 'ke
     .option('watch', {
       type: 'boolean',
       default: false,
-      describe: 'go on until SIGTERM: archive each crash within a second or so',
+      describe: 'archive each crash as it comes, until SIGTERM',
     })
     .option('keep-last', {
       type: 'string',

@@ -50,6 +50,20 @@ export const withSource = <T>(argv: Argv<T>): Argv<T & SourceArgs> =>
 export const findConfig = (file: string | undefined): Config | null =>
   file !== undefined || fs.existsSync(defaultConfig) ? loadConfig(file ?? defaultConfig) : null
 
+/**
+ * The same for a word that may be a configured name. Where it is a file, the usual config file is not needed: that it
+ * cannot be read is told.
+ */
+export const configFor = (word: string, file: string | undefined): Config | null => {
+  try {
+    return findConfig(file)
+  } catch (error) {
+    if (!(error instanceof StoreError) || file !== undefined || !fs.existsSync(word)) throw error
+    tell(`${error.message}: left out, as ${word} is a file`)
+    return null
+  }
+}
+
 /** Whether SOURCE could be a configured name: not where it has a slash or a driver. */
 export const maybeName = (source: string): boolean =>
   !source.includes('/') && parseSource(source).path === source
@@ -64,15 +78,17 @@ export const withOptions = (
  * The backend that a SOURCE means.
  *
  * @param config the config file that the command line names
+ * @param found what it says, or the usual one, where that was read already
  * @throws StoreError where SOURCE is neither a backend of the named config file nor a file
  */
 export const findSource = (
   source: string,
   config: string | undefined,
   options: AttachOptions,
+  found?: Config | null,
 ): SourceCandidate => {
   if (maybeName(source)) {
-    const found = findConfig(config)
+    if (found === undefined) found = configFor(source, config)
     const configured = found?.backends.find(({ name }) => name === source)
     if (configured) return withOptions(configured, options)
     if (config !== undefined && source !== standardInput && !fs.existsSync(source))
@@ -115,7 +131,7 @@ export const withForce = <T>(argv: Argv<T>): Argv<T & { force: boolean }> =>
   argv.option('force', {
     type: 'boolean',
     default: false,
-    describe: 'write also where no zone has a header',
+    describe: 'write also where the layout is not that of the bytes',
   })
 
 /** Require either SOURCE or several of the config file's backends. */
