@@ -3,13 +3,28 @@ import { createRequire } from 'node:module'
 import os from 'node:os'
 import { isMainThread } from 'node:worker_threads'
 import type Koffi from 'koffi'
+import { StoreError } from '../pstore/errors.js'
 
 const require = createRequire(import.meta.url)
 
 /** Loaded at the first use: few commands need it, and loading takes 6 ms. */
 const loadLibc = (): { koffi: typeof Koffi; libc: ReturnType<typeof Koffi.load> } => {
-  const koffi = require('koffi') as typeof Koffi
+  const koffi = loadKoffi()
   return { koffi, libc: koffi.load(null) }
+}
+
+/** @throws StoreError where this machine's binary of it is not installed; there is none for every machine */
+const loadKoffi = (): typeof Koffi => {
+  try {
+    return require('koffi') as typeof Koffi
+  } catch (error) {
+    const [first] = (error as Error).message.split('\n')
+    const machine = `linux-${process.arch}`
+    throw new StoreError(
+      `koffi, by which the C library is called, has no binary for ${machine} here: install pstorefs on this machine, ` +
+        `with npm's optional packages (@koromix/koffi-${machine}): ${first}`,
+    )
+  }
 }
 
 /** An instruction of the classic BPF: `struct sock_filter`. */
