@@ -1,5 +1,6 @@
 /** The crashes in an archive, as its folders' manifests tell of them. */
 import type { Folder } from '../native/folder.js'
+import { inWords } from '../native/words.js'
 import { StoreError } from '../pstore/errors.js'
 import { decodeManifest, largestManifest, manifestFile, type Manifest } from './manifest.js'
 
@@ -31,10 +32,12 @@ export const guarded = <T>(what: string, work: () => T): T => {
   try {
     return work()
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
+    const { code } = error as NodeJS.ErrnoException
     if (code === undefined || error instanceof StoreError) throw error
-    const why = /^[A-Z0-9]+: (.*?),/.exec(message)?.[1] ?? message
-    throw new StoreError(`${what}: ${why}`, code === 'ENOSPC' || code === 'EROFS' ? code : 'EIO')
+    throw new StoreError(
+      `${what}: ${inWords(error)}`,
+      code === 'ENOSPC' || code === 'EROFS' ? code : 'EIO',
+    )
   }
 }
 

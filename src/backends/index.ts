@@ -1,9 +1,10 @@
 /** The registry of drivers. Adding one is a folder, and a line here. */
+import { isFolder } from '../native/open.js'
 import { efi } from './efi/index.js'
 import { erst } from './erst/index.js'
 import { isFileOrDisk } from '../native/stdin.js'
 import { assertStoreError } from '../pstore/errors.js'
-import { headOf, isFolder, type DriverModule, type Whereabouts } from './module.js'
+import { headOf, type DriverModule, type Whereabouts } from './module.js'
 import { ramoops } from './ramoops/index.js'
 import { records } from './records/index.js'
 import type { Findings } from './ramoops/probe/found.js'

@@ -116,10 +116,6 @@ export const headOf = (path: string, where: Whereabouts = {}): Buffer => {
   }
 }
 
-/** Is there a folder? */
-export const isFolder = (path: string): boolean =>
-  fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
-
 /**
  * The region that the options name in a source. What its reader must know of the source is reported.
  *

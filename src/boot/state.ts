@@ -4,6 +4,7 @@
  *
  * The file: a line of JSON, then the bytes that it gives the lengths of, one after the other.
  */
+import { inWords } from '../native/words.js'
 import path from 'node:path'
 import { Folder } from '../native/folder.js'
 import { assertStoreError, StoreError } from '../pstore/errors.js'
@@ -122,8 +123,6 @@ const decode = (bytes: Buffer): KeptLife => {
   }
 }
 
-const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code
-
 export class StateFile {
   readonly path: string
   /** Open while something is done in it. */
@@ -175,7 +174,7 @@ export class StateFile {
     } catch (error) {
       if (error instanceof StoreError && error.code !== 'ENOTDIR') throw error
       throw new StoreError(
-        `${this.folder}: cannot be used: ${codeOf(error)}: what attach=boot keeps goes there, or to state=DIR`,
+        `${this.folder}: cannot be used: ${inWords(error)}: what attach=boot keeps goes there, or to state=DIR`,
         'EIO',
       )
     }
@@ -214,7 +213,7 @@ export class StateFile {
     try {
       this.#within('nothing', folder => folder.replace(this.name, [encode(life)]))
     } catch (error) {
-      throw new StoreError(`${this.path}: cannot be written: ${codeOf(error)}`, 'EIO')
+      throw new StoreError(`${this.path}: cannot be written: ${inWords(error)}`, 'EIO')
     }
   }
 }

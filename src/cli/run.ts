@@ -2,6 +2,7 @@
 import fs from 'node:fs'
 import v8 from 'node:v8'
 import { isOutOfFiles, outOfFiles } from '../native/descriptors.js'
+import { inWords } from '../native/words.js'
 import { StoreError } from '../pstore/errors.js'
 import { reportFailure, takenOver } from '../service/daemon.js'
 import { tell, tellLast } from '../service/log.js'
@@ -32,14 +33,17 @@ const readStatus = (pid: number): string => {
   }
 }
 
-const fail = (thrown: unknown): never => {
-  const error = !(thrown instanceof StoreError) && isOutOfFiles(thrown) ? outOfFiles() : thrown
-  const message =
-    error instanceof StoreError
-      ? error.message
-      : error instanceof Error
-        ? (error.stack ?? error.message)
-        : String(error)
+/** What to say of an error: of a file that the system refuses, what it says; of a mistake of this program, where it is. */
+const messageOf = (error: unknown): string => {
+  if (error instanceof StoreError) return error.message
+  if (isOutOfFiles(error)) return outOfFiles().message
+  if (!(error instanceof Error)) return String(error)
+  const { path } = error as NodeJS.ErrnoException
+  return path === undefined ? (error.stack ?? error.message) : `${path}: ${inWords(error)}`
+}
+
+const fail = (error: unknown): never => {
+  const message = messageOf(error)
   if (!reportFailure(message)) tellLast(message)
   process.exit(byMount() ? mountFailed : failed)
 }

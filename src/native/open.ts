@@ -4,9 +4,9 @@
  * the two somebody may have put a FIFO in its place, which would keep whoever opens it waiting for ever.
  */
 import fs from 'node:fs'
-import { getSystemErrorMap } from 'node:util'
 import { StoreError } from '../pstore/errors.js'
 import { openStandardInput, standardInput } from './stdin.js'
+import { inWords } from './words.js'
 
 /** What was opened, and what it is. */
 export interface Opened {
@@ -14,34 +14,25 @@ export interface Opened {
   readonly stat: fs.Stats
 }
 
-const hint: { readonly [code: string]: string } = {
-  ENOENT: 'no such file',
-  ENOTDIR: 'no such file',
-  EACCES: 'permission denied',
-  EPERM: 'not permitted',
-  ENXIO: 'no such device',
-  EROFS: 'read-only file system',
-  EISDIR: 'is a folder, not a file',
-  ELOOP: 'is a link, or behind too many of them',
-  EMFILE: 'too many open files',
-}
-
 /** Errnos that keep their meaning for whoever asked; all others are the file's trouble. */
 const passed = ['EACCES', 'EPERM', 'EROFS', 'EISDIR', 'EMFILE'] as const
 
-/** Why a system call failed, in words alone, of whatever is no source. */
-export const inWords = (error: unknown): string => {
-  const { code, errno, message } = error as NodeJS.ErrnoException
-  const known = errno === undefined ? undefined : getSystemErrorMap().get(errno)?.[1]
-  return (code && hint[code]) ?? known ?? message
+/** Is there a folder? */
+export const isFolder = (path: string): boolean => {
+  try {
+    return fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+  } catch {
+    // What keeps it from being looked at is said where it is opened.
+    return false
+  }
 }
 
 /** `PATH: WHY` for a failed system call. */
 export const explain = (path: string, error: unknown): StoreError => {
-  const { code, message } = error as NodeJS.ErrnoException
+  const { code } = error as NodeJS.ErrnoException
   const isAbsent = code === 'ENOENT' || code === 'ENOTDIR'
   const errno = passed.find(known => known === code) ?? (isAbsent ? 'ENOENT' : 'EIO')
-  return new StoreError(`${path}: ${(code && hint[code]) ?? message}`, errno)
+  return new StoreError(`${path}: ${inWords(error)}`, errno)
 }
 
 /**

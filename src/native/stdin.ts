@@ -1,4 +1,5 @@
 /** Standard input as a source: `-`. */
+import { inWords } from './words.js'
 import fs from 'node:fs'
 import tty from 'node:tty'
 import { StoreError } from '../pstore/errors.js'
@@ -59,7 +60,7 @@ const readPipe = (): Temporary => {
           Atomics.wait(sleeper, 0, 0, pause)
           continue
         }
-        throw new StoreError(`-: standard input cannot be read: ${code}`, 'EIO')
+        throw new StoreError(`-: standard input cannot be read: ${inWords(error)}`, 'EIO')
       }
       if (n === 0) break
       file.append(bytes.subarray(0, n))

@@ -2,6 +2,7 @@
  * Files for what is unpacked or comes through a pipe: nameless, so that the kernel removes them with whoever made
  * them, and with holes for zeros, of which a machine's memory has many.
  */
+import { inWords } from './words.js'
 import crypto from 'node:crypto'
 import fs from 'node:fs'
 import { StoreError } from '../pstore/errors.js'
@@ -29,7 +30,7 @@ const makeNameless = (shown: string): number => {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     throw new StoreError(
-      `${shown}: cannot be unpacked to ${temporaryFolder()}: ${code}: set TMPDIR to a folder with room`,
+      `${shown}: cannot be unpacked to ${temporaryFolder()}: ${inWords(error)}: set TMPDIR to a folder with room`,
       code === 'ENOSPC' ? 'ENOSPC' : 'EIO',
     )
   }
@@ -83,7 +84,7 @@ export class Temporary {
       throw code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG'
         ? this.#noRoom('is full')
         : new StoreError(
-            `${this.shown}: cannot be unpacked to ${temporaryFolder()}: ${code}`,
+            `${this.shown}: cannot be unpacked to ${temporaryFolder()}: ${inWords(error)}`,
             'EIO',
           )
     }

@@ -84,7 +84,7 @@ const hex = (n: number): string => `0x${n.toString(16)}`
 const otherOrder = (endian: Endian): Endian => (endian === 'little' ? 'big' : 'little')
 
 /** Does a zone have a header, though it be damaged? */
-export const hasHeader = (doubt: Doubt | null): boolean =>
+const hasHeader = (doubt: Doubt | null): boolean =>
   doubt?.state !== 'unsigned' || (doubt.signature !== null && doubt.signature !== otherKind)
 
 /** What to say of a layout no zone of which has a header, where nothing else speaks against it. */
@@ -320,14 +320,28 @@ const moreCpus = ({ region, zones, endian, signs }: Held): string | null => {
   return null
 }
 
+/** Has any zone a header? */
+export const isSigned = ({ zones, zone }: Held): boolean =>
+  zones.some(extent => hasHeader(zone(extent).doubt()))
+
 /**
- * Refuse to write where no zone of a layout has a header: that was never a store of this layout.
+ * Refuse to write by a layout that is not the bytes' own, or where no zone has a header: that was never a store of it.
  *
- * @param begins a life begins in it: then, as in Linux, what is empty becomes a store, and so does memory
+ * @param elsewhere absent where the layout was found in the bytes
+ * @param begins a life begins in it, maybe with other sizes than the last. Then, as in Linux, what is empty becomes a
+ *   store, and so does memory
  * @throws StoreError saying what would be overwritten
  */
-export const refuseForeign = (region: Region, begins: boolean): void => {
-  if (begins && (region.isMemory || isBlank(region))) return
+export const refuseForeign = (
+  held: Held,
+  elsewhere: Elsewhere | undefined,
+  begins: boolean,
+): void => {
+  const { region } = held
+  const doubt = begins || !elsewhere ? null : layoutDoubt(held, elsewhere)
+  if (doubt?.isForeign)
+    throw new StoreError(`${region.path}: ${doubt.line} (with --force it is written to)`)
+  if (isSigned(held) || (begins && (region.isMemory || isBlank(region)))) return
   throw new StoreError(
     `${region.path}: no zone of this layout has a header: is the layout right? ` +
       (begins

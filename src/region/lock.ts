@@ -5,6 +5,7 @@
  * Within a process all regions of one source share one lock: flock knows descriptors, not
  * processes, so two of our own would wait for each other for ever.
  */
+import { inWords } from '../native/words.js'
 import fs from 'node:fs'
 import { errnoName, libc } from '../native/libc.js'
 import { StoreError } from '../pstore/errors.js'
@@ -69,10 +70,7 @@ const openLockFile = (name: string): number => {
     return fs.openSync(`${folder}/${name}`, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600)
   } catch (error) {
     if (error instanceof StoreError) throw error
-    throw new StoreError(
-      `${folder}: cannot hold locks: ${(error as NodeJS.ErrnoException).code}`,
-      'EIO',
-    )
+    throw new StoreError(`${folder}: cannot hold locks: ${inWords(error)}`, 'EIO')
   }
 }
 

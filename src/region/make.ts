@@ -1,4 +1,5 @@
 /** Making a store: the file, the lock, and zeros, on which a driver then writes its own numbers. */
+import { inWords } from '../native/words.js'
 import fs from 'node:fs'
 import { StoreError } from '../pstore/errors.js'
 import { SourceLock } from './lock.js'
@@ -64,15 +65,14 @@ const createFile = (path: string, size: number): boolean => {
   try {
     fd = fs.openSync(path, 'wx', 0o600)
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    if (code === 'EEXIST') return false
-    throw new StoreError(`${path}: cannot be made: ${code ?? message}`)
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    throw new StoreError(`${path}: cannot be made: ${inWords(error)}`)
   }
   try {
     fs.ftruncateSync(fd, size)
   } catch (error) {
     fs.unlinkSync(path)
-    throw new StoreError(`${path}: cannot be made: ${(error as NodeJS.ErrnoException).code}`)
+    throw new StoreError(`${path}: cannot be made: ${inWords(error)}`)
   } finally {
     fs.closeSync(fd)
   }

@@ -31,7 +31,7 @@ import type {
   ZoneKind,
 } from '../pstore/types.js'
 import { frontsOf } from './fronts.js'
-import { hasHeader, layoutDoubt, neverUsed, refuseForeign, type LayoutDoubt } from './held.js'
+import { isSigned, layoutDoubt, neverUsed, refuseForeign, type Held } from './held.js'
 import type { Elsewhere, Signs } from './held.js'
 import type { SourceLock } from './lock.js'
 import {
@@ -274,36 +274,25 @@ export abstract class ZonedDriver<Z extends RingZone> implements Driver {
     return epoch
   }
 
-  #hasHeader(): boolean {
-    return this.layout.zones.some(extent => hasHeader(this.makeZone(extent).doubt()))
-  }
-
   refuseForeign(begins: boolean): void {
-    const { region } = this
-    if (!this.options.force) {
-      // A life may begin with other sizes than the last, as in Linux.
-      const doubt = begins ? null : this.#doubt()
-      if (doubt?.isForeign)
-        throw new StoreError(`${region.path}: ${doubt.line} (with --force it is written to)`)
-      if (!this.#hasHeader()) refuseForeign(region, begins)
-    }
+    const { force, elsewhere } = this.options
+    if (!force) refuseForeign(this.#held, elsewhere, begins)
     this.#formatted ||= !begins
   }
 
-  #doubt(): LayoutDoubt | null {
-    const { region, layout, signs, options } = this
-    if (!options.elsewhere) return null
-    const { endian, zones } = layout
-    return layoutDoubt({ region, endian, zones, signs, zone: this.makeZone }, options.elsewhere)
+  get #held(): Held {
+    const { region, layout, signs } = this
+    return { region, endian: layout.endian, zones: layout.zones, signs, zone: this.makeZone }
   }
 
   doubts(): string[] {
-    const doubt = this.#doubt()
+    const { elsewhere } = this.options
+    const doubt = elsewhere ? layoutDoubt(this.#held, elsewhere) : null
     return doubt ? [doubt.line] : []
   }
 
   unused(): string | null {
-    return this.#hasHeader() ? null : neverUsed
+    return isSigned(this.#held) ? null : neverUsed
   }
 
   sync(): void {

@@ -19,7 +19,7 @@ const listed = 10
 export const describeFailure = ({ name, error }: Failure): string =>
   `backend ${name}: not attached: ${error.message}`
 
-const tellFailures = (failures: readonly Failure[]): void => {
+export const tellFailures = (failures: readonly Failure[]): void => {
   for (const failure of failures.slice(0, listed)) tell(describeFailure(failure))
   if (failures.length > listed) tell(`… ${failures.length - listed} more backends are not attached`)
 }

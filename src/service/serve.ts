@@ -1,4 +1,5 @@
 /** Serving a mount: everything between a checked command line and the file system's end. */
+import { inWords } from '../native/words.js'
 import fs from 'node:fs'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -40,7 +41,7 @@ const makeFolder = (folder: string): boolean => {
   try {
     return fs.mkdirSync(folder, { recursive: true, mode: 0o755 }) !== undefined
   } catch (error) {
-    throw new StoreError(`${folder}: cannot be made: ${(error as NodeJS.ErrnoException).code}`)
+    throw new StoreError(`${folder}: cannot be made: ${inWords(error)}`)
   }
 }
 

@@ -80,7 +80,7 @@ t.test('mounts', async t => {
   const mountpoint = folder(t)
   for (const [args, why] of [
     [[region, `${full}/nowhere`, ...layout], /nowhere: no such folder/],
-    [['mount', region, `${region}/under`, ...layout], /under: cannot be made: ENOTDIR/],
+    [['mount', region, `${region}/under`, ...layout], /under: cannot be made: not a directory/],
     [['mount', region, region, ...layout], /is not a folder/],
     [['mount', region, full, ...layout], /not empty; the mount would hide its files/],
     [['mount', region, '/proc', ...layout], /busy: something is mounted there already/],

@@ -156,7 +156,7 @@ t.test(
         'own/pstore/b.img is gone',
         'pstorefs: no place for the mount: give MOUNTPOINT (XDG_RUNTIME_DIR is not set)',
         'exit 1',
-        'pstorefs: /mnt/file/under: cannot be made: ENOTDIR',
+        'pstorefs: /mnt/file/under: cannot be made: not a directory',
         'exit 1',
         'pstorefs: /mnt/missing: no such folder; mkdir it first',
         'exit 1',

@@ -25,7 +25,7 @@ t.test('what is no file', async t => {
     ['.', O_RDWR, /\/\.: is a folder, not a file$/, 'EISDIR'],
     ['link', O_RDONLY | O_NOFOLLOW, /\/link: is a link/, 'EIO'],
     ['none', O_RDONLY, /\/none: no such file$/, 'ENOENT'],
-    ['link/none', O_RDONLY, /\/link\/none: no such file$/, 'ENOENT'],
+    ['link/none', O_RDONLY, /\/link\/none: not a directory$/, 'ENOENT'],
   ] as const)
     t.throws(() => openFile(`${home}/${name}`, flags), { name: 'StoreError', message, code: errno })
   const { fd, stat } = openNow(home)

@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import { attach, format, type AttachOptions, type Backend } from '#src/index.js'
 import { recognise } from '#src/backends/index.js'
 import { openRegion } from '#src/backends/module.js'
-import { elsewhereOf } from '#src/backends/ramoops/elsewhere.js'
+import { elsewhereOf, signs } from '#src/backends/ramoops/elsewhere.js'
 import { makeLayout } from '#src/backends/ramoops/layout.js'
 import { refuseForeign } from '#src/region/held.js'
 import { Region } from '#src/region/region.js'
@@ -271,8 +271,11 @@ t.test('a search reads all its pieces into one buffer', async t => {
   )
   const region = new Region(blank)
   t.teardown(() => region.close())
+  const zone = (): never => t.fail('there is none') as never
   t.same(
-    piecesOf(() => refuseForeign(region, true)),
+    piecesOf(() =>
+      refuseForeign({ region, endian: 'little', zones: [], signs, zone }, undefined, true),
+    ),
     [16, 1],
     'for anything that would be overwritten',
   )

@@ -2,8 +2,9 @@
  * EFI variables: efivarfs or a copy of it, the variable store of a firmware image, or a file that lists them (QEMU's
  * JSON, AWS's blob).
  */
+import { isFolder } from '../../native/open.js'
 import type { SplitRingParameters } from '../../pstore/split-ring.js'
-import { isFolder, onRegion, openRegion, type DriverModule, type Whereabouts } from '../module.js'
+import { onRegion, openRegion, type DriverModule, type Whereabouts } from '../module.js'
 import { splitRingParameters, whereabouts, type ParameterTable } from '../../pstore/parameters.js'
 import { EfiDriver } from './driver.js'
 import { listsVariables, VariableFile } from './variable-file.js'

@@ -1,10 +1,11 @@
 /** Records that were copied out of a pstore: a file, or a folder of them. */
+import { isFolder } from '../../native/open.js'
 import path from 'node:path'
 import { StoreError } from '../../pstore/errors.js'
 import type { FtraceParameters, ParameterTable } from '../../pstore/parameters.js'
 import { zoneParameters } from '../../pstore/parameters.js'
 import type { Endian } from '../../pstore/types.js'
-import { headOf, isFolder, type DriverModule } from '../module.js'
+import { headOf, type DriverModule } from '../module.js'
 import { isDump, likeness } from './content.js'
 import { holdsCopies, type Copy } from './copies.js'
 import { RecordsDriver } from './driver.js'

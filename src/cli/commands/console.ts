@@ -1,4 +1,5 @@
 /** `pstorefs console`: keep the kernel's log, as its console prints it, in the console zone. */
+import { inWords } from '../../native/words.js'
 import fs from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CommandModule } from 'yargs'
@@ -133,7 +134,7 @@ const readLog = (log: number, lines: KernelConsole): { text: Buffer; more: boole
       if (code === 'EAGAIN') return { text: Buffer.concat(parts), more: false }
       // EPIPE: messages were overwritten; the next one's number tells how many.
       if (code !== 'EPIPE' && code !== 'EINTR')
-        throw new StoreError(`${device}: cannot be read: ${code}`, 'EIO')
+        throw new StoreError(`${device}: cannot be read: ${inWords(error)}`, 'EIO')
     }
   }
   return { text: Buffer.concat(parts), more: true }

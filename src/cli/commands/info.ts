@@ -1,7 +1,7 @@
 /** `pstorefs info`: draw a store as a picture, with a table of its zones. */
 import fs from 'node:fs'
 import type { CommandModule } from 'yargs'
-import { inWords } from '../../native/open.js'
+import { inWords } from '../../native/words.js'
 import { standardInput } from '../../native/stdin.js'
 import { StoreError } from '../../pstore/errors.js'
 import type { Condition } from '../../pstore/condition.js'

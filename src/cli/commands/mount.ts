@@ -13,6 +13,7 @@ import type { BackendChoice, MountPlan, MountRequest, SourceCandidate } from '..
 import { defaultConfig, type Config } from '../options/config.js'
 import { parseMountOptions, splitOptions, type GivenOptions } from '../options/mount-options.js'
 import { commandNames } from '../command-names.js'
+import { isFolder } from '../../native/open.js'
 import { meant } from '../near.js'
 import { parametersOf } from '../options/parameters.js'
 import {
@@ -125,10 +126,8 @@ const usualPlace = (): string => {
  */
 const placed = (args: Args, given: GivenOptions): Args => {
   const { source, mountpoint } = args
-  const isFolder = (): boolean =>
-    fs.statSync(source, { throwIfNoEntry: false })?.isDirectory() === true
   if (mountpoint !== undefined || given.config !== undefined) return args
-  if (isFolder()) {
+  if (isFolder(source)) {
     if (fs.existsSync(defaultConfig)) return args
     if (findDriver(source) === driverNames[0])
       throw new StoreError(`${source}: is a folder: name a SOURCE before it, or --config FILE`)

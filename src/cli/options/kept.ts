@@ -2,8 +2,16 @@
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { isFolder } from '../../native/open.js'
 import { attach, type AttachOptions } from '../../attach.js'
-import { bare, entriesOf, entryOf, readManifest, type Entry } from '../../archive/entries.js'
+import {
+  bare,
+  entriesOf,
+  entryOf,
+  guarded,
+  readManifest,
+  type Entry,
+} from '../../archive/entries.js'
 import { originOf } from '../../archive/folder.js'
 import { manifestFile } from '../../archive/manifest.js'
 import { crashName } from '../../archive/report.js'
@@ -14,10 +22,12 @@ import { Folder } from '../../native/folder.js'
 import type { Backend, StoredRecord } from '../../pstore/backend.js'
 import { StoreError } from '../../pstore/errors.js'
 import { parseTime, type Timespec } from '../../pstore/time.js'
+import type { Failure } from '../../pstore/select.js'
 import type { Unreadable } from '../../pstore/unreadable.js'
-import { attachSelected } from '../../service/attached.js'
+import { attachSelected, tellFailures } from '../../service/attached.js'
 import { allDoubtsOf } from '../../service/doubts.js'
 import { tell } from '../../service/log.js'
+import type { SourceCandidate } from '../../service/plan.js'
 import { takesParts } from '../../service/what-crashed.js'
 import { attachCandidate, findConfig, findSource, withOptions } from './source.js'
 
@@ -188,12 +198,12 @@ const archived = (where: string, archive: string, entry: Entry): Kept => {
 /** The crashes in a folder that is an archive, or one of its crashes; null where it is neither. */
 const inArchive = (where: string): Kept[] | null => {
   if (!isFolder(where)) return null
-  const folder = Folder.any(where)
+  const folder = guarded(where, () => Folder.any(where))
   try {
-    if (folder.has(manifestFile)) {
+    if (guarded(where, () => folder.has(manifestFile))) {
       const parent = path.dirname(path.resolve(where))
       const name = path.basename(path.resolve(where))
-      const above = Folder.any(parent)
+      const above = guarded(parent, () => Folder.any(parent))
       try {
         const manifest = readManifest(above, name)
         return manifest && [archived(where, parent, entryOf(name, manifest))]
@@ -209,14 +219,6 @@ const inArchive = (where: string): Kept[] | null => {
   }
 }
 
-const isFolder = (where: string): boolean => {
-  try {
-    return fs.statSync(where).isDirectory()
-  } catch {
-    return false
-  }
-}
-
 /** Whatever is looked at, and what closes it. */
 export interface Looked {
   /** The newest first. */
@@ -224,6 +226,23 @@ export interface Looked {
   /** Where was looked. */
   readonly places: readonly string[]
   close(): void
+}
+
+/** What is found in a place; where it is the only one that was named, what keeps it from being looked at is thrown. */
+const unlessAlone = (wheres: readonly string[], look: () => Kept[]): Kept[] => {
+  try {
+    return look()
+  } catch (error) {
+    if (wheres.length === 1 || !(error instanceof StoreError)) throw error
+    tell(error.message)
+    process.exitCode = unreadableExit
+    return []
+  }
+}
+
+const failedOf = (failures: readonly Failure[]): void => {
+  tellFailures(failures)
+  if (failures.length > 0) process.exitCode = unreadableExit
 }
 
 const byTime = (a: Kept, b: Kept): number => {
@@ -256,38 +275,22 @@ export const lookIn = (
     for (const backend of backends.splice(0)) backend.close()
   }
   try {
-    const found = wheres.flatMap(where => {
-      try {
-        return inArchive(where) ?? inSource(where)
-      } catch (error) {
-        if (wheres.length === 1 || !(error instanceof StoreError)) throw error
-        tell(error.message)
-        process.exitCode = unreadableExit
-        return []
-      }
-    })
-    const places = [...wheres]
-    if (wheres.length === 0) {
-      for (const place of usualPlaces()) {
-        places.push(place)
-        try {
-          found.push(...(inArchive(place) ?? inSource(place)))
-        } catch (error) {
-          if (!(error instanceof StoreError) && !(error as NodeJS.ErrnoException).syscall)
-            throw error
-          tell((error as Error).message)
-        }
-      }
-      const config = findConfig(args.config)
-      if (config) {
-        const candidates = config.backends.map(candidate => withOptions(candidate, parameters))
-        for (const backend of attachSelected(candidates, 'all', one => attachCandidate(one, how))) {
-          backends.push(backend)
-          places.push(backend.name)
-          found.push(...crashesIn(backend.name, backend))
-        }
-      }
-    }
+    const places = wheres.length > 0 ? [...wheres] : usualPlaces()
+    const found = places.flatMap(where =>
+      unlessAlone(wheres, () => inArchive(where) ?? inSource(where)),
+    )
+    if (wheres.length === 0)
+      found.push(
+        ...unlessAlone(wheres, () => {
+          const config = findConfig(args.config)
+          const candidates = config?.backends.map(one => withOptions(one, parameters)) ?? []
+          const attachOne = (one: SourceCandidate): Backend => attachCandidate(one, how)
+          const attached = config ? attachSelected(candidates, 'all', attachOne, failedOf) : []
+          backends.push(...attached)
+          places.push(...attached.map(({ name }) => name))
+          return attached.flatMap(backend => crashesIn(backend.name, backend))
+        }),
+      )
     // Of one time the last of a list is the newest.
     return { crashes: found.toReversed().toSorted(byTime), places, close }
   } catch (error) {

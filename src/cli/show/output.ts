@@ -1,6 +1,6 @@
 /** Output in pieces: however long a store's listing is, it is never whole in memory. */
 import fs from 'node:fs'
-import { inWords } from '../../native/open.js'
+import { inWords } from '../../native/words.js'
 import { dieOf } from '../../native/signals.js'
 import { StoreError } from '../../pstore/errors.js'
 import { json } from '../../pstore/printable.js'

@@ -1,0 +1,21 @@
+/** A system's error in words. */
+import { getSystemErrorMap } from 'node:util'
+
+/** Words that say more than the system's own, or the same in this project's. */
+const hint: { readonly [code: string]: string } = {
+  ENOENT: 'no such file',
+  EACCES: 'permission denied',
+  EPERM: 'not permitted',
+  ENXIO: 'no such device',
+  EROFS: 'read-only file system',
+  EISDIR: 'is a folder, not a file',
+  ELOOP: 'is a link, or behind too many of them',
+  EMFILE: 'too many open files',
+}
+
+/** Why a system call failed, in words alone. */
+export const inWords = (error: unknown): string => {
+  const { code, errno, message } = error as NodeJS.ErrnoException
+  const known = errno === undefined ? undefined : getSystemErrorMap().get(errno)?.[1]
+  return (code && hint[code]) ?? known ?? message
+}
