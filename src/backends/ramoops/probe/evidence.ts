@@ -12,7 +12,8 @@ import { zonesToTry, type RankedShape } from './rank.js'
 import type { Segment } from './segments.js'
 import { zonesOf } from './shapes.js'
 import type { View } from './view.js'
-import { zoneHeaderSize } from '../zone-header.js'
+import { decodeDmesgHeader } from '../dmesg-header.js'
+import { decodeZoneHeader, zoneHeaderSize } from '../zone-header.js'
 import { isPossible } from './signatures.js'
 import { zoneKinds, type ZoneExtent, type ZoneKind } from '../../../pstore/types.js'
 
@@ -47,6 +48,36 @@ const hiddenFtrace = (view: View, zones: readonly ZoneExtent[], end: number): nu
       if (kind !== 'ftrace' && view.mayBeFtrace(offset + part)) within++
   }
   return behind + within
+}
+
+/** Unused bytes of a region that are searched for dumps, and how many of them cost as much as looking at a zone. */
+const mostUnused = 2 ** 22
+const bytesPerZone = 2 ** 14
+const dumpStart = Buffer.from('====')
+
+/**
+ * Zones with a dump that a layout leaves out, perhaps: in the unused bytes of one of its own a dump's header line stands
+ * behind the numbers of a zone that is filled with it. Their signatures have too many wrong bits to be seen.
+ */
+const hiddenDumps = (view: View, zones: readonly ZoneExtent[]): number => {
+  let hidden = 0
+  let left = mostUnused
+  for (const { offset, size } of zones.slice(0, mostSearched)) {
+    const header = view.header(offset)
+    const used = zoneHeaderSize + (header && isPossible(header) ? Math.min(header.size, size) : 0)
+    const length = Math.min(size - used, left)
+    if (length <= zoneHeaderSize || !view.budget.spend(1 + length / bytesPerZone)) continue
+    left -= length
+    const bytes = view.blocks.load(offset + used, length)
+    for (let n = bytes.indexOf(dumpStart); n >= 0; n = bytes.indexOf(dumpStart, n + 1)) {
+      if (n < zoneHeaderSize || !decodeDmesgHeader(bytes.subarray(n))) continue
+      const { start, size: filled } = decodeZoneHeader(bytes, n - zoneHeaderSize, view.endian)
+      // One whose signature is seen is among the strays already.
+      const isSeen = view.header(offset + used + n - zoneHeaderSize) !== null
+      if (start === filled && filled > 0 && filled <= size - used - n && !isSeen) hidden++
+    }
+  }
+  return hidden
 }
 
 /** The parameters that differ among the possible layouts. */
@@ -190,7 +221,8 @@ const report = (
 ): FoundRegion => {
   const possible = settled?.possible ?? explaining
   const likeliest = possible[0]!
-  const hidden = hiddenFtrace(view, zonesOf(likeliest.shape), likeliest.shape.end)
+  const zones = zonesOf(likeliest.shape)
+  const hidden = hiddenFtrace(view, zones, likeliest.shape.end) + hiddenDumps(view, zones)
   const best = { ...likeliest, strays: likeliest.strays + hidden }
   const isOpen = behind + parts.length > 0
   const open = new Set([
@@ -198,6 +230,15 @@ const report = (
     ...(isOpen ? ['mem_size'] : []),
     ...openParameters(best, possible),
   ])
+  // A signature that decayed may be some kernel's version. Records, or else parity, tell that it is not.
+  const { fit } = best
+  const isUnfit = (zone: ZoneExtent): boolean =>
+    fit !== null &&
+    !fit.old &&
+    zone.kind === 'ftrace' &&
+    view.header(zone.offset)?.size === 0 &&
+    !view.fitsParity(zone, fit.ecc)
+  const unfit = zones.slice(-mostSearched).filter(isUnfit).length
   const tried = ({ shape }: RankedShape): ReturnType<typeof zonesToTry> =>
     zonesToTry(view, zonesOf(shape))
   const noFit: NoFit = {
@@ -220,10 +261,13 @@ const report = (
   })
   return reportRegion(parametersOf(best), best.zones, {
     order: orderOf(best),
-    certain: open.size === 0 && best.damaged === 0 && view.budget.left > 0,
+    certain: open.size === 0 && best.damaged + unfit === 0 && view.budget.left > 0,
     open: [...open],
     evidence: [
       ...evidenceOf(view, segment, base, best, shared, noFit),
+      ...(unfit
+        ? [`ftrace headers that no parity fits: ${count(unfit, 'zone')}, so this is not certain`]
+        : []),
       ...(settled?.evidence ?? []),
       ...(parts.length
         ? [

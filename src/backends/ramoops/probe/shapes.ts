@@ -203,10 +203,13 @@ const parityOf = (view: View, base: number, size: number): number => {
 /** Is there a zone of this size, by its signature or by its parity? */
 const isZone = (view: View, at: number, size: number, ftrace: boolean, ecc: number): boolean => {
   if (ftrace ? view.isFtrace(at) : view.isPlain(at)) return true
+  const header = view.header(at)
+  // Parity of another zone that ends here, too, may make its header of this one, however sound it is.
+  if (header?.wrong === 0 && isPossible(header)) return false
   if (!ecc || at + size > view.end || view.budget.left <= 0) return false
   const corrected = view.correctedHeader(at, size, ecc)
   if (corrected) return ftrace === corrected.code > 0
-  return fittingBlocks(view, { offset: at, size, header: view.header(at) }, ecc) >= convincingBlocks
+  return fittingBlocks(view, { offset: at, size, header }, ecc) >= convincingBlocks
 }
 
 /** The sizes that a single zone can have: up to the next signature, or any where none follows. */

@@ -177,14 +177,35 @@ export class View {
   }
 
   #correct(at: number, size: number, ecc: number): RawHeader | null {
+    const mended = this.#mend(at, size, ecc)
+    if (!mended || mended.wrong <= 0) return null
+    const header = decodeSigned(mended.bytes, 0, this.endian)
+    return header && header.size <= mended.room && header.start <= header.size ? header : null
+  }
+
+  /** Is a zone's header one that its parity has, or could mend? */
+  fitsParity({ offset, size }: { offset: number; size: number }, ecc: number): boolean {
+    const mended = this.#mend(offset, size, ecc)
+    return !mended || mended.wrong >= 0
+  }
+
+  /**
+   * A zone's header, by its parity; null where it is no zone of that size.
+   *
+   * @returns its bytes, how many of them were wrong, below 0 where too many are, and the bytes of the zone's ring
+   */
+  #mend(
+    at: number,
+    size: number,
+    ecc: number,
+  ): { bytes: Buffer; wrong: number; room: number } | null {
     const division = divideZone(size, ecc)
     if (!division || at + size > this.end) return null
     const bytes = this.region.load(at, zoneHeaderSize)
     const parityAt = at + zoneHeaderSize + division.data + division.blocks * ecc
     const parity = this.region.load(parityAt, ecc)
-    if (codec(ecc).decode(bytes, 0, zoneHeaderSize, parity, 0) <= 0) return null
-    const header = decodeSigned(bytes, 0, this.endian)
-    return header && header.size <= division.data && header.start <= header.size ? header : null
+    const wrong = codec(ecc).decode(bytes, 0, zoneHeaderSize, parity, 0)
+    return { bytes, wrong, room: division.data }
   }
 
   /** The index of the first `DBGC` at or behind an offset. */
