@@ -202,7 +202,8 @@ const whatToMount = (
 ): Chosen => {
   // A path needs no config file, and must not fail because the usual one is broken.
   const needed = file !== undefined || mountpoint === undefined || maybeName(source)
-  const config = needed ? configFor(source, file) : null
+  const read = mountpoint === undefined ? findConfig : configFor.bind(null, source)
+  const config = needed ? read(file) : null
   const all = (label: string): Chosen => {
     if (!config) throw new StoreError(`${defaultConfig}: no such file; name another with --config`)
     const candidates = config.backends.map(candidate => withOptions(candidate, layout))

@@ -155,6 +155,10 @@ t.test(
       gone(dump(1) + log.repeat(80)).evidence.join('\n'),
       /1 more signature where this has no zone/,
     )
+    // Lines that only look like it are passed over, and no number of them is looked at for ever.
+    const many = '===='.repeat(3000)
+    t.match(gone(`${many}${dump(1)}`), { certain: true, parameters: { record_size: 32 * K } })
+    t.match(gone(`====\n${log}`), { certain: true })
     // Without a dump nothing tells it from one zone.
     t.match(gone(''), { certain: true, parameters: { record_size: 32 * K } })
   },

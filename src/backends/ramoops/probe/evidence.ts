@@ -54,6 +54,8 @@ const hiddenFtrace = (view: View, zones: readonly ZoneExtent[], end: number): nu
 const mostUnused = 2 ** 22
 const bytesPerZone = 2 ** 14
 const dumpStart = Buffer.from('====')
+/** How often what may be a dump's header line is looked at: a hostile region is full of them. */
+const mostDumpStarts = 4096
 
 /**
  * Zones with a dump that a layout leaves out, perhaps: in the unused bytes of one of its own a dump's header line stands
@@ -62,6 +64,7 @@ const dumpStart = Buffer.from('====')
 const hiddenDumps = (view: View, zones: readonly ZoneExtent[]): number => {
   let hidden = 0
   let left = mostUnused
+  let starts = 0
   for (const { offset, size } of zones.slice(0, mostSearched)) {
     const header = view.header(offset)
     const used = zoneHeaderSize + (header && isPossible(header) ? Math.min(header.size, size) : 0)
@@ -70,11 +73,13 @@ const hiddenDumps = (view: View, zones: readonly ZoneExtent[]): number => {
     left -= length
     const bytes = view.blocks.load(offset + used, length)
     for (let n = bytes.indexOf(dumpStart); n >= 0; n = bytes.indexOf(dumpStart, n + 1)) {
-      if (n < zoneHeaderSize || !decodeDmesgHeader(bytes.subarray(n))) continue
+      if (starts++ === mostDumpStarts) return hidden
+      if (n < zoneHeaderSize) continue
       const { start, size: filled } = decodeZoneHeader(bytes, n - zoneHeaderSize, view.endian)
+      if (start !== filled || filled === 0 || filled > size - used - n) continue
       // One whose signature is seen is among the strays already.
       const isSeen = view.header(offset + used + n - zoneHeaderSize) !== null
-      if (start === filled && filled > 0 && filled <= size - used - n && !isSeen) hidden++
+      if (!isSeen && decodeDmesgHeader(bytes.subarray(n))) hidden++
     }
   }
   return hidden
