@@ -62,7 +62,7 @@ for (const [driver, options, types] of [
     fail(`${places[0]!.offset!} ${places[0]!.offset! + 512}`)
     const listed = pstorefs(['ls', source, ...args])
     t.equal(listed.status, 1)
-    t.match(listed.stderr, new RegExp(`^pstorefs: [^\n]*EIO[^\n]*${lost}[^\n]*\n$`))
+    t.match(listed.stderr, new RegExp(`^pstorefs: [^\n]*i/o error[^\n]*${lost}[^\n]*\n$`))
     t.notMatch(listed.stdout.toString(), `${lost} `)
     for (const name of others) t.match(listed.stdout.toString(), `${name} `)
     const archive = `${folder(t)}/archive`
