@@ -129,7 +129,11 @@ t.test('a sparse region on a full disk kills no writer', { skip: asRoot }, async
   const large = ['--record-size', '64K', '--console-size', '512K', '--ftrace-size', '0']
   const made = pstorefs(['format', `${disk}/new.img`, '--mem-size', '1M', ...large])
   t.equal(made.status, 1)
-  t.match(made.stderr, /^pstorefs: .*no space left on device.*\n$/, 'a new region has its room, or is none')
+  t.match(
+    made.stderr,
+    /^pstorefs: .*no space left on device.*\n$/,
+    'a new region has its room, or is none',
+  )
   t.same(fs.readdirSync(disk), [])
   const elsewhere = `${folder(t)}/region.img`
   succeed(t, ['format', elsewhere, '--mem-size', '1M', ...large])
