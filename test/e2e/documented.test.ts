@@ -331,6 +331,15 @@ const makeRegion = (file: string): void => {
   backend.close()
 }
 
+/** A copy of /etc, for one line after the other: to copy it takes longer than most lines. */
+let copied: string | undefined
+const etc = (): string => {
+  if (copied !== undefined) return copied
+  copied = `${folder(t)}/etc`
+  run('cp', ['-a', '/etc', copied])
+  return copied
+}
+
 /** Run a line as its reader would: with the files that the text speaks of. */
 const execute = (t: Test, line: string, how: Line) => {
   const home = folder(t)
@@ -366,7 +375,7 @@ const execute = (t: Test, line: string, how: Line) => {
     # Nobody else's mounts, and programs run from here, whatever TMPDIR is.
     umount -a -l -t fuse.pstorefs
     mount --bind ${home} ${home} && mount -o remount,bind,exec ${home}
-    cp -a /etc ${home}/etc && cp ${home}/config ${home}/etc/pstorefs.toml && mount --bind ${home}/etc /etc
+    cp ${home}/config ${etc()}/pstorefs.toml && mount --bind ${etc()} /etc
     mount --bind ${home}/bin /usr/local/sbin
     export PATH=/usr/local/sbin:$PATH HOME=${home}
     cd ${home}
