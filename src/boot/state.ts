@@ -4,9 +4,9 @@
  *
  * The file: a line of JSON, then the bytes that it gives the lengths of, one after the other.
  */
-import { inWords } from '../native/words.js'
 import path from 'node:path'
 import { Folder } from '../native/folder.js'
+import { inWords } from '../native/words.js'
 import { assertStoreError, StoreError } from '../pstore/errors.js'
 import { Shape } from '../pstore/shape.js'
 import { isLifeRing, ringTypes, type EccState, type RingType } from '../pstore/types.js'

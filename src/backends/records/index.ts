@@ -1,6 +1,6 @@
 /** Records that were copied out of a pstore: a file, or a folder of them. */
-import { isFolder } from '../../native/open.js'
 import path from 'node:path'
+import { isFolder } from '../../native/open.js'
 import { StoreError } from '../../pstore/errors.js'
 import type { FtraceParameters, ParameterTable } from '../../pstore/parameters.js'
 import { zoneParameters } from '../../pstore/parameters.js'

@@ -2,7 +2,6 @@
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { isFolder } from '../../native/open.js'
 import { attach, type AttachOptions } from '../../attach.js'
 import {
   bare,
@@ -19,6 +18,7 @@ import { diagnose, type Diagnosis } from '../../crash/diagnosis.js'
 import { crashesOf, describeMissing, type Crash } from '../../crash/grouping.js'
 import { textOfAll } from '../../crash/text.js'
 import { Folder } from '../../native/folder.js'
+import { isFolder } from '../../native/open.js'
 import type { Backend, StoredRecord } from '../../pstore/backend.js'
 import { StoreError } from '../../pstore/errors.js'
 import { parseTime, type Timespec } from '../../pstore/time.js'

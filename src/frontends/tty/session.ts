@@ -36,8 +36,8 @@ while jobs %% >/dev/null; do
 done
 exit $status`
 
-/** Signals that ask this process to end, once its command has ended. */
-const asking: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGTSTP']
+/** Signals that are meant for this process, too, and have their own action once its command has ended: to end, or stop. */
+const own: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGTSTP']
 /** Milliseconds between two tries to write input to a full terminal. */
 const inputPause = 5
 /** The most milliseconds between two looks for a reader after the end of the input. */
@@ -188,7 +188,7 @@ const handleSignals = (
   return () => {
     for (const [signal, handler] of handlers) {
       // One that was for the command has come too late, and takes nothing from what is still to be seen.
-      if (!asking.includes(signal)) process.on(signal, () => {})
+      if (!own.includes(signal)) process.on(signal, () => {})
       process.off(signal, handler)
     }
     channel.destroy()
