@@ -1,5 +1,6 @@
 /** The kernel's list of mounts: /proc/self/mountinfo (proc(5)). */
 import fs from 'node:fs'
+import { inWords } from '../native/words.js'
 import { StoreError } from '../pstore/errors.js'
 
 /** This program's file system, as the kernel names it. */
@@ -71,6 +72,8 @@ export const realMountpoint = (mountpoint: string): string => {
   try {
     return fs.realpathSync(mountpoint)
   } catch (error) {
-    throw new StoreError(`${mountpoint}: cannot be mounted: ${(error as Error).message}`, 'ENOENT')
+    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT'
+    const why = isMissing ? 'no such folder' : inWords(error)
+    throw new StoreError(`${mountpoint}: cannot be mounted: ${why}`, 'ENOENT')
   }
 }

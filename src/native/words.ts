@@ -1,4 +1,5 @@
 /** A system's error in words. */
+import os from 'node:os'
 import { getSystemErrorMap } from 'node:util'
 
 /** Words that say more than the system's own, or the same in this project's. */
@@ -13,9 +14,17 @@ const hint: { readonly [code: string]: string } = {
   EMFILE: 'too many open files',
 }
 
+const numbers: { readonly [code: string]: number | undefined } = os.constants.errno
+
+/** Words for `EIO`; null for what is no system's error. */
+export const codeInWords = (code: string): string | null => {
+  const errno = numbers[code]
+  const known = errno === undefined ? undefined : getSystemErrorMap().get(-errno)?.[1]
+  return hint[code] ?? known ?? null
+}
+
 /** Why a system call failed, in words alone. */
 export const inWords = (error: unknown): string => {
-  const { code, errno, message } = error as NodeJS.ErrnoException
-  const known = errno === undefined ? undefined : getSystemErrorMap().get(errno)?.[1]
-  return (code && hint[code]) ?? known ?? message
+  const { code, message } = error as NodeJS.ErrnoException
+  return (code && codeInWords(code)) || message
 }

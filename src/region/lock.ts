@@ -5,9 +5,9 @@
  * Within a process all regions of one source share one lock: flock knows descriptors, not
  * processes, so two of our own would wait for each other for ever.
  */
-import { inWords } from '../native/words.js'
 import fs from 'node:fs'
 import { errnoName, libc } from '../native/libc.js'
+import { codeInWords, inWords } from '../native/words.js'
 import { StoreError } from '../pstore/errors.js'
 
 /** How long a writer waits for another, in ms, before it gives up with EBUSY. */
@@ -142,8 +142,8 @@ export class SourceLock {
       this.#fd = fs.openSync(`/proc/self/fd/${this.#source}`, this.#writable ? O_RDWR : O_RDONLY)
       this.#standsIn = false
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      const why = code === 'ENOENT' ? 'is /proc mounted?' : code
+      const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT'
+      const why = isMissing ? 'is /proc mounted?' : inWords(error)
       throw new StoreError(`${this.path}: cannot be locked: ${why}`, 'EIO')
     }
   }
@@ -156,7 +156,7 @@ export class SourceLock {
       this.#standIn()
       return this.#tryLock(operation)
     }
-    throw new StoreError(`${this.path}: cannot be locked: ${code}`, 'EIO')
+    throw new StoreError(`${this.path}: cannot be locked: ${codeInWords(code) ?? code}`, 'EIO')
   }
 
   /** Use a lock file for a source that cannot be locked. */

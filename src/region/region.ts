@@ -9,6 +9,7 @@
  */
 import fs from 'node:fs'
 import { explain, openFile, type Opened } from '../native/open.js'
+import { codeInWords } from '../native/words.js'
 import { assertStoreError, PastEnd, StoreError } from '../pstore/errors.js'
 import { hasHoles, nextDataIn } from './holes.js'
 import type { Image, UnpackProgress } from './images/image.js'
@@ -138,7 +139,7 @@ export class Region {
       const why =
         message === 'EPERM'
           ? "not permitted: it is RAM, or a driver's, at which iomem=relaxed would let others"
-          : message
+          : (codeInWords(message) ?? message)
       throw new StoreError(`${this.path}: cannot be mapped: ${why}`, 'EIO')
     }
   }

@@ -6,11 +6,12 @@ import { Tee } from '../frontends/tty/tee.js'
 import { consoleDevice } from '../frontends/tty/pty.js'
 import { Listener } from '../frontends/tty/listener.js'
 import type { Filter } from '../frontends/tty/filters.js'
+import { dieOf, endings } from '../native/signals.js'
+import { inWords } from '../native/words.js'
 import type { Backend } from '../pstore/backend.js'
 import { StoreError } from '../pstore/errors.js'
 import { tell } from './log.js'
 import { notifyReady } from './notify.js'
-import { dieOf, endings } from '../native/signals.js'
 
 interface Kept {
   console: boolean
@@ -68,7 +69,7 @@ const makeLink = (listener: Listener, link: string): (() => void) => {
     fs.renameSync(temporary, link)
   } catch (error) {
     listener.close()
-    throw new StoreError(`${link}: cannot be made: ${(error as Error).message}`, 'EIO')
+    throw new StoreError(`${link}: cannot be made: ${inWords(error)}`, 'EIO')
   }
   return () => {
     // Another process may have replaced the link since.

@@ -46,7 +46,7 @@ t.test('why there is none', async t => {
     [{ source, record_size: 4097.5 }, at, 'EINVAL', /record_size '4097\.5': not a size/],
     [[{ source }, { source }], at, 'EINVAL', /^backend 'ramoops': two have this name$/],
     [[], at, 'EINVAL', /^no backend is configured$/],
-    [source, `${home}/none`, 'ENOENT', /none: cannot be mounted: ENOENT/],
+    [source, `${home}/none`, 'ENOENT', /none: cannot be mounted: no such folder$/],
     [source, 5 as unknown as string, 'EINVAL', /^mountpoint 5: must be a path$/],
   ] as const)
     await t.rejects(

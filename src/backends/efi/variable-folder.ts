@@ -9,6 +9,7 @@ import path from 'node:path'
 import { StoreError, type ErrorCode } from '../../pstore/errors.js'
 import type { Usage } from '../../pstore/types.js'
 import { setImmutable } from '../../native/immutable.js'
+import { inWords } from '../../native/words.js'
 import { SourceLock } from '../../region/lock.js'
 import { Remembered } from './remembered.js'
 import type { DumpName, PieceName } from './names.js'
@@ -68,7 +69,7 @@ const passed: readonly (string | undefined)[] = [
 /** A failed system call, in words. */
 const explain = (file: string, doing: string, error: unknown): StoreError => {
   const code = codeOf(error)
-  const why = code === 'ENOSPC' ? 'the firmware has no more room for variables' : code
+  const why = code === 'ENOSPC' ? 'the firmware has no more room for variables' : inWords(error)
   return new StoreError(
     `${file}: cannot be ${doing}: ${why}`,
     passed.includes(code) ? (code as ErrorCode) : 'EIO',

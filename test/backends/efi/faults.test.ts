@@ -37,7 +37,7 @@ t.test('one that cannot be looked at is not shown, the others are', async t => {
   const made = make(t)
   const { status, out, error } = refused(made, plain, ['statx:error=EACCES'], ['ls', `efi:${made}`])
   t.equal(status, 1)
-  t.match(error, `pstorefs: ${plain}: cannot be looked at: EACCES: the variable dump-type0-1-1-`)
+  t.match(error, `pstorefs: ${plain}: cannot be looked at: permission denied: the variable dump-type0-1-1-`)
   t.match(out, packedName)
   t.notMatch(out, plainName)
 })
@@ -45,8 +45,8 @@ t.test('one that cannot be looked at is not shown, the others are', async t => {
 t.test('one that cannot be read is shown, and says so when it is', async t => {
   const made = make(t)
   for (const [rule, why] of [
-    ['openat:error=EACCES', 'EACCES'],
-    ['pread64:error=EIO', 'EIO'],
+    ['openat:error=EACCES', 'permission denied'],
+    ['pread64:error=EIO', 'i/o error'],
   ]) {
     const listed = refused(made, packed, [rule], ['ls', `efi:${made}`])
     t.match(listed.out, `${packedName}.enc.z`, 'as long as nobody knows better')
@@ -96,7 +96,7 @@ t.test('an interrupted read is tried again, but not for ever', async t => {
   t.match(refused(made, plain, ['pread64:error=EINTR:when=1..9'], cat), { status: 0, out: text })
   t.match(refused(made, plain, ['pread64:error=EINTR'], cat), {
     status: 1,
-    error: `pstorefs: ${plain}: cannot be read: EINTR\n`,
+    error: `pstorefs: ${plain}: cannot be read: interrupted system call\n`,
   })
 })
 
@@ -106,9 +106,9 @@ t.test('one that cannot be made leaves nothing', async t => {
   const write = (rules: string[]): { status: number | null; error: string } =>
     refused(made, file, rules, ['write', 'tty', `efi:${made}`, '--tty-size', '4096'], 'hello')
   for (const [rules, why] of [
-    [['openat:error=EACCES'], 'cannot be made: EACCES'],
+    [['openat:error=EACCES'], 'cannot be made: permission denied'],
     [['write:error=ENOSPC'], 'cannot be written: the firmware has no more room for variables'],
-    [['write:error=EIO'], 'cannot be written: EIO'],
+    [['write:error=EIO'], 'cannot be written: i/o error'],
     [['write:retval=5'], 'was cut short'],
   ] as const) {
     t.match(write([...rules]), { status: 1, error: `pstorefs: ${file}: ${why}\n` })
@@ -121,8 +121,11 @@ t.test('one that cannot be made leaves nothing', async t => {
 t.test('one that cannot be deleted says so', async t => {
   const made = make(t)
   const erase = ['erase', `efi:${made}`, plainName]
-  for (const why of ['EIO', 'EPERM'])
-    t.match(refused(made, plain, [`unlink:error=${why}`], erase), {
+  for (const [code, why] of [
+    ['EIO', 'i/o error'],
+    ['EPERM', 'not permitted'],
+  ])
+    t.match(refused(made, plain, [`unlink:error=${code}`], erase), {
       status: 1,
       error: `pstorefs: ${plain}: cannot be deleted: ${why}\n`,
     })
@@ -157,11 +160,11 @@ t.test('a folder that cannot be locked, or listed', async t => {
     errors.add(refused(made, '.', [`openat:error=EACCES:when=${when}`], erase).error)
   }
   t.ok(
-    [...errors].some(error => error.includes('cannot be locked: EACCES')),
+    [...errors].some(error => error.includes('cannot be locked: permission denied')),
     [...errors].join(),
   )
   t.ok(
-    [...errors].some(error => error.includes('cannot be read: EACCES')),
+    [...errors].some(error => error.includes('cannot be read: permission denied')),
     [...errors].join(),
   )
 })

@@ -475,7 +475,7 @@ t.test('what cannot be looked at, and what only efivarfs knows', async t => {
   const told: Unreadable[] = []
   const unseen = attached(t, made, { tty_size: 4096 })
   t.same([...unseen.records(what => told.push(what))], [])
-  t.match(told, [{ error: { code: 'EACCES', message: /cannot be looked at: EACCES$/ } }])
+  t.match(told, [{ error: { code: 'EACCES', message: /cannot be looked at: permission denied$/ } }])
   t.equal(
     errnoOf(() => unseen.write({ type: 'tty', bytes: Buffer.from('x') })),
     'EACCES',
@@ -539,7 +539,7 @@ t.test('a disk that becomes read-only', async t => {
   const backend = attached(t, disk)
   t.equal(backend.readOnly, false)
   t.equal(run('mount', ['-o', 'remount,ro', disk]).status, 0)
-  t.throws(() => backend.write(dump), { code: 'EROFS', message: /cannot be made: EROFS$/ })
+  t.throws(() => backend.write(dump), { code: 'EROFS', message: /cannot be made: read-only file system$/ })
   t.same(shown(backend), { [nameOne]: 'text' })
   t.equal(attached(t, disk).readOnly, true)
 })
@@ -564,8 +564,8 @@ t.test('efivarfs answers at last, or never', async t => {
   t.equal(read().toString(), 'text')
   t.equal(asked, 3)
   refuse('EINTR', Infinity)
-  t.throws(read, { code: 'EIO', message: /cannot be read: EINTR$/ })
+  t.throws(read, { code: 'EIO', message: /cannot be read: interrupted system call$/ })
   refuse('EIO', 1)
-  t.throws(read, { code: 'EIO', message: /cannot be read: EIO$/ })
+  t.throws(read, { code: 'EIO', message: /cannot be read: i\/o error$/ })
   t.equal(asked, 1, 'once')
 })
