@@ -80,6 +80,7 @@ export const findRegions = (
       // A shape that no writer makes is none.
       if (!found?.possible.length) continue
       pieces.push(found)
+      view.forget()
       searched = endOf(found)
     }
   }

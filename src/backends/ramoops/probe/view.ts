@@ -57,6 +57,9 @@ const bytesPerZone = 2 ** 14
 /** The cost of trying parity on a header. */
 const correctionCost = 4
 
+/** The cost of classifying a zone's content. */
+const contentCost = 8
+
 /** The cost of looking for ftrace's records. */
 const ftraceCost = 32
 
@@ -88,10 +91,16 @@ class ZoneCache<T> {
     if (!known) this.#byForm.set(key, (known = new Map<number, T>()))
     return known
   }
+
+  clear(): void {
+    this.#byForm.clear()
+  }
 }
 
 export class View {
   readonly #headers = new Map<number, Mark | null>()
+  /** Headers of ftrace zones whose signatures have wrong bits: others like them showed these. */
+  readonly #decayed = new Map<number, Mark>()
   readonly #corrected = new ZoneCache<RawHeader | null>()
   readonly #contents = new ZoneCache<ContentKind>()
   readonly #leftovers = new ZoneCache<ContentKind>()
@@ -113,9 +122,17 @@ export class View {
     readonly blocks: Blocks = new Blocks(region),
   ) {}
 
+  /** Forget what can be looked at again: a source may have many regions, and only the end asks for them once more. */
+  forget(): void {
+    this.#headers.clear()
+    this.#corrected.clear()
+    this.#contents.clear()
+    this.#leftovers.clear()
+  }
+
   /** The header at an offset, uncorrected; null where there is none. */
   header(at: number): Mark | null {
-    let header = this.#headers.get(at)
+    let header = this.#decayed.get(at) ?? this.#headers.get(at)
     if (header !== undefined) return header
     this.budget.spend(1)
     const isInside = at >= 0 && at + zoneHeaderSize <= this.end
@@ -269,7 +286,7 @@ export class View {
       if (!isPossible(header) || header.code === 0) return
       found.push(next)
       this.#ftrace.add(at + next)
-      if (wrong) this.#headers.set(at + next, { ...header, plain: false, ftrace: true, wrong })
+      if (wrong) this.#decayed.set(at + next, { ...header, plain: false, ftrace: true, wrong })
     }
     const near = Math.min(length, decayedReach)
     for (let next = zoneHeaderSize; next + zoneHeaderSize <= near; next += 2) {
@@ -323,8 +340,10 @@ export class View {
   content(at: number, size: number, ecc: number, old: boolean, header: Mark): ContentKind {
     const known = this.#contents.with(size, ecc, old)
     let content = known.get(at)
-    if (content === undefined)
-      known.set(at, (content = classify(this.#oldest(at, size, ecc, old, header))))
+    if (content !== undefined) return content
+    this.budget.spend(contentCost)
+    content = classify(this.#oldest(at, size, ecc, old, header))
+    known.set(at, content)
     return content
   }
 
@@ -338,6 +357,7 @@ export class View {
     const known = this.#leftovers.with(length, 0)
     let leftover = known.get(at)
     if (leftover !== undefined) return leftover
+    this.budget.spend(contentCost)
     const bytes = this.region.load(at + zoneHeaderSize, length)
     const end = bytes.indexOf(0)
     leftover = classify(end < 0 ? bytes : bytes.subarray(0, end))
