@@ -17,8 +17,8 @@ export interface LogLine {
 /** The start of a line that is looked at, in characters. */
 export const longestLine = 1024
 
-/** printk's own: `[   12.345678]`. (kernel/printk/printk.c, print_time) */
-const stamp = /^\[ *(\d{1,9}\.\d{1,9})\] ?/
+/** printk's own: `[   12.345678]`. (kernel/printk/printk.c, print_time) Amlogic's kernels add the CPU: `[  12.345678@1]`. */
+const stamp = /^\[ *(\d{1,9}\.\d{1,9})(?:@\d{1,3})?\] ?/
 /** printk's own with CONFIG_PRINTK_CALLER, before or after the time's bracket: `[   T12]`, `[    C1]`. */
 const caller = /^\[ *([TC]\d{1,10})\] ?/
 
@@ -35,12 +35,18 @@ const foreign: readonly RegExp[] = [
   /^[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{1,6})? /,
   /^[\w.-]{1,64} kernel: ?/,
   /^kernel: ?/,
-  // Phones: the CPU and the task: `(2)[288:kworker/2:1]`, `.(1)[0:swapper/1]`.
+  // Phones: the CPU and the task. MediaTek: `(2)[288:kworker/2:1]`, `.(1)[0:swapper/1]`.
   /^[-. ]?\(\d{1,2}\)\[\d{1,10}:[^\]]{1,32}\] ?/,
+  // Samsung: `[0:      swapper/0:    0] `.
+  /^\[\d{1,2}: *[^\]:][^\]]{0,31}: *\d{1,10}\] ?/,
+  // Marvell and Spreadtrum: `c0 1 (swapper/0) `, and older ones: `c0 `.
+  /^c\d{1,2} (?: *\d{1,10} \([^)]{1,32}\) )?/,
+  // Huawei: `[pid:10974,cpu1,grep] `.
+  /^\[pid:\d{1,10},cpu\d{1,3},[^\]]{1,32}\] ?/,
 ]
 
 /** A stamp amid a line: what stands before it was printed by somebody else, who ended no line: `login: [   55.2885]`. */
-const late = /\[ *\d{1,9}\.\d{6}\]/
+const late = /\[ *\d{1,9}\.\d{6}(?:@\d{1,3})?\]/
 
 /** The most prefixes of a line. */
 const mostPrefixes = 8
