@@ -12,7 +12,10 @@ export interface Trace {
 
 /** Lines by which another trace begins. */
 const heading =
-  /^(?:Call [tT]race|Preemption disabled|Backtrace|backtrace|stack backtrace|Stack traceback|Task dump|NMI backtrace|Allocated by|Freed by|Last potentially|Second to last|Uninit was|Local variable|page last (?:allocated|free)|(?:read|write)(?: \(\w+\))? to |The buggy address|Memory state|Kernel panic|Showing all locks|INFO: |BUG: |WARNING: |Sending NMI|task:|(?:the )?existing dependency chain|-> #\d|other info that|(?:\.\.\. which became|to a) |\{.{1,40}\} state was registered|kfence-#\d|allocated by task|freed by task|Krnl Code|RCU grace-period|rcu: RCU grace|\S.{0,24} +[RSDTtXZPI] +(?:running|stack|[0-9a-f]{8}|\d))/
+  /^(?:Call [tT]race|Preemption disabled|Backtrace|backtrace|stack backtrace|Stack traceback|Task dump|NMI backtrace|Allocated by|Freed by|Last potentially|Second to last|Uninit was|Local variable|page last (?:allocated|free)|(?:read|write)(?: \(\w+\))? to |The buggy address|Memory state|Kernel panic|Showing all locks|INFO: |BUG: |WARNING: |Sending NMI|task:\S|(?:the )?existing dependency chain|-> #\d|other info that|(?:\.\.\. which became|to a) |\{.{1,40}\} state was registered|kfence-#\d|allocated by task|freed by task|Last Breaking-Event|RCU grace-period|rcu: RCU grace|\S.{0,24} +[RSDTtXZPI] +(?:running|stack|[0-9a-f]{8}|\d))/
+
+/** The heading that a trace has in any report; some architectures put the first frame behind it. */
+const callTrace = /^Call [tT]race:? */
 
 /** The most frames of a report: a trace that is printed has some dozens. */
 const mostFrames = 4096
@@ -29,10 +32,10 @@ export const tracesOf = (lines: readonly LogLine[]): Trace[] => {
     if (isHeading) {
       title = text
       // `Call Trace:` follows the registers, whose pointer belongs to it.
-      fresh ||= !(/^Call [tT]race/.test(text) && traces.at(-1)?.frames.at(-1)?.role !== 'call')
-      continue
+      fresh ||= !(callTrace.test(text) && traces.at(-1)?.frames.at(-1)?.role !== 'call')
+      if (!callTrace.test(text)) continue
     }
-    const found = parseFrames(text)
+    const found = parseFrames(text.replace(callTrace, ''))
     if (found.length === 0) continue
     if (fresh) traces.push({ title, frames: [] })
     fresh = false
