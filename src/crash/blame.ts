@@ -11,7 +11,7 @@ import {
 } from './generic.js'
 import type { Blame } from './kinds.js'
 import type { LogLine } from './lines.js'
-import type { Trace } from './traces.js'
+import { isOfObject, type Trace } from './traces.js'
 
 /** Traces of threads that only watch, or wait for work. */
 const watching =
@@ -101,7 +101,7 @@ export const guiltyOf = (
   const own =
     blame === 'history' || blame === 'lock'
       ? traces
-      : traces.filter(({ title }) => !earlier.test(title))
+      : traces.filter(trace => !earlier.test(trace.title) && !isOfObject(trace))
   const all = own.map(({ frames }) => candidates(frames)).filter(({ length }) => length > 0)
   const busy = all.filter(frames => !frames.some(({ name }) => watching.test(name)))
   const pathed = blame === 'path' ? busy.map(frames => pathOf(belowInterrupt(frames), skip)) : []

@@ -7,21 +7,21 @@
 /** Who prints a report, what the compiler put in to check, and how the CPU came from the fault to the report. */
 const reporters = `
   dump_stack* dump_backtrace* dump_trace* show_stack* show_regs* show_trace* walk_stackframe walk_stack* stack_trace_*
-  save_stack* unwind_next* unwind_get* unwind_dump* arch_stack_walk* print_address_description* print_report* print_context_stack
-  end_report start_report panic panic_saved_regs nmi_panic warn warn_slowpath* warn_printk warn_bogus_irq_restore
-  report_bug* fixup_bug handle_bug bug_handler die die_* oops_* bad_page* free_page_is_bad* rust_helper_BUG
+  save_stack* unwind_next* unwind_get* unwind_dump* unwind_backtrace* arch_stack_walk* print_address_description* print_report* print_context_stack
+  end_report start_report panic vpanic panic_saved_regs nmi_panic add_taint abort warn warn_slowpath* warn_printk warn_bogus_irq_restore
+  report_bug* fixup_bug handle_bug bug_handler die die_* oops_* print_bad_pte* print_bad_page_map* vm_normal_page* bad_page* free_page_is_bad* rust_helper_BUG
   rust_panic* rust_begin_unwind
   exc_* asm_exc_* idtentry* do_trap do_trap_* do_error_trap do_invalid_op invalid_op do_int3 int3
   do_general_protection general_protection do_page_fault page_fault async_page_fault page_fault_oops
   no_context bad_area* kernelmode_fixup_or_oops do_kernel_fault fault_die* do_undefinstr do_bad_area do_DataAbort
   do_PrefetchAbort do_mem_abort do_translation_fault do_debug_exception brk_handler early_brk64 call_break_hook
-  dabt_svc und_svc* do_el1_* el1_* el1h_* el1t_* handle_exception user_addr_fault
+  do_serror arm64_serror_panic arm64_is_fatal_ras_serror dabt_svc und_svc* do_el1_* el1_* el1h_* el1t_* handle_exception user_addr_fault
   k?san_* kasan* kmsan* kcsan* kfence* asan_* hwasan_* msan_* tsan_* ubsan_* sanitizer_* get_shadow_origin_ptr
   check_memory_region* memory_is_* write_comp_data check_region* check_canary* find_watchpoint
   fortify_panic fortify_report stack_chk_fail might_sleep* might_fault might_resched might_alloc cant_sleep*
   schedule_bug preempt_count_add preempt_count_sub check_preemption_disabled this_cpu_preempt_check
   debug_smp_processor_id smp_processor_id* x86_indirect_thunk* x86_return_thunk srso_* efi_call* stext text
-  trace_hardirqs_* lockdep_* register_lock_class look_up_lock_class validate_chain check_prev* check_noncircular
+  trace_hardirqs_* lockdep_* register_lock_class look_up_lock_class validate_chain valid_state mark_irqflags check_prev* check_noncircular
   check_deadlock check_irq_usage check_usage* mark_lock* mark_held_locks mark_usage debug_check_* lock_is_held*
   lock_acquire* lock_acquired lock_release* lock_downgrade lock_contended lock_pin* rcu_read_lock_*held*
   rcu_lockdep* perf_trace_* trace_event_raw* trace_lock_* trace_contention_* assign_lock_key print_usage_bug* print_circular*
@@ -142,7 +142,7 @@ const entries = `
   int_ret_from_sys_call tracesys* ret_fast_syscall ret_slow_syscall ret_to_user stub_execve* stub_clone stub_fork stub_vfork stub_rt_* invoke_syscall el0_* el0t_* do_el0_*
   sys_trace* syscall_* handle_sys* secondary_startup* common_interrupt asm_common_interrupt sysvec_* asm_sysvec_*
   apic_timer_interrupt smp_apic_timer_interrupt trace_apic_timer_interrupt smp_trace_apic_timer_interrupt asm_call_*
-  call_on_stack irq_svc gic_handle_irq do_softirq_own_stack retint_* ret_from_fork* ret_from_kernel* kthread
+  ftrace_call ftrace_caller ftrace_regs_call ftrace_regs_caller kernel_thread_helper kernel_thread_exit call_on_stack irq_svc gic_handle_irq do_softirq_own_stack retint_* ret_from_fork* ret_from_kernel* kthread
   worker_thread process_one_work process_scheduled_works irq_exit* exiting_irq
 `
 

@@ -46,6 +46,9 @@ export interface Opener {
 /** Where a report may begin: for each there is a row of {@link openers} that takes the line, whatever follows. */
 const starts: readonly RegExp[] = [
   /(?<!\w)BUG: [A-Za-z]/,
+  // slab's: `BUG kmalloc-64 (Not tainted): Poison overwritten`. (mm/slub.c, slab_bug)
+  /(?<!\w)BUG [\w:.-]{1,64} \((?:Not t|T)ainted[^)\n]{0,40}\): [A-Za-z]/,
+  /(?<!\w)BUG [\w.-]{1,64}: (?:Poison|Redzone|Padding|Objects? (?:already|remaining|padding)|Free(?:chain|pointer)) /,
   /nable to handle (?:[kK]ernel|page fault)/,
   /Unhandled fault: /,
   /PANIC: double fault/,
@@ -55,6 +58,9 @@ const starts: readonly RegExp[] = [
   // die() counts: `Oops: 0002 [#1]`, `divide error: 0000 [#1]`.
   /\[#\d{1,4}\]/,
   /Internal error: /,
+  // arm64's and parisc's.
+  /SError Interrupt on CPU/,
+  /Kernel Fault: Code=/,
   /WARNING: (?:CPU: \d|at |\[|[\w/.-]{1,60}\.[chS]:\d)/,
   /WARNING: (?:held lock freed|lock held when|[nN]ested lock was|bad (?:unlock|contention)|kernel stack)/,
   /refcount_t: (?:underflow|overflow|\w{1,20} on 0|saturated|decrement hit 0)/,
@@ -63,7 +69,7 @@ const starts: readonly RegExp[] = [
   /(?:blocked (?:in [\w/ ]{1,20} wait )?|can't die )for more than \d{1,9} seconds/,
   /[hH]ard (?:lockup|LOCKUP)/,
   /possible (?:(?:circular locking|recursive locking|irq lock inversion) (?:dependency )?|deadlock )detected/,
-  /-unsafe lock order detected|inconsistent lock state|(?:WARNING|INFO): suspicious RCU usage/,
+  /-unsafe lock order detected|inconsistent lock state|(?:WARNING|INFO): suspicious (?:RCU|rcu_dereference_check\(\)) usage/,
   /still has locks held(?<=(?:WARNING|BUG): [^\n]{1,80} still has locks held)/,
   /unreferenced object 0x/,
   /kernel stack overflow|stack guard page was hit|Insufficient stack space/,
@@ -128,7 +134,11 @@ export const openers: readonly Opener[] = [
     [/UBSAN: ([A-Za-z].*)/, 'UBSAN: {1}'],
   ),
   ...rows('soft lockup', 'path', [/BUG: soft lockup/, 'BUG: soft lockup in {f}']),
-  ...rows('hard lockup', 'path', [/[hH]ard (?:lockup|LOCKUP)/, 'BUG: hard lockup in {f}']),
+  ...rows('hard lockup', 'path', [
+    // Before 4.1 it was a warning.
+    /[hH]ard (?:lockup|LOCKUP)|WARNING: .*kernel\/watchdog\.c:\d+ watchdog_overflow_callback/,
+    'BUG: hard lockup in {f}',
+  ]),
   ...rows('workqueue lockup', 'line', [/BUG: workqueue lockup/, 'BUG: workqueue lockup']),
   ...rows('rcu stall', 'path', [
     /INFO: rcu_\w+ (?:self-)?detected/,
@@ -157,6 +167,8 @@ export const openers: readonly Opener[] = [
     ],
     [/Unhandled fault: /, 'Unhandled fault in {f}'],
     [/PANIC: double fault/, 'PANIC: double fault in {f}'],
+    [/Kernel Fault: Code=\d+ \(([A-Za-z][A-Za-z -]{1,60})\)/, 'Kernel Fault: $1 in {f}'],
+    [/Kernel Fault: Code=/, 'Kernel Fault in {f}'],
   ),
   ...rows('general protection fault', 'trace', [
     /general protection fault(?=[:,] | in )(?<!traps: [^\n]{0,60}fault)/,
@@ -175,9 +187,13 @@ export const openers: readonly Opener[] = [
     [/divide[ _]error: [0-9a-f]{4} \[#/, 'divide error in {f}'],
     [/stack segment: [0-9a-f]{4} \[#/, 'stack segment fault in {f}'],
     [
-      /: [0-9a-f]{4} \[#\d{1,4}\](?<=(?<!\w)([a-z][\w -]{2,40}): [0-9a-f]{4} \[#\d{1,4}\])/,
+      /: [0-9a-f]{4} (?:ilc:\d )?\[#\d{1,4}\](?<=(?<!\w)([a-z][\w -]{2,40}): [0-9a-f]{4} (?:ilc:\d )?\[#\d{1,4}\])/,
       '$1 in {f}',
     ],
+    [/Oops - BUG/, 'kernel BUG in {f}'],
+    [/Oops - ([a-z][\w ()-]{2,60}?)(?:: [0-9a-f]{1,16})? \[#/, '$1 in {f}'],
+    [/Oops: Machine check, sig: /, 'machine check in {f}'],
+    [/Oops: Kernel access of bad area/, 'BUG: unable to handle kernel paging request in {f}'],
     [/Internal error: (?!Oops)/, 'Internal error in {f}'],
     [/nable to handle /, 'BUG: unable to handle kernel paging request in {f}'],
     [/\[#\d{1,4}\]|Internal error: /, 'Oops in {f}'],
@@ -205,11 +221,23 @@ export const openers: readonly Opener[] = [
     'lockdep',
     'trace',
     [/(inconsistent lock state)/, '$1 in {f}'],
-    [/(WARNING|INFO): (suspicious RCU usage)/, '$1: $2 in {f}'],
+    [
+      /(WARNING|INFO): suspicious (?:RCU|rcu_dereference_check\(\)) usage/,
+      '$1: suspicious RCU usage in {f}',
+    ],
     [/INFO: (trying to register non-static key)/, 'INFO: $1 in {f}'],
     [/BUG: (MAX_\w{1,40} too low)/, 'BUG: $1!'],
   ),
   ...rows('memory leak', 'leak', [/BUG: memory leak|unreferenced object 0x/, 'memory leak in {f}']),
+  // Who frees what is not in use, or leaves objects behind, is at fault; who finds one overwritten is not.
+  ...rows('bug', 'trace', [
+    /BUG ([\w:.-]{1,64})(?: \([^)]{0,60}\))?: (Object already free|Invalid object pointer|Objects remaining)/,
+    'BUG $1: $2 in {f}',
+  ]),
+  ...rows('bug', 'line', [
+    /BUG ([\w:.-]{1,64})(?: \([^)]{0,60}\))?: ([A-Za-z](?:[\w -]{0,60}\w)?)/,
+    'BUG $1: $2',
+  ]),
   ...rows('bad page', 'trace', [/BUG: Bad page (state|map|cache)/, 'BUG: Bad page $1 in {f}']),
   ...rows(
     'bug',
@@ -234,6 +262,7 @@ export const openers: readonly Opener[] = [
     [/unregister_netdevice: waiting for /, 'unregister_netdevice: waiting for DEV to become free'],
     [/BUG: ([A-Za-z].*)/, 'BUG: {1}'],
   ),
+  ...rows('bug', 'trace', [/WARNING: .*lib\/list_debug\.c/, 'BUG: corrupted list in {f}']),
   ...rows('refcount', 'trace', [
     /WARNING: .*lib\/refcount\.c|refcount_t: /,
     'WARNING: refcount bug in {f}',
@@ -255,6 +284,10 @@ export const openers: readonly Opener[] = [
   ...rows('panic', 'trace', [
     /Kernel panic - not syncing: stack-protector: Kernel stack is corrupted in/,
     'kernel panic: stack is corrupted in {f}',
+  ]),
+  ...rows('panic', 'trace', [
+    /SError Interrupt on CPU|Kernel panic - not syncing: Asynchronous SError Interrupt/,
+    'kernel panic: Asynchronous SError Interrupt in {f}',
   ]),
   ...rows('panic', 'path', [
     /Kernel panic - not syncing: corrupted stack end/,

@@ -7,7 +7,7 @@ import type { Frame } from './frames.js'
 import { openers, sure, unsure, type Kind, type Opener } from './kinds.js'
 import { longestLine, parseLines, type LogLine } from './lines.js'
 import { findReport } from './scan.js'
-import { tracesOf, type Trace } from './traces.js'
+import { isOfObject, tracesOf, type Trace } from './traces.js'
 
 /** A kernel's report of what went wrong. Its texts are a crashed machine's own: no terminal may see them raw. */
 export interface CrashReport extends Facts {
@@ -93,7 +93,7 @@ export const firstReport = (content: Content): CrashReport | null => {
   const lines = ownLines(all, opener)
   const traces = tracesOf(lines)
   const guilty = guiltyOf(opener.blame, lines, traces)
-  const frames = traces[0]?.frames ?? []
+  const frames = (traces.find(trace => !isOfObject(trace)) ?? traces[0])?.frames ?? []
   return {
     kind: opener.kind,
     title: titleOf(opener, lines, headline, guilty),

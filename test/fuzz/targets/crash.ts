@@ -20,6 +20,7 @@ export const target: Target = {
     }),
   words: [
     'BUG: ',
+    'BUG kmalloc-64 (Not tainted): ',
     'WARNING: ',
     'INFO: rcu_x detected',
     'nable to handle kernel',
