@@ -15,7 +15,9 @@ import { isOfObject, type Trace } from './traces.js'
 
 /** Traces of threads that only watch, or wait for work. */
 const watching =
-  /^_*(?:rcu_gp_kthread|watchdog|default_idle|cpuidle_enter|do_idle|arch_cpu_idle|cpu_idle_loop)/
+  /^_*(?:rcu_gp_kthread|watchdog(?!\w)|default_idle|cpuidle_enter|do_idle|arch_cpu_idle|cpu_idle_loop)/
+/** RCU's own thread, which is shown where it got no time: it stalls nobody. */
+const starved = /^_*rcu_gp_kthread/
 
 /** One name for all of a family. */
 const families: readonly (readonly [RegExp, string])[] = [
@@ -29,10 +31,17 @@ export const titleName = (name: string): string => {
   return families.find(([pattern]) => pattern.test(plain))?.[1] ?? plain
 }
 
-/** A frame that may be blamed: where the CPU stood, or a call; and where it returns to, where it stood nowhere. */
-const candidates = (frames: readonly Frame[]): Frame[] => {
+/** How sure frames are: `returns` adds where the CPU would return to, `guesses` what was merely on the stack. */
+type Trust = 'sure' | 'returns' | 'guesses'
+
+/** Frames that may be blamed: where the CPU stood, or a call; and where it returns to, where it stood nowhere. */
+const candidates = (frames: readonly Frame[], trust: Trust): Frame[] => {
   const stood = frames.some(({ role }) => role === 'pointer')
-  return frames.filter(({ reliable, role }) => reliable && (role !== 'return' || !stood))
+  return frames.filter(
+    ({ name, reliable, role }) =>
+      (reliable || (trust === 'guesses' && !/^__(?:pfx|cfi)_/.test(name))) &&
+      (role !== 'return' || !stood || trust !== 'sure'),
+  )
 }
 
 /** Is a function no clue, in a report that is blamed so? */
@@ -45,16 +54,19 @@ const skipper =
     return isGeneric(plain)
   }
 
+/** By what is looked for a CPU that takes no other interrupt. */
+const nmi = /nmi$/
 /** The timer's interrupt, which looks for stalls, and which another timer may stall. */
 const ticks = /^_*(?:hrtimer_interrupt|update_process_times|tick_)/
 
-/** What the CPU did when the timer's interrupt came, where a trace tells. */
+/** What the CPU did when the timer's interrupt or an NMI came, where a trace tells. */
 const belowInterrupt = (frames: readonly Frame[]): readonly Frame[] => {
   const at = frames.findIndex(({ name }) => isInterrupt(plainName(name)))
   const below = frames.slice(at + 1)
   const called = below.some(({ name }) => isCall(name))
   const ticked = frames.slice(0, at + 1).some(({ name }) => ticks.test(name))
-  return (ticked || called) && below.length > 0 ? below : frames
+  const unmasked = nmi.test(frames[at]?.name ?? '')
+  return (ticked || called || unmasked) && below.length > 0 ? below : frames
 }
 
 /** The frame that names a path: that which the innermost dispatcher called; else the first that is a clue. */
@@ -82,6 +94,24 @@ const lockedAt = (lines: readonly LogLine[]): string | null => {
 const earlier =
   /^(?:-> #\d|\{.{1,40}\} state was registered|\.\.\. which became|to a |Preemption disabled)/
 
+/** The first frame that is a clue; undefined where none is. */
+const foundIn = (traces: readonly Frame[][], blame: Blame): Frame | undefined => {
+  const skip = skipper(blame)
+  const all = traces.filter(({ length }) => length > 0)
+  const busy = all.filter(frames => !frames.some(({ name }) => watching.test(name)))
+  const pathed = blame === 'path' ? busy.map(frames => pathOf(belowInterrupt(frames), skip)) : []
+  return pathed.find(frame => frame) ?? all.flat().find(frame => !skip(frame))
+}
+
+/** What a worker was told to do: `Workqueue: events demo_work [demo]`. (kernel/workqueue.c, print_worker_info) */
+const workIn = (lines: readonly LogLine[]): string | undefined => {
+  for (const { text } of lines) {
+    const work = /^Workqueue: \S{1,64} ([A-Za-z_][\w.]{0,255})/.exec(text)
+    if (work) return work[1]
+  }
+  return undefined
+}
+
 /**
  * The function to blame, as printed; null where the report names none.
  *
@@ -97,16 +127,19 @@ export const guiltyOf = (
   if (locked !== null) return locked
   const named = blame === 'trace' || blame === 'path' ? symbolIn(lines[0]!.text) : null
   if (named !== null && !isGeneric(plainName(named))) return named
-  const skip = skipper(blame)
-  const own =
-    blame === 'history' || blame === 'lock'
-      ? traces
-      : traces.filter(trace => !earlier.test(trace.title) && !isOfObject(trace))
-  const all = own.map(({ frames }) => candidates(frames)).filter(({ length }) => length > 0)
-  const busy = all.filter(frames => !frames.some(({ name }) => watching.test(name)))
-  const pathed = blame === 'path' ? busy.map(frames => pathOf(belowInterrupt(frames), skip)) : []
-  const found = pathed.find(frame => frame) ?? all.flat().find(frame => !skip(frame))
-  if (found) return found.name
-  const some = all.flat()
+  const own = traces.filter(trace => {
+    if (blame === 'path' && trace.frames.some(({ name }) => starved.test(name))) return false
+    return (
+      blame === 'history' || blame === 'lock' || !(earlier.test(trace.title) || isOfObject(trace))
+    )
+  })
+  const within = (trust: Trust): Frame[][] => own.map(({ frames }) => candidates(frames, trust))
+  const found =
+    foundIn(within('sure'), blame)?.name ??
+    foundIn(within('returns'), blame)?.name ??
+    workIn(lines) ??
+    foundIn(within('guesses'), blame)?.name
+  if (found !== undefined) return found
+  const some = within('sure').flat()
   return named ?? (some.find(({ name }) => !isReporter(plainName(name))) ?? some[0])?.name ?? null
 }

@@ -24,7 +24,7 @@ const link = /^(?:(?:LR|lr|ra|LR is at|lr is at|ra is at)\b *:? *|(?:RPC|I7): <|
 const caller = /^(?:\?|\(|\? \(|Caller:)?$/
 /** Addresses and marks that are no part of a frame: `[<ffffffff810>]`, `[c0001] [c0002]`, `<IRQ>`, `([<0001>]`, s390's hidden ones. */
 const decoration =
-  /\(?\[<[^<>\]]{0,40}>\]\)?|\[[0-9a-f]{8,16}\]|<\/?[A-Z]{3,12}>|\(____ptrval____\)|\b[0-9a-f]{8,16}\b/g
+  /\(?\[<[^<>\]]{0,40}>\]\)?|\[[0-9a-f]{8,16}\]|<{1,2}\/?[A-Z]{3,12}>{1,2}|\(____ptrval____\)|\b[0-9a-f]{8,16}\b/g
 
 /** A function and its place in the source, without an offset: a trace that a symbolizer wrote. */
 const sourced =

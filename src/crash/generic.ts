@@ -28,7 +28,7 @@ const reporters = `
   print_bad_irq* print_deadlock* print_irq* print_lock* bad_range object_err slab_err slab_pad_check
   check_object check_bytes* check_slab on_freelist free_debug_processing alloc_debug_processing print_trailer print_tainted reacquire_held_locks find_held_lock handle_overflow assertfail* btrfs_assertfail* check_panic_on_warn spin_dump spin_bug print_hex_dump* do_tag_check_fault do_tag_recovery do_alignment_fault do_sea RNv*panicking* RNv*rust_begin_unwind
   sched_show_task dump_cpu_task nmi_cpu_backtrace* nmi_trigger* arch_trigger* trigger_* rcu_dump_cpu_stacks*
-  print_cpu_stall* print_other_cpu_stall* check_cpu_stall* warn_alloc* watchdog_timer_fn virt_addr_valid
+  print_cpu_stall* print_other_cpu_stall* check_cpu_stall* warn_alloc* watchdog_timer_fn watchdog_overflow_callback watchdog_hardlockup_* virt_addr_valid
   phys_addr* virt_to_phys* read_once_word_nocheck skb_panic skb_over_panic skb_under_panic kcov_* canary*
   page_table_check* check_unmap check_sync ret_from_intr fault_in_kernel_space
 `
@@ -143,7 +143,7 @@ const entries = `
   sys_trace* syscall_* handle_sys* secondary_startup* common_interrupt asm_common_interrupt sysvec_* asm_sysvec_*
   apic_timer_interrupt smp_apic_timer_interrupt trace_apic_timer_interrupt smp_trace_apic_timer_interrupt asm_call_*
   ftrace_call ftrace_caller ftrace_regs_call ftrace_regs_caller kernel_thread_helper kernel_thread_exit call_on_stack irq_svc gic_handle_irq do_softirq_own_stack retint_* ret_from_fork* ret_from_kernel* kthread
-  worker_thread process_one_work process_scheduled_works irq_exit* exiting_irq
+  xen_do_hypervisor_callback xen_evtchn_do_upcall worker_thread rescuer_thread process_one_work process_scheduled_works irq_exit* exiting_irq
 `
 
 /**
@@ -163,7 +163,7 @@ const dispatchers = `
 const interrupts = `
   apic_timer_interrupt smp_apic_timer_interrupt trace_apic_timer_interrupt asm_sysvec_* sysvec_* irq_svc el1_irq el1h_64_irq
   asm_common_interrupt common_interrupt ret_from_intr retint_kernel do_IRQ call_function_interrupt
-  reschedule_interrupt nmi end_repeat_nmi asm_exc_nmi
+  reschedule_interrupt xen_do_hypervisor_callback xen_evtchn_do_upcall xen_hvm_callback_vector nmi end_repeat_nmi asm_exc_nmi
 `
 
 /** What passes on a wait for a lock, but hides who waits. */
