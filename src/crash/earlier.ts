@@ -7,6 +7,7 @@ import { contentOf } from '../pstore/content.js'
 import { clockOf } from './clock.js'
 import { longestLine, parseLine, parseLines } from './lines.js'
 import { spoken } from './lives.js'
+import { grave } from './kinds.js'
 import { firstReport, type CrashReport } from './report.js'
 
 /** By what a kernel ends that cannot go on after an oops: that oops is what happened. */
@@ -34,6 +35,24 @@ export interface OwnReport {
   readonly earlier: CrashReport | null
 }
 
+/** Seconds within which what a machine dies of may be the consequence of a warning. */
+const causal = 10
+
+/**
+ * The report by which a text is told: the first, but no warning that the machine survived for longer, where it died of
+ * something else.
+ */
+const tellingReport = (text: Buffer): CrashReport | null => {
+  const content = contentOf(text)
+  const first = firstReport(content)
+  if (first?.uptime == null) return first
+  const end = firstReport(content, grave)
+  if (end?.uptime == null || end.uptime - first.uptime <= causal) return first
+  const from = placeAfter(text, end.uptime - causal)
+  const report = firstReport(contentOf(text.subarray(from)))
+  return report && { ...report, offset: report.offset + from }
+}
+
 /**
  * Find a dump's own report.
  *
@@ -41,7 +60,7 @@ export interface OwnReport {
  */
 export const ownReport = (text: Buffer, after: number | null): OwnReport => {
   const from = after === null ? 0 : placeAfter(text, after)
-  const report = firstReport(contentOf(text.subarray(from)))
+  const report = tellingReport(text.subarray(from))
   return {
     report: report && { ...report, offset: report.offset + from },
     earlier: from > 0 ? firstReport(contentOf(text.subarray(0, from))) : null,

@@ -43,9 +43,9 @@ export interface Opener {
   readonly blame: Blame
 }
 
-/** Where a report may begin: for each there is a row of {@link openers} that takes the line, whatever follows. */
-const starts: readonly RegExp[] = [
-  /(?<!\w)BUG: [A-Za-z]/,
+/** Where a report of what a machine may die of begins: for each there is a row of {@link openers} that takes the line, whatever follows. */
+const graveStarts: readonly RegExp[] = [
+  /(?<!\w)BUG: (?!using |sleeping |memory leak|KCSAN)[A-Za-z]/,
   // slab's: `BUG kmalloc-64 (Not tainted): Poison overwritten`. (mm/slub.c, slab_bug)
   /(?<!\w)BUG [\w:.-]{1,64} \((?:Not t|T)ainted[^)\n]{0,40}\): [A-Za-z]/,
   /(?<!\w)BUG [\w.-]{1,64}: (?:Poison|Redzone|Padding|Objects? (?:already|remaining|padding)|Free(?:chain|pointer)) /,
@@ -61,17 +61,10 @@ const starts: readonly RegExp[] = [
   // arm64's and parisc's.
   /SError Interrupt on CPU/,
   /Kernel Fault: Code=/,
-  /WARNING: (?:CPU: \d|at |\[|[\w/.-]{1,60}\.[chS]:\d)/,
-  /WARNING: (?:held lock freed|lock held when|[nN]ested lock was|bad (?:unlock|contention)|kernel stack)/,
   /refcount_t: (?:underflow|overflow|\w{1,20} on 0|saturated|decrement hit 0)/,
-  /UBSAN: [A-Za-z]/,
-  /INFO: (?:rcu_\w{1,20} (?:self-)?detected|trying to register non-static key)/,
+  /INFO: rcu_\w{1,20} (?:self-)?detected/,
   /(?:blocked (?:in [\w/ ]{1,20} wait )?|can't die )for more than \d{1,9} seconds/,
   /[hH]ard (?:lockup|LOCKUP)/,
-  /possible (?:(?:circular locking|recursive locking|irq lock inversion) (?:dependency )?|deadlock )detected/,
-  /-unsafe lock order detected|inconsistent lock state|(?:WARNING|INFO): suspicious (?:RCU|rcu_dereference_check\(\)) usage/,
-  /still has locks held(?<=(?:WARNING|BUG): [^\n]{1,80} still has locks held)/,
-  /unreferenced object 0x/,
   /kernel stack overflow|stack guard page was hit|Insufficient stack space/,
   /CFI failure (?:at|\()/,
   /rust_kernel: panicked at /,
@@ -79,6 +72,19 @@ const starts: readonly RegExp[] = [
   /unregister_netdevice: waiting for /,
   // A record may end amid the line.
   /[kK]ernel panic - not/,
+]
+
+/** Where one begins that a machine survives. */
+const passingStarts: readonly RegExp[] = [
+  /(?<!\w)BUG: (?:using |sleeping |memory leak|KCSAN)/,
+  /WARNING: (?:CPU: \d|at |\[|[\w/.-]{1,60}\.[chS]:\d)/,
+  /WARNING: (?:held lock freed|lock held when|[nN]ested lock was|bad (?:unlock|contention)|kernel stack)/,
+  /UBSAN: [A-Za-z]/,
+  /possible (?:(?:circular locking|recursive locking|irq lock inversion) (?:dependency )?|deadlock )detected/,
+  /-unsafe lock order detected|inconsistent lock state|(?:WARNING|INFO): suspicious (?:RCU|rcu_dereference_check\(\)) usage/,
+  /still has locks held(?<=(?:WARNING|BUG): [^\n]{1,80} still has locks held)/,
+  /unreferenced object 0x/,
+  /INFO: trying to register non-static key/,
 ]
 
 /** Healthy machines print such lines, too: they are reports only where there is no other. */
@@ -89,7 +95,9 @@ const union = (patterns: readonly RegExp[]): RegExp =>
   new RegExp(patterns.map(({ source }) => source).join('|'), 'g')
 
 /** Where reports begin. */
-export const sure = union(starts)
+export const sure = union([...graveStarts, ...passingStarts])
+/** Where those begin that a machine may not survive. */
+export const grave = union(graveStarts)
 /** Where they may begin, if none begins surely. */
 export const unsure = union(weakStarts)
 

@@ -77,9 +77,13 @@ const titleOf = (
 /**
  * The first report in a text; null where there is none. Time and memory are linear in the text's length, and
  * of a report 256 KiB are looked at.
+ *
+ * @param beginning where reports may begin, if not all are wanted
  */
-export const firstReport = (content: Content): CrashReport | null => {
-  const found = findReport(content, sure) ?? findReport(content, unsure)
+export const firstReport = (content: Content, beginning?: RegExp): CrashReport | null => {
+  const found = beginning
+    ? findReport(content, beginning)
+    : (findReport(content, sure) ?? findReport(content, unsure))
   if (!found) return null
   const all = parseLines(found.text)
   const { text, time } = all[0]!

@@ -92,6 +92,33 @@ t.test('each dump has its own report', async t => {
   for (const [what, dumps, titles] of table) t.same(titlesIn(...dumps), titles, what)
 })
 
+t.test('a warning that the machine survived is not what it died of', async t => {
+  const warning = (at: number): string[] => [
+    `${at} WARNING: CPU: 1 PID: 1 at drivers/demo.c:8 warns+0x1/0x20`,
+    `${at} ---[ end trace 0000000000000000 ]---`,
+  ]
+  const panic = (at: number): string => `${at} Kernel panic - not syncing: sysrq triggered crash`
+  const fatal = 'kernel panic: sysrq triggered crash'
+  const table: [what: string, lines: string[], title: string][] = [
+    ['an oops an hour later', [...warning(3), ...oops(3600, 'dies')], titleOf('dies')],
+    ['a panic a minute later', [...warning(3), panic(63)], fatal],
+    ['a moment later', [...warning(3), panic(4)], 'WARNING in warns'],
+    ['many', [...warning(3), ...warning(40), panic(90)], fatal],
+    ['the last one a moment before', [...warning(3), ...warning(85), panic(90)], 'WARNING in warns'],
+    ['a lock report', ['3 WARNING: possible recursive locking detected', ...oops(60, 'dies')], titleOf('dies')],
+    ['a task that hung, and a user who had enough', ['300 INFO: task a:7 blocked for more than 120 seconds.', '300  waits+0x1/0x2', panic(900)], 'INFO: task hung in waits'],
+    ['two oopses', [...oops(3, 'first'), ...oops(3600, 'second')], titleOf('first')],
+    ['nothing more', warning(3), 'WARNING in warns'],
+  ] // prettier-ignore
+  for (const [what, lines, title] of table) {
+    const text = Buffer.from(log(...boot, ...lines))
+    const { report, earlier } = ownReport(text, null)
+    t.match({ title: report!.title, earlier }, { title, earlier: null }, what)
+    const line = text.toString('latin1', report!.offset).split('\n', 1)[0]!
+    t.ok(line.endsWith(`] ${report!.headline}`), `${what}: ${line}`)
+  }
+})
+
 t.test('where the own report is', async t => {
   const text = Buffer.from(two)
   const after = endWithin(text, Buffer.from(one))
