@@ -4,6 +4,7 @@
  * the dump before (doc/formats.md 11).
  */
 import { contentOf } from '../pstore/content.js'
+import { withCutOops } from './cut.js'
 import { clockOf } from './clock.js'
 import { longestLine, parseLine, parseLines } from './lines.js'
 import { spoken } from './lives.js'
@@ -45,9 +46,9 @@ const causal = 10
 const tellingReport = (text: Buffer): CrashReport | null => {
   const content = contentOf(text)
   const first = firstReport(content)
-  if (first?.uptime == null) return first
+  if (first?.uptime == null) return first && withCutOops(text, first)
   const end = firstReport(content, grave)
-  if (end?.uptime == null || end.uptime - first.uptime <= causal) return first
+  if (end?.uptime == null || end.uptime - first.uptime <= causal) return withCutOops(text, first)
   const from = placeAfter(text, end.uptime - causal)
   const report = firstReport(contentOf(text.subarray(from)))
   return report && { ...report, offset: report.offset + from }

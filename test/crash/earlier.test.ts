@@ -119,6 +119,39 @@ t.test('a warning that the machine survived is not what it died of', async t => 
   }
 })
 
+t.test('a panic is told by what is left of the oops before it', async t => {
+  const fatal = '5.9 Kernel panic - not syncing: Fatal exception in interrupt'
+  const table: [what: string, lines: string[], title: string, guilty: string | null][] = [
+    [
+      'frames',
+      ['5.1  ? page_fault_oops+0x1/0x2', '5.2  dies+0x1/0x2', '5.2  vfs_write+0x1/0x2', fatal],
+      'Oops in dies',
+      'dies',
+    ],
+    [
+      'the pointer, told again behind the trace',
+      ['5.2  vfs_write+0x1/0x2', '5.3 ---[ end trace 0 ]---', '5.4 RIP: 0010:dies+0x1/0x2', fatal],
+      'Oops in dies',
+      'dies',
+    ],
+    [
+      "a library's pointer",
+      ['5.2  caller+0x1/0x2', '5.4 RIP: 0010:memcpy+0x1/0x2', fatal],
+      'Oops in caller',
+      'caller',
+    ],
+    ['no frame', ['5.2 CR2: 10', fatal], 'kernel panic: Fatal exception in interrupt', null],
+    [
+      'a panic of its own',
+      ['5.2  frame+0x1/0x2', '5.9 Kernel panic - not syncing: why'],
+      'kernel panic: why',
+      null,
+    ],
+  ]
+  for (const [what, lines, title, guilty] of table)
+    t.match(ownReport(Buffer.from(log(...lines)), null).report, { title, guilty }, what)
+})
+
 t.test('where the own report is', async t => {
   const text = Buffer.from(two)
   const after = endWithin(text, Buffer.from(one))
