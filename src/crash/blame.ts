@@ -99,7 +99,8 @@ const foundIn = (traces: readonly Frame[][], blame: Blame): Frame | undefined =>
   const skip = skipper(blame)
   const all = traces.filter(({ length }) => length > 0)
   const busy = all.filter(frames => !frames.some(({ name }) => watching.test(name)))
-  const pathed = blame === 'path' ? busy.map(frames => pathOf(belowInterrupt(frames), skip)) : []
+  const pathed =
+    blame === 'path' ? [...busy, ...all].map(frames => pathOf(belowInterrupt(frames), skip)) : []
   return pathed.find(frame => frame) ?? all.flat().find(frame => !skip(frame))
 }
 

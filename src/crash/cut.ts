@@ -8,7 +8,8 @@ import type { CrashReport } from './report.js'
 import { tracesOf } from './traces.js'
 
 /** What the kernel says when it cannot go on after an oops. */
-const fatal = /^Kernel panic - not syncing: Fatal (?:exception|error)/
+const fatal =
+  /^Kernel panic - not syncing: (?:[\w -]{1,40}: )?(?:Fatal (?:exception|error)|Kernel Fault|Bad Address|Page fault: )/
 /** The most lines before it that are taken for the oops. */
 const mostLines = 200
 

@@ -15,7 +15,7 @@ const reporters = `
   do_general_protection general_protection do_page_fault page_fault async_page_fault page_fault_oops
   no_context bad_area* kernelmode_fixup_or_oops do_kernel_fault fault_die* do_undefinstr do_bad_area do_DataAbort
   do_PrefetchAbort do_mem_abort do_translation_fault do_debug_exception brk_handler early_brk64 call_break_hook
-  do_serror arm64_serror_panic arm64_is_fatal_ras_serror dabt_svc und_svc* do_el1_* el1_* el1h_* el1t_* handle_exception user_addr_fault
+  panic_bad_stack handle_bad_stack bad_stack do_ade handle_ade* handle_interruption do_serror arm64_serror_panic arm64_is_fatal_ras_serror dabt_svc und_svc* do_el1_* el1_* el1h_* el1t_* handle_exception user_addr_fault
   k?san_* kasan* kmsan* kcsan* kfence* asan_* hwasan_* msan_* tsan_* ubsan_* sanitizer_* get_shadow_origin_ptr
   check_memory_region* memory_is_* write_comp_data check_region* check_canary* find_watchpoint
   fortify_panic fortify_report stack_chk_fail might_sleep* might_fault might_resched might_alloc cant_sleep*
@@ -67,7 +67,8 @@ const texts = `
   find_next_* find_first_* find_last_* test_bit* set_bit* clear_bit* test_and_*bit* arch_test* change_bit* jhash* xxh* siphash*
   check_object_size* check_heap_object* usercopy_* raw_readb raw_readw raw_readl raw_writeb raw_writew raw_writel
   readb readw readl readq writeb writew writel writeq inb inw inl outb outw outl ioread* iowrite* logic_in*
-  logic_out* sort sort_r bsearch hex_* get_random_* prandom_* get_unaligned* put_unaligned* read_word_at_a_time
+  logic_out* pi_dcache_* dcache_clean_*
+  dcache_inval_* caches_clean_* arch_sync_dma_* sort sort_r bsearch hex_* get_random_* prandom_* get_unaligned* put_unaligned* read_word_at_a_time
 `
 
 /** Locks, counts, RCU. */
@@ -163,7 +164,8 @@ const dispatchers = `
 const interrupts = `
   apic_timer_interrupt smp_apic_timer_interrupt trace_apic_timer_interrupt asm_sysvec_* sysvec_* irq_svc el1_irq el1h_64_irq
   asm_common_interrupt common_interrupt ret_from_intr retint_kernel do_IRQ call_function_interrupt
-  reschedule_interrupt xen_do_hypervisor_callback xen_evtchn_do_upcall xen_hvm_callback_vector nmi end_repeat_nmi asm_exc_nmi
+  reschedule_interrupt xen_do_hypervisor_callback xen_evtchn_do_upcall xen_hvm_callback_vector fast_exception_return decrementer_common*
+  do_ext_irq ext_int_handler do_cpu_irq_mask intr_return plat_irq_dispatch do_vint handle_riscv_irq riscv_intc_irq tl0_irq* nmi end_repeat_nmi asm_exc_nmi
 `
 
 /** What passes on a wait for a lock, but hides who waits. */
@@ -200,6 +202,7 @@ export const isGeneric = matcher(
   buffers,
   wrappers,
   entries,
+  interrupts,
 )
 /** Does a function call one of many, so that its callee names the path? */
 export const isDispatcher = matcher(dispatchers)

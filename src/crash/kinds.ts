@@ -60,7 +60,7 @@ const graveStarts: readonly RegExp[] = [
   /Internal error: /,
   // arm64's and parisc's.
   /SError Interrupt on CPU/,
-  /Kernel Fault: Code=/,
+  /(?:Kernel Fault|Bad Address \(null pointer deref\?\)|Page fault: (?:no context|bad address)): Code=/,
   /refcount_t: (?:underflow|overflow|\w{1,20} on 0|saturated|decrement hit 0)/,
   /INFO: rcu_\w{1,20} (?:self-)?detected/,
   /(?:blocked (?:in [\w/ ]{1,20} wait )?|can't die )for more than \d{1,9} seconds/,
@@ -177,6 +177,14 @@ export const openers: readonly Opener[] = [
     [/PANIC: double fault/, 'PANIC: double fault in {f}'],
     [/Kernel Fault: Code=\d+ \(([A-Za-z][A-Za-z -]{1,60})\)/, 'Kernel Fault: $1 in {f}'],
     [/Kernel Fault: Code=/, 'Kernel Fault in {f}'],
+    [
+      /Bad Address \(null pointer deref\?\): Code=/,
+      'BUG: unable to handle kernel NULL pointer dereference in {f}',
+    ],
+    [
+      /Page fault: (?:no context|bad address): Code=/,
+      'BUG: unable to handle kernel paging request in {f}',
+    ],
   ),
   ...rows('general protection fault', 'trace', [
     /general protection fault(?=[:,] | in )(?<!traps: [^\n]{0,60}fault)/,
@@ -198,7 +206,10 @@ export const openers: readonly Opener[] = [
       /: [0-9a-f]{4} (?:ilc:\d )?\[#\d{1,4}\](?<=(?<!\w)([a-z][\w -]{2,40}): [0-9a-f]{4} (?:ilc:\d )?\[#\d{1,4}\])/,
       '$1 in {f}',
     ],
-    [/Oops - BUG/, 'kernel BUG in {f}'],
+    [/Oops - BUG|Kernel bug detected ?\[#/, 'kernel BUG in {f}'],
+    // mips's: `Reserved instruction in kernel code[#1]:`, and sparc's: `sh(7): Kernel illegal instruction [#1]`.
+    [/(?<!\w)(\w{2,20}(?: [a-z]{1,20}){2,6})!?\[#/, '$1 in {f}'],
+    [/\(\d{1,10}\): (Kernel [a-z][\w ]{2,40}?) \[#/, '$1 in {f}'],
     [/Oops - ([a-z][\w ()-]{2,60}?)(?:: [0-9a-f]{1,16})? \[#/, '$1 in {f}'],
     [/Oops: Machine check, sig: /, 'machine check in {f}'],
     [/Oops: Kernel access of bad area/, 'BUG: unable to handle kernel paging request in {f}'],

@@ -12,7 +12,7 @@ export interface Trace {
 
 /** Lines by which another trace begins. */
 const heading =
-  /^(?:Call [tT]race|Preemption disabled|Backtrace|backtrace|stack backtrace|Stack traceback|Task dump|NMI backtrace|Allocated (?:by|in)|Freed (?:by|in)|Last potentially|Second to last|Uninit was|Local variable|page last (?:allocated|free)|(?:read|write)(?: \(\w+\))? to |The buggy address|Memory state|Kernel panic|Showing all locks|INFO: |BUG: |WARNING: |Sending NMI|task:\S|(?:the )?existing dependency chain|-> #\d|other info that|(?:\.\.\. which became|to a) |\{.{1,40}\} state was registered|kfence-#\d|allocated by task|freed by task|Last Breaking-Event|RCU grace-period|rcu: RCU grace|\S.{0,24} +[RSDTtXZPI] +(?:running|stack|[0-9a-f]{8}|\d))/
+  /^(?:Call [tT]race|Preemption disabled|Backtrace|backtrace|stack backtrace|Stack traceback|Task dump|NMI backtrace|Allocated (?:by|in)|Freed (?:by|in)|Last potentially|Second to last|Uninit was|Local variable|page last (?:allocated|free)|(?:read|write)(?: \(\w+\))? to |The buggy address|Memory state|Kernel panic|Showing all locks|(?:(?:NMI )?watchdog: |rcu: )?(?:INFO|BUG|WARNING): |Sending NMI|task:\S|(?:the )?existing dependency chain|-> #\d|other info that|(?:\.\.\. which became|to a) |\{.{1,40}\} state was registered|kfence-#\d|allocated by task|freed by task|Last Breaking-Event|RCU grace-period|rcu: RCU grace|\S.{0,24} +[RSDTtXZPI] +(?:running|stack|[0-9a-f]{8}|\d))/
 
 /** The heading that a trace has in any report; some architectures put the first frame behind it. */
 const callTrace = /^Call [tT]race:? */

@@ -75,6 +75,7 @@ t.test('each dump has its own report', async t => {
       ],
       [first, first],
     ],
+    ["arm64's words", [['Oops#1', one], ['Panic#2', one + fatal.replace('Fatal', 'Oops: Fatal')]], [first, first]], // prettier-ignore
     ['of the second oops', [['Oops#1', one], ['Oops#2', two], ['Panic#3', two + fatal.replace('5.31', '9.31')]], [first, second, second]], // prettier-ignore
     ['the same words much later', [['Oops#1', one], ['Panic#2', one + fatal.replace('5.31', '65.3')]], [first, 'kernel panic: Fatal exception']], // prettier-ignore
     ['a machine that is shut down', [['Oops#1', one], ['Shutdown#2', one + log('60 reboot: off')]], [first, null]], // prettier-ignore
@@ -139,6 +140,18 @@ t.test('a panic is told by what is left of the oops before it', async t => {
       ['5.2  caller+0x1/0x2', '5.4 RIP: 0010:memcpy+0x1/0x2', fatal],
       'Oops in caller',
       'caller',
+    ],
+    [
+      "arm64's words",
+      ['5.2  dies+0x1/0x2', '5.9 Kernel panic - not syncing: Oops: Fatal exception'],
+      'Oops in dies',
+      'dies',
+    ],
+    [
+      "parisc's",
+      ['5.2  IAOQ[0]: dies+0x1/0x2', '5.9 Kernel panic - not syncing: Page fault: no context'],
+      'Oops in dies',
+      'dies',
     ],
     ['no frame', ['5.2 CR2: 10', fatal], 'kernel panic: Fatal exception in interrupt', null],
     [
