@@ -12,10 +12,12 @@ export interface Trace {
 
 /** Lines by which another trace begins. */
 const heading =
-  /^(?:Call [tT]race|Preemption disabled|Backtrace|backtrace|stack backtrace|Stack traceback|Task dump|NMI backtrace|Allocated (?:by|in)|Freed (?:by|in)|Last potentially|Second to last|Uninit was|Local variable|page last (?:allocated|free)|(?:read|write)(?: \(\w+\))? to |The buggy address|Memory state|Kernel panic|Showing all locks|(?:(?:NMI )?watchdog: |rcu: )?(?:INFO|BUG|WARNING): |Sending NMI|task:\S|(?:the )?existing dependency chain|-> #\d|other info that|(?:\.\.\. which became|to a) |\{.{1,40}\} state was registered|kfence-#\d|allocated by task|freed by task|Last Breaking-Event|RCU grace-period|rcu: RCU grace|\S.{0,24} +[RSDTtXZPI] +(?:running|stack|[0-9a-f]{8}|\d))/
+  /^(?:Call [tT]race|CPU: \d{1,6} (?:UID: \d{1,10} )?PID: |Preemption disabled|Backtrace|backtrace|stack backtrace|Stack traceback|Task dump|NMI backtrace|Allocated (?:by|in)|Freed (?:by|in)|Last potentially|Second to last|Uninit was|Local variable|page last (?:allocated|free)|(?:read|write)(?: \(\w+\))? to |The buggy address|Memory state|Kernel panic|Showing all locks|(?:(?:NMI )?watchdog: |rcu: )?(?:INFO|BUG|WARNING): |Sending NMI|task:\S|(?:the )?existing dependency chain|-> #\d|other info that|(?:\.\.\. which became|to a) |\{.{1,40}\} state was registered|kfence-#\d|allocated by task|freed by task|Last Breaking-Event|RCU grace-period|rcu: RCU grace|\S.{0,24} +[RSDTtXZPI] +(?:running|stack|[0-9a-f]{8}|\d))/
 
 /** The heading that a trace has in any report; some architectures put the first frame behind it. */
 const callTrace = /^Call [tT]race:? */
+/** Headings that follow the pointer of the trace that they begin. */
+const follows = /^(?:Call [tT]race|CPU: )/
 
 /** Is a trace slab's, of who made or freed an object? The report's own comes after those. */
 export const isOfObject = ({ title }: Trace): boolean =>
@@ -35,8 +37,8 @@ export const tracesOf = (lines: readonly LogLine[]): Trace[] => {
     const isHeading = heading.test(text)
     if (isHeading) {
       title = text
-      // `Call Trace:` follows the registers, whose pointer belongs to it.
-      fresh ||= !(callTrace.test(text) && traces.at(-1)?.frames.at(-1)?.role !== 'call')
+      // `Call Trace:` follows the registers, whose pointer belongs to it; and `CPU: …` may follow `IP: …`.
+      fresh ||= !(follows.test(text) && traces.at(-1)?.frames.at(-1)?.role !== 'call')
       if (!callTrace.test(text)) continue
     }
     const found = parseFrames(text.replace(callTrace, ''))
