@@ -153,6 +153,12 @@ t.test('a panic is told by what is left of the oops before it', async t => {
       'Oops in dies',
       'dies',
     ],
+    [
+      'what was printed long before',
+      ['5.2  lives+0x1/0x2', fatal.replace('5.9', '65.9')],
+      'kernel panic: Fatal exception in interrupt',
+      null,
+    ],
     ['no frame', ['5.2 CR2: 10', fatal], 'kernel panic: Fatal exception in interrupt', null],
     [
       'a panic of its own',
