@@ -37,7 +37,10 @@ t.test('one that cannot be looked at is not shown, the others are', async t => {
   const made = make(t)
   const { status, out, error } = refused(made, plain, ['statx:error=EACCES'], ['ls', `efi:${made}`])
   t.equal(status, 1)
-  t.match(error, `pstorefs: ${plain}: cannot be looked at: permission denied: the variable dump-type0-1-1-`)
+  t.match(
+    error,
+    `pstorefs: ${plain}: cannot be looked at: permission denied: the variable dump-type0-1-1-`,
+  )
   t.match(out, packedName)
   t.notMatch(out, plainName)
 })

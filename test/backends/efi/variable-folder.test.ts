@@ -539,7 +539,10 @@ t.test('a disk that becomes read-only', async t => {
   const backend = attached(t, disk)
   t.equal(backend.readOnly, false)
   t.equal(run('mount', ['-o', 'remount,ro', disk]).status, 0)
-  t.throws(() => backend.write(dump), { code: 'EROFS', message: /cannot be made: read-only file system$/ })
+  t.throws(() => backend.write(dump), {
+    code: 'EROFS',
+    message: /cannot be made: read-only file system$/,
+  })
   t.same(shown(backend), { [nameOne]: 'text' })
   t.equal(attached(t, disk).readOnly, true)
 })
