@@ -8,9 +8,10 @@ import t, { type Test } from 'tap'
 import { attach, format, type AttachOptions } from '#src/index.js'
 import type { Store } from '#src/pstore/store.js'
 import { beginLife } from '#src/boot/last-life.js'
+import { bundled } from '../bundled.js'
 import { folder, run } from '../program.js'
 
-const lifeBeginner = path.join(import.meta.dirname, '../boot/begin-life.js')
+const lifeBeginner = bundled(t, path.join(import.meta.dirname, '../boot/begin-life.js'))
 const calls = ['mkdir', 'flock', 'write', 'fsync', 'rename', 'pwrite64', 'unlink']
 
 interface Machine {

@@ -8,11 +8,12 @@ import path from 'node:path'
 import t from 'tap'
 import { divideZone } from '#src/backends/ramoops/layout.js'
 import { attach, format, type AttachOptions } from '#src/index.js'
+import { bundled } from '../bundled.js'
 import { folder } from '../program.js'
 import { lineOf } from '../lines.js'
 import { randomFor } from '../random.js'
 
-const appender = path.join(import.meta.dirname, 'appender.js')
+const appender = bundled(t, path.join(import.meta.dirname, 'appender.js'))
 const layout: AttachOptions = {
   record_size: 4096,
   console_size: 65536,
