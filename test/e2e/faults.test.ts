@@ -184,7 +184,7 @@ const loop = (
   return { done, stop: () => child.stdin.end() }
 }
 
-const seconds = 60
+const seconds = 21
 
 /** What says how many requests to a mount wait for an answer; 0 for who may not know. */
 const requestsTo = (t: Test, mountpoint: string): (() => number) => {

@@ -16,7 +16,11 @@ import {
 import { file, mount, pstorefs, succeed } from '../program.js'
 
 const kallsyms = ['--kallsyms', path.join(fixtureFolder, 'kallsyms.gz')]
-const optionsOf = (fixture: Fixture): string[] => [...layoutOptions(fixture), ...kallsyms]
+/** Symbols are for ftrace, and take longer to read than a region. */
+const optionsOf = (fixture: Fixture): string[] => [
+  ...layoutOptions(fixture),
+  ...(fixture.files.some(({ name }) => name.startsWith('ftrace-')) ? kallsyms : []),
+]
 
 /** Files that Linux does not show, and this program does. */
 const extra: { [fixture: string]: string[] } = {

@@ -7,7 +7,7 @@ import t from 'tap'
 import { targets } from './target.js'
 import { describe, fuzz } from './watch.js'
 
-const seconds = Number(process.env.SECONDS ?? 8)
+const seconds = Number(process.env.SECONDS ?? 3)
 const seed = Number(process.env.SEED ?? 1)
 
 // Two at a time: the machines that this runs on have as many processors.

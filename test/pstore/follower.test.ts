@@ -214,7 +214,7 @@ for (const writer of ['Linux', 'ours'] as const)
       t.test(`${writer}, ecc ${ecc}, ${history ? '' : 'no '}history`, t => {
         const random = randomFor(t)
         const total = { polls: 0, bytes: 0, gaps: 0, erasures: 0 }
-        for (let round = 0; round < 12; round++) watch(t, random, writer, ecc, history, total)
+        for (let round = 0; round < 6; round++) watch(t, random, writer, ecc, history, total)
         t.ok(total.bytes > 5000 && total.gaps + total.erasures > 0, JSON.stringify(total))
         t.end()
       })
