@@ -172,6 +172,9 @@ export const attach = (source: string, options: AttachOptions = {}): Backend => 
 const otherThan = (given: string, found: string): string | null =>
   found === usual || found === given ? null : found
 
+/** What is said of a folder that no driver takes. */
+const noStore = 'neither EFI variables nor copied records are in it'
+
 /**
  * Attach a driver, and say what its source is rather.
  *
@@ -191,7 +194,7 @@ const attachDriver = (
   } catch (error) {
     assertStoreError(error)
     if (error instanceof UncertainLayout) throw error
-    const why = hint ?? likenessOf(path)
+    const why = hint ?? (error.code === 'EISDIR' ? noStore : likenessOf(path))
     throw why === null ? error : new StoreError(`${error.message}; ${why}`, error.code)
   }
 }

@@ -293,7 +293,8 @@ t.test('nothing drives the terminal', async t => {
   succeed(t, ['write', 'console', region, ...layout], Buffer.from('a\x1b[2Jb\nend\n'))
   const command = [process.execPath, program, 'follow', region, 'console-ramoops-0', ...layout]
   const script = spawn('script', ['-qec', `exec ${command.join(' ')}`, '/dev/null'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    // When it is killed it says so.
+    stdio: ['ignore', 'pipe', 'ignore'],
   })
   t.teardown(() => script.kill())
   let out = ''

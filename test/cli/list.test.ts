@@ -237,6 +237,20 @@ t.test('what an archive has unfinished is said, and what finishes it', async t =
   t.match(list(t, archive), [{ pending: false, kept: false }, { kept: false }])
 })
 
+t.test('a folder without a crash that can be used', t => {
+  const home = folder(t)
+  fs.mkdirSync(`${home}/crash`)
+  const none = 'is a folder, not a file; neither EFI variables nor copied records are in it'
+  for (const command of ['list', 'show', 'ls'])
+    t.match(pstorefs([command, home]), { status: 1, stderr: `pstorefs: ${home}: ${none}\n` })
+  fs.writeFileSync(`${home}/crash/records.json`, '{')
+  t.match(pstorefs(['list', home]), {
+    status: 1,
+    stderr: `pstorefs: ${home}/crash: not used as a crash: records.json is no JSON\npstorefs: ${home}: ${none}\n`,
+  })
+  t.end()
+})
+
 t.test('of several crashes in one life each is told by its own report', async t => {
   const fixture = loadFixture('ecc1-all')
   const source = file(t, fixture.region())

@@ -349,17 +349,18 @@ t.test('mount(8) mounts it', { skip: asRoot }, async t => {
 })
 
 t.test('it ends cleanly however it is ended', async t => {
-  const endings: [how: string, end: (mountpoint: string) => void][] = [
+  const endings: [how: string, end: (mountpoint: string) => unknown][] = [
     ['SIGTERM', mountpoint => process.kill(daemonOf(mountpoint), 'SIGTERM')],
     ['SIGINT', mountpoint => process.kill(daemonOf(mountpoint), 'SIGINT')],
     ['kill -9', mountpoint => process.kill(daemonOf(mountpoint), 'SIGKILL')],
     [
       'kill -9 while a child of it hangs',
-      mountpoint => {
+      async mountpoint => {
         const daemon = daemonOf(mountpoint)
-        const children = processesOf(`--id=${daemon}`)
-        t.ok(children.length > 0, 'it has one')
-        for (const { pid } of children) {
+        // A logger, which starts with the first message: that the mount answers may be told sooner.
+        const children = (): { pid: number }[] => processesOf(`--id=${daemon}`)
+        t.ok(await until(() => children().length > 0), 'it has one')
+        for (const { pid } of children()) {
           process.kill(pid, 'SIGSTOP')
           t.teardown(() => process.kill(pid, 'SIGKILL'))
         }
@@ -381,7 +382,7 @@ t.test('it ends cleanly however it is ended', async t => {
   for (const [how, end] of endings) {
     const mountpoint = mount(t, make(t), layoutArgs)
     t.ok(daemonOf(mountpoint), 'a daemon serves it')
-    end(mountpoint)
+    await end(mountpoint)
     t.ok(await until(() => !isMounted(mountpoint)), `${how}: unmounted`)
     t.ok(await until(() => !daemonOf(mountpoint)), `${how}: and no daemon is left`)
     t.same(fs.readdirSync(mountpoint), [], `${how}: the folder is a plain one again`)

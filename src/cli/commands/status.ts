@@ -19,7 +19,8 @@ const wrongExit = 1
 
 const details =
   'Shows the mounts of this machine that this process sees: for each backend whether it is attached, or why not, its ' +
-  'damaged zones, and how many dumps are in it: of crashes that nobody has archived or erased. A mount that does not answer ' +
+  'damaged zones, and how many dumps are in it: of crashes that nobody has erased, or moved to an archive (--keep leaves ' +
+  'them). A mount that does not answer ' +
   'within 10 seconds is said to be silent. Exit codes: 0 all is well, or nothing is mounted; 1 something is wrong, or there is a dump; 2 wrong usage.'
 
 export const status: CommandModule<object, Args> = {
