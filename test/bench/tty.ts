@@ -30,7 +30,7 @@ const floodsIn = (folder: string): { what: string; command: string }[] => {
     { what: 'yes', command: `yes | head -c ${printed}` },
   ]
 }
-const rounds = 5
+const rounds = 9
 const lines = 100_000
 const kills = 20
 
