@@ -4,7 +4,7 @@ import path from 'node:path'
 import type { CommandModule } from 'yargs'
 import { Appender } from '../../frontends/appender.js'
 import { Tee } from '../../frontends/tty/tee.js'
-import { OuterTerminal, runSession } from '../../frontends/tty/session.js'
+import { OuterTerminal, runSession, statusOf } from '../../frontends/tty/session.js'
 import { stamper, stripper, type Filter } from '../../frontends/tty/filters.js'
 import type { Backend } from '../../pstore/backend.js'
 import { keepLines } from '../../service/keep-console.js'
@@ -115,12 +115,16 @@ const keepCommand = async (
   )
   const screen = new Screen()
   const tee = new Tee(appender, filters, bytes => screen.show(bytes, () => tee.release()))
+  let status: number
+  let lost: NodeJS.Signals | null = null
   try {
-    return await runSession(command, outer, tee, screen.broken)
+    status = await runSession(command, outer, tee, screen.broken)
   } finally {
     appender.flush()
-    await screen.flushed()
+    lost = await screen.flushed()
   }
+  // The command may have ended before its last words could not be shown.
+  return lost ? statusOf(lost) : status
 }
 
 /** The reason why a command cannot be run; null where it can. */
@@ -148,23 +152,24 @@ const problemOf = (command: string): { message: string; status: number } | null 
 class Screen {
   /** Settles when standard output fails, with the signal that a writer gets for that. */
   readonly broken: Promise<'SIGPIPE' | 'SIGHUP'>
-  #isBroken = false
+  /** The same, once it has. */
+  #signal: 'SIGPIPE' | 'SIGHUP' | null = null
 
   constructor() {
     this.broken = new Promise(resolve => {
       // A session ends its command first.
       process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-        this.#isBroken = true
         const isLeft = error.code === 'EPIPE'
         if (!isLeft) tell(outputError(error).message)
-        resolve(isLeft ? 'SIGPIPE' : 'SIGHUP')
+        this.#signal = isLeft ? 'SIGPIPE' : 'SIGHUP'
+        resolve(this.#signal)
       })
     })
   }
 
   /** Returns false where some of the bytes wait for a reader; `seen` is called once they are read. */
   show(bytes: Buffer, seen: () => void): boolean {
-    if (this.#isBroken) return true
+    if (this.#signal) return true
     const { stdout } = process
     const isTaken = (): boolean => stdout.writableLength === 0
     // The callback also comes for earlier writes.
@@ -172,11 +177,12 @@ class Screen {
     return isTaken()
   }
 
-  /** Wait until all bytes are written. */
-  flushed(): Promise<void> {
-    return new Promise(resolve => {
-      if (this.#isBroken) resolve()
-      else process.stdout.write('', () => resolve())
-    })
+  /** Wait until all bytes are written, or cannot be; returns what {@link broken} settles with, null where it does not. */
+  async flushed(): Promise<NodeJS.Signals | null> {
+    // What goes wrong is told of after the callback.
+    const written = (seen: () => void): unknown =>
+      process.stdout.write('', () => setImmediate(seen))
+    if (!this.#signal) await new Promise<void>(written)
+    return this.#signal
   }
 }

@@ -129,7 +129,7 @@ export const runSession = async (
 }
 
 /** A shell's exit status for a process that a signal ended. */
-const statusOf = (signal: NodeJS.Signals): number => 128 + os.constants.signals[signal]
+export const statusOf = (signal: NodeJS.Signals): number => 128 + os.constants.signals[signal]
 
 const endOf = (child: ChildProcess): Promise<number> =>
   new Promise((resolve, reject) => {
