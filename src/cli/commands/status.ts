@@ -20,8 +20,7 @@ const wrongExit = 1
 const details =
   'Shows the mounts of this machine that this process sees: for each backend whether it is attached, or why not, its ' +
   'damaged zones, and how many dumps are in it: of crashes that nobody has erased, or moved to an archive (--keep leaves ' +
-  'them). A mount that does not answer ' +
-  'within 10 seconds is said to be silent. Exit codes: 0 all is well, or nothing is mounted; 1 something is wrong, or there is a dump; 2 wrong usage.'
+  'them). A mount that does not answer within 10 seconds is said to be silent. Exit codes: 0 all is well, or nothing is mounted; 1 something is wrong, or there is a dump; 2 wrong usage.'
 
 export const status: CommandModule<object, Args> = {
   command: 'status',
