@@ -2,7 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import t, { type Test } from 'tap'
-import { folder, program, pstorefs, run, succeed, until } from '../program.js'
+import { folder, program, pstorefs, run, succeed, until, where } from '../program.js'
 
 const layout = ['--record-size', '0', '--console-size', '0', '--pmsg-size', '0']
 layout.push('--ftrace-size', '0', '--tty-size', '64K')
@@ -198,6 +198,22 @@ t.test('when nobody takes the output, the command is hung up on', async t => {
   const command = [process.execPath, program, 'tty', region, ...options, '--', 'yes']
   const { status } = spawnSync('bash', ['-c', script, 'bash', ...command])
   t.equal(status, 141)
+})
+
+const strace = where('strace') === '' && 'no strace'
+
+t.test('what cannot be shown after the command has ended', { skip: strace }, t => {
+  const { region, options } = make(t)
+  // What the command left behind prints while the news of its end is late.
+  const late = ['-o', '/dev/null', '-e', 'trace=wait4', '-e', 'inject=wait4:delay_exit=1000000']
+  const left = sh('(trap "" HUP; sleep 0.2; echo late) & exit 3')
+  const command = [process.execPath, program, 'tty', region, ...options, '--', ...left]
+  const script = 'exec "$@" </dev/null >/dev/full'
+  const { status, stderr } = run('sh', ['-c', script, 'sh', 'strace', ...late, ...command])
+  t.equal(stderr, 'pstorefs: standard output: no space left on device\n')
+  t.equal(status, 129, 'is told by the exit status')
+  t.equal(succeed(t, ['cat', region, 'tty-ramoops-0', ...options]).toString(), 'late\r\n')
+  t.end()
 })
 
 t.test('every backend gets it, and one that fails stops nothing', async t => {
