@@ -5,7 +5,7 @@
  * ring's end that are not what they were.
  *
  * Source: fs/pstore/ram_core.c (persistent_ram_write): the header moves first, by reading and setting each number,
- * so that a guest may also undo what emptied the ring, or store its bytes a little later.
+ * so that a guest may also set one of them over the emptied header, or store its bytes a little later.
  */
 import { advance, type Ring, type RingPosition } from '../pstore/ring.js'
 import { Shape } from '../pstore/shape.js'
@@ -64,8 +64,7 @@ const loadWindow = (ring: Ring, at: RingPosition): Buffer => {
 export const lookAt = (ring: Ring): Look | null => {
   for (let n = 0; n < mostLooks; n++) {
     const at = ring.position()
-    // Linux moves size, then start.
-    if (!at.settled || (at.size < ring.length && at.start !== at.size % ring.length)) continue
+    if (!at.settled || !at.whole) continue
     const window = loadWindow(ring, at)
     if (!same(at, ring.position())) continue
     const text = around(ring, at.size < ring.length ? 0 : at.start, at.size)
@@ -121,6 +120,7 @@ export class Aftermath {
   readonly #back: number
   /** Which byte of the window later text lay on already at the first look, so that nobody knows what was there. */
   #covered = -1
+  #isTorn = false
 
   /** @param known how many bytes came, by the header of the moment before the ring was emptied */
   constructor(
@@ -149,6 +149,17 @@ export class Aftermath {
   }
 
   /**
+   * Empty a ring again whose header does not come to rest: a guest that was in the midst of an append has set one number
+   * over the emptied header, and all that it appends would be hidden. Where its line is, nobody knows.
+   *
+   * @throws StoreError where the store cannot be written
+   */
+  mend(): void {
+    this.ring.empty()
+    this.#isTorn = true
+  }
+
+  /**
    * Where the line ends in whose midst the last byte is that is not what it was: its rest may be the same as in the
    * line that lay there before. Linux's console takes whole lines.
    */
@@ -168,6 +179,7 @@ export class Aftermath {
     let to = most
     while (to > from && this.#seen[to - 1] === window[to - 1]) to--
     const known = Math.min(back + this.known, most)
+    if (this.#isTorn) return { bytes: this.#seen.subarray(back, known), more: true }
     const end = to > known ? this.#lineEnd(to, most) : known
     const bytes = this.#seen.subarray(from, end)
     // It goes on where nobody can look, or may have come there only.

@@ -153,17 +153,12 @@ class Mover {
         return 'gone'
       }
       const intent = this.#intent(ring, size)
-      if (!isStill(ring, intent)) {
-        const aftermath = new Aftermath(ring, intent, 0)
-        aftermath.look()
-        this.#keep(record, intent.tail, aftermath)
-        return 'gone'
-      }
+      if (!isStill(ring, intent) && this.#follow(ring, record, intent, 0)) return 'gone'
     }
     const copy = textOf(crash.read(name, size), record)
     for (let n = 0; n < mostTries; n++) {
       const look = lookAt(ring)
-      if (!look) return 'left'
+      if (!look) return 'other'
       const { at, window, text } = look
       const count = appendedSince(copy, text, at.size === ring.length)
       if (count === null || at.size === 0) return 'other'
@@ -172,16 +167,32 @@ class Mover {
       const intent = { at, window, tail }
       crash.replace(intentName(name), encodeIntent(intent))
       const known = this.#eraseNow(ring, intent)
-      // A guest that read the header before undoes what emptied the ring.
-      if (known === null || isStill(ring, intent)) continue
-      const aftermath = new Aftermath(ring, intent, known)
-      aftermath.look()
-      Atomics.wait(nobody, 0, 0, aMoment)
-      aftermath.look()
-      this.#keep(record, tail, aftermath)
-      return 'gone'
+      if (known !== null && this.#follow(ring, record, intent, known)) return 'gone'
     }
     return 'left'
+  }
+
+  /**
+   * See what follows an emptying, and keep it.
+   *
+   * @param known as of {@link Aftermath}
+   * @returns false where a guest undid the emptying
+   */
+  #follow(ring: Ring, record: ArchivedRecord, intent: Intent, known: number): boolean {
+    const aftermath = new Aftermath(ring, intent, known)
+    aftermath.look()
+    for (let n = 0, wasWhole = true; n < mostTries; n++) {
+      Atomics.wait(nobody, 0, 0, aMoment)
+      aftermath.look()
+      // Every append is in its midst for an instant: not at two looks in a row.
+      const { whole } = ring.position()
+      if (whole) break
+      if (!wasWhole) aftermath.mend()
+      wasWhole = !wasWhole
+    }
+    if (isStill(ring, intent)) return false
+    this.#keep(record, intent.tail, aftermath)
+    return true
   }
 
   #intent(ring: Ring, size: number): Intent {

@@ -112,9 +112,7 @@ export class Follower {
       moveBetween(at, ring.position(), ring.length, n =>
         this.#read(at.start - n, n).equals(tip.subarray(-n)),
       )
-    // Linux moves size, then start.
-    const whole = at.start === at.size || at.size === ring.length
-    const steady = at.settled && whole && same(at, ring.position())
+    const steady = at.settled && at.whole && same(at, ring.position())
     this.#doubtedSince ??= now
     this.#freshSince ??= now
     let patient = now - this.#doubtedSince < patience

@@ -23,10 +23,15 @@ export interface Ring {
   readonly length: number
   /** True where it has parity: the header's is stored last, after all that it announces. */
   readonly parity: boolean
-  /** Where it stands. `settled` is false while its header's parity does not fit. */
-  position(): RingPosition & { readonly settled: boolean }
+  /**
+   * Where it stands. `settled` is false while its header's parity does not fit, `whole` while of size and start Linux
+   * has moved one only (doc/formats.md 1.4).
+   */
+  position(): RingPosition & { readonly settled: boolean; readonly whole: boolean }
   /** Some of its bytes, corrected: `length` of them from an offset on, not beyond its end. */
   slice(from: number, length: number): Buffer
+  /** Empty it, whatever its header says. */
+  empty(): void
   /** Do something while no writer of this program is at work. Others take no notice of it. */
   quietly<T>(work: () => T): T
 }

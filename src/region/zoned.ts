@@ -263,6 +263,7 @@ export abstract class ZonedDriver<Z extends RingZone> implements Driver {
               parity: zone!.deep,
               position: () => zone!.position(),
               slice: (from, length) => zone!.slice(from, length),
+              empty: () => this.lock.exclusively(() => zone!.restart(this.lock.hold())),
               quietly: work => this.lock.shared(work),
             },
     }

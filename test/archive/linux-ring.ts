@@ -1,5 +1,6 @@
 /** A guest for tests: it appends to the console of a region as Linux does, header first, and takes no lock. */
 import fs from 'node:fs'
+import { mapBytes } from '#src/region/map.js'
 
 /** `number 7` and padding: 16 bytes, so that no line is like any other. */
 export const lineOf = (n: number): Buffer => Buffer.from(`${String(n).padStart(15, '0')}\n`)
@@ -8,9 +9,9 @@ export const lineOf = (n: number): Buffer => Buffer.from(`${String(n).padStart(1
 export const numbersIn = (text: string): number[] =>
   [...text.matchAll(/(\d{15})\n/g)].map(([, digits]) => Number(digits))
 
+/** The region is its memory, so that it is never in the midst of an append for longer than a guest is. */
 export class LinuxGuest {
-  readonly #fd: number
-  readonly #header = Buffer.alloc(8)
+  readonly #zone: Buffer
   /** The number of the next line. */
   next = 0
 
@@ -20,43 +21,40 @@ export class LinuxGuest {
    */
   constructor(
     region: string,
-    readonly offset: number,
+    offset: number,
     readonly length: number,
   ) {
-    this.#fd = fs.openSync(region, 'r+')
+    const fd = fs.openSync(region, 'r+')
+    this.#zone = mapBytes(fd, offset, 12 + length, false)
+    fs.closeSync(fd)
   }
 
-  /** What persistent_ram_write reads before it stores anything. */
-  read(): { start: number; size: number } {
-    fs.readSync(this.#fd, this.#header, 0, 8, this.offset + 4)
-    return { start: this.#header.readUInt32LE(0), size: this.#header.readUInt32LE(4) }
+  /** Store a header's numbers, whatever they are. */
+  store(start: number, size: number): void {
+    this.#zone.writeUInt32LE(start, 4)
+    this.#zone.writeUInt32LE(size, 8)
   }
 
-  /** Move the header by a line, from where it was read. */
-  announce({ start, size }: { start: number; size: number }): void {
-    this.#header.writeUInt32LE((start + 16) % this.length, 0)
-    this.#header.writeUInt32LE(Math.min(size + 16, this.length), 4)
-    fs.writeSync(this.#fd, this.#header, 0, 8, this.offset + 4)
-  }
-
-  /** Store the line's bytes. */
-  fill({ start }: { start: number }): void {
+  /**
+   * The steps of an append, each of which the guest may be stopped before (fs/pstore/ram_core.c,
+   * persistent_ram_write: buffer_size_add, buffer_start_add, and the bytes).
+   */
+  *steps(): Generator<void, void, void> {
+    const zone = this.#zone
+    const size = zone.readUInt32LE(8)
+    yield
+    if (size < this.length) zone.writeUInt32LE(Math.min(size + 16, this.length), 8)
+    yield
+    const start = zone.readUInt32LE(4)
+    yield
+    zone.writeUInt32LE((start + 16) % this.length, 4)
+    yield
     const line = lineOf(this.next++)
-    const place = start % this.length
-    const first = Math.min(line.length, this.length - place)
-    fs.writeSync(this.#fd, line, 0, first, this.offset + 12 + place)
-    fs.writeSync(this.#fd, line, first, line.length - first, this.offset + 12)
+    const first = line.copy(zone, 12 + start)
+    line.copy(zone, 12, first)
   }
 
   append(lines = 1): void {
-    for (let n = 0; n < lines; n++) {
-      const at = this.read()
-      this.announce(at)
-      this.fill(at)
-    }
-  }
-
-  close(): void {
-    fs.closeSync(this.#fd)
+    for (let n = 0; n < lines; n++) Array.from(this.steps())
   }
 }

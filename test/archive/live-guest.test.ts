@@ -27,7 +27,6 @@ const scene = (t: Test, length: number, more: AttachOptions = {}): Scene => {
   const console = [...backend.survey.conditions()].find(({ type }) => type === 'console')!
   backend.close()
   const guest = new LinuxGuest(region, console.offset!, console.room)
-  t.teardown(() => guest.close())
   return { region, archive: `${home}/crashes`, options, guest }
 }
 
@@ -112,7 +111,7 @@ const once = (work: () => void): (() => void) => {
   }
 }
 
-const upTo = (count: number): number[] => Array.from({ length: count }, (_, n) => n)
+const range = (count: number): number[] => Array.from({ length: count }, (_, n) => n)
 
 t.test('lines that come at each moment of an erasure', async t => {
   for (const length of [4096, 16384]) {
@@ -133,7 +132,7 @@ t.test('lines that come at each moment of an erasure', async t => {
         const told = archiveOnce(s, moments(s.guest)).some(({ doubtful }) => doubtful.length > 0)
         archiveOnce(s)
         const after = linesOf(s).filter(n => n >= whole)
-        const expected = [...before.filter(n => n >= whole), ...upTo(s.guest.next).slice(filled)]
+        const expected = [...before.filter(n => n >= whole), ...range(s.guest.next).slice(filled)]
         const what = `${length}: ${filled} lines, some ${name}`
         // The guest's next text lies over them.
         if (told) t.same(new Set(after).size, after.length, `${what}: none is there twice`)
@@ -143,24 +142,76 @@ t.test('lines that come at each moment of an erasure', async t => {
   }
 })
 
-t.test('a guest that undoes what emptied its ring', async t => {
+/** What a guest has done of an append's header when it is stopped. */
+const stops = ['size read', 'size set', 'start read', 'start set']
+
+t.test('a guest that is in the midst of an append while its ring is emptied', async t => {
+  for (const length of [4096, 16384]) {
+    const room = Math.floor((length - 12) / 16)
+    for (const filled of [1, 20, room - 1, room, room + 3])
+      for (const [stop, done] of stops.entries())
+        for (const [when, later] of [
+          ['at once', (work: () => void) => work()],
+          ['a moment later', setTimeoutSync],
+        ] as const) {
+          const s = scene(t, length)
+          s.guest.append(filled)
+          const before = linesInRegion(s)
+          const steps = s.guest.steps()
+          const told = archiveOnce(s, {
+            between: once(() => range(stop + 1).forEach(() => steps.next())),
+            after: once(() => later(() => [...steps])),
+          }).some(({ doubtful }) => doubtful.length > 0)
+          const name = `${length}: ${filled} lines, ${done}, goes on ${when}`
+          s.guest.append(3)
+          t.same(
+            linesInRegion(s),
+            range(3).map(n => filled + 1 + n),
+            `${name}: what comes is shown`,
+          )
+          const expected = [...before, ...range(s.guest.next).slice(filled)]
+          // The line that it was about to store.
+          const known = told ? expected.filter(n => n !== filled) : expected
+          t.same(linesOf(s), known, name)
+          t.ok(!told || done !== 'start set', `${name}: told only where it is lost`)
+        }
+  }
+})
+
+t.test(
+  'a guest that undoes what emptied its ring, at once or in the moment that its bytes may take',
+  async t => {
+    for (const [when, later] of [
+      ['at once', (work: () => void) => work()],
+      ['a moment later', setTimeoutSync],
+    ] as const) {
+      const s = scene(t, 4096)
+      s.guest.append(20)
+      let undone = 0
+      archiveOnce(s, {
+        // As no Linux does: it keeps both numbers in mind.
+        between: () => undone < 3 && s.guest.append(),
+        after: () => {
+          if (undone === 3) return
+          const size = 16 * (20 + ++undone)
+          later(() => s.guest.store(size, size))
+        },
+      })
+      t.equal(undone, 3, when)
+      t.same(linesInArchive(s), range(23), when)
+      t.same(linesOf(s), range(23), when)
+    }
+  },
+)
+
+t.test('a ring whose numbers are those of no ring, and rest', async t => {
   const s = scene(t, 4096)
   s.guest.append(20)
-  let read: { start: number; size: number } | null = null
-  let undone = 0
-  archiveOnce(s, {
-    // It has read the header, is stopped, and goes on after the ring was emptied.
-    between: () => (read = undone < 3 ? s.guest.read() : null),
-    after: () => {
-      if (!read) return
-      undone++
-      s.guest.announce(read)
-      s.guest.fill(read)
-    },
-  })
-  t.equal(undone, 3)
-  t.same(linesInArchive(s), upTo(23))
-  t.same(linesOf(s), upTo(23))
+  s.guest.store(16 * 4, 16 * 20)
+  const [one] = archiveOnce(s)
+  t.same(one?.left, [])
+  t.same(linesInArchive(s), range(20))
+  t.same(linesOf(s), range(20))
 })
 
 const linesInArchive = ({ archive }: Scene): number[] =>
@@ -176,12 +227,12 @@ const linesInArchive = ({ archive }: Scene): number[] =>
 t.test('bytes that come after their header', async t => {
   const s = scene(t, 4096)
   s.guest.append(20)
-  let at: { start: number; size: number } | null = null
+  const steps = s.guest.steps()
   archiveOnce(s, {
-    between: () => s.guest.announce((at = s.guest.read())),
-    after: () => at && setTimeoutSync(() => s.guest.fill(at!)),
+    between: once(() => stops.forEach(() => steps.next())),
+    after: once(() => setTimeoutSync(() => steps.next())),
   })
-  t.same(linesOf(s), upTo(21))
+  t.same(linesOf(s), range(21))
 })
 
 /** As soon as the archive rests: it waits a moment for such bytes. */
@@ -253,6 +304,6 @@ t.test('a run that is killed at any moment, and a guest that goes on', async t =
     }
   }
   archiveOnce(s)
-  t.same(linesOf(s), upTo(s.guest.next), 'each line is there once')
+  t.same(linesOf(s), range(s.guest.next), 'each line is there once')
   t.ok(fs.readdirSync(s.archive).every(name => !name.startsWith('.')))
 })

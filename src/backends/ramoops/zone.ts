@@ -5,7 +5,7 @@
  */
 import zlib from 'node:zlib'
 import { badBlock, cleanBlock, correctedBlock } from '../../pstore/condition.js'
-import type { RingPosition } from '../../pstore/ring.js'
+import type { Ring, RingPosition } from '../../pstore/ring.js'
 import type { Region } from '../../region/region.js'
 import { blockSize, codec, maxEccSize, type Codec } from './ecc.js'
 import type { EccState, Endian, ZoneExtent, ZoneState } from '../../pstore/types.js'
@@ -121,15 +121,16 @@ export class Zone implements RingZone, Copyable {
   }
 
   /**
-   * Where the ring stands; `settled` is false where the header does not fit its parity, as it is for a
-   * moment in every append.
+   * Where the ring stands; `settled` is false where the header does not fit its parity, `whole` where its numbers
+   * are not those of a ring at rest, as they are for a moment in every append.
    *
    * @throws StoreError (EIO) where the source cannot be read
    */
-  position(): RingPosition & { settled: boolean; kernel: number } {
+  position(): ReturnType<Ring['position']> & { kernel: number } {
     const { header, errors } = this.#correctedHeader()
-    const { start, size, kernel } = this.#parse(header)
-    return { start: start % this.dataLength, size, kernel, settled: errors === 0 }
+    const { state, start, size, kernel } = this.#parse(header)
+    const whole = state !== 'invalid' && (start === size || size === this.dataLength)
+    return { start: start % this.dataLength, size, kernel, settled: errors === 0, whole }
   }
 
   /**

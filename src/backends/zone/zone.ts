@@ -6,7 +6,7 @@
  */
 import os from 'node:os'
 import zlib from 'node:zlib'
-import type { RingPosition } from '../../pstore/ring.js'
+import type { Ring, RingPosition } from '../../pstore/ring.js'
 import type { Endian, ZoneExtent, ZoneState } from '../../pstore/types.js'
 import type { Region } from '../../region/region.js'
 import {
@@ -112,9 +112,10 @@ export class Zone implements RingZone, Copyable {
    *
    * @throws StoreError (EIO) where the source cannot be read
    */
-  position(): RingPosition & { settled: boolean; kernel: number } {
-    const { start, datalen } = this.status()
-    return { start: start % this.dataLength, size: datalen, settled: true, kernel: 0 }
+  position(): ReturnType<Ring['position']> & { kernel: number } {
+    const { state, start, datalen: size } = this.status()
+    const whole = state !== 'invalid' && (start === size || size === this.dataLength)
+    return { start: start % this.dataLength, size, settled: true, whole, kernel: 0 }
   }
 
   /**
