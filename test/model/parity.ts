@@ -30,7 +30,7 @@ const powers = Array.from({ length: 255 }, (_, n) => power(n))
 
 /** (x − 1)(x − 2)(x − 4)…, highest power first. */
 const generators = [[1]]
-for (let i = 1; i <= 127; i++)
+for (let i = 1; i <= 255 - 12; i++)
   generators.push(
     [...generators[i - 1], 0].map(
       (c, j) => c ^ times(j ? generators[i - 1][j - 1] : 0, power(i - 1)),

@@ -22,21 +22,25 @@ const generator = (roots: number): Uint8Array => {
 }
 
 /**
- * An encoder for a few bytes, with any parity that makes a word with them. It is for headers; a
- * {@link Codec} is for many blocks.
+ * Do some bytes and their parity, of any size that makes a word with them, belong together? Without a {@link Codec}'s
+ * tables: a word is 0 at each of the generator's roots, and of 256 that are none all but one are not at the first.
  */
-export const parityMaker = (eccSize: number): ((data: Uint8Array) => Buffer) => {
-  const g = generator(eccSize)
-  return data => {
-    const remainder = Buffer.alloc(eccSize)
-    for (const byte of data) {
-      const top = remainder[0]! ^ byte
-      remainder.copyWithin(0, 1)
-      remainder[eccSize - 1] = 0
-      for (let i = 0; i < eccSize; i++) remainder[i]! ^= multiply(top, g[i]!)
-    }
-    return remainder
+export const isWord = (
+  data: Uint8Array,
+  offset: number,
+  length: number,
+  parity: Uint8Array,
+  parityOffset: number,
+  eccSize: number,
+): boolean => {
+  for (let root = 0; root < eccSize; root++) {
+    const x = exp[root]!
+    let value = 0
+    for (let i = 0; i < length; i++) value = multiply(value, x) ^ data[offset + i]!
+    for (let i = 0; i < eccSize; i++) value = multiply(value, x) ^ parity[parityOffset + i]!
+    if (value !== 0) return false
   }
+  return true
 }
 
 /** Parity words that fit into local variables. */

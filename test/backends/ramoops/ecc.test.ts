@@ -1,6 +1,6 @@
 /** Parity against plain polynomial division, against what kernels wrote, and against their decoder. */
 import t from 'tap'
-import { blockSize, codec, maxEccSize } from '#src/backends/ramoops/ecc.js'
+import { blockSize, codec, isWord, maxEccSize } from '#src/backends/ramoops/ecc.js'
 import { parityOf } from '../../model/parity.js'
 
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000)
@@ -79,6 +79,31 @@ t.test('blocks lie anywhere in arrays of any kind, and nothing beside them is to
       t.equal(codec(ecc).decode(region, at, length, region, parityAt), 1)
       t.same(Buffer.from(region), expected, `decode, ecc ${ecc} ${again}`)
     }
+})
+
+t.test('a word is told from what is none, also with more parity than a block may have', async t => {
+  const wrong: string[] = []
+  for (let ecc = 1; ecc <= 255 - 12; ecc++)
+    for (const length of [12, Math.min(blockSize, 255 - ecc)]) {
+      const data = Buffer.concat([Buffer.alloc(3), randomBytes(length)])
+      const parity = Buffer.concat([Buffer.alloc(5), parityOf(data.subarray(3), ecc)])
+      const isOne = (): boolean => isWord(data, 3, length, parity, 5, ecc)
+      if (!isOne()) wrong.push(`ecc ${ecc}, length ${length}`)
+      // At the first root no error that an even number of bytes share is seen.
+      for (const errors of [1, 2]) {
+        const places = [random(length), length + random(ecc)].slice(0, errors)
+        const change = (): void => {
+          for (const at of places)
+            if (at < length) data[3 + at]! ^= 1
+            else parity[5 + at - length]! ^= 1
+        }
+        change()
+        if (isOne() && ecc > errors - 1)
+          wrong.push(`ecc ${ecc}, length ${length}: ${places.join()}`)
+        change()
+      }
+    }
+  t.same(wrong, [], again)
 })
 
 t.test('up to half the parity is corrected, wherever the errors are', async t => {

@@ -6,7 +6,7 @@
  * 3.10 put the blocks' parity elsewhere, and the header's where it is today (doc/formats.md 1.6).
  */
 import type { Region } from '../../../region/region.js'
-import { blockSize, codec, maxEccSize, parityMaker } from '../ecc.js'
+import { blockSize, isWord, maxEccSize } from '../ecc.js'
 import { divideZone } from '../layout.js'
 import { zoneHeaderSize, type RawHeader } from '../zone-header.js'
 import { isPossible } from './signatures.js'
@@ -98,11 +98,13 @@ const tryZone = (viewer: Viewer, zone: TriedZone, ecc: number, old: boolean): Tr
   if (!division || trial.tried[form]) return trial
   const { head, tail } = trial
   const { data, blocks } = division
-  const rs = codec(ecc)
   const test = (at: number, length: number, parity: Buffer, parityAt: number): void => {
     trial.tried[form]!++
     // Zeros fit a parity of zeros, whatever its size.
-    if (rs.check(head, at, length, parity, parityAt) && holdsBytes(head.subarray(at, at + length)))
+    if (
+      isWord(head, at, length, parity, parityAt, ecc) &&
+      holdsBytes(head.subarray(at, at + length))
+    )
       trial.clean[form]!++
   }
   test(0, zoneHeaderSize, tail, tail.length - ecc)
@@ -171,14 +173,12 @@ export const mayHaveParity = (viewer: Viewer, zones: readonly TriedZone[]): bool
  */
 export const findHugeEcc = (viewer: Viewer, zones: readonly TriedZone[]): number | null => {
   for (let ecc = maxEccSize + 1; ecc <= largestParity; ecc++) {
-    const parityOf = parityMaker(ecc)
     for (const zone of zones) {
       if (!divideZone(zone.size, ecc)) continue
       const { head, tail } = trialOf(viewer, zone)
-      const header = head.subarray(0, zoneHeaderSize)
-      const parity = parityOf(header)
       // Zeros fit any.
-      if (holdsBytes(header) && parity.equals(tail.subarray(tail.length - ecc))) return ecc
+      const isFit = isWord(head, 0, zoneHeaderSize, tail, tail.length - ecc, ecc)
+      if (isFit && holdsBytes(head.subarray(0, zoneHeaderSize))) return ecc
     }
   }
   return null
