@@ -22,6 +22,15 @@ const stamp = /^\[ *(\d{1,9}\.\d{1,9})(?:@\d{1,3})?\] ?/
 /** printk's own with CONFIG_PRINTK_CALLER, before or after the time's bracket: `[   T12]`, `[    C1]`. */
 const caller = /^\[ *([TC]\d{1,10})\] ?/
 
+/**
+ * A record of /dev/kmsg and of netconsole's extended form (kernel/printk/printk.c, info_print_ext_header), its time in
+ * µs: `4,2001,123456789,-,caller=T12;`. netconsole may put the kernel's release first.
+ */
+const record =
+  /^(?:[\w.+-]{1,64},)?\d{1,5},\d{1,20},(\d{1,18}),[-+c](?:,caller=([TC]\d{1,10}))?(?:,\w{1,16}=[^,;]{1,64}){0,4};/
+/** What follows a record, a line each: ` SUBSYSTEM=acpi`. */
+const dictionary = /^ [A-Z][A-Z_]{2,31}=/
+
 /** What others write before a line; none tells the time since boot. */
 const foreign: readonly RegExp[] = [
   // The level: of the console, and of dmesg --raw.
@@ -56,6 +65,12 @@ export const parseLine = (line: string): LogLine => {
   let rest = line.slice(0, longestLine).trimEnd()
   let time: number | null = null
   let by: string | null = null
+  const [head, microseconds, printer = null] = record.exec(rest) ?? []
+  if (head !== undefined) {
+    time = Number(microseconds) / 1e6
+    by = printer
+    rest = rest.slice(head.length)
+  }
   for (let i = 0; i < mostPrefixes; i++) {
     const stamped: RegExpExecArray | null = stamp.exec(rest)
     const called: RegExpExecArray | null = caller.exec(rest)
@@ -77,7 +92,10 @@ const terminalWidth = 80
 export const parseLines = (text: string): LogLine[] => {
   const lines: LogLine[] = []
   let wrapped = ''
+  let isRecord = false
   for (const raw of text.split(/\r?\n|\r/)) {
+    if (isRecord && dictionary.test(raw)) continue
+    isRecord = record.test(raw)
     const line = parseLine(wrapped + raw)
     const goesOn = wrapped !== '' && parseLine(raw).time === null
     if (goesOn) lines[lines.length - 1] = line

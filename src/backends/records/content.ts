@@ -77,7 +77,9 @@ const isAndroidLog = (head: Buffer): boolean =>
   head[pmsgHeader]! < mostLogs &&
   head.readUInt32LE(pmsgHeader + 7) < 1_000_000_000
 
-const kernelLine = /^(?:<\d{1,3}>)?\[ *\d+\.\d{6}\]/m
+/** A console's line, /dev/kmsg's, and syslog's or the journal's. */
+const kernelLine =
+  /^(?:(?:<\d{1,3}>)?\[ *\d+\.\d{6}\]|\d{1,5},\d{1,20},\d{1,18},[-+c][^;\n]{0,256};|[\w :.+-]{15,64} kernel: )/m
 /** Bytes in which a line of the kernel's log has to be. */
 const firstLines = 1024
 

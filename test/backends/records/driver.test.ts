@@ -315,6 +315,8 @@ t.test('files of other names', async t => {
   const home = made(t, {
     'dmesg.txt': text,
     last_kmsg: '<6>[    0.000000] Linux version 6.1\n',
+    kmsg: '5,0,0,-;Linux version 6.1\n',
+    journal: 'Nov 28 10:00:00 host kernel: Linux version 6.1\n',
     pmsg: loadPmsg(),
     ftrace: 'CPU:0 ts:1 ffffffff81000000  ffffffff81200000  a <- b\n',
     dump: deflate(text),
@@ -325,6 +327,8 @@ t.test('files of other names', async t => {
   t.same(names(), ['dmesg-records-0'])
   for (const [name, like] of [
     ['last_kmsg', /it looks like a kernel's log: name it console-ramoops-0/],
+    ['kmsg', /it looks like a kernel's log/],
+    ['journal', /it looks like a kernel's log/],
     ['pmsg', /it looks like a pmsg record: name it pmsg-ramoops-0/],
     ['ftrace', /it looks like an ftrace record: name it ftrace-ramoops-0/],
     ['dump', /it looks like a compressed dmesg record: name it dmesg-ramoops-0\.enc\.z/],
