@@ -17,6 +17,8 @@ Object.assign(process.env, {
   TZ: 'UTC',
   // script(1) and tmux run commands by it.
   SHELL: '/bin/sh',
+  // A first bash whose input is a socket, as Node's pipes are, reads ~/.bashrc.
+  SHLVL: '1',
   // On a terminal that it does not know, bash answers on the line of its prompt.
   TERM: 'xterm',
 })
