@@ -5,7 +5,14 @@ import type { Worker } from 'node:worker_threads'
 import fs from 'node:fs'
 import path from 'node:path'
 import t, { type Test } from 'tap'
-import { attach, format, StoreError, type AttachOptions, type Backend } from '#src/index.js'
+import {
+  attach,
+  format,
+  StoreError,
+  writeDump,
+  type AttachOptions,
+  type Backend,
+} from '#src/index.js'
 import { recordsOf, type Records } from '#src/pstore/records.js'
 import type { PooledBackend } from '#src/service/pool/backend.js'
 import { Pool } from '#src/service/pool/pool.js'
@@ -253,6 +260,21 @@ t.test(
     t.equal(await after, null, 'what was asked after the erasure was looked at after it')
   },
 )
+
+t.test('who asks of several dumps at a time what crashed is told of each', async t => {
+  const pool = makePool(t)
+  const [source, backend] = region(t, small, '')
+  const titles = ['apples', 'berries'].map(what => `kernel panic: ${what}`)
+  for (const title of titles)
+    writeDump(backend, Buffer.from(`Kernel panic - not syncing: ${title.split(' ').at(-1)}\n`))
+  const there = await pool.attach({ name: 'guest', source, options: small }, how)
+  const ask = (n: number) => there.crash(`dmesg-guest-${n}`)
+  const found = await Promise.all([ask(0), ask(1), ask(0)])
+  t.same(
+    found.map(crash => crash?.title),
+    [titles[0], titles[1], titles[0]],
+  )
+})
 
 t.test('a thread that ends fails what it was doing, and another takes its place', async t => {
   const lines: string[] = []

@@ -53,18 +53,16 @@ export class Lane {
 
   /** Who asks what another already waits for gets the same answer, unless an erasure comes in between. */
   add(task: Task): Promise<Answer> {
-    const key =
-      task.op === 'find'
-        ? `find ${task.name}`
-        : task.op === 'open'
-          ? `open ${task.name} ${task.alone}`
-          : task.op
-    const same = this.#shared.get(key)
-    if (same) return same.promise
     const job = jobOf(task)
-    this.#waiting.push(job)
     if (task.op === 'erase') this.#shared.clear()
-    else this.#shared.set(key, job)
+    else {
+      // All of the question: of which name, too.
+      const key = JSON.stringify(task)
+      const same = this.#shared.get(key)
+      if (same) return same.promise
+      this.#shared.set(key, job)
+    }
+    this.#waiting.push(job)
     return job.promise
   }
 
