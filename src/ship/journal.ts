@@ -38,6 +38,7 @@ const headOf = ({ manifest: { title, cause, reason, backend } }: ShippedCrash): 
  * A crash's fields. Their text drives no terminal.
  *
  * @param archive the archive's whole path
+ * @throws StoreError where the archive has a record no more
  */
 export const fieldsOf = (archive: string, crash: ShippedCrash): [name: string, value: string][] => {
   const { manifest, host, name, uid, time } = crash
@@ -88,9 +89,9 @@ const pause = 20
 export class Journal {
   readonly #datagrams = new Datagrams(socket)
 
-  /** @throws StoreError where journald does not take it */
-  async add(archive: string, crash: ShippedCrash): Promise<void> {
-    const message = encodeFields(fieldsOf(archive, crash))
+  /** @throws StoreError where journald does not take an entry */
+  async add(fields: ReturnType<typeof fieldsOf>): Promise<void> {
+    const message = encodeFields(fields)
     for (let waited = 0; !this.#datagrams.send(message); waited += pause) {
       if (waited >= patience) throw new StoreError(`${socket}: journald takes nothing`)
       await sleep(pause)

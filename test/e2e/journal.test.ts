@@ -100,6 +100,28 @@ t.test('journald has each crash once', { skip: asRoot }, async t => {
   )
 })
 
+t.test('a crash that the archive lost holds up no other', { skip: asRoot }, async t => {
+  const archive = archived(t, [report, report])
+  const [first, second] = fs.readdirSync(archive).toSorted()
+  fs.rmSync(`${archive}/${first}/dmesg-ramoops-0`)
+  const region = `${folder(t)}/empty.img`
+  format(region, { ...options, mem_size: 0x200000 })
+  const script = `
+    node=$1 program=$2 id=$3; shift 3
+    for n in 1 2; do "$node" "$program" archive "$@" --journal && exit 98; done
+    entries $id
+  `
+  const args = [process.execPath, program, messageId, region, archive, ...flags]
+  const { status, stdout, stderr } = withJournald(script, args)
+  t.equal(status, 0, stderr)
+  t.same(
+    parse(stdout.toString()).map(({ PSTORE_FOLDER: of }) => of),
+    [`${archive}/${second}`],
+    'once, though archive ran twice',
+  )
+  t.match(stderr, new RegExp(`^pstorefs: ${archive}/${first}/dmesg-ramoops-0: no such file$`, 'm'))
+})
+
 t.test('no journald', { skip: asRoot }, async t => {
   const archive = archived(t, [report])
   const region = `${folder(t)}/empty.img`

@@ -5,9 +5,9 @@ import type { Argv } from 'yargs'
 import { guarded } from '../../archive/entries.js'
 import { Folder } from '../../native/folder.js'
 import { standardInput } from '../../native/stdin.js'
-import { StoreError } from '../../pstore/errors.js'
+import { assertStoreError, StoreError } from '../../pstore/errors.js'
 import { tell } from '../../service/log.js'
-import { Journal } from '../../ship/journal.js'
+import { fieldsOf, Journal } from '../../ship/journal.js'
 import { markSent, markUsed } from '../../ship/marks.js'
 import { settingsOf } from '../../ship/otlp/settings.js'
 import { waitingIn } from '../../ship/queue.js'
@@ -82,25 +82,37 @@ export const sendFrom = async (
 
 const toJournal = async (archive: Folder): Promise<boolean> => {
   let isAll = true
-  const waiting = waitingIn(archive, 'journal', why => {
+  const told = (why: string): void => {
     isAll = false
     tell(why)
-  })
+  }
   const journal = new Journal()
   try {
-    for (const { crash, folder } of waiting)
+    for (const { crash, folder } of waitingIn(archive, 'journal', told))
       try {
-        await journal.add(path.resolve(archive.path), crash)
+        const fields = readable(() => fieldsOf(path.resolve(archive.path), crash), told)
+        if (!fields) continue
+        await journal.add(fields)
         markSent(folder, 'journal')
       } finally {
         folder.close()
       }
   } catch (error) {
-    if (!(error instanceof StoreError)) throw error
-    tell(`${error.message}: the next run sends what is left`)
-    isAll = false
+    assertStoreError(error)
+    told(`${error.message}: the next run sends what is left`)
   } finally {
     journal.close()
   }
   return isAll
+}
+
+/** What is read of a crash; null, and told, where that cannot be: it holds up no other. */
+const readable = <T>(read: () => T, told: (why: string) => void): T | null => {
+  try {
+    return read()
+  } catch (error) {
+    assertStoreError(error)
+    told(error.message)
+    return null
+  }
 }
