@@ -142,6 +142,28 @@ t.test('no journald', { skip: asRoot }, async t => {
   t.notOk(fs.existsSync(`${crash}/.sent-journal`))
 })
 
+t.test('a disk that takes no mark ends no watch', { skip: asRoot }, async t => {
+  const archive = archived(t, [report])
+  const region = `${folder(t)}/empty.img`
+  format(region, { ...options, mem_size: 0x200000 })
+  const script = `
+    node=$1 program=$2 log=$3 archive=$4; shift 4
+    mount -B "$archive" "$archive"; mount -o remount,bind,ro "$archive"
+    "$node" "$program" archive "$@" --journal --watch 2>$log & watch=$!
+    n=0
+    until grep -q 'read-only file system' $log; do n=$((n + 1)); [ $n -le 100 ]; sleep 0.1; done
+    sleep 0.5
+    kill $watch
+    wait $watch
+  `
+  const log = `${folder(t)}/log`
+  const args = [process.execPath, program, log, archive, region, archive, ...flags]
+  const { status, stderr } = withJournald(script, args)
+  const said = fs.readFileSync(log, 'utf8')
+  t.equal(status, 0, `${stderr}${said}`)
+  t.ok(said.startsWith(`pstorefs: ${archive}/.sends-journal: read-only file system`), said)
+})
+
 const remote = '/lib/systemd/systemd-journal-remote'
 const noRemote = fs.existsSync(remote) ? false : 'no systemd-journal-remote: apt-get install it'
 

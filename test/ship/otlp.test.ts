@@ -7,7 +7,7 @@ import path from 'node:path'
 import t, { type Test } from 'tap'
 import { isOwn } from '#src/ship/otlp/records.js'
 import { thisHost } from '#src/native/host.js'
-import { folder, pstorefs } from '../program.js'
+import { folder, program, pstorefs } from '../program.js'
 import { archiveOf, changeManifests, firstTime, unsentIn } from './archives.js'
 import {
   receive,
@@ -521,6 +521,39 @@ t.test('a record that the archive lost', async t => {
     unsentIn(archive).map(({ name }) => name),
     [first!.name],
   )
+})
+
+t.test('a crash that is pruned while it is on its way', async t => {
+  const archive = archiveOf(t, { dumps: ['one\n', 'two\n'] })
+  const [first] = unsentIn(archive)
+  const server = http.createServer((request, response) => {
+    request.resume().on('end', () => {
+      fs.rmSync(`${archive}/${first!.name}`, { recursive: true })
+      response.end()
+    })
+  })
+  const { status, stderr } = await ship([archive, `http://127.0.0.1:${await serve(t, server)}`])
+  t.match({ status, stderr }, { status: 0, stderr: '' })
+  t.equal(unsentIn(archive).length, 0)
+})
+
+const asRoot = process.getuid?.() === 0 ? false : 'mounts in a namespace need root'
+
+t.test('a disk that takes no mark', { skip: asRoot }, async t => {
+  const archive = archiveOf(t, { dumps: ['one\n', 'two\n'] })
+  const { url, seen } = await receive(t, [{ status: 413 }, well])
+  fs.writeFileSync(`${archive}/.sends-otlp`, '')
+  const script = 'mount -B "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"'
+  const args = ['-m', 'sh', '-c', script, 'sh', archive, process.execPath, program]
+  const { status, stderr } = await startProgram(['ship', archive, url], {}, ['unshare', ...args])
+    .outcome
+  t.equal(status, 1)
+  const mark = `${archive}/${unsentIn(archive)[0]!.name}/.sent-otlp`
+  t.equal(
+    stderr,
+    `pstorefs: ${url}/v1/logs: ${mark}: read-only file system: 2 crashes wait in ${archive} for the next run\n`,
+  )
+  t.equal(seen.length, 2, 'no other is sent that could not be marked either')
 })
 
 t.test('wrong usage, and no archive', async t => {

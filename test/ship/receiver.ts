@@ -76,12 +76,17 @@ export interface Environment {
   readonly [name: string]: string
 }
 
-/** Start `pstorefs ARGS…`; what it prints comes when it has ended. */
+/**
+ * Start `pstorefs ARGS…`; what it prints comes when it has ended.
+ *
+ * @param command what runs it
+ */
 export const startProgram = (
   args: readonly string[],
   env: Environment = {},
+  command: readonly [string, ...string[]] = [process.execPath, program],
 ): { child: ChildProcess; outcome: Promise<Outcome> } => {
-  const child = spawn(process.execPath, [program, ...args], {
+  const child = spawn(command[0], [...command.slice(1), ...args], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

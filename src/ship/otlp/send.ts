@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Folder } from '../../native/folder.js'
-import { StoreError } from '../../pstore/errors.js'
+import { assertStoreError, StoreError } from '../../pstore/errors.js'
 import { markSent, markUsed } from '../marks.js'
 import { waitingIn } from '../queue.js'
 import { Collector, type Answer } from './collector.js'
@@ -202,11 +202,21 @@ class Sender {
   #settle(crash: Crash): void {
     if (!crash.isRead || crash.open > 0) return
     if (!crash.isRefused) {
-      markSent(crash.folder, 'otlp')
+      this.#mark(crash)
       this.how.show(++this.sent)
     }
     this.#onTheWay.delete(crash)
     crash.folder.close()
+  }
+
+  /** What cannot be marked would be sent again and again. */
+  #mark({ folder }: Crash): void {
+    try {
+      markSent(folder, 'otlp')
+    } catch (error) {
+      assertStoreError(error)
+      throw new GivenUp(error.message)
+    }
   }
 
   close(): void {
