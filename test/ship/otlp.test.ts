@@ -281,6 +281,11 @@ const answers: { readonly [name: string]: Case } = {
     why: /panic-1: not taken: 400 Bad Request: bad .*data\n.*panic-2: not taken/,
   },
   401: { replies: [{ status: 401 }], requests: 1, why: /logs: 401 Unauthorized: 2 crashes wait/ },
+  'another protocol': {
+    replies: [{ status: 101, headers: { connection: 'upgrade', upgrade: 'websocket' } }],
+    requests: 1,
+    why: /logs: 101 Switching Protocols: 2 crashes wait/,
+  },
   'a redirect': {
     replies: [{ status: 307, headers: { location: 'http://u:hidden@elsewhere/x?key=hidden' } }],
     requests: 1,

@@ -51,6 +51,12 @@ interface Reply {
   readonly isCut: boolean
 }
 
+const replyOf = (
+  { statusCode = 0, statusMessage = '', headers }: http.IncomingMessage,
+  body = Buffer.alloc(0),
+  isCut = false,
+): Reply => ({ status: statusCode, said: statusMessage, headers, body, isCut })
+
 /** When a collector wants to be asked again, in ms: in seconds or as a date (RFC 9110 10.2.3). */
 const retryAfter = (header: string | undefined): number | null => {
   const text = header?.trim() ?? ''
@@ -159,13 +165,7 @@ export class Collector {
         const pieces: Buffer[] = []
         let length = 0
         const finish = (isCut: boolean): void =>
-          resolve({
-            status: response.statusCode ?? 0,
-            said: response.statusMessage ?? '',
-            headers: response.headers,
-            body: Buffer.concat(pieces),
-            isCut,
-          })
+          resolve(replyOf(response, Buffer.concat(pieces), isCut))
         response.on('data', (piece: Buffer) => {
           pieces.push(piece)
           length += piece.length
@@ -175,6 +175,11 @@ export class Collector {
         })
         response.on('end', () => finish(false))
         response.on('error', reject)
+      })
+      // 101, which nobody asked for: Node then ends the connection, and tells of it by no other event.
+      request.on('upgrade', (response, socket) => {
+        socket.destroy()
+        resolve(replyOf(response))
       })
       request.end(body)
     })
