@@ -72,8 +72,12 @@ const makeLink = (listener: Listener, link: string): (() => void) => {
     throw new StoreError(`${link}: cannot be made: ${inWords(error)}`, 'EIO')
   }
   return () => {
-    // Another process may have replaced the link since.
-    if (fs.readlinkSync(link) === listener.name) fs.rmSync(link, { force: true })
+    try {
+      // Another process may have replaced the link since.
+      if (fs.readlinkSync(link) === listener.name) fs.rmSync(link)
+    } catch {
+      // Or removed it. What was printed to the terminal is kept all the same.
+    }
     listener.close()
   }
 }

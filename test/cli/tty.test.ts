@@ -1,6 +1,7 @@
 /** `tty`: a command on a terminal, and what its zone keeps. Real screens are in e2e/tty.test.ts. */
 import { spawn, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
+import path from 'node:path'
 import t, { type Test } from 'tap'
 import { folder, program, pstorefs, run, succeed, until, where } from '../program.js'
 
@@ -237,6 +238,30 @@ t.test('every backend gets it, and one that fails stops nothing', async t => {
     succeed(t, ['cat', two.region, 'tty-ramoops-0', ...two.options]).toString(),
     'first\r\nsecond\r\nthird\r\n',
   )
+})
+
+t.test('a console that was taken is left where /dev has gone', { skip: asRoot }, t => {
+  const pty = path.resolve(import.meta.dirname, '../../dist/frontends/tty/pty.js')
+  const script = 'mount --bind "$1" /dev && exec "$2" --input-type=module -e "$3"'
+  const program = `import { giveConsoleBack } from '${pty}'; giveConsoleBack()`
+  const args = ['-m', 'sh', '-c', script, 'sh', folder(t), process.execPath, program]
+  t.match(run('unshare', args), { status: 0, stderr: '' })
+  t.end()
+})
+
+t.test('a terminal for the journal keeps what it was told, though its link has gone', async t => {
+  const [region, link] = [`erst:${folder(t)}/erst.img`, `${folder(t)}/journal-tty`]
+  // Where each store wears the medium out, text waits for its end.
+  succeed(t, ['format', region, '--mem-size', '512K'])
+  const options = ['--tty-size', '4K']
+  const { child, ended } = start(t, ['tty', region, ...options, `--journal-tty=${link}`])
+  t.ok(await until(() => fs.existsSync(link)))
+  fs.appendFileSync(link, 'last words\n')
+  fs.rmSync(link)
+  child.kill('SIGTERM')
+  t.equal(await ended, null)
+  t.equal(child.signalCode, 'SIGTERM')
+  t.equal(succeed(t, ['cat', region, 'tty-erst-0', ...options]).toString(), 'last words\n')
 })
 
 t.test('a terminal for the journal', async t => {

@@ -125,9 +125,15 @@ export const takeConsole = (fd: number): void => {
   throw new StoreError(`/dev/console: cannot be taken: ${errno}: only root may take it`, 'EPERM')
 }
 
-/** End the redirection. The kernel ends it by itself when the terminal is gone. */
+/** End the redirection, if it can be; the kernel ends it by itself when the terminal is gone. */
 export const giveConsoleBack = (): void => {
-  const fd = fs.openSync('/dev/console', fs.constants.O_WRONLY | fs.constants.O_NOCTTY)
+  let fd: number
+  try {
+    fd = fs.openSync('/dev/console', fs.constants.O_WRONLY | fs.constants.O_NOCTTY)
+  } catch {
+    // An initramfs has handed its /dev on, and what was printed to the terminal has yet to be kept.
+    return
+  }
   libc().ioctl(fd, TIOCCONS, null)
   fs.closeSync(fd)
 }
