@@ -124,7 +124,9 @@ export class ArchiveFolder {
       return guarded(this.folder, () => {
         const name = bare(entry)
         const folder = `${pending}${name}`
-        if (!entry.pending) this.root.rename(entry.folder, folder)
+        // Who was killed just after it was given its name may have left that in memory alone.
+        if (entry.pending) this.root.sync()
+        else this.root.rename(entry.folder, folder)
         const archived = this.#finish(name, entry.manifest, backend)
         if (archived.failed.length > 0) this.#unfinished?.push({ ...entry, folder, pending: true })
         return archived

@@ -319,6 +319,34 @@ t.test('a full disk: nothing is erased, and nothing half written stays', async t
   t.same(namesIn(region), [])
 })
 
+/** A region with a dump, and its archive as a kill leaves it just after the crash's folder has its pending name. */
+const killedLate = (t: Test): { region: string; archive: string; pending: string } => {
+  const region = makeRegion(t)
+  fill(region, ['first'])
+  const archive = folder(t)
+  succeed(t, ['archive', '--keep', region, archive, ...flags])
+  const [name] = fs.readdirSync(archive)
+  const pending = `${archive}/.pending-${name}`
+  fs.renameSync(`${archive}/${name}`, pending)
+  return { region, archive, pending }
+}
+
+t.test('what a killed run named is on the disk before what it holds is erased', async t => {
+  const { region, archive } = killedLate(t)
+  const trace = `${folder(t)}/trace`
+  const command = [process.execPath, program, 'archive', region, archive, ...flags]
+  const { status, stderr } = run(
+    'strace',
+    ['-f', '-y', '-o', trace, '-e', 'trace=fsync,pwrite64', ...command].flat(),
+  )
+  t.equal(status, 0, stderr)
+  const calls = fs.readFileSync(trace, 'latin1').split('\n')
+  const synced = calls.findIndex(call => call.includes(`fsync(`) && call.includes(`<${archive}>`))
+  const erased = calls.findIndex(call => call.includes('pwrite64(') && call.includes(region))
+  t.ok(0 <= synced && synced < erased, calls.join('\n'))
+  t.same(namesIn(region), [])
+})
+
 const kills = 200
 
 t.test(`${kills} kills: every record is in exactly one place`, async t => {
