@@ -8,7 +8,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { StoreError } from '../pstore/errors.js'
-import { openFile, readToEnd, type Opened } from './open.js'
+import { openFile, readSome, readToEnd, type Opened } from './open.js'
 
 /** What is made of a path that is not there: nothing, its last folder, or all of them. */
 export type Making = 'nothing' | 'last' | 'all'
@@ -216,7 +216,7 @@ export class Folder {
     const { fd } = this.#file(name)
     try {
       const piece = Buffer.allocUnsafe(pieceLength)
-      for (let n; (n = fs.readSync(fd, piece)) > 0;) yield piece.subarray(0, n)
+      for (let n; (n = readSome(this.#shown(name), fd, piece)) > 0;) yield piece.subarray(0, n)
     } finally {
       fs.closeSync(fd)
     }

@@ -97,6 +97,23 @@ export const readWhole = (path: string, mostBytes: number): Buffer => {
   }
 }
 
+/**
+ * Read what comes next of an open file.
+ *
+ * @param from where in `into` its bytes go
+ * @returns how many they are; 0: there are no more
+ * @throws StoreError where it cannot be read
+ */
+export const readSome = (path: string, fd: number, into: Buffer, from = 0): number => {
+  for (;;)
+    try {
+      return fs.readSync(fd, into, from, into.length - from, null)
+    } catch (error) {
+      // A signal came first.
+      if ((error as NodeJS.ErrnoException).code !== 'EINTR') throw explain(path, error)
+    }
+}
+
 /** As {@link readWhole}, of what is open already, from where it stands. */
 export const readToEnd = (
   path: string,
@@ -113,14 +130,7 @@ export const readToEnd = (
   let bytes = Buffer.allocUnsafe(Math.min(size || 4095, mostBytes) + 1)
   let length = 0
   for (;;) {
-    let n: number
-    try {
-      n = fs.readSync(fd, bytes, length, bytes.length - length, null)
-    } catch (error) {
-      // A signal came first.
-      if ((error as NodeJS.ErrnoException).code === 'EINTR') continue
-      throw explain(path, error)
-    }
+    const n = readSome(path, fd, bytes, length)
     if (n === 0) return bytes.subarray(0, length)
     length += n
     if (length === size) return bytes.subarray(0, length)

@@ -5,7 +5,7 @@ import path from 'node:path'
 import t, { type Test } from 'tap'
 import { attach, format, writeDump, type AttachOptions } from '#src/index.js'
 import { layoutOptions, loadFixture } from '../fixtures.js'
-import { file, folder, program, pstorefs, run, succeed } from '../program.js'
+import { file, folder, program, pstorefs, pstorefsRefused, run, succeed } from '../program.js'
 import { randomFor } from '../random.js'
 
 const options: AttachOptions = {
@@ -345,6 +345,21 @@ t.test('what a killed run named is on the disk before what it holds is erased', 
   const erased = calls.findIndex(call => call.includes('pwrite64(') && call.includes(region))
   t.ok(0 <= synced && synced < erased, calls.join('\n'))
   t.same(namesIn(region), [])
+})
+
+t.test('a copy on a bad sector counts as none, and holds up nothing', async t => {
+  const { region, archive, pending } = killedLate(t)
+  fill(region, ['second'])
+  const { status, stderr } = pstorefsRefused(
+    `${pending}/dmesg-ramoops-0`,
+    ['read:error=EIO'],
+    ['archive', region, archive, ...flags],
+  )
+  t.equal(status, 0)
+  t.match(stderr, /^pstorefs: .*: has no copy of dmesg-ramoops-0 with its sum; not erased\n$/)
+  t.same(namesIn(region), [])
+  const archived = list(t, archive).flatMap(({ records }) => records)
+  t.same(archived.toSorted(), ['dmesg-ramoops-0', 'dmesg-ramoops-1'])
 })
 
 const kills = 200
