@@ -98,6 +98,7 @@ export function* entriesOf(
       } else if (isPending) told(`${archive.path}/${folder}: has no ${manifestFile}: remove it`)
     } catch (error) {
       if (!(error instanceof StoreError)) throw error
-      told(error.message)
+      // One that was pruned meanwhile is nobody's to mend.
+      if (archive.has(folder)) told(error.message)
     }
 }

@@ -39,7 +39,8 @@ export function* waitingIn(
       crash = manifest && shippedCrash(folder, { folder: name, pending: false, manifest })
     } catch (error) {
       if (!(error instanceof StoreError)) throw error
-      told(error.message)
+      // One that was pruned meanwhile is nobody's to mend.
+      if (archive.has(name)) told(error.message)
     }
     if (folder && crash) yield { crash, folder }
     else folder?.close()

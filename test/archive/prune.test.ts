@@ -2,9 +2,12 @@
 import fs from 'node:fs'
 import t, { type Test } from 'tap'
 import { attach, format, writeDump, type AttachOptions } from '#src/index.js'
+import { entriesOf } from '#src/archive/entries.js'
 import { ArchiveFolder } from '#src/archive/folder.js'
 import { Pruner, type Bounds } from '#src/archive/prune.js'
 import { sendFrom } from '#src/cli/options/sending.js'
+import { Folder } from '#src/native/folder.js'
+import { waitingIn } from '#src/ship/queue.js'
 import { folder, pstorefs, succeed, until } from '../program.js'
 import { crashesIn, watch } from './watching.js'
 
@@ -157,6 +160,23 @@ t.test('some at a time, and each looked at once', async t => {
     names.slice(0, 5).map(name => `${archive}/${name}`),
   )
   t.same(crashesIn(archive), names.slice(5))
+})
+
+t.test('who reads an archive is told nothing of what is pruned meanwhile', t => {
+  const { archive, names } = makeArchive(t, 3)
+  const opened = Folder.any(archive)
+  t.teardown(() => opened.close())
+  const fail = (why: string): unknown => t.fail(why)
+  const entries = entriesOf(opened, fail)
+  const waiting = waitingIn(opened, 'otlp', fail)
+  t.equal(entries.next().value?.folder, names[0])
+  waiting.next().value?.folder.close()
+  fs.rmSync(`${archive}/${names[1]}`, { recursive: true })
+  t.equal(entries.next().value?.folder, names[2])
+  const last = waiting.next().value
+  last?.folder.close()
+  t.equal(last?.crash.name, names[2])
+  t.end()
 })
 
 t.test('while watching', async t => {
