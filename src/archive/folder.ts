@@ -94,7 +94,8 @@ export class ArchiveFolder {
     try {
       // The lock lasts until the turn of the event loop ends, and all work here is done in one turn.
       this.#lock.hold(wait)
-      for (const { name } of this.root.entries()) if (name.startsWith(partial)) this.#remove(name)
+      const left = guarded(folder, () => this.root.entries())
+      for (const { name } of left) if (name.startsWith(partial)) this.#remove(name)
     } catch (error) {
       this.close()
       throw error

@@ -25,6 +25,16 @@ interface Facts {
   readonly isUnfinished: boolean
 }
 
+const sizeOf = (archive: Folder, name: string): number =>
+  guarded(`${archive.path}/${name}`, () => {
+    const crash = archive.folder(name)
+    try {
+      return crash.size()
+    } finally {
+      crash.close()
+    }
+  })
+
 export class Pruner {
   /** Of crashes that are all in the archive: they do not change any more. */
   #known = new Map<string, Facts>()
@@ -120,18 +130,14 @@ export class Pruner {
   #factsOf(archive: Folder, name: string): Facts | null {
     try {
       const manifest = readManifest(archive, name)
-      if (!manifest) return null
-      const crash = archive.folder(name)
-      try {
-        return {
+      return (
+        manifest && {
           name,
           archived: Number(manifest.archived),
-          size: this.bounds.maxSize === undefined ? 0 : crash.size(),
+          size: this.bounds.maxSize === undefined ? 0 : sizeOf(archive, name),
           isUnfinished: manifest.kept || name.startsWith(pending),
         }
-      } finally {
-        crash.close()
-      }
+      )
     } catch (error) {
       // What is wrong with it, `list` tells.
       if (error instanceof StoreError) return null

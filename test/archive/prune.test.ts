@@ -8,7 +8,7 @@ import { Pruner, type Bounds } from '#src/archive/prune.js'
 import { sendFrom } from '#src/cli/options/sending.js'
 import { Folder } from '#src/native/folder.js'
 import { waitingIn } from '#src/ship/queue.js'
-import { folder, pstorefs, succeed, until } from '../program.js'
+import { folder, pstorefs, pstorefsRefused, succeed, until } from '../program.js'
 import { crashesIn, watch } from './watching.js'
 
 const options: AttachOptions = {
@@ -176,6 +176,16 @@ t.test('who reads an archive is told nothing of what is pruned meanwhile', t => 
   const last = waiting.next().value
   last?.folder.close()
   t.equal(last?.crash.name, names[2])
+  t.end()
+})
+
+t.test('a crash on a bad sector keeps no other from being pruned', t => {
+  const { archive, names, region } = makeArchive(t, 3)
+  const bad = `${archive}/${names[1]}`
+  const args = ['archive', region, archive, ...flags, '--max-size', '1']
+  const outcome = pstorefsRefused(bad, ['getdents64:error=EIO'], args)
+  t.match(outcome, { status: 0, stderr: '' })
+  t.same(crashesIn(archive), names.slice(1))
   t.end()
 })
 
