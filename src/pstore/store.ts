@@ -220,6 +220,8 @@ export class Store implements Backend {
         `${path}: ${length} bytes do not fit into a record of ${area.room}`,
         'ENOSPC',
       )
+    // Before the lock, for which others wait: a large region takes a while to be looked at.
+    this.refuseForeign()
     this.driver.lock.exclusively(() => {
       if (area.parts) return area.store(dump)
       const zone = nextDumpZone(area.zones(), this.#lastDump)

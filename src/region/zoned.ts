@@ -269,15 +269,15 @@ export abstract class ZonedDriver<Z extends RingZone> implements Driver {
     }
   }
 
+  /** Looks first, once: nobody waits for the lock meanwhile. */
   #hold(): number {
-    const epoch = this.lock.hold()
-    if (!this.#formatted) this.refuseForeign(false)
-    return epoch
+    this.refuseForeign(false)
+    return this.lock.hold()
   }
 
   refuseForeign(begins: boolean): void {
     const { force, elsewhere } = this.options
-    if (!force) refuseForeign(this.#held, elsewhere, begins)
+    if (!force && !this.#formatted) refuseForeign(this.#held, elsewhere, begins)
     this.#formatted ||= !begins
   }
 

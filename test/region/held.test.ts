@@ -8,7 +8,7 @@ import { elsewhereOf, signs } from '#src/backends/ramoops/elsewhere.js'
 import { makeLayout } from '#src/backends/ramoops/layout.js'
 import { refuseForeign } from '#src/region/held.js'
 import { Region } from '#src/region/region.js'
-import { file, folder } from '../program.js'
+import { file, folder, run } from '../program.js'
 
 const K = 1024
 const text = Buffer.from(
@@ -178,6 +178,8 @@ t.test('a region in which nothing is, and writers', async t => {
   const path = `${folder(t)}/store.img`
   for (const driver of ['ramoops', 'zone'])
     for (const byte of [0, 0xff, 0x5a]) {
+      // What was written in this turn keeps the lock until its end.
+      await new Promise(setImmediate)
       const state = `${folder(t)}/state`
       const source = `${driver}:${path}`
       const layout = driver === 'zone' ? blk : ramoops
@@ -193,8 +195,10 @@ t.test('a region in which nothing is, and writers', async t => {
         message: /^.*store\.img: no zone of this layout has a header: is the layout right\?/,
       }
       t.throws(() => backend.refuseForeign(), refused)
-      for (const type of ['console', 'pmsg', 'ftrace', 'dmesg'] as const)
+      for (const type of ['console', 'pmsg', 'ftrace', 'dmesg'] as const) {
         t.throws(() => backend.write({ type, bytes: text, time: { sec: 1n, nsec: 0 } }), refused)
+        t.equal(run('flock', ['-n', path, 'true']).status, 0, `${type}: nobody waits for that look`)
+      }
       t.ok(fs.readFileSync(path).equals(bytes))
       if (byte === 0x5a) {
         t.throws(() => open(t, source, { ...layout, attach: 'boot', state }), refused)
