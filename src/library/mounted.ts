@@ -4,6 +4,7 @@ import { attach } from '../attach.js'
 import { mount } from '../fuse/mount.js'
 import type { Backend } from '../pstore/backend.js'
 import { sentError } from '../pstore/errors.js'
+import { patiently } from '../pstore/patience.js'
 import { recordsOf } from '../pstore/records.js'
 import { chosen } from '../pstore/select.js'
 import { describeUnreadable } from '../pstore/unreadable.js'
@@ -27,7 +28,7 @@ try {
   // Others are answered meanwhile.
   neverWait()
   const tree = new Tree(
-    backends.map(backend => recordsOf(backend, what => tell(describeUnreadable(what)))),
+    backends.map(backend => patiently(recordsOf(backend, what => tell(describeUnreadable(what))))),
     { uid: process.getuid!(), gid: process.getgid!(), ...look },
   )
   const isReadOnly = backends.every(backend => backend.readOnly)

@@ -1,4 +1,6 @@
 /** A mount that a thread serves: how it ends, and what is said where there is none. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import fs from 'node:fs'
 import path from 'node:path'
 import t from 'tap'
@@ -35,6 +37,17 @@ t.test('read-only, nothing goes', async t => {
   t.same(fs.readdirSync(`${home}/mnt`), ['console-ramoops-0'])
   t.throws(() => fs.unlinkSync(`${home}/mnt/console-ramoops-0`), { code: 'EROFS' })
   await mounted.unmount()
+})
+
+t.test('what is erased while another process writes waits for that', async t => {
+  const home = folder(t)
+  const source = makeRegion(home)
+  const mounted = await mount({ source, ...layout }, `${home}/mnt`)
+  t.teardown(() => mounted.unmount())
+  const holder = spawn('flock', ['-x', source, 'sh', '-c', 'echo held; sleep 1'])
+  await once(holder.stdout, 'data')
+  fs.unlinkSync(`${home}/mnt/console-ramoops-0`)
+  t.same(fs.readdirSync(`${home}/mnt`), ['ramoops'])
 })
 
 t.test('why there is none', async t => {

@@ -3,8 +3,9 @@ import { spawn } from 'node:child_process'
 import t, { type Test } from 'tap'
 import { attach, format } from '#src/index.js'
 import { neverWait } from '#src/region/lock.js'
-import { Patience, servedHere } from '#src/service/served.js'
 import { StoreError } from '#src/pstore/errors.js'
+import { Patience } from '#src/pstore/patience.js'
+import { servedHere } from '#src/service/served.js'
 import { folder } from '../program.js'
 
 neverWait()
@@ -67,4 +68,10 @@ t.test('what is no matter of patience', async t => {
     code: 'EIO',
   })
   t.equal(await patience.open(async alone => alone), true)
+  const codes = ['EBUSY', 'EBUSY', 'EIO'] as const
+  let n = 0
+  const worse = (): never => {
+    throw new StoreError('first held, then bad', codes[n++])
+  }
+  await t.rejects(async () => patience.erase(worse), { name: 'StoreError', code: 'EIO' })
 })

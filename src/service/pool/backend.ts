@@ -2,11 +2,12 @@
 import { ftraceText } from '../../attach.js'
 import type { RecordFacts } from '../../pstore/backend.js'
 import type { FtraceText } from '../../pstore/ftrace.js'
+import { Patience } from '../../pstore/patience.js'
 import type { CrashFacts, Snapshot } from '../../pstore/records.js'
 import type { Soon } from '../../pstore/soon.js'
 import { parseFileName, type Identity } from '../../pstore/types.js'
 import { logOnce } from '../log.js'
-import { Patience, type Served } from '../served.js'
+import type { Served } from '../served.js'
 import type { Line } from './lane.js'
 import {
   receivedContent,
