@@ -185,23 +185,21 @@ export class Keeper {
   /** What a run left, looked at once others may have the archive: a medium that is slow now holds up nobody else. */
   #lookAfter(held: Held, { dumps, isFruitful, next }: NonNullable<Held['ran']>): number {
     const { backend } = held
-    held.ran = null
     this.reports.state(recordsIn(backend))
     // What came while it was archived may be one crash more; where nothing is erased, it would be seen.
     const left = dumpsIn(backend)
     if (left === '' || !isFruitful || (this.how.keep && left === dumps))
       held.done = left === '' ? '' : dumps
     else held.settling = new Settling(backend)
+    held.ran = null
     return Math.max(0, next - performance.now())
   }
 
   #fail(error: unknown, begun: number): number {
-    const isAttached = this.#held !== null
+    const held = this.#held
+    const undone = held === null ? 'attached' : held.ran ? 'looked at' : 'archived'
     this.close()
-    const { name } = this.candidate
-    this.reports.tell(
-      `backend ${name}: not ${isAttached ? 'archived' : 'attached'}: ${messageOf(error)}`,
-    )
+    this.reports.tell(`backend ${this.candidate.name}: not ${undone}: ${messageOf(error)}`)
     this.reports.state(null)
     const now = performance.now()
     const grown = Math.min(longestPause, firstPause * 2 ** this.#failures++)
