@@ -7,7 +7,7 @@ import path from 'node:path'
 import t, { type Test } from 'tap'
 import { isOwn } from '#src/ship/otlp/records.js'
 import { thisHost } from '#src/native/host.js'
-import { folder, program, pstorefs } from '../program.js'
+import { folder, program, pstorefs, until } from '../program.js'
 import { archiveOf, changeManifests, firstTime, unsentIn } from './archives.js'
 import {
   receive,
@@ -330,6 +330,18 @@ t.test('nobody there', async t => {
     stderr,
     `pstorefs: ${url}/v1/logs: connection refused: 2 crashes wait in ${archive} for the next run\n`,
   )
+})
+
+t.test('a collector that wants to be left alone for longer than a timer counts', async t => {
+  const archive = archiveOf(t, { dumps: ['one\n'] })
+  const { url, seen } = await receive(t, [{ status: 429, headers: { 'retry-after': '3000000' } }])
+  const { child, outcome } = startProgram(['ship', archive, url, '--timeout', '10000000'])
+  t.teardown(() => child.kill('SIGKILL'))
+  await until(() => seen.length > 0)
+  await new Promise(resolve => setTimeout(resolve, 1000))
+  child.kill()
+  t.equal((await outcome).stderr, '')
+  t.equal(seen.length, 1)
 })
 
 t.test('somebody who never answers', async t => {

@@ -45,6 +45,8 @@ const mostNamed = 10
 /** Milliseconds before the second try, and at most. */
 const firstPause = 500
 const longestPause = 30_000
+/** What a timer counts to, in ms: 24 days. A longer one would end at once. */
+const longestTimer = 2 ** 31 - 1
 
 /** A crash on its way. */
 interface Crash {
@@ -182,7 +184,7 @@ class Sender {
       // Many hosts that were refused together do not come back together.
       const wait = Math.max(answer.after ?? 0, pause * (0.5 + Math.random() / 2))
       if (performance.now() - start + wait > this.how.patience) throw new GivenUp(answer.why)
-      await sleep(wait)
+      await sleep(Math.min(wait, longestTimer))
     }
   }
 
