@@ -44,7 +44,20 @@ class Misuse {
 
 /** Stands for `-` while yargs is at work, which makes nothing of it. */
 const standIn = '\0'
-const withDash = (value: unknown): unknown => (value === standIn ? standardInput : value)
+const withoutStandIn = (value: unknown): unknown =>
+  typeof value === 'string' ? value.replace(standIn, '') : value
+
+/** The words for yargs, which leaves those behind `--` out of a command's arguments: `tty` alone wants that. */
+const wordsFor = (typed: readonly string[]): string[] => {
+  const words = dashOptions(typed)
+  const end = typed[0] === 'tty' ? -1 : words.indexOf('--')
+  const others = end < 0 ? words : [...words.slice(0, end), ...words.slice(end + 1)]
+  return others.map((word, i) =>
+    word === standardInput || (end >= 0 && i >= end && word.startsWith('-'))
+      ? standIn + word
+      : word,
+  )
+}
 
 /** yargs for a line and the commands that may be in it. */
 const reader = (words: readonly string[], known: readonly CommandModule[]): Argv =>
@@ -78,7 +91,7 @@ const reader = (words: readonly string[], known: readonly CommandModule[]): Argv
     } as never)
     .middleware(args => {
       for (const [name, value] of Object.entries(args))
-        args[name] = Array.isArray(value) ? value.map(withDash) : withDash(value)
+        args[name] = Array.isArray(value) ? value.map(withoutStandIn) : withoutStandIn(value)
     }, true)
     .strict()
     .demandCommand(1)
@@ -164,10 +177,7 @@ export const choose = async (
     if (wanted !== null) return await helper(wanted)
     if (line.length === 1 && line[0] === 'version') return () => print([`${version}\n`])
     known.push(...(await knownCommands()))
-    await reader(
-      dashOptions(line).map(word => (word === standardInput ? standIn : word)),
-      known,
-    ).parseAsync()
+    await reader(wordsFor(line), known).parseAsync()
     return null
   } catch (thrown) {
     if (thrown instanceof Chosen) return thrown.run

@@ -204,6 +204,19 @@ t.test('show', async t => {
   t.match(pstorefs(['show', archive, '*oops*']), { status: 1, stderr: /no such crash/ })
 })
 
+t.test('words behind -- are no options', async t => {
+  const home = folder(t)
+  fs.copyFileSync(make(t), `${home}/-r.img`)
+  const there = (...args: string[]) =>
+    run('sh', ['-c', 'cd "$1"; shift; exec "$@"', 'sh', home, process.execPath, program, ...args])
+  const listed = String(there('ls', './-r.img', ...layout).stdout)
+  t.match(listed, /^dmesg-ramoops-0 /)
+  t.equal(String(there('ls', ...layout, '--', '-r.img').stdout), listed)
+  t.match(there('cat', './-r.img', ...layout, '--', 'dmesg-1'), { status: 0, stderr: '' })
+  t.match(there('ls', '--', '--json'), { status: 1, stderr: 'pstorefs: --json: no such file\n' })
+  t.match(there('list', '--', 'gone'), { status: 1, stderr: 'pstorefs: gone: no such file\n' })
+})
+
 /** What bash offers for the last of some words, by the script that `completion` prints. */
 const offered = (home: string, ...words: string[]): string[] => {
   const script = `
