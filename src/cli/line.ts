@@ -1,7 +1,7 @@
 /** The command line, read by yargs: its command, or help, completions, or what is wrong with it. */
 import yargs, { type Argv, type CommandModule } from 'yargs'
 import { standardInput } from '../native/stdin.js'
-import { complete } from './commands/completion.js'
+import { complete, takesLayout } from './commands/completion.js'
 import { commandNames, isCommand, type CommandName } from './command-names.js'
 import { loadAll, loadCommands } from './commands.js'
 import { topics } from './help.js'
@@ -42,7 +42,7 @@ class Misuse {
   constructor(readonly said: string) {}
 }
 
-/** Stands for `-` while yargs is at work, which makes nothing of it. */
+/** Stands before `-`, and before words behind `--`, while yargs is at work, which would take them for options. */
 const standIn = '\0'
 const withoutStandIn = (value: unknown): unknown =>
   typeof value === 'string' ? value.replace(standIn, '') : value
@@ -153,10 +153,10 @@ const bare = async (): Promise<() => void> => {
 
 /** A command's options, as they are typed. */
 const optionsOf = async (): Promise<string[]> => {
-  const [first] = line
+  const [first = ''] = line
   const help = await helpOf(isCommand(first) ? first : 'mount')
   const own = Array.from(help.matchAll(/(?<![\w-])(--[a-z][a-z-]*)/g), ([option]) => option)
-  return [...new Set([...own, ...layoutOptions])]
+  return [...new Set([...own, ...(takesLayout(first) ? layoutOptions : [])])]
 }
 
 /**

@@ -34,8 +34,14 @@ const unknownArgument = (
   const [, list] = /^Unknown arguments?: (.*)$/.exec(said) ?? []
   if (list === undefined) return null
   const unknown = list.split(', ')
-  // yargs names options without their dashes, and each in both spellings.
-  const typed = line.find(word => unknown.includes(word.replace(/^-+/, '').replace(/=.*/s, '')))
+  // yargs names options without their dashes, each in both spellings, and each letter behind a single dash.
+  const named = (word: string): boolean => {
+    const name = word.replace(/^-+/, '').replace(/=.*/s, '')
+    return unknown.includes(name) || unknown.includes(name.replaceAll('_', '-'))
+  }
+  const isLetters = (word: string): boolean =>
+    /^-[^-]/.test(word) && unknown.some(name => name.length === 1 && word.includes(name))
+  const typed = line.find(named) ?? line.find(isLetters)
   const word = typed?.replace(/=.*/s, '') ?? unknown[0]!
   if (first === 'tty' && (!word.startsWith('-') || !line.includes('--')))
     return `${word}: put -- before the command, as in pstorefs tty region.img -- bash`

@@ -27,6 +27,10 @@ const takesNames = new Map([
 /** Commands that make or send, rather than look into a store that may be configured. */
 const takesNoBackend = ['completion', 'format', 'probe', 'ship']
 
+/** Whether a command has a source, whose layout options can say. */
+export const takesLayout = (command: string): boolean =>
+  !['completion', 'help', 'ship', 'status'].includes(command)
+
 /** Each offer as the last of a list with commas, where it is not in it yet. */
 const inList = (word: string, offers: readonly string[]): string[] => {
   const before = word.slice(0, word.lastIndexOf(',') + 1)
@@ -58,7 +62,7 @@ export const complete = (
     ])
   // mount(8)'s form has no name to complete. Options are offered once the word begins with a dash; yargs keeps those
   // of the layout back, as the help does.
-  const layout = line.length > 2 && command !== 'ship' ? layoutOptions : []
+  const layout = line.length > 2 && takesLayout(command) ? layoutOptions : []
   const found = [...offered, ...layout].filter(
     offer => !offer.startsWith('$0') && offer.startsWith('-') === word.startsWith('-'),
   )
