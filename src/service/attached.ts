@@ -76,7 +76,8 @@ export class Attached {
     // The working folder changes once the mount is served.
     const absolute = candidates.map(candidate => {
       const { driver, path: file } = parseSource(candidate.source)
-      const whole = file === standardInput ? file : path.resolve(file)
+      // An empty path is refused where it is attached, and no word for this folder.
+      const whole = ['', standardInput].includes(file) ? file : path.resolve(file)
       return { ...candidate, source: sourceOf(driver, whole) }
     })
     const attachOne = async (candidate: SourceCandidate): Promise<Served> => {

@@ -82,6 +82,7 @@ t.test('mounts', async t => {
     [[region, `${full}/nowhere`, ...layout], /nowhere: no such folder/],
     [['mount', region, `${region}/under`, ...layout], /under: cannot be made: not a directory/],
     [['mount', region, region, ...layout], /is not a folder/],
+    [['mount', '', mountpoint], /^pstorefs: source '': must be a path/],
     [['mount', region, full, ...layout], /not empty; the mount would hide its files/],
     [['mount', region, '/proc', ...layout], /busy: something is mounted there already/],
     [['mount', region, mountpoint, '-o', 'bogus'], /option bogus: not known/],
