@@ -36,10 +36,18 @@ export interface ServeOptions {
   onReady?: () => void
 }
 
-/** Make a folder, and those above it; false where it is there. */
+/** Make a folder, and those above it, one by one: Node's own way calls a read-only file system ENOENT. */
+const makeFolders = (folder: string): boolean => {
+  if (fs.existsSync(folder)) return false
+  makeFolders(path.dirname(folder))
+  fs.mkdirSync(folder, { mode: 0o755 })
+  return true
+}
+
+/** The same; false where it is there, and a line where it cannot be made. */
 const makeFolder = (folder: string): boolean => {
   try {
-    return fs.mkdirSync(folder, { recursive: true, mode: 0o755 }) !== undefined
+    return makeFolders(folder)
   } catch (error) {
     throw new StoreError(`${folder}: cannot be made: ${inWords(error)}`)
   }

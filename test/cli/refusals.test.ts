@@ -1,7 +1,10 @@
 /** Bad input gets one clear line, exit 1 (2 for wrong usage), and changes nothing. */
 import fs from 'node:fs'
 import t, { type Test } from 'tap'
+import { inside, makeApart } from '../apart.js'
 import { file, folder, isMounted, pstorefs, pstorefsRefused, succeed } from '../program.js'
+
+const asRoot = process.getuid!() !== 0 && 'only root may mount'
 
 const K = 1024
 const layout = [
@@ -130,6 +133,19 @@ t.test('wrong usage is exit 2', async t => {
     [['write', 'nonsense', 'x'], /Invalid values/],
   ] as const)
     refuse(t, [...args], why, 2)
+})
+
+t.test('a mountpoint on a read-only file system', { skip: asRoot }, async t => {
+  const { home, sh } = makeApart(t)
+  fs.writeFileSync(`${home}/r.img`, small)
+  const { said } = sh(`
+    mkdir ${inside}/ro && mount -t tmpfs -o ro tmpfs ${inside}/ro
+    for at in m a/b; do
+      pstorefs mount ${inside}/r.img ${inside}/ro/$at ${layout.join(' ')} 2>&1 || true
+    done`)
+  const refused = (at: string): string =>
+    `pstorefs: ${inside}/ro/${at}: cannot be made: read-only file system\n`
+  t.equal(said, refused('m') + refused('a/b'))
 })
 
 t.test('records that are not there', async t => {
