@@ -115,8 +115,11 @@ export const serve = async (
   /** Read the config file again. */
   const reread = async (): Promise<void> => {
     try {
-      const next = planFrom(here, plan)
-      const { backends: all, added } = await attached.attach(next)
+      const { next, attaching } = inFolder(here, () => {
+        const again = plan()
+        return { next: again, attaching: attached.attach(again) }
+      })
+      const { backends: all, added } = await attaching
       backends = all
       subdirs = subdirsOf(next, mountpoint)
       tree.replace(backends, subdirs)
@@ -201,10 +204,10 @@ const statusOf = (backends: readonly Served[]): string =>
   `${count(backends.length, 'backend')}: ${backends.map(({ name }) => name).join(', ')}`
 
 /** Relative paths of a plan start from the folder in which the process was started. */
-const planFrom = (folder: string, plan: () => MountPlan): MountPlan => {
+const inFolder = <T>(folder: string, work: () => T): T => {
   process.chdir(folder)
   try {
-    return plan()
+    return work()
   } finally {
     process.chdir('/')
   }

@@ -1,6 +1,7 @@
 /** A mount's life: its config file is read again, its processes are stopped and go on. */
 import { spawn } from 'node:child_process'
 import fs from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { attach, format, type AttachOptions } from '#src/index.js'
 import { daemonOf, folder, isMounted, program, pstorefs, run, until } from '../program.js'
@@ -154,6 +155,27 @@ t.test('SIGHUP without a config file: the source is looked at again', async t =>
   process.kill(daemonOf(mountpoint), 'SIGHUP')
   const name = `${mountpoint}/console-ramoops-0`
   t.ok(await until(() => fs.readFileSync(name, 'latin1') === 'two\n'))
+})
+
+t.test('SIGHUP with a path from where the command was run', async t => {
+  const home = folder(t)
+  const mountpoint = folder(t)
+  makeRegion(`${home}/a.img`, 'one\n')
+  const args = Object.entries(layout).flatMap(([name, size]) => [`--${name}`, String(size)])
+  const child = spawn(process.execPath, [program, 'mount', '-f', 'a.img', mountpoint, ...args], {
+    cwd: home,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  let said = ''
+  child.stderr.on('data', (bytes: Buffer) => (said += bytes.toString()))
+  const ended = new Promise<void>(resolve => child.on('close', () => resolve()))
+  t.teardown(() => void child.kill('SIGKILL'))
+  t.ok(await until(() => said.includes('attached')))
+  child.kill('SIGHUP')
+  await sleep(300)
+  child.kill('SIGTERM')
+  await ended
+  t.equal(said, 'pstorefs: ramoops: attached\n')
 })
 
 t.test('a daemon that is stopped goes on where it was', async t => {
