@@ -155,6 +155,18 @@ t.test('where there is no crash that is said', async t => {
   const { status, stderr } = pstorefs(['list', '/no/such/place'])
   t.equal(status, 1)
   t.match(stderr, /^pstorefs: \/no\/such\/place: no such file/)
+  // What is sent of an archive, or not finished, is noted in it: that is no record.
+  const bare = folder(t)
+  fs.writeFileSync(`${bare}/.sends-otlp`, '')
+  for (const args of [
+    ['list', bare],
+    ['list', bare, '--json'],
+  ])
+    t.match(pstorefs(args), {
+      status: 1,
+      stdout: Buffer.from(args[2] ? '[]\n' : ''),
+      stderr: `pstorefs: no crash in ${bare}\n`,
+    })
   // What died without a dump has told its console.
   const dead = regionOf(t, [], panic)
   t.match(list(t, dead, ...flags), [{ reason: null, title: 'kernel panic: why not' }])

@@ -212,8 +212,9 @@ const inArchive = (where: string): Kept[] | null => {
       }
     }
     const found = Array.from(entriesOf(folder, tell), entry => archived(where, where, entry))
-    // What lies in it may be records; an archive may have no crash yet.
-    return found.length > 0 || folder.entries().length === 0 ? found : null
+    // What lies in it may be records; an archive may have no crash yet, and no record's name begins with a dot.
+    const isArchive = folder.entries().every(({ name }) => name.startsWith('.'))
+    return found.length > 0 || isArchive ? found : null
   } finally {
     folder.close()
   }
