@@ -155,6 +155,10 @@ t.test('where there is no crash that is said', async t => {
   const { status, stderr } = pstorefs(['list', '/no/such/place'])
   t.equal(status, 1)
   t.match(stderr, /^pstorefs: \/no\/such\/place: no such file/)
+  t.match(pstorefs(['show', 'gone.img']), {
+    status: 1,
+    stderr: /^pstorefs: gone\.img: no such file, and no (such )?crash in [^\n]*\n$/,
+  })
   // What is sent of an archive, or not finished, is noted in it: that is no record.
   const bare = folder(t)
   fs.writeFileSync(`${bare}/.sends-otlp`, '')

@@ -105,7 +105,7 @@ export const show: CommandModule<object, Args> = {
     // No store has to know it: what it shows of ftrace is not printed here.
     const looked = lookIn(where === undefined ? [] : [where], args, layout)
     try {
-      const kept = find(looked.crashes, crash, looked.places)
+      const kept = find(looked.crashes, crash, looked.places, where === undefined)
       kept.look(found => {
         const told = tellOf(kept, found, names)
         const known = told.diagnosis ? namedAs(kept, told.diagnosis) : kept
@@ -141,10 +141,14 @@ const find = (
   crashes: readonly Kept[],
   wanted: string | undefined,
   places: readonly string[],
+  isAlone: boolean,
 ): Kept => {
   const where = places.join(', ') || 'any usual place'
-  if (crashes.length === 0) throw new StoreError(`no crash in ${where}`, 'ENOENT')
   const number = wanted === undefined ? 1 : /^\d{1,9}$/.test(wanted) ? Number(wanted) : null
+  // A word alone may be a misspelt file.
+  const noFile =
+    isAlone && number === null && !isPattern(wanted!) ? `${wanted}: no such file, and ` : ''
+  if (crashes.length === 0) throw new StoreError(`${noFile}no crash in ${where}`, 'ENOENT')
   if (number !== null) {
     const found = crashes[number - 1]
     if (found) return found
@@ -159,7 +163,7 @@ const find = (
   if (found) return found
   const { name } = crashes[0]!
   throw new StoreError(
-    `${wanted}: no such crash in ${where}; the newest is ${name} (see pstorefs list)`,
+    `${noFile || `${wanted}: `}no such crash in ${where}; the newest is ${name} (see pstorefs list)`,
     'ENOENT',
   )
 }
