@@ -116,6 +116,11 @@ t.test('what is sent of a crash', async t => {
     status: 0,
     stdout: Buffer.from(`${archive}: nothing is left to send\n`),
   })
+  const none = folder(t)
+  t.match(await ship([none, url]), {
+    status: 0,
+    stdout: Buffer.from(`${none}: no crash is in it\n`),
+  })
   t.equal(seen.length, 1)
 })
 

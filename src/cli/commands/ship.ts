@@ -1,6 +1,6 @@
 /** `pstorefs ship`: send an archive's crashes to a collector, each once it has been taken for good. */
 import type { CommandModule } from 'yargs'
-import { guarded } from '../../archive/entries.js'
+import { entriesOf, guarded } from '../../archive/entries.js'
 import { Folder } from '../../native/folder.js'
 import { oneLine } from '../../service/log.js'
 import { printLine } from '../show/output.js'
@@ -59,7 +59,9 @@ export const ship: CommandModule<object, Args> = {
     try {
       const { sent, isAll, to } = await sendByOtlp(archive, args)
       if (!isAll) process.exitCode = incompleteExit
-      const what = sent === 0 && isAll ? 'nothing is left to send' : sentLine(sent, to)
+      const isEmpty = entriesOf(archive, () => {}).next().done
+      const none = isEmpty ? 'no crash is in it' : 'nothing is left to send'
+      const what = sent === 0 && isAll ? none : sentLine(sent, to)
       printLine(oneLine(`${dir}: ${what}`))
     } finally {
       archive.close()
