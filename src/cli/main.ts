@@ -13,4 +13,14 @@ const isVersionSaid = (): boolean => {
     return false
   }
 }
+/** Where the working folder is gone its name is one that the kernel knows: paths in it are missing files, others work. */
+const workingFolder = process.cwd
+process.cwd = () => {
+  try {
+    return workingFolder()
+  } catch {
+    return '/proc/self/cwd'
+  }
+}
+
 if (!isVersionSaid()) void import('./run.js')

@@ -2,7 +2,16 @@
 import fs from 'node:fs'
 import t, { type Test } from 'tap'
 import { inside, makeApart } from '../apart.js'
-import { file, folder, isMounted, pstorefs, pstorefsRefused, succeed } from '../program.js'
+import {
+  file,
+  folder,
+  isMounted,
+  program,
+  pstorefs,
+  pstorefsRefused,
+  run,
+  succeed,
+} from '../program.js'
 
 const asRoot = process.getuid!() !== 0 && 'only root may mount'
 
@@ -133,6 +142,31 @@ t.test('wrong usage is exit 2', async t => {
     [['write', 'nonsense', 'x'], /Invalid values/],
   ] as const)
     refuse(t, [...args], why, 2)
+})
+
+t.test('where the working folder is gone, whole paths are what they are', async t => {
+  const region = file(t, small)
+  const gone = (...args: string[]) =>
+    run('sh', [
+      '-c',
+      'cd "$1" && rmdir "$1" && shift && exec "$@"',
+      'sh',
+      folder(t),
+      process.execPath,
+      program,
+      ...args,
+    ])
+  for (const args of [
+    ['help'],
+    ['format', region, '--force', ...layout],
+    ['ls', region, ...layout],
+  ])
+    t.match(gone(...args), { status: 0, stderr: '' }, args[0])
+  for (const args of [
+    ['ls', 'region.img'],
+    ['format', 'region.img', '--mem-size', '64K', ...layout],
+  ])
+    t.match(gone(...args), { status: 1, stderr: /^pstorefs: region\.img: [^\n]*no such file\n$/ })
 })
 
 t.test('a mountpoint on a read-only file system', { skip: asRoot }, async t => {
