@@ -23,4 +23,8 @@ process.cwd = () => {
   }
 }
 
-if (!isVersionSaid()) void import('./run.js')
+if (!isVersionSaid())
+  import('./run.js').catch((error: Error) => {
+    process.stderr.write(`pstorefs: cannot be loaded: ${error.message}\n`)
+    process.exit(1)
+  })

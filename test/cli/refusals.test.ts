@@ -1,5 +1,6 @@
 /** Bad input gets one clear line, exit 1 (2 for wrong usage), and changes nothing. */
 import fs from 'node:fs'
+import path from 'node:path'
 import t, { type Test } from 'tap'
 import { inside, makeApart } from '../apart.js'
 import {
@@ -142,6 +143,18 @@ t.test('wrong usage is exit 2', async t => {
     [['write', 'nonsense', 'x'], /Invalid values/],
   ] as const)
     refuse(t, [...args], why, 2)
+})
+
+t.test('a program that is not all there', async t => {
+  const home = folder(t)
+  const main = path.basename(program)
+  for (const name of fs.readdirSync(path.dirname(program)))
+    if (/^(pstorefs|main|chunk-.*|version)\.js$/.test(name))
+      fs.copyFileSync(path.join(path.dirname(program), name), `${home}/${name}`)
+  fs.writeFileSync(`${home}/package.json`, '{"type":"module"}')
+  const { status, stderr } = run(process.execPath, [`${home}/${main}`, 'ls', 'x'])
+  t.equal(status, 1)
+  t.match(stderr, /^pstorefs: cannot be loaded: Cannot find [^\n]*\n$/)
 })
 
 t.test('where the working folder is gone, whole paths are what they are', async t => {
