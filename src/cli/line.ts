@@ -50,6 +50,8 @@ const withoutStandIn = (value: unknown): unknown =>
 /** The words for yargs, which leaves those behind `--` out of a command's arguments: `tty` alone wants that. */
 const wordsFor = (typed: readonly string[]): string[] => {
   const words = dashOptions(typed)
+  // A word that is to be completed may be a dash, or two.
+  if (typed[0] === '--get-yargs-completions') return words
   const end = typed[0] === 'tty' ? -1 : words.indexOf('--')
   const others = end < 0 ? words : [...words.slice(0, end), ...words.slice(end + 1)]
   return others.map((word, i) =>

@@ -270,4 +270,8 @@ t.test('completion', async t => {
     ['ls r.img ', []],
   ] as const)
     t.same(offered(home, ...line.split(' ')), offers, line)
+  for (const word of ['-', '--', '--js'])
+    t.ok(offered(home, 'ls', word).includes('--json'), `ls ${word}`)
+  for (const command of ['status', 'ship'])
+    t.notOk(offered(home, command, '--rec').includes('--record-size'), command)
 })
