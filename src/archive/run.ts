@@ -66,7 +66,9 @@ export const archiveBackend = (
   const pathOf = (folder: string): string => path.join(archive.folder, folder)
   const stays = ({ name, error }: Pick<Unreadable, 'name' | 'error'>, why: string): void => {
     isWhole = false
-    tell(`${error.message}: ${name} ${why}, and stays in the store`)
+    // Two may archive one store, and a guest that boots empties its rings.
+    const now = error.code === 'ENOENT' ? 'is gone from the store' : 'stays in the store'
+    tell(`${error.message}: ${name} ${why}, and ${now}`)
   }
   /** What else there is to say of a crash. */
   const add = ({ folder, missing, appended, doubtful, failed }: Archived): void => {

@@ -5,6 +5,7 @@ import { attach, format, type AttachOptions, type RecordFacts } from '#src/index
 import { Store } from '#src/pstore/store.js'
 import { ArchiveFolder, type Archived } from '#src/archive/folder.js'
 import { Report } from '#src/archive/report.js'
+import { archiveBackend } from '#src/archive/run.js'
 import { crashesOf } from '#src/crash/grouping.js'
 import { folder } from '../program.js'
 import { randomFor } from '../random.js'
@@ -306,4 +307,33 @@ t.test('a run that is killed at any moment, and a guest that goes on', async t =
   archiveOnce(s)
   t.same(linesOf(s), range(s.guest.next), 'each line is there once')
   t.ok(fs.readdirSync(s.archive).every(name => !name.startsWith('.')))
+})
+
+/** A store from which somebody takes a record once all are known. */
+class Robbed extends Store {
+  override *records(...told: Parameters<Store['records']>): ReturnType<Store['records']> {
+    yield* Array.from(super.records(...told))
+    this.find('dmesg-ramoops-1')?.erase()
+  }
+}
+
+t.test('what somebody else has taken meanwhile is not said to stay', async t => {
+  const { region, archive, options } = scene(t, 4096)
+  const { name, driver, ftrace } = attach(region, options) as Store
+  const backend = new Robbed(name, driver, ftrace)
+  for (const sec of [1n, 1000n])
+    backend.write({
+      type: 'dmesg',
+      bytes: Buffer.from('Panic#1 Part1\nhelp\n'),
+      time: { sec, nsec: 0 },
+    })
+  const into = new ArchiveFolder(archive, why => t.fail(why))
+  const told: string[] = []
+  const listener = { say: () => {}, tell: (line: string) => void told.push(line) }
+  const how = { keep: false, isNamed: false }
+  const { folders, isWhole } = archiveBackend(backend, into, how, listener)
+  t.same([folders.length, isWhole], [1, false])
+  t.match(told, [/: dmesg-ramoops-1 was not archived, and is gone from the store$/])
+  into.close()
+  backend.close()
 })
