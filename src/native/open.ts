@@ -65,6 +65,17 @@ export const openNow = (path: string, flags = fs.constants.O_RDONLY, shown = pat
   }
 }
 
+/** A path's stat(2), where there is something; of `-` standard input's. */
+export const statOf = (path: string): fs.BigIntStats => {
+  if (path !== standardInput) return fs.statSync(path, { bigint: true })
+  const { fd } = openNow(path)
+  try {
+    return fs.fstatSync(fd, { bigint: true })
+  } finally {
+    fs.closeSync(fd)
+  }
+}
+
 /**
  * Open a file or a device.
  *

@@ -66,6 +66,8 @@ const readPipe = (): Temporary => {
       file.append(bytes.subarray(0, n))
     }
     file.finish()
+    // When a pipe's bytes were made nobody knows, and not when they were read: 1970 is no time.
+    fs.futimesSync(file.fd, 0, 0)
     return file
   } catch (error) {
     file.close()

@@ -79,6 +79,25 @@ t.test('standard input', async t => {
   refused(t, ['ls', ''], /source '': must be a path/, bytes())
 })
 
+t.test('a copy of a record, compressed or from a pipe', async t => {
+  const copied = file(
+    t,
+    Buffer.from('Panic#1 Part1\n<0>[    1.000000] Kernel panic - not syncing: of copies\n'),
+    'r',
+  )
+  const text = fs.readFileSync(copied)
+  const zipped = file(t, zlib.gzipSync(text), 'r.gz')
+  t.same(succeed(t, ['cat', copied]), text)
+  t.same(succeed(t, ['cat', zipped]), text)
+  t.match(succeed(t, ['ls', zipped]).toString(), new RegExp(`^dmesg-records-0 +${text.length} `))
+  for (const bytes of [text, zlib.gzipSync(text)]) {
+    t.same(succeed(t, ['cat', '-'], bytes), text)
+    // When a pipe's bytes were made nobody knows.
+    t.match(succeed(t, ['ls', '-'], bytes).toString(), /^dmesg-records-0 +\d+ +- +ok\n$/)
+    t.match(succeed(t, ['list', '-'], bytes).toString(), /kernel panic: of copies/)
+  }
+})
+
 t.test('a form that is told by name', async t => {
   const { stdout, error } = spawnSync('xxd', [file(t, bytes())], { maxBuffer: 2 ** 24 })
   const dump = error ? Buffer.from('00000000: 4442 4743  DBGC\n'.repeat(2)) : stdout

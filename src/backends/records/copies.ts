@@ -4,7 +4,8 @@
  */
 import fs from 'node:fs'
 import path from 'node:path'
-import { explain, openNow, readToEnd, type Opened } from '../../native/open.js'
+import { explain, openNow, readToEnd, statOf, type Opened } from '../../native/open.js'
+import { openContent } from '../../region/images/index.js'
 import { count } from '../../pstore/condition.js'
 import { assertStoreError, StoreError } from '../../pstore/errors.js'
 import { fileName } from '../../pstore/types.js'
@@ -195,13 +196,28 @@ const areSame = (folder: string, a: Copy, b: Copy): boolean => {
 export const placeOf = (source: string, { file }: Copy): string =>
   file === null ? source : path.join(source, file)
 
-/** A copy's stat; null where there is no such file any more. */
+/** How many bytes are in a file that may be compressed; null where it cannot be opened, which reading it says. */
+const contentSize = (file: string): bigint | null => {
+  try {
+    const { fd, stat } = openContent(file)
+    fs.closeSync(fd)
+    return BigInt(stat.size)
+  } catch (error) {
+    assertStoreError(error)
+    return null
+  }
+}
+
+/** A copy's stat, with its content's size; null where there is no such file any more. */
 export const lookAt = (source: string, copy: Copy): fs.BigIntStats | null => {
   try {
     const place = placeOf(source, copy)
     // The source itself may be behind a link, as its user says.
-    const stat = (copy.file === null ? fs.statSync : fs.lstatSync)(place, { bigint: true })
-    return stat.isFile() ? stat : null
+    const stat = copy.file === null ? statOf(place) : fs.lstatSync(place, { bigint: true })
+    if (!stat.isFile()) return null
+    return copy.file === null
+      ? Object.assign(stat, { size: contentSize(place) ?? stat.size })
+      : stat
   } catch {
     // It has gone, or its folder is not ours to see: opening it says why.
     return null
@@ -225,10 +241,12 @@ export interface ReadCopy {
  */
 export const readCopy = (source: string, copy: Copy): ReadCopy => {
   const place = placeOf(source, copy)
+  // What was unpacked has another time.
+  const looked = copy.file === null ? lookAt(source, copy) : null
   const { fd, stat } = openCopy(source, copy, place)
   try {
     if (!stat.isFile()) throw new StoreError(`${place}: is no file`, 'EIO')
-    const big = fs.fstatSync(fd, { bigint: true })
+    const big = looked ?? fs.fstatSync(fd, { bigint: true })
     return { bytes: readToEnd(place, fd, stat, largestCopy), stat: big }
   } finally {
     fs.closeSync(fd)
@@ -236,7 +254,7 @@ export const readCopy = (source: string, copy: Copy): ReadCopy => {
 }
 
 const openCopy = (source: string, { file }: Copy, place: string): Opened => {
-  if (file === null) return openNow(source)
+  if (file === null) return openContent(source)
   const folder = openBelow(source, path.dirname(file))
   try {
     return openNow(

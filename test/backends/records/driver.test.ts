@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
+import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { attach, StoreError, type AttachOptions } from '#src/index.js'
 import { listCopies, readCopy } from '#src/backends/records/copies.js'
@@ -286,6 +287,23 @@ t.test('one that cannot be read hides no other', async t => {
   fs.writeFileSync(`${home}/sub/pmsg-ramoops-0`, '')
   fs.truncateSync(`${home}/sub/pmsg-ramoops-0`, big)
   t.equal(listCopies(home).copies.length, 4, 'who cannot be compared is another one')
+})
+
+t.test('one that is compressed is what is in it', async t => {
+  const long = Buffer.concat([text, Buffer.alloc(4096, 'x')])
+  const file = `${made(t, { 'sent.gz': gzipSync(long) })}/sent.gz`
+  fs.utimesSync(file, 1, 1_700_000_000)
+  const { backend, names } = open(t, file)
+  t.same(names(), ['dmesg-records-0'])
+  const found = backend.find('dmesg-records-0')!
+  t.same([found.size, found.time], [long.length, { sec: 1_700_000_000n, nsec: 0 }])
+  t.same(found.read(), long)
+  t.match([...backend.survey.conditions()], [{ used: long.length, state: 'sound' }])
+  fs.writeFileSync(file, gzipSync(long).subarray(0, 30))
+  t.match(
+    errorOf(() => backend.find('dmesg-records-0')!.read()).message,
+    /sent\.gz: is a gzip file of which /,
+  )
 })
 
 t.test('by their numbers', async t => {
