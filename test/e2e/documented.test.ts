@@ -108,6 +108,16 @@ const lines: { [line: string]: Line } = {
     before: `${crosvm('dump.bin')}; ${android} | pstorefs write pmsg dump.bin --preset crosvm`,
     prints: / I Tag +: said$/m,
   },
+  'pstorefs format --config /etc/pstorefs/kdump.toml --force kdump': {
+    // As noise in memory.
+    before:
+      'head -c 1M /dev/urandom > region.img; mkdir -p /etc/pstorefs; ' +
+      String.raw`printf '[backends.kdump]\nsource = "%s"\nrecord_size = "64K"\ntty_size = "256K"\n' ` +
+      '"$PWD/region.img" > /etc/pstorefs/kdump.toml; ' +
+      '! pstorefs tty --config /etc/pstorefs/kdump.toml --backend kdump -- echo none',
+    after: 'pstorefs tty --config /etc/pstorefs/kdump.toml --backend kdump -- echo kept',
+    prints: /^kept\r?$/m,
+  },
   'pstorefs check dump.bin': {
     prints: /^[^:]*dump\.bin: \d+ sound/m,
   },
