@@ -49,7 +49,7 @@ const elsewhere: { [line: string]: string } = {
   'pstorefs ship /var/lib/crashes --redact': 'test/e2e/ship.test.ts',
   'pstorefs retention /dev/mem --mem-address 0x8000000 --mem-size 1M --record-size 64K':
     'test/e2e/retention.test.ts',
-  'pstorefs mount /dev/pmem0 /sys/fs/pstore --attach boot --record-size 64K --console-size 256K':
+  'pstorefs mount /dev/pmem0 /sys/fs/pstore --attach boot --record-size 64K --console-size 256K --tty-size 64K --ecc 1':
     'test/e2e/attach-boot.test.ts',
   'mount -t fuse.pstorefs /dev/pmem0 /sys/fs/pstore -o attach=boot,record_size=64K,console_size=256K':
     'test/e2e/attach-boot.test.ts',
@@ -444,3 +444,18 @@ for (const [line, how] of Object.entries(lines))
     if (!how.endless) t.equal(status, how.status ?? 0, stderr)
     t.match(said, how.prints ?? /^/, stderr)
   })
+
+t.test('what a guide formats and records, its mount shows', { skip: asRoot }, async t => {
+  const guide = linesOf('doc/guides/this-machine.md', 'sh')
+  const made = guide.find(line => line.startsWith('pstorefs format '))!
+  const mounted = guide
+    .find(line => line.startsWith('pstorefs mount '))!
+    .replace('/dev/pmem0', 'region.img')
+    .replace('/sys/fs/pstore', '/mnt -o state=$PWD/state')
+  const { said, stderr } = execute(t, mounted, {
+    before: `rm region.img; ${made} >made; pstorefs tty region.img -- echo typed >shown`,
+    after: 'cat /mnt/tty-ramoops-0; umount /mnt',
+  })
+  t.match(said, /^typed\r?\n/, stderr)
+  t.equal(stderr, '')
+})
