@@ -7,6 +7,7 @@
 import { count } from '../pstore/condition.js'
 import { StoreError } from '../pstore/errors.js'
 import { isFiller } from '../pstore/remains.js'
+import type { Ring, RingPosition } from '../pstore/ring.js'
 import type { Endian, ZoneExtent, ZoneKind } from '../pstore/types.js'
 import { otherKind, type Doubt } from './lost-header.js'
 import type { Region } from './region.js'
@@ -31,17 +32,25 @@ export interface Signs {
   share(total: number, cpus: number): number
 }
 
+/** The layout that the bytes have. */
+export interface Advice {
+  /** A clause that says it; empty where it is the one that was given. */
+  readonly clause: string
+  /** Does it explain the bytes as no other does? */
+  readonly isCertain: boolean
+  /** Its zones, and where in the source they begin; none where there is more than one layout. */
+  readonly zones: readonly ZoneExtent[]
+  readonly from: number
+}
+
 /** What is known of the source in which a region lies. */
 export interface Elsewhere {
   /** The source, to be searched where the region has no signature at all; null: it cannot be had. */
   whole(): Region | null
-  /**
-   * The layout that the bytes have: a clause that says it; empty where it is the one that was given, and null where
-   * nobody knows.
-   *
-   * @param certain only a layout counts that explains the bytes as no other does
-   */
-  advice(certain?: boolean): string | null
+  /** Null where nobody knows. */
+  advice(): Advice | null
+  /** Bytes of parity that the zones' headers have, in a layout that has none; 0: none, or nobody knows. */
+  parity(region: Region): number
 }
 
 /** What speaks against a layout, in a line; and whether whoever writes by it would write over another layout's zones. */
@@ -60,8 +69,11 @@ export interface Held {
   /** The zone of an extent, as far as its header goes. */
   zone(extent: ZoneExtent): {
     doubt(): Doubt | null
-    position(): { readonly settled: boolean }
+    position(): RingPosition & { readonly settled: boolean }
+    slice: Ring['slice']
   }
+  /** Does what a zone holds begin as a dump? */
+  isDump(content: Buffer): boolean
 }
 
 /** Zones up to this size are looked at together, in so many bytes at once. */
@@ -75,8 +87,10 @@ const leastSearched = 2 ** 22
 const mostFound = 4096
 /** Zones that are looked at more closely: of half a million not all are. */
 const mostLooks = 256
-/** CPUs that share ftrace, where the layout has fewer. */
+/** CPUs that share ftrace, where the layout has another number. */
 const mostCpus = 64
+/** Bytes that tell whether a dump begins. */
+const dumpStart = 128
 /** Zones that are named. */
 const named = 3
 
@@ -101,31 +115,46 @@ export const neverUsed =
 export const layoutDoubt = (held: Held, elsewhere: Elsewhere): LayoutDoubt | null => {
   const { region, zones, endian, signs } = held
   const { signed, missing, others, swapped } = lookAtHeaders(held)
-  const advice = (certain = false): string | null => {
+  const advice = (): Advice | null => {
     // No region has so many, and to probe them would take long.
     const isCrowded = signsIn(elsewhere.whole(), signs).length === mostFound
-    return isCrowded ? null : elsewhere.advice(certain)
+    return isCrowded ? null : elsewhere.advice()
   }
-  const said = (line: string, advised: string | null): LayoutDoubt | null => {
-    if (advised === '') return null
-    const rather = advised === null ? '' : `: ${advised}`
+  const said = (line: string, advised: Advice | null): LayoutDoubt | null => {
+    if (advised?.clause === '') return null
+    const rather = advised === null ? '' : `: ${advised.clause}`
     return { line: `${line}: the layout is not this region's${rather}`, isForeign: true }
   }
   const against = (line: string): LayoutDoubt | null => said(line, advice())
   const ofAll = (some: readonly ZoneExtent[]): string =>
     `${some.length} of ${count(zones.length, 'zone')}`
   const without = [...missing, ...others, ...swapped]
+  const cpus = without.every(({ kind }) => kind === 'ftrace') ? otherCpus(held) : null
   if (without.length === 0) {
-    if (fitsNoParity(held)) return against("no zone's header fits its parity")
-    const line = moreCpus(held)
-    if (line !== null) return { line, isForeign: false }
+    if (fitsNoParity(held))
+      return against('no header of its zones, or of its dumps, fits its parity')
+    const parity = elsewhere.parity(region)
+    if (parity > 0) return { line: unusedParity(parity), isForeign: true }
+    if (cpus !== null) return { line: cpus, isForeign: false }
     // What lies in the unused part of a zone may be left of an older layout, and what lies beside it another region's.
     const where = strayOf(held, elsewhere)
-    const better = where === undefined ? null : advice(true)
-    return better
-      ? said(`a signature stands where no zone begins, at ${hex(where!)}`, better)
-      : null
+    const odd =
+      where === undefined
+        ? zones.slice(0, mostLooks).find(extent => holdsNoDump(held, extent))
+        : undefined
+    const better = where === undefined && !odd ? null : advice()
+    if (!better?.clause) return null
+    const stray =
+      where === undefined ? '' : `a signature stands where no zone begins, at ${hex(where)}`
+    if (stray && better.isCertain) return said(stray, better)
+    // A guess counts that has a zone there, or of another kind.
+    const at = where ?? region.offset + odd!.offset
+    const zone = zoneAt(better.zones, at - better.from)
+    if (!zone || zone.offset + better.from !== at || (odd && zone.kind === 'dmesg')) return null
+    const line = stray || `${list([odd!])} holds no dump`
+    return perhaps(line, better)
   }
+  if (cpus !== null) return { line: cpus, isForeign: false }
   if (swapped.length > 0)
     return against(
       `${ofAll(swapped)} are signed in the other byte order (--endian ${otherOrder(endian)})`,
@@ -136,7 +165,18 @@ export const layoutDoubt = (held: Held, elsewhere: Elsewhere): LayoutDoubt | nul
   const found = inside.map(({ at }) => region.offset + at)
   if (found.length === 0 && signed === 0) found.push(...signsIn(elsewhere.whole(), signs))
   const [first] = found
-  if (first === undefined) return null
+  if (first === undefined) {
+    // Nobody signed them, or they are no zones: with smaller records each second one has no header.
+    const better = signed === 0 ? null : advice()
+    if (!better?.clause) return null
+    const lacking = new Set(missing)
+    const isBetter = zones.every(zone => {
+      const at = region.offset + zone.offset - better.from
+      const there = zoneAt(better.zones, at)
+      return there !== undefined && (there.offset !== at) === lacking.has(zone)
+    })
+    return isBetter ? perhaps(`${ofAll(missing)} have no header (${list(missing)})`, better) : null
+  }
   const lack =
     signed === 0
       ? 'no zone of this layout has a header'
@@ -148,6 +188,12 @@ export const layoutDoubt = (held: Held, elsewhere: Elsewhere): LayoutDoubt | nul
       : `${lack}, but ${number} signatures stand elsewhere, the first at ${hex(first)}`,
   )
 }
+
+/** A guess speaks against it, which is not enough to refuse a writer. */
+const perhaps = (line: string, { clause }: Advice): LayoutDoubt => ({
+  line: `${line}: the layout is perhaps not this region's: ${clause}`,
+  isForeign: false,
+})
 
 const list = (zones: readonly ZoneExtent[]): string => {
   const some = zones.slice(0, named).map(({ kind, index, offset }) => {
@@ -293,29 +339,62 @@ const zoneAt = (zones: readonly ZoneExtent[], at: number): ZoneExtent | undefine
 }
 
 /**
- * Does no header fit its parity? Then there is another parity, or none; and by a wrong one headers are mended to
- * nonsense.
+ * Does no header fit its parity, or no dump's? Then there is another parity, or none, or its zones end elsewhere; and
+ * by a wrong one headers are mended to nonsense.
  */
-const fitsNoParity = ({ zones, zone }: Held): boolean =>
-  !zones.slice(0, mostLooks).some(extent => zone(extent).position().settled)
+const fitsNoParity = ({ zones, zone }: Held): boolean => {
+  const dumps = zones.filter(({ kind }) => kind === 'dmesg')
+  const isUnfit = (some: readonly ZoneExtent[]): boolean =>
+    !some.slice(0, mostLooks).some(extent => zone(extent).position().settled)
+  return isUnfit(zones) || (dumps.length > 1 && isUnfit(dumps))
+}
 
-/** Do more CPUs share the bytes of ftrace than the layout says? */
-const moreCpus = ({ region, zones, endian, signs }: Held): string | null => {
+/** Has a dump's zone content that is none? */
+const holdsNoDump = (held: Held, extent: ZoneExtent): boolean => {
+  if (extent.kind !== 'dmesg') return false
+  const zone = held.zone(extent)
+  const doubt = zone.doubt()
+  // By a wrong parity a header is mended to none.
+  if (doubt) return doubt.state === 'unsigned'
+  const { start, size } = zone.position()
+  const from = start < size ? start : 0
+  return size > 0 && !held.isDump(zone.slice(from, Math.min(size - from, dumpStart)))
+}
+
+/** What to say of a layout without parity, in whose zones some is: what is written would not agree with it. */
+const unusedParity = (ecc: number): string =>
+  `the zones have ${ecc} bytes of parity a block, which this layout leaves out: give --ecc ${ecc}`
+
+/**
+ * Do other CPUs share the bytes of ftrace than the layout says? More, where all their zones have headers. Fewer, where
+ * no zone of the layout has one beside.
+ */
+const otherCpus = ({ region, zones, endian, signs }: Held): string | null => {
   const ftrace = zones.filter(({ kind }) => kind === 'ftrace')
   const [first] = ftrace
   if (!first) return null
   const { headerSize } = signs
-  const total = ftrace.reduce((sum, { size }) => sum + size, 0)
+  const given = ftrace.length
   const isSigned = (at: number, size: number): boolean => {
+    if (first.offset + at + headerSize > region.length) return false
     const sign = signs.at(region.load(first.offset + at, headerSize), 0, endian)
     return (sign?.kinds.includes('ftrace') ?? false) && sign!.size + headerSize <= size
   }
-  for (let cpus = ftrace.length + 1; cpus <= mostCpus; cpus++) {
-    const each = signs.share(total, cpus)
-    if (each <= headerSize) break
-    const starts = Array.from({ length: cpus }, (_, cpu) => cpu * each)
-    if (starts.every(at => isSigned(at, each)))
-      return `ftrace has the zones of ${cpus} CPUs, and this layout has ${count(ftrace.length, 'zone')} of it: give --cpus ${cpus}`
+  const signed = ftrace
+    .map(({ offset }) => offset - first.offset)
+    .filter(at => isSigned(at, Infinity))
+  // Shares are even: some bytes of ftrace's may be in none.
+  const least = given * first.size
+  for (let cpus = mostCpus; cpus > 1; cpus--) {
+    if (cpus === given) continue
+    const shares = new Set<number>()
+    for (let total = least; total < least + 2 * given; total++) shares.add(signs.share(total, cpus))
+    for (const each of shares) {
+      const starts = Array.from({ length: cpus }, (_, cpu) => cpu * each)
+      if (each <= headerSize || !starts.every(at => isSigned(at, each))) continue
+      if (cpus > given || signed.every(at => starts.includes(at)))
+        return `ftrace has the zones of ${cpus} CPUs, and this layout has ${count(given, 'zone')} of it: give --cpus ${cpus}`
+    }
   }
   return null
 }

@@ -283,7 +283,8 @@ export abstract class ZonedDriver<Z extends RingZone> implements Driver {
 
   get #held(): Held {
     const { region, layout, signs } = this
-    return { region, endian: layout.endian, zones: layout.zones, signs, zone: this.makeZone }
+    const isDump = (content: Buffer): boolean => this.dumpIn(content) !== null
+    return { region, ...layout, signs, zone: this.makeZone, isDump }
   }
 
   doubts(): string[] {

@@ -187,7 +187,7 @@ const wrong: { input: string; options: string[]; said: RegExp }[] = [
   { input: 'crosvm-5.10', options: ['--preset', 'crosvm'], said: /^2 of 5 zones are signed as of another kind .* finds .* --preset linux-pre-6\.2\n$/ },
   { input: 'whole', options: [...whole, '--mem-address', '4096'], said: /^no zone .* has a header, but \d signatures stand elsewhere, .* finds .* --cpus 2\n$/ },
   { input: 'whole', options: [...whole, '--endian', 'big'], said: /^9 of 9 zones are signed in the other byte order .* finds .* --cpus 2\n$/ },
-  { input: 'whole', options: [...whole, '--ecc', '1'], said: /^no zone's header fits its parity: .* finds .* --cpus 2\n$/ },
+  { input: 'whole', options: [...whole, '--ecc', '1'], said: /^no header of its zones, or of its dumps, fits its parity: .* finds .* --cpus 2\n$/ },
   { input: 'whole', options: [...whole, '--console-size', '32K'], said: /^7 of 8 zones have no header .* signatures stand elsewhere, .* finds .* --cpus 2\n$/ },
   { input: 'whole', options: whole.slice(0, -2), said: /^ftrace has the zones of 2 CPUs, .*: give --cpus 2\n$/ },
   { input: 'before-4.10', options: sizes('record 16, console 16, pmsg 16'), said: /signatures stand elsewhere, .* finds .* --preset linux-pre-4\.10\n$/ },

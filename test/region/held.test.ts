@@ -31,8 +31,11 @@ const open = (t: Test, source: string, options: AttachOptions): Backend => {
   return backend
 }
 
+/** Neither text nor ftrace's records: only pmsg holds such bytes. */
+const noText = Buffer.from(text.map((byte, n) => byte ^ (n * 37)))
+
 /** A store of 5 dmesg zones and the rings, with something in most of them. */
-const filled = (t: Test, driver: string, options: AttachOptions): string => {
+const filled = (t: Test, driver: string, options: AttachOptions, pmsg = noText): string => {
   const path = `${folder(t)}/store.img`
   format(`${driver}:${path}`, { ...options, mem_size: 36 * K })
   const backend = attach(`${driver}:${path}`, options)
@@ -43,9 +46,8 @@ const filled = (t: Test, driver: string, options: AttachOptions): string => {
       time: { sec: 1_700_000_000n + sec, nsec: 0 },
     })
   backend.write({ type: 'console', bytes: text })
-  // Neither text nor ftrace's records: only pmsg holds such bytes.
-  backend.write({ type: 'pmsg', bytes: Buffer.from(text.map((byte, n) => byte ^ (n * 37))) })
-  backend.write({ type: 'ftrace', bytes: Buffer.alloc(48, 1) })
+  backend.write({ type: 'pmsg', bytes: pmsg })
+  if (options.ftrace_size !== 0) backend.write({ type: 'ftrace', bytes: Buffer.alloc(48, 1) })
   backend.close()
   return path
 }
@@ -64,11 +66,14 @@ const wrong: {
   'an address in the midst of it': { given: { mem_address: 4 * K }, said: [/^a signature stands where no zone begins, at 0x0:/, probe] },
   'the other byte order': { given: { endian: 'big' }, said: [/^9 of 9 zones are signed in the other byte order \(--endian little\)/, probe] },
   'the other byte order, of a big-endian one': { of: { endian: 'big' }, given: { endian: 'little' }, said: [/\(--endian big\)/, probe, /--endian big$/] },
-  parity: { given: { ecc: 1 }, said: [/^no zone's header fits its parity:/, probe] },
+  parity: { given: { ecc: 1 }, said: [/^no header of its zones, or of its dumps, fits its parity:/, probe] },
   'a larger console': { given: { console_size: 8 * K }, said: [/^a signature stands where no zone begins, at 0x5000:/, probe] },
   'larger records': { given: { record_size: 16 * K }, said: [/^a signature stands where no zone begins, at 0x1000:/, probe] },
   'another number of records': { given: { pmsg_size: 1 * K }, said: [/^8 of 9 zones have no header .*, but \d signatures stand elsewhere, the first at 0x1000: /, probe] },
   'one CPU': { given: { cpus: 1 }, said: [/^ftrace has the zones of 2 CPUs, and this layout has 1 zone of it: give --cpus 2$/] },
+  'three CPUs': { given: { cpus: 3 }, said: [/^ftrace has the zones of 2 CPUs, and this layout has 3 zones of it: give --cpus 2$/] },
+  'no parity': { of: { ecc: 1 }, given: { ecc: 0 }, said: [/^the zones have 16 bytes of parity a block, which this layout leaves out: give --ecc 16$/] },
+  "records of half the size, of one with parity": { of: { ecc: 1 }, given: { record_size: 2 * K }, said: [/^no header of its zones, or of its dumps, fits its parity:/, probe] },
   "another kernel's order": { given: { preset: 'linux-pre-6.2' }, said: [/^2 of 9 zones are signed as of another kind \(ftrace at 0x6000, pmsg at 0x8000\):/, probe] },
   'pstore_blk in the other byte order': { driver: 'zone', given: { endian: 'big' }, said: [/^\d of \d zones are signed in the other byte order \(--endian little\)/, alone] },
   'pstore_blk with a larger console': { driver: 'zone', given: { console_size: 8 * K }, said: [/^\d of 8 zones are signed as of another kind/, alone] },
@@ -99,6 +104,54 @@ for (const [what, { driver = 'ramoops', of: other = {}, given, said }] of Object
       t.notOk(fs.readFileSync(path).equals(before))
     }
   })
+
+const perhaps =
+  /: the layout is perhaps not this region's: `pstorefs probe` finds --mem-size 36864 --record-size 4096 /
+
+/** The same, where the probe's layout is a guess too: a writer is not refused. */
+const doubtful: { [what: string]: { of?: AttachOptions; given: AttachOptions; said: RegExp } } = {
+  'larger records': { of: { ftrace_size: 0 }, given: { record_size: 8 * K, pmsg_size: 0 }, said: /^a signature stands where no zone begins, at 0x1000:/ },
+  'smaller records': { given: { record_size: 2 * K }, said: /^5 of 14 zones have no header \(dmesg 1 at 0x800, .*\):/ },
+  'no console': { given: { console_size: 0 }, said: /^dmesg 5 at 0x5000 holds no dump:/ },
+  'no console, with parity': { of: { ecc: 1, console_size: 8 * K }, given: { console_size: 0 }, said: /^dmesg 4 at 0x4000 holds no dump:/ },
+} // prettier-ignore
+
+for (const [what, { of: other = {}, given, said }] of Object.entries(doubtful))
+  t.test(`a guess: ${what}`, async t => {
+    const of = { ...ramoops, ...other }
+    // Which of two rings with text is pmsg's nobody can tell.
+    const path = filled(t, 'ramoops', of, Buffer.from('a program says something\n'.repeat(30)))
+    t.same(doubts(t, path, of), [], 'none of the right one')
+    const [line = '', ...more] = doubts(t, path, { ...of, ...given })
+    t.match(line, said)
+    t.match(line, perhaps)
+    t.same(more, [], 'in one line')
+    t.doesNotThrow(() => open(t, path, { ...of, ...given }).refuseForeign())
+  })
+
+t.test('parity that only one header tells', async t => {
+  const path = `${folder(t)}/store.img`
+  const layout = { record_size: 0, console_size: 8 * K, pmsg_size: 0, ftrace_size: 0 }
+  for (const [ecc, said] of [
+    [2, []],
+    [4, [/give --ecc 4$/]],
+  ] as const) {
+    format(path, { ...layout, ecc, mem_size: 8 * K }, true)
+    t.same(doubts(t, path, layout), [], 'an empty zone has the parity of any kernel before')
+    open(t, path, { ...layout, ecc }).write({ type: 'console', bytes: text })
+    t.match(doubts(t, path, layout), said)
+    t.equal(doubts(t, path, layout).length, said.length)
+  }
+})
+
+t.test('ftrace whose zones lost their headers', async t => {
+  const of = { ...ramoops, cpus: 4 }
+  const path = filled(t, 'ramoops', of)
+  const image = fs.readFileSync(path)
+  image.fill(0, 28 * K + 2 * K, 28 * K + 2 * K + 12)
+  fs.writeFileSync(path, image)
+  t.same(doubts(t, path, of), [], 'the third one has a header, as 2 CPUs would not have it')
+})
 
 t.test('a source that has the region elsewhere', async t => {
   const path = filled(t, 'ramoops', ramoops)
@@ -149,6 +202,7 @@ t.test('no doubt', async t => {
       image.write('DBGC', 16 * K + 200)
     },
     'zones that nobody signed': image => image.fill(0, 12 * K, 20 * K),
+    'the last zones, which nobody signed': image => image.fill(0, 8 * K),
     'a signature in what a ring holds': image => {
       image.fill(0, 16 * K, 16 * K + 12)
       image.write('DBGC\0\0\0\0\0\0\0\0', 20 * K + 100)
@@ -236,7 +290,7 @@ t.test('a source that cannot be opened again', async t => {
 
 t.test('what probe finds is the layout that was given', async t => {
   const path = filled(t, 'ramoops', ramoops)
-  t.equal(elsewhereOf(path, makeLayout(ramoops, 36 * K), openRegion).advice(), '')
+  t.equal(elsewhereOf(path, makeLayout(ramoops, 36 * K), openRegion).advice()?.clause, '')
 })
 
 t.test('a search reads all its pieces into one buffer', async t => {
@@ -278,7 +332,11 @@ t.test('a search reads all its pieces into one buffer', async t => {
   const zone = (): never => t.fail('there is none') as never
   t.same(
     piecesOf(() =>
-      refuseForeign({ region, endian: 'little', zones: [], signs, zone }, undefined, true),
+      refuseForeign(
+        { region, endian: 'little', zones: [], signs, zone, isDump: zone },
+        undefined,
+        true,
+      ),
     ),
     [16, 1],
     'for anything that would be overwritten',

@@ -1,8 +1,9 @@
 /** What the bytes of a source say of its layout, for whoever has given another one. */
 import { assertStoreError } from '../../pstore/errors.js'
 import type { Elsewhere, Signs } from '../../region/held.js'
+import type { Region } from '../../region/region.js'
+import { maxEccSize, parityMaker } from './ecc.js'
 import { evenBelow, makeLayout, type RamoopsLayout } from './layout.js'
-import type { FoundRegion } from './probe/found.js'
 import { probeRegion, type OpenRegion } from './probe/index.js'
 import { isPossible } from './probe/signatures.js'
 import { decodeZoneHeader, isVersionCode, zoneHeaderSize } from './zone-header.js'
@@ -39,18 +40,55 @@ const ifReadable = <T>(work: () => T): T | null => {
 /** @param layout the one that was given */
 export const elsewhereOf = (path: string, layout: RamoopsLayout, open: OpenRegion): Elsewhere => ({
   whole: () => ifReadable(() => open(path, { readOnly: true, map: false, report: () => {} })),
-  advice: (certain = false) => {
+  advice: () => {
     const regions = ifReadable(() => probeRegion(path, { probeLimit }, open).regions) ?? []
     const [first] = regions
-    if (!first || (certain && !(first.certain && regions.length === 1))) return null
-    if (regions.length > 1) return `\`pstorefs probe\` finds ${regions.length} regions in it`
-    return isSame(layout, first) ? '' : `\`pstorefs probe\` finds ${first.options}`
+    if (!first) return null
+    if (regions.length > 1)
+      return {
+        clause: `\`pstorefs probe\` finds ${regions.length} regions in it`,
+        isCertain: false,
+        zones: [],
+        from: 0,
+      }
+    const found = makeLayout(first.parameters, first.mem_size)
+    return {
+      clause:
+        described(layout) === described(found) ? '' : `\`pstorefs probe\` finds ${first.options}`,
+      isCertain: first.certain,
+      zones: found.zones,
+      from: found.memAddress,
+    }
   },
+  parity: region => (layout.ecc ? 0 : parityOf(region, layout)),
 })
-
-/** Does a region that was found have this layout? */
-const isSame = (given: RamoopsLayout, found: FoundRegion): boolean =>
-  described(given) === described(makeLayout(found.parameters, found.mem_size))
 
 const described = ({ memAddress, ecc, endian, oldParity, zones }: RamoopsLayout): string =>
   JSON.stringify([memAddress, ecc, endian, oldParity, zones])
+
+/** Zones whose headers are looked at, and how many of them are held against each parity; its bytes that are no chance. */
+const mostLooks = 256
+const mostTried = 8
+const convincing = 4
+
+/**
+ * The parity that all headers of zones with content have. Those of empty zones do not tell: they are the same as
+ * those of a kernel that kept parity before.
+ */
+const parityOf = (region: Region, { zones, endian }: RamoopsLayout): number => {
+  const tried: { header: Buffer; end: Buffer }[] = []
+  for (const { offset, size } of zones.slice(0, mostLooks)) {
+    const header = region.load(offset, zoneHeaderSize)
+    if (tried.length === mostTried || decodeZoneHeader(header, 0, endian).size === 0) continue
+    const length = Math.min(maxEccSize, size - zoneHeaderSize)
+    tried.push({ header, end: region.load(offset + size - length, length) })
+  }
+  const least = Math.min(...tried.map(({ end }) => end.length))
+  for (let ecc = 2; tried.length * ecc > 0 && ecc <= Math.min(maxEccSize, least); ecc++) {
+    if (tried.length * ecc < convincing) continue
+    const make = parityMaker(ecc)
+    if (tried.every(({ header, end }) => make(header).equals(end.subarray(end.length - ecc))))
+      return ecc
+  }
+  return 0
+}

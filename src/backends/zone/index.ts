@@ -88,7 +88,7 @@ export const zone: DriverModule<ZoneOptions> = {
     return onRegion(openRegion(path, how), region => {
       const layout = layoutOf(path, makeZoneLayout, options, region.length)
       // Nobody finds out such a layout.
-      const elsewhere = { whole: () => null, advice: () => null }
+      const elsewhere = { whole: () => null, advice: () => null, parity: () => 0 }
       return new ZoneDriver(region, layout, options.word_size, { force: options.force, elsewhere })
     })
   },
