@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import t from 'tap'
 import { parseZones } from '#src/backends/ramoops/zone-list.js'
 import { attach, format, type AttachOptions } from '#src/index.js'
-import { folder } from '../../program.js'
+import { file, folder } from '../../program.js'
 
 const K = 1024
 const text = (n: number): Buffer => Buffer.from('a line of text\n'.repeat(n))
@@ -124,4 +124,21 @@ t.test("3.4's parity corrects what is damaged", async t => {
   })
   t.teardown(() => wrong.close())
   t.not(wrong.find('console-ramoops-0')?.ecc?.bad, 0, 'which newer parity does not')
+})
+
+t.test('a long ring with little in it, without a layout', async t => {
+  // As boards of Rockchip without a boot log have it.
+  const source = `${folder(t)}/region.img`
+  const options = { zones: parseZones('zones', 'dmesg:128K,console:512K,pmsg:320K') }
+  format(source, { ...options, mem_size: 960 * K })
+  const backend = attach(source, options)
+  backend.write({ type: 'dmesg', bytes: text(20), time: { sec: 1n, nsec: 0 }, compressed: false })
+  for (const type of ['console', 'pmsg'] as const) backend.write({ type, bytes: text(20) })
+  const names = [...backend.names()]
+  backend.close()
+  // format remembers its options in an attribute, which a copy has not.
+  const copy = file(t, fs.readFileSync(source))
+  const found = attach(copy, { readOnly: true })
+  t.teardown(() => found.close())
+  t.same([...found.names()], names, 'the last ring is 384 KiB behind what the first two need')
 })

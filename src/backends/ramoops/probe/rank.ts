@@ -41,6 +41,8 @@ const followedPenalty = 10
 /** A signature a little behind the last zone, in no zone; how far behind at least, and how many count. */
 const behindPenalty = 5
 const behindReach = 2 ** 18
+/** Or so many times the shape's length: a long ring with little in it looks like a short one. */
+const reachOfLength = 4
 const mostBehind = 64
 /** A signature within a zone, and how many count. */
 const insidePenalty = 2
@@ -86,7 +88,7 @@ const rankShape = (view: View, shape: Shape, furthest: number): RankedShape => {
   let byParity = 0
   let listed = 0
   const { end, base } = shape
-  const reach = Math.max(behindReach, end - base)
+  const reach = Math.max(behindReach, reachOfLength * (end - base))
   const behind = view.signaturesIn(end, Math.min(furthest, end + reach), mostBehind)
   let penalty = behindPenalty * behind
   if (view.isPlain(end)) penalty += followedPenalty
