@@ -66,9 +66,13 @@ export const recognise = (path: string, where: Whereabouts = {}): string | null 
 export const likenessOf = (path: string): string | null => {
   const head = isFolder(path) ? null : headIfAny(path, {})
   if (!head) return null
-  for (const { resembles } of Object.values(drivers)) {
-    const like = resembles?.(head)
-    if (like) return like
+  try {
+    for (const { resembles } of Object.values(drivers)) {
+      const like = resembles?.(head, path)
+      if (like) return like
+    }
+  } catch (error) {
+    assertStoreError(error)
   }
   return null
 }

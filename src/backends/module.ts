@@ -85,8 +85,8 @@ export interface DriverModule<Parameters extends object, Findings = never, Kept 
     path: string,
     where: Whereabouts,
   ): boolean
-  /** What else the first bytes of a file could be to this driver, and what to do then; null: nothing. */
-  resembles?(head: Buffer): string | null
+  /** What else a file could be to this driver, and what to do then; null: nothing. May throw a StoreError. */
+  resembles?(head: Buffer, path: string): string | null
   /**
    * What is known of a store as a whole; null where there is none. Absent where {@link probe} says it.
    *

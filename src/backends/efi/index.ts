@@ -9,7 +9,7 @@ import { splitRingParameters, whereabouts, type ParameterTable } from '../../pst
 import { EfiDriver } from './driver.js'
 import { listsVariables, VariableFile } from './variable-file.js'
 import { holdsVariables, VariableFolder } from './variable-folder.js'
-import { isVariableStore, VariableStore } from './variable-store.js'
+import { findVariableStore, isVariableStore, VariableStore } from './variable-store.js'
 
 /** `mem_address` is where a variable store starts in its file. */
 export interface EfiParameters extends Pick<Whereabouts, 'mem_address'>, SplitRingParameters {}
@@ -33,6 +33,17 @@ export const efi: DriverModule<EfiParameters> = {
   },
   recognises: (head, { isDirectory }, path) =>
     isDirectory ? holdsVariables(path) : isVariableStore(head) || listsVariables(head),
+  resembles: (_, path) => {
+    const region = openRegion(path, { readOnly: true, map: false })
+    try {
+      const at = findVariableStore(region)?.toString(16)
+      return at === undefined
+        ? null
+        : `a UEFI variable store begins at 0x${at}: give --mem-address 0x${at}`
+    } finally {
+      region.close()
+    }
+  },
   describe: (path, { mem_address }) => {
     const where = mem_address === undefined ? {} : { mem_address }
     const driver = efi.attach(path, { ...where, readOnly: true }) as EfiDriver

@@ -55,6 +55,21 @@ export const isVariableStore = (head: Buffer): boolean => {
   return store.length === storeHeaderLength && decodeStoreHeader(store) !== null
 }
 
+/** In a dump of a flash chip a volume begins at a block; chips have up to 64 MiB. */
+const flashBlock = 4096
+const largestFlash = 64 * 1024 * 1024
+
+/** Where the first variable store begins in a dump of a flash chip; null where it has none. */
+export const findVariableStore = (region: Region): number | null => {
+  const end = Math.min(region.length, largestFlash)
+  for (let from = 0; from < end; from += windowSize) {
+    const bytes = region.load(from, Math.min(windowSize + flashBlock, end - from))
+    for (let at = 0; at < Math.min(windowSize, bytes.length); at += flashBlock)
+      if (isVariableStore(bytes.subarray(at, at + flashBlock))) return from + at
+  }
+  return null
+}
+
 /** Where a store's variables are, in bytes from the region's start. */
 interface StoreExtent {
   start: number

@@ -4,6 +4,7 @@ import { setTimeout } from 'node:timers/promises'
 import { crc32 } from 'node:zlib'
 import t from 'tap'
 import { attach } from '#src/index.js'
+import { likenessOf } from '#src/backends/index.js'
 import { encodeGuid } from '#src/backends/guid.js'
 import {
   decodeStoreHeader,
@@ -14,6 +15,8 @@ import {
   encodeVolumeHeader,
 } from '#src/backends/efi/variable-store-format.js'
 import { vendorGuid } from '#src/backends/efi/names.js'
+import { StoreError } from '#src/pstore/errors.js'
+import { Region } from '#src/region/region.js'
 import { loadFixture } from '../../fixtures.js'
 import { file } from '../../program.js'
 import { randomFor } from '../../random.js'
@@ -408,4 +411,26 @@ t.test('what the guest changes while it is looked at', async t => {
   ])
     t.equal(errnoOf(write), 'EROFS')
   t.ok(fs.readFileSync(path).equals(bytes))
+})
+
+t.test('a store in the midst of a dump of a flash chip', async t => {
+  const { bytes } = makeStore([{ name: one }])
+  for (const before of [4096, 15 * 4096, 2 ** 20]) {
+    const path = file(t, Buffer.concat([Buffer.alloc(before, 0xff), bytes, Buffer.alloc(4096)]))
+    const at = `0x${before.toString(16)}`
+    const said = new RegExp(`; a UEFI variable store begins at ${at}: give --mem-address ${at}$`)
+    for (const source of [path, `efi:${path}`]) t.throws(() => attach(source), { message: said })
+    t.same([...attach(path, { mem_address: before }).names()], [fileOf(1)])
+  }
+  // A volume of firmware has no variables.
+  const volume = Buffer.alloc(8192, 0xff)
+  volume.set(encodeVolumeHeader(4096), 4096)
+  t.throws(() => attach(file(t, volume)), { message: /--boot-log-count$/ })
+  const { load } = Region.prototype
+  t.teardown(() => (Region.prototype.load = load))
+  Region.prototype.load = function (offset, length) {
+    if (offset > 0) throw new StoreError('a bad sector', 'EIO')
+    return load.call(this, offset, length)
+  }
+  t.equal(likenessOf(file(t, Buffer.alloc(2 ** 17))), null, 'what cannot be read is like nothing')
 })

@@ -363,7 +363,7 @@ t.test('files of other names', async t => {
       { message: /its name is no record's/ },
     )
   }
-  t.equal(records.resembles!(Buffer.alloc(0)), null)
+  t.equal(records.resembles!(Buffer.alloc(0), home), null)
   t.throws(() => new RecordsDriver(`${home}/nowhere`, null).listing(), StoreError)
 })
 
