@@ -58,6 +58,11 @@ export const foreignSamples: readonly ForeignSample[] = [
   { head: 'S00F000068656C6C6F202020202000003C\nS5030003F9\n', says: /S-record/ },
   { head: `${'44'.repeat(30)}\n${'00'.repeat(30)}\n`, says: /plain hex dump: `xxd -r -p/ },
   { head: `${'RGJD'.repeat(19)}\n${'QUFB'.repeat(19)}\n`, says: /^is base64/ },
+  {
+    head: "begin 644 region.img\nM1$)'0P``\n",
+    says: /^is uuencoded: `uudecode -o region.img FILE`/,
+  },
+  { head: 'Subject: it\n\nbegin-base64 600 a b\nREJHQw==\n', says: /uudecode/ },
   { head: '/dts-v1/;\n/ { };\n', says: /source of a device tree: `dtc/ },
   { head: '// SPDX\n/* a * b\n **/\n#include <x>\n /dts-v1/ ;\n', says: /source of a device tree/ },
 ]

@@ -118,6 +118,9 @@ const textForm = (text: string): string | null => {
   const lines = text.split(/\r?\n/)
   for (let i = 0; i <= mostBefore; i++) {
     const [first = '', second = ''] = lines.slice(i)
+    // The first line is no data, and in mails there is a header before it.
+    if (/^begin(-base64)? [0-7]{3,4} \S/.test(first))
+      return 'is uuencoded: `uudecode -o region.img FILE` makes bytes of it (Debian: sharutils)'
     const form = texts.find(({ line }) => line.test(first) && line.test(second))
     if (form) return form.says(first, second)
   }
