@@ -98,3 +98,22 @@ export const likeness = (head: Buffer): { what: string; name: string } | null =>
     ? { what: 'a compressed dmesg record', name: 'dmesg-ramoops-0.enc.z' }
     : null
 }
+
+/** How a dump began before Linux 3.5 (drivers/char/ramoops.c): in memory that had no zones, at multiples of a size. */
+const bareDump = /====\d+\.\d+\n/g
+
+/**
+ * Dumps of a kernel before 3.5, and what makes records of them; null where a file begins otherwise.
+ *
+ * @param head its first bytes
+ */
+export const bareDumps = (head: Buffer): string | null => {
+  const [first, ...others] = [...head.toString('latin1').matchAll(bareDump)].map(at => at.index)
+  if (first !== 0) return null
+  // The size was a power of two.
+  const second = others.find(at => at >= 512 && (at & (at - 1)) === 0)
+  return (
+    'it looks like the dumps of a kernel before 3.5, which have no headers: in an empty folder, ' +
+    `\`split -b ${second ?? 'RECORD_SIZE'} -d -a 3 FILE dmesg-ramoops-\` makes records of them`
+  )
+}

@@ -6,7 +6,7 @@ import type { FtraceParameters, ParameterTable } from '../../pstore/parameters.j
 import { zoneParameters } from '../../pstore/parameters.js'
 import type { Endian } from '../../pstore/types.js'
 import { headOf, type DriverModule } from '../module.js'
-import { isDump, likeness } from './content.js'
+import { bareDumps, isDump, likeness } from './content.js'
 import { holdsCopies, type Copy } from './copies.js'
 import { RecordsDriver } from './driver.js'
 import { decodeCopyName } from './names.js'
@@ -65,6 +65,8 @@ export const records: DriverModule<RecordsParameters> = {
   recognises: (head, { isDirectory }, source) =>
     isDirectory ? holdsCopies(source) : copyAt(source, () => head) !== null,
   resembles: head => {
+    const dumps = bareDumps(head)
+    if (dumps) return dumps
     const like = likeness(head)
     return like && `it looks like ${like.what}: name it ${like.name} (a link will do)`
   },

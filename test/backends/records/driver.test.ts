@@ -330,6 +330,8 @@ t.test('more entries than are looked at', async t => {
 })
 
 t.test('files of other names', async t => {
+  const bare = Buffer.alloc(4096)
+  bare.write('====1300000000.4567\n<4>[    1.000000] a line\n')
   const home = made(t, {
     'dmesg.txt': text,
     last_kmsg: '<6>[    0.000000] Linux version 6.1\n',
@@ -338,6 +340,8 @@ t.test('files of other names', async t => {
     pmsg: loadPmsg(),
     ftrace: 'CPU:0 ts:1 ffffffff81000000  ffffffff81200000  a <- b\n',
     dump: deflate(text),
+    bare: Buffer.concat([bare, bare]),
+    one: bare,
     noise: Buffer.from([1, 2, 3]),
     erased: Buffer.alloc(64, 0xff),
   })
@@ -350,6 +354,11 @@ t.test('files of other names', async t => {
     ['pmsg', /it looks like a pmsg record: name it pmsg-ramoops-0/],
     ['ftrace', /it looks like an ftrace record: name it ftrace-ramoops-0/],
     ['dump', /it looks like a compressed dmesg record: name it dmesg-ramoops-0\.enc\.z/],
+    [
+      'bare',
+      /dumps of a kernel before 3\.5, .*: in an empty folder, `split -b 4096 -d -a 3 FILE dmesg-ramoops-`/,
+    ],
+    ['one', /`split -b RECORD_SIZE -d/],
     ['noise', /no pstore region found/],
     ['erased', /no pstore region found/],
   ] as const) {
