@@ -142,3 +142,36 @@ t.test('a long ring with little in it, without a layout', async t => {
   t.teardown(() => found.close())
   t.same([...found.names()], names, 'the last ring is 384 KiB behind what the first two need')
 })
+
+t.test('ftrace behind an empty console is in no dump', async t => {
+  const source = `${folder(t)}/region.img`
+  const options: AttachOptions = {
+    preset: 'linux-pre-6.2',
+    record_size: 32 * K,
+    console_size: 16 * K,
+    ftrace_size: 16 * K,
+    pmsg_size: 64 * K,
+    cpus: 8,
+  }
+  format(source, { ...options, mem_size: 352 * K })
+  const backend = attach(source, options)
+  backend.write({ type: 'dmesg', bytes: text(20), time: { sec: 1n, nsec: 0 }, compressed: false })
+  backend.write({ type: 'pmsg', bytes: text(20) })
+  backend.close()
+  const bytes = fs.readFileSync(source)
+  const records = 20
+  for (let cpu = 0; cpu < 8; cpu++) {
+    const zone = 272 * K + cpu * 2 * K
+    for (const field of [4, 8]) bytes.writeUInt32LE(24 * records, zone + field)
+    for (let n = 0; n < records; n++) {
+      const at = zone + 12 + 24 * n
+      bytes.writeBigUInt64LE(0xffff_ffff_8100_0000n + BigInt(n * 64), at)
+      bytes.writeBigUInt64LE(0xffff_ffff_8120_0000n + BigInt(n * 96), at + 8)
+      bytes.writeBigUInt64LE(BigInt((n * 8 + cpu) * 256 + cpu), at + 16)
+    }
+  }
+  const found = attach(file(t, bytes), { readOnly: true })
+  t.teardown(() => found.close())
+  t.same([...found.names()], ['dmesg-ramoops-0', 'pmsg-ramoops-0', 'ftrace-ramoops-0'])
+  t.equal(found.find('ftrace-ramoops-0')!.size, 8 * records * 24)
+})

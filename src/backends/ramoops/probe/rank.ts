@@ -142,7 +142,11 @@ const rankShape = (view: View, shape: Shape, furthest: number): RankedShape => {
     if (ecc && !fits) penalty += misfitPenalty
     addContent(zone, fitsZone && !ftrace ? view.content(offset, size, ecc, old, header) : 'empty')
   }
-  const inside = Math.min(mostInside, view.plainIn(base, end, listed + mostInside) - listed)
+  const starts = new Set(zones.map(({ offset }) => offset))
+  const inside = Math.min(
+    mostInside,
+    view.plainIn(base, end, listed + mostInside) - listed + view.strayFtrace(base, end, starts),
+  )
   penalty += insidePenalty * inside
   return {
     shape,

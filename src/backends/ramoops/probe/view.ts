@@ -271,6 +271,14 @@ export class View {
     return count
   }
 
+  /** The headers of ftrace zones that were found in a part, and that have content: how many are none of some zones'? */
+  strayFtrace(from: number, to: number, starts: ReadonlySet<number>): number {
+    let count = 0
+    for (const at of this.#ftrace)
+      if (at >= from && at < to && !starts.has(at) && this.header(at)!.size > 0) count++
+    return count
+  }
+
   /** The distances at which the next CPUs' ftrace zones may lie: they carry the same signature. */
   spacings(at: number): number[] {
     const known = this.#spacings.get(at)
