@@ -175,3 +175,25 @@ t.test('ftrace behind an empty console is in no dump', async t => {
   t.same([...found.names()], ['dmesg-ramoops-0', 'pmsg-ramoops-0', 'ftrace-ramoops-0'])
   t.equal(found.find('ftrace-ramoops-0')!.size, 8 * records * 24)
 })
+
+t.test('a remainder that makes a ring as long as the source is outweighed by parity', async t => {
+  const source = `${folder(t)}/region.img`
+  const options: AttachOptions = {
+    preset: 'linux-pre-4.10',
+    record_size: 64 * K,
+    console_size: 8 * K,
+    pmsg_size: 8 * K,
+    ftrace_size: 0,
+    ecc: 16,
+  }
+  // Today's kernels would have made 8 dumps' zones of it, too, with a pmsg of 16 KiB.
+  format(source, { ...options, mem_size: 536 * K })
+  const backend = attach(source, options)
+  backend.write({ type: 'dmesg', bytes: text(20), time: { sec: 1n, nsec: 0 }, compressed: false })
+  for (const type of ['console', 'pmsg'] as const) backend.write({ type, bytes: text(20) })
+  const names = [...backend.names()]
+  backend.close()
+  const found = attach(file(t, fs.readFileSync(source)), { readOnly: true })
+  t.teardown(() => found.close())
+  t.same([...found.names()], names)
+})

@@ -169,15 +169,16 @@ const oddPart = (n: number): number => {
   return n
 }
 
-/** What makes a layout unlikely, the weightiest first; smaller numbers are likelier. */
-const unlikeliness = ({
-  length: { exact, open, size },
-  penalty,
-  byParity,
-  unusual,
-  contents,
-}: PossibleLayout): number[] => [
-  exact && !open ? 0 : 1,
+/**
+ * What makes a layout unlikely, the weightiest first; smaller numbers are likelier.
+ *
+ * @param least the penalty of the one that explains the bytes best
+ */
+const unlikeliness = (
+  { length: { exact, open, size }, penalty, byParity, unusual, contents }: PossibleLayout,
+  least: number,
+): number[] => [
+  exact && !open && penalty === least ? 0 : 1,
   penalty,
   -byParity,
   unusual,
@@ -189,8 +190,10 @@ const unlikeliness = ({
   size,
 ]
 
-const sorted = (layouts: readonly PossibleLayout[]): PossibleLayout[] =>
-  layouts.toSorted((a, b) => compare(unlikeliness(a), unlikeliness(b)))
+const sorted = (layouts: readonly PossibleLayout[]): PossibleLayout[] => {
+  const least = Math.min(...layouts.map(({ penalty }) => penalty))
+  return layouts.toSorted((a, b) => compare(unlikeliness(a, least), unlikeliness(b, least)))
+}
 
 const compare = (a: readonly number[], b: readonly number[]): number => {
   const i = a.findIndex((value, i) => value !== b[i])
