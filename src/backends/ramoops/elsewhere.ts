@@ -2,7 +2,7 @@
 import { assertStoreError } from '../../pstore/errors.js'
 import type { Elsewhere, Signs } from '../../region/held.js'
 import type { Region } from '../../region/region.js'
-import { maxEccSize, parityMaker } from './ecc.js'
+import { isWord, maxEccSize } from './ecc.js'
 import { evenBelow, makeLayout, type RamoopsLayout } from './layout.js'
 import { probeRegion, type OpenRegion } from './probe/index.js'
 import { isPossible } from './probe/signatures.js'
@@ -86,9 +86,9 @@ const parityOf = (region: Region, { zones, endian }: RamoopsLayout): number => {
   const least = Math.min(...tried.map(({ end }) => end.length))
   for (let ecc = 2; tried.length * ecc > 0 && ecc <= Math.min(maxEccSize, least); ecc++) {
     if (tried.length * ecc < convincing) continue
-    const make = parityMaker(ecc)
-    if (tried.every(({ header, end }) => make(header).equals(end.subarray(end.length - ecc))))
-      return ecc
+    const fits = ({ header, end }: (typeof tried)[number]): boolean =>
+      isWord(header, 0, zoneHeaderSize, end, end.length - ecc, ecc)
+    if (tried.every(fits)) return ecc
   }
   return 0
 }
