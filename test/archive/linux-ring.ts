@@ -1,5 +1,7 @@
 /** A guest for tests: it appends to the console of a region as Linux does, header first, and takes no lock. */
+import { spawn, type ChildProcess } from 'node:child_process'
 import fs from 'node:fs'
+import path from 'node:path'
 import { mapBytes } from '#src/region/map.js'
 
 /** `number 7` and padding: 16 bytes, so that no line is like any other. */
@@ -49,12 +51,34 @@ export class LinuxGuest {
     yield
     zone.writeUInt32LE((start + 16) % this.length, 4)
     yield
-    const line = lineOf(this.next++)
-    const first = line.copy(zone, 12 + start)
-    line.copy(zone, 12, first)
+    this.#fill(start, lineOf(this.next++))
   }
 
+  /** Append lines: the same steps, between which nothing is allocated, so that no collector stops it there. */
   append(lines = 1): void {
-    for (let n = 0; n < lines; n++) Array.from(this.steps())
+    const zone = this.#zone
+    for (let n = 0; n < lines; n++) {
+      const line = lineOf(this.next++)
+      const size = zone.readUInt32LE(8)
+      if (size < this.length) zone.writeUInt32LE(Math.min(size + 16, this.length), 8)
+      const start = zone.readUInt32LE(4)
+      zone.writeUInt32LE((start + 16) % this.length, 4)
+      this.#fill(start, line)
+    }
   }
+
+  #fill(start: number, line: Buffer): void {
+    const first = line.copy(this.#zone, 12 + start)
+    line.copy(this.#zone, 12, first)
+  }
+}
+
+/** A guest of its own process, which is hardly ever made to wait in the midst of an append: a kernel never is. */
+export const spawnGuest = (...args: (string | number)[]): ChildProcess => {
+  const script = path.resolve(import.meta.dirname, 'guest-process.js')
+  const words = ['-n', '-20', process.execPath, script, ...args.map(String)]
+  return spawn('nice', words, {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, NODE_OPTIONS: '' },
+  })
 }

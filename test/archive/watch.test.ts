@@ -1,13 +1,12 @@
 /** `archive --watch`: the real program, whatever becomes of the stores that it looks after. */
 import { spawn } from 'node:child_process'
 import fs from 'node:fs'
-import path from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { attach, format, writeDump, type AttachOptions } from '#src/index.js'
 import { daemonOf, folder, mount, pstorefs, run, succeed, until } from '../program.js'
 import { randomFor } from '../random.js'
-import { numbersIn } from './linux-ring.js'
+import { numbersIn, spawnGuest } from './linux-ring.js'
 import { crashesCome, crashesIn, watch, type Watcher } from './watching.js'
 
 const options: AttachOptions = {
@@ -386,13 +385,7 @@ t.test(
     const backend = attach(region, layout)
     t.teardown(() => backend.close())
     const console = [...backend.survey.conditions()].find(({ type }) => type === 'console')!
-    const script = path.resolve(import.meta.dirname, 'guest-process.js')
-    const total = 1e9
-    const guest = spawn(
-      process.execPath,
-      [script, region, ...[console.offset, console.room, 10, total].map(String)],
-      { stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, NODE_OPTIONS: '' } },
-    )
+    const guest = spawnGuest(region, console.offset!, console.room, 10, 1e9)
     t.teardown(() => guest.kill('SIGKILL'))
     const isEmpty = (): boolean => [...backend.names()].every(name => !name.startsWith('dmesg'))
     let dumps = 0

@@ -4,10 +4,9 @@
  */
 import { spawn, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
-import path from 'node:path'
 import t, { type Test } from 'tap'
 import { attach, format, writeDump, type AttachOptions } from '#src/index.js'
-import { numbersIn } from '../archive/linux-ring.js'
+import { numbersIn, spawnGuest } from '../archive/linux-ring.js'
 import { folder, program, pstorefs, run, succeed, type Outcome } from '../program.js'
 import { randomFor } from '../random.js'
 import { sharedFolder as shared } from '../shared.js'
@@ -207,15 +206,7 @@ const guestAndArchive = async (
   const backend = attach(region, layout)
   const console = [...backend.survey.conditions()].find(({ type }) => type === 'console')!
   backend.close()
-  const guest = spawn(
-    process.execPath,
-    [
-      path.resolve(import.meta.dirname, '../archive/guest-process.js'),
-      region,
-      ...[console.offset, console.room, pause, lines].map(String),
-    ],
-    { stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, NODE_OPTIONS: '' } },
-  )
+  const guest = spawnGuest(region, console.offset!, console.room, pause, lines)
   let isDone = false
   guest.once('exit', () => (isDone = true))
   let told = ''

@@ -159,7 +159,12 @@ t.test('the lines of the guide and the manual', { skip: asRoot }, t => {
   )
   t.equal(lines.length, 2)
   const home = folder(t)
-  format(`${home}/pmem0`, { record_size: 65536, console_size: 262144, mem_size: 1 << 20 })
+  fs.writeFileSync(`${home}/pmem0`, Buffer.alloc(1 << 20))
+  const layoutIn = (line: string): string =>
+    Array.from(
+      line.matchAll(/\b(\w+[-_]size|ecc)[= ](\w+)/g),
+      ([, name, n]) => `--${name} ${n}`,
+    ).join(' ')
   const { status, stdout, stderr } = run('unshare', [
     '--mount',
     'sh',
@@ -174,11 +179,20 @@ t.test('the lines of the guide and the manual', { skip: asRoot }, t => {
     umount -a -l -t fuse.pstorefs
     umount /sys/fs/pstore 2>/dev/null || true
     trap 'cd /; fusermount3 -uz /sys/fs/pstore 2>/dev/null || true' EXIT
-    echo said | pstorefs write console /dev/pmem0 --record-size 64K --console-size 256K
-    ${lines.map(line => `${line}; cat /sys/fs/pstore/console-ramoops-0; umount /sys/fs/pstore`).join('\n')}
+    ${lines
+      .map(
+        // Another store, another life.
+        line => `rm -rf /var/lib/pstorefs; pstorefs format --force /dev/pmem0 ${layoutIn(line)} >/dev/null
+        echo said | pstorefs write console /dev/pmem0 ${layoutIn(line)}
+        ${line}; cat /sys/fs/pstore/console-ramoops-0; umount /sys/fs/pstore`,
+      )
+      .join('\n')}
     ls /var/lib/pstorefs`,
   ])
   t.equal(status, 0, stderr)
-  t.match(stdout.toString(), /^said\nsaid\nramoops-[0-9a-f]{12}\.kept\n$/)
+  t.match(
+    stdout.toString(),
+    /^said\n\nECC: No errors detected\nsaid\nramoops-[0-9a-f]{12}\.kept\n$/,
+  )
   t.end()
 })

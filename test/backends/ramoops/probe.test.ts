@@ -287,7 +287,7 @@ t.test(`${rounds} random layouts: found, and never certain of another`, async t 
   const seeds = randomFor(t)
   const source = `${folder(t)}/ram.img`
   const counts = { certain: 0, right: 0, all: 0 }
-  // Zones that are all of one kind, small and empty say next to nothing: of a few regions too little is found.
+  // Zones that are all of one kind, small and empty say next to nothing: of 2 regions in 3,000 too little is found.
   const missed: string[] = []
   for (let round = 0; round < rounds; round++) {
     const seed = round === 0 ? seeds.seed : seeds.below(2 ** 31)
@@ -317,7 +317,7 @@ t.test(`${rounds} random layouts: found, and never certain of another`, async t 
         t.fail(`${what}: certain of ${found.options}`)
     }
   }
-  t.ok(missed.length <= rounds / 100, missed.join('\n'))
+  t.ok(missed.length <= 2 + rounds / 500, missed.join('\n'))
   t.ok(
     counts.certain >= Math.floor(rounds / 10),
     `${counts.certain} certain, ${counts.right} right of ${counts.all}`,
