@@ -206,6 +206,9 @@ export interface NodeAttributes {
 }
 
 const billion = 1_000_000_000
+/** A size from here on is no loff_t, of which 2^63 − 1 is the last: to the kernel the inode would be bad for good (fs/fuse/dir.c, fuse_invalid_attr). */
+const pastSizes = 2 ** 63
+const lastSize = 2n ** 63n - 1n
 /** A moment: for so long what LOOKUP says holds, so that one stat(2) is one request. In nanoseconds. */
 const moment = 1_000_000
 
@@ -267,7 +270,8 @@ export class Reply {
   #attributes(at: number, of: NodeAttributes): void {
     const view = this.#view
     this.#u64(at, of.ino)
-    this.#u64(at + 8, of.size)
+    if (of.size < pastSizes) this.#u64(at + 8, of.size)
+    else view.setBigInt64(at + 8, lastSize, little)
     this.#time(at + 24, at + 48, of.atime)
     this.#time(at + 32, at + 52, of.mtime)
     this.#time(at + 40, at + 56, of.ctime)

@@ -105,6 +105,20 @@ t.test('a file, from its name to its end', async t => {
   t.equal(asked.ask(codes.getattr, ino, 0, 0, 0n).errno, errno.ESTALE)
 })
 
+t.test('the largest size that truncate(2) takes', async t => {
+  const asked = new Asked(make(t).tree)
+  const ino = node(asked, 'console-ramoops-0')
+  const largest = 2n ** 63n - 1n
+  const rest = Array<number>(16).fill(0)
+  const { errno, body } = asked.ask(codes.setattr, ino, 8, 0, 0n, largest, ...rest)
+  t.equal(errno, 0)
+  t.equal(
+    body.readBigUInt64LE(16 + 8),
+    largest,
+    'no larger one, which is a bad inode to the kernel',
+  )
+})
+
 t.test('a listing in pieces', async t => {
   const asked = new Asked(make(t).tree)
   const handle = asked.ask(codes.opendir, root, 0, 0).body.readBigUInt64LE()
