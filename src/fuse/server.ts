@@ -66,6 +66,13 @@ const textIn = (text: string, room: number): Answer => {
   return reply => reply.text(text, room)
 }
 
+/** An open folder. */
+interface OpenFolder {
+  /** As they were when the listing of it began. */
+  entries: readonly Entry[]
+  isBegun: boolean
+}
+
 const executable = 0o111
 const execute = 1
 /** lseek(2)'s `SEEK_DATA`; the other that arrives is `SEEK_HOLE`. */
@@ -77,7 +84,7 @@ export class Server {
   readonly #request = new Request(this.room)
   readonly #reply = new Reply()
   readonly #files = new Map<number, OpenFile>()
-  readonly #folders = new Map<number, readonly Entry[]>()
+  readonly #folders = new Map<number, OpenFolder>()
   #lastHandle = 0
 
   constructor(
@@ -232,21 +239,27 @@ export class Server {
     OPENDIR: (_, node) =>
       whenDone(this.tree.list(node), entries => {
         const handle = this.#nextHandle()
-        this.#folders.set(handle, entries)
+        this.#folders.set(handle, { entries, isBegun: false })
         return reply => reply.folder(handle)
       }),
 
-    READDIR: request => {
-      const entries = this.#folders.get(request.u64(0)) ?? refuse('EBADF')
+    READDIR: (request, node) => {
+      const folder = this.#folders.get(request.u64(0)) ?? refuse('EBADF')
       const first = request.u64(8)
       const most = request.u32(16)
-      return reply => {
-        for (let i = first; i < entries.length; i++) {
-          const { name, ino, mode } = entries[i]!
-          if (!reply.dirent(name, ino, mode, i + 1, most)) break
+      // After rewinddir(3) there is what is there by then.
+      const isAgain = first === 0 && folder.isBegun
+      return whenDone(isAgain ? this.tree.list(node) : folder.entries, entries => {
+        folder.entries = entries
+        folder.isBegun = true
+        return reply => {
+          for (let i = first; i < entries.length; i++) {
+            const { name, ino, mode } = entries[i]!
+            if (!reply.dirent(name, ino, mode, i + 1, most)) break
+          }
+          return reply
         }
-        return reply
-      }
+      })
     },
 
     RELEASEDIR: request => {

@@ -140,6 +140,17 @@ t.test('a listing in pieces', async t => {
   t.equal(asked.ask(codes.readdir, root, handle, 0n, 100, 0, 0n, 0, 0).errno, errno.EBADF, 'closed')
 })
 
+t.test('a folder that stays open is listed anew from its start', async t => {
+  const asked = new Asked(make(t).tree)
+  const handle = asked.ask(codes.opendir, root, 0, 0).body.readBigUInt64LE()
+  const list = (offset: bigint): string =>
+    String(asked.ask(codes.readdir, root, handle, offset, 4096, 0, 0n, 0, 0).body)
+  t.match(list(0n), 'console-ramoops-0')
+  asked.ask(codes.unlink, root, 'console-ramoops-0')
+  t.match(list(2n), 'console-ramoops-0', 'a listing goes on as it began')
+  t.notMatch(list(0n), 'console-ramoops-0')
+})
+
 t.test('extended attributes: of whom, how long, and what does not fit', async t => {
   const asked = new Asked(make(t).tree)
   const ino = node(asked, 'dmesg-ramoops-0')
