@@ -404,9 +404,17 @@ export class Tree {
       return whenDone(file.records.erase(record), erased => {
         this.#gone(file)
         if (!erased) throw notThere(name)
+        this.#unlinked(file)
         this.#onErase?.(record)
       })
     })
+  }
+
+  /** The times of what an unlink changes: fs/libfs.c, simple_unlink. */
+  #unlinked(file: File): void {
+    file.ctime = now()
+    for (const folder of [this.#root, ...this.#folders.values()])
+      if (folder.records === file.records) folder.mtime = folder.ctime = file.ctime
   }
 
   /** chmod, chown, utimes, truncate; a size is what stat(2) shows, and nothing else, as in Linux. Throws EISDIR, ESTALE, EIO. */

@@ -427,6 +427,23 @@ t.test('modes, owners and times last as long as the file', async t => {
   })
 })
 
+t.test('unlink changes the times of the folders that had the name, and of the file', async t => {
+  const tree = new ByPath([make(t, 'a'), make(t, 'b')])
+  const old = { sec: 5n, nsec: 0 }
+  for (const path of ['/', '/a', '/b']) tree.change(path, { mtime: old })
+  const changed = (): string[] =>
+    ['/', '/a', '/b'].filter(path => tree.getattr(path).mtime.sec !== old.sec)
+  const open = tree.open('/b/dmesg-b-0')
+  tree.unlink('/b/dmesg-b-0')
+  t.same(changed(), ['/b'], 'the root has only names of the first backend')
+  t.not(open.attributes().ctime.sec, 1_700_000_000n)
+  t.equal(open.attributes().mtime.sec, 1_700_000_000n)
+  open.close()
+  tree.unlink('/dmesg-a-0')
+  t.same(changed(), ['/', '/a', '/b'])
+  t.same(tree.getattr('/a').ctime, tree.getattr('/').mtime)
+})
+
 t.test('a store that cannot be read any more', async t => {
   const [a, b] = [make(t, 'a'), make(t, 'b')]
   const tree = new ByPath([a, b])
