@@ -209,6 +209,8 @@ const billion = 1_000_000_000
 /** A size from here on is no loff_t, of which 2^63 − 1 is the last: to the kernel the inode would be bad for good (fs/fuse/dir.c, fuse_invalid_attr). */
 const pastSizes = 2 ** 63
 const lastSize = 2n ** 63n - 1n
+/** Bytes of a name: NAME_MAX (include/uapi/linux/limits.h). */
+export const longestName = 255
 /** A moment: for so long what LOOKUP says holds, so that one stat(2) is one request. In nanoseconds. */
 const moment = 1_000_000
 
@@ -341,7 +343,7 @@ export class Reply {
     const { size, free } = usage ?? { size: 0, free: 0 }
     for (const [field, n] of [size, free, free].entries()) this.#u64(at + 8 * field, n)
     this.#view.setUint32(at + 40, blockSize, little)
-    this.#view.setUint32(at + 44, 255, little)
+    this.#view.setUint32(at + 44, longestName, little)
     this.#view.setUint32(at + 48, blockSize, little)
     return this
   }

@@ -17,6 +17,7 @@ import {
   decodeSetattr,
   isAboutHandle,
   isForCaller,
+  longestName,
   Malformed,
   Reply,
   Request,
@@ -181,11 +182,14 @@ export class Server {
 
     DESTROY: () => null,
 
-    LOOKUP: (request, parent) =>
-      whenDone(this.tree.lookup(parent, request.name(0)), attributes => {
+    LOOKUP: (request, parent) => {
+      // fs/libfs.c, simple_lookup; FUSE itself passes on longer ones. The last byte is the zero.
+      if (request.room > longestName + 1) return refuse('ENAMETOOLONG')
+      return whenDone(this.tree.lookup(parent, request.name(0)), attributes => {
         this.tree.hold(attributes.ino)
         return reply => reply.entry(attributes, !this.tree.isRendered(attributes.ino))
-      }),
+      })
+    },
 
     FORGET: request => this.#forget(request),
     BATCH_FORGET: request => this.#forget(request),

@@ -119,6 +119,15 @@ t.test('the largest size that truncate(2) takes', async t => {
   )
 })
 
+t.test('a name that is too long for any file', async t => {
+  const asked = new Asked(make(t).tree)
+  for (const [length, why] of [
+    [255, errno.ENOENT],
+    [256, errno.ENAMETOOLONG],
+  ] as const)
+    t.equal(asked.ask(codes.lookup, root, 'x'.repeat(length)).errno, why, `${length} bytes`)
+})
+
 t.test('a listing in pieces', async t => {
   const asked = new Asked(make(t).tree)
   const handle = asked.ask(codes.opendir, root, 0, 0).body.readBigUInt64LE()
