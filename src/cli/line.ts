@@ -61,6 +61,12 @@ const wordsFor = (typed: readonly string[]): string[] => {
   )
 }
 
+/**
+ * What may stand there more than once. Of every other option that is repeated the last counts. (None is of yargs's type
+ * `number`: of that a second one that is 1 is added to the first.)
+ */
+const several = ['_', '--', 'backend', 'options', 'o', 'sources', 'names', 'where']
+
 /** yargs for a line and the commands that may be in it. */
 const reader = (words: readonly string[], known: readonly CommandModule[]): Argv =>
   yargs([...words])
@@ -92,8 +98,11 @@ const reader = (words: readonly string[], known: readonly CommandModule[]): Argv
       'Not enough arguments following: %s': '--%s needs a value',
     } as never)
     .middleware(args => {
-      for (const [name, value] of Object.entries(args))
+      for (const [name, given] of Object.entries(args)) {
+        const value: unknown =
+          Array.isArray(given) && !several.includes(name) ? given.at(-1) : given
         args[name] = Array.isArray(value) ? value.map(withoutStandIn) : withoutStandIn(value)
+      }
     }, true)
     .strict()
     .demandCommand(1)

@@ -54,6 +54,7 @@ const oops = (n: number): string => {
     '',
   ].join('\n')
 }
+const oopsText = Buffer.from(oops(3))
 const title = 'BUG: unable to handle kernel NULL pointer dereference in guilty_one'
 
 /** A region with dumps of these texts, an hour apart, the oldest first. */
@@ -141,6 +142,46 @@ t.test('some of them', async t => {
     t.match(stderr, why)
     t.equal(stderr.trimEnd().split('\n').length, 1, 'one line')
   }
+})
+
+t.test('of an option that is given twice the last counts', async t => {
+  const region = regionOf(t, [oops(1), panic, oops(2)], 'hello\n')
+  const config = file(t, Buffer.from('[backends.mine]\nsource = "x"\n'))
+  for (const [args, last] of [
+    [
+      ['--since', 'soon', '--since', '@1700000001'],
+      [1, 2],
+    ],
+    [['--until', '@1', '--until', '2023-11-14T22:13:20Z'], [3]],
+    [
+      ['--grep', 'panic', '--grep', 'guilty'],
+      [1, 3],
+    ],
+    [['-n', '2', '-n', '1'], [1]],
+    [
+      ['--config', '/no/such', '--config', config],
+      [1, 2, 3],
+    ],
+    [
+      ['--record-size', '64', ...flags],
+      [1, 2, 3],
+    ],
+  ] as const) {
+    const found = list(t, region, ...flags, ...args).map(({ number }) => number)
+    t.same(found, last, args.join(' '))
+  }
+  const all = list(t, region, ...flags, '--backend', 'other', '--backend', 'ramoops')
+  t.equal(all.length, 3, 'but of names each is meant')
+  const words = ['--timeout', '9', '--timeout', '0', '--grep', 'no', '--grep', 'hello']
+  t.equal(String(succeed(t, ['follow', region, 'console', ...flags, ...words])), 'hello\n')
+  succeed(
+    t,
+    ['write', 'dmesg', region, ...flags, '--reason', 'panic', '--reason', 'oops'],
+    oopsText,
+  )
+  t.equal(list(t, region, ...flags, '-1')[0]?.reason, 'oops')
+  const twice = ['--max-age', '1d', '--max-age', '2d', '--keep-last', 'x', '--keep-last', '2']
+  succeed(t, ['archive', region, `${folder(t)}/crashes`, ...flags, ...twice])
 })
 
 t.test('where there is no crash that is said', async t => {

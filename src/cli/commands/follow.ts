@@ -79,8 +79,9 @@ export const follow: CommandModule<object, Args> = {
         describe: 'end after the first line that matches a regular expression, and print it',
       })
       .option('timeout', {
-        type: 'number',
+        type: 'string',
         requiresArg: true,
+        coerce: Number,
         describe: 'end after so many seconds',
       })
       .check(({ grep, until, timeout, ...args }) => {

@@ -4,6 +4,7 @@ import { describeCrash } from '../../crash/diagnosis.js'
 import { StoreError } from '../../pstore/errors.js'
 import { printTime } from '../../pstore/time.js'
 import { oneLine, tell } from '../../service/log.js'
+import type { BackendChoice } from '../../service/plan.js'
 import { parseBackends } from '../options/mount-options.js'
 import { lookIn, type Kept, type WhereArgs } from '../options/kept.js'
 import { parametersOf, withParameters } from '../options/parameters.js'
@@ -20,7 +21,7 @@ interface Args extends WhereArgs {
   since: string | undefined
   until: string | undefined
   grep: string | undefined
-  backend: string | undefined
+  backend: NonNullable<BackendChoice> | undefined
   group: boolean
   json: boolean
 }
@@ -50,7 +51,12 @@ export const list: CommandModule<object, Args> = {
         defaultDescription: 'all that this machine keeps',
         describe: 'an archive, a folder of records, a mount, a source',
       })
-      .option('n', { type: 'number', requiresArg: true, describe: 'at most N crashes' })
+      .option('n', {
+        type: 'string',
+        requiresArg: true,
+        coerce: Number,
+        describe: 'at most N crashes',
+      })
       .option('1', { type: 'boolean', default: false, describe: 'the newest alone' })
       .option('since', { type: 'string', requiresArg: true, describe: '2026-11-23, today, 2h, @0' })
       .option('until', { type: 'string', requiresArg: true, describe: 'the same' })
@@ -59,7 +65,13 @@ export const list: CommandModule<object, Args> = {
         requiresArg: true,
         describe: 'those whose title or cause matches a regular expression',
       })
-      .option('backend', { type: 'string', requiresArg: true, describe: 'of these backends: a,b' })
+      .option('backend', {
+        type: 'string',
+        array: true,
+        nargs: 1,
+        coerce: (lists: string[]) => parseBackends(lists.join()),
+        describe: 'of these backends: a,b',
+      })
       .option('group', {
         type: 'boolean',
         default: false,
@@ -120,7 +132,7 @@ const numbered = (crashes: readonly Kept[]): Numbered[] => {
 const chosen = (crashes: readonly Numbered[], args: Args): Numbered[] => {
   const since = args.since === undefined ? -Infinity : parseWhen(args.since)
   const until = args.until === undefined ? Infinity : parseWhen(args.until)
-  const backends = args.backend === undefined ? null : [parseBackends(args.backend)].flat()
+  const backends = args.backend === undefined ? null : [args.backend].flat()
   const pattern = args.grep === undefined ? null : patternOf(args.grep)
   const isTimed = args.since !== undefined || args.until !== undefined
   const found = crashes.filter(({ time, backend, title, cause }) => {

@@ -42,8 +42,9 @@ export const ship: CommandModule<object, Args> = {
         describe: "take out MAC and IP addresses, host names and the command line's values",
       })
       .option('timeout', {
-        type: 'number',
+        type: 'string',
         requiresArg: true,
+        coerce: Number,
         default: defaultTimeout,
         describe: 'seconds to go on trying while nothing is taken',
       })
