@@ -1,10 +1,10 @@
 /** `pstorefs list`: the crashes that a machine, an archive or a store has kept, a line each. */
 import type { Argv, CommandModule } from 'yargs'
 import { describeCrash } from '../../crash/diagnosis.js'
-import { StoreError } from '../../pstore/errors.js'
 import { printTime } from '../../pstore/time.js'
 import { oneLine, tell } from '../../service/log.js'
 import type { BackendChoice } from '../../service/plan.js'
+import { checkExpression, Expression } from '../options/expression.js'
 import { parseBackends } from '../options/mount-options.js'
 import { lookIn, type Kept, type WhereArgs } from '../options/kept.js'
 import { parametersOf, withParameters } from '../options/parameters.js'
@@ -18,8 +18,8 @@ interface Args extends WhereArgs {
   where: string[]
   n: number | undefined
   1: boolean
-  since: string | undefined
-  until: string | undefined
+  since: number | undefined
+  until: number | undefined
   grep: string | undefined
   backend: NonNullable<BackendChoice> | undefined
   group: boolean
@@ -58,8 +58,18 @@ export const list: CommandModule<object, Args> = {
         describe: 'at most N crashes',
       })
       .option('1', { type: 'boolean', default: false, describe: 'the newest alone' })
-      .option('since', { type: 'string', requiresArg: true, describe: '2026-11-23, today, 2h, @0' })
-      .option('until', { type: 'string', requiresArg: true, describe: 'the same' })
+      .option('since', {
+        type: 'string',
+        requiresArg: true,
+        coerce: parseWhen,
+        describe: '2026-11-23, today, 2h, @0',
+      })
+      .option('until', {
+        type: 'string',
+        requiresArg: true,
+        coerce: parseWhen,
+        describe: 'the same',
+      })
       .option('grep', {
         type: 'string',
         requiresArg: true,
@@ -78,8 +88,10 @@ export const list: CommandModule<object, Args> = {
         describe: 'a line for each that is the same',
       })
       .option('json', { type: 'boolean', default: false, describe: 'print JSON, an array' })
-      .check(
-        ({ n }) => n === undefined || (Number.isInteger(n) && n > 0) || '--n: give a number from 1',
+      .check(({ n, grep }) =>
+        n === undefined || (Number.isInteger(n) && n > 0)
+          ? checkExpression('--grep', grep)
+          : '--n: give a number from 1',
       )
       .example('$0 list', 'what this machine has kept')
       .example('$0 list /var/lib/crashes --since 7d --group', ''),
@@ -130,29 +142,20 @@ const numbered = (crashes: readonly Kept[]): Numbered[] => {
 }
 
 const chosen = (crashes: readonly Numbered[], args: Args): Numbered[] => {
-  const since = args.since === undefined ? -Infinity : parseWhen(args.since)
-  const until = args.until === undefined ? Infinity : parseWhen(args.until)
+  const { since = -Infinity, until = Infinity } = args
   const backends = args.backend === undefined ? null : [args.backend].flat()
-  const pattern = args.grep === undefined ? null : patternOf(args.grep)
+  const pattern = args.grep === undefined ? null : new Expression('--grep', args.grep)
   const isTimed = args.since !== undefined || args.until !== undefined
   const found = crashes.filter(({ time, backend, title, cause }) => {
     const at = time ? Number(time.sec) * 1000 + time.nsec / 1e6 : null
     return (
       (at === null ? !isTimed : at >= since && at <= until) &&
       (backends === null || backends.includes('all') || backends.includes(backend)) &&
-      (pattern === null || pattern.test(title ?? '') || pattern.test(cause ?? ''))
+      (pattern === null || pattern.test([title ?? '', cause ?? '']).includes(true))
     )
   })
   const most = args[1] ? 1 : args.n
   return most === undefined ? found : found.slice(0, most)
-}
-
-const patternOf = (text: string): RegExp => {
-  try {
-    return new RegExp(text)
-  } catch {
-    throw new StoreError(`--grep: ${text}: is no regular expression`)
-  }
 }
 
 /** Which machine crashed: the backend, and the host that archived it where that is another one. */
