@@ -48,7 +48,10 @@ export const parseWhen = (text: string): number => {
   const isDate = /^\d{4}-\d\d-\d\d$/.test(word)
   const isTime = /^\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:?\d\d)?$/.test(word)
   const at = isDate || isTime ? Date.parse(isDate ? `${word}T00:00` : word.replace(' ', 'T')) : NaN
-  if (Number.isNaN(at))
+  // Of 30 February it makes 2 March.
+  const [year, month, day] = word.slice(0, 10).split('-').map(Number)
+  const isNoDay = new Date(Date.UTC(year!, month! - 1, day)).getUTCDate() !== day
+  if (Number.isNaN(at) || isNoDay)
     throw new StoreError(
       `${text}: is no time: write 2026-11-23, "2026-11-23 10:00", today, 2h, 3d or @SECONDS`,
     )
