@@ -102,6 +102,8 @@ const bad: [text: string, why: RegExp][] = [
     '[backends.dmesg-x-0]\nsource = "x"',
     /: backends\.dmesg-x-0: invalid backend name: a record could have it/,
   ],
+  // As a number it is 63, and as text that would be 063.
+  ['umask = 0o077', /: umask: must be octal digits, in quotes$/],
 ]
 
 const refused = (t: Test, args: string[], why: RegExp): void => {

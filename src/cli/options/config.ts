@@ -13,7 +13,7 @@ import { assertStoreError, StoreError } from '../../pstore/errors.js'
 import { badName } from '../../pstore/select.js'
 import type { MountRequest, SourceCandidate } from '../../service/plan.js'
 import { meant } from '../near.js'
-import { mountOptions, parseMountOptions } from './mount-options.js'
+import { mountOptions, octal, parseMountOptions } from './mount-options.js'
 import { parameters, setParameter } from './parameters.js'
 
 export interface Config {
@@ -101,7 +101,7 @@ const mountOption = (name: string, value: unknown): string[] => {
     if (value) return [name]
     return name === 'ro' ? ['rw'] : []
   }
-  if (typeof value !== 'string' && typeof value !== 'number')
+  if (typeof value !== 'string' && (typeof value !== 'number' || takes === octal))
     throw new StoreError(`${name}: must be ${takes}`)
   return [`${name}=${value}`]
 }

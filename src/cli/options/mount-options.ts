@@ -71,6 +71,9 @@ export const parseBackends = (text: string): NonNullable<BackendChoice> => {
   return names.length === 1 && names[0] === 'all' ? 'all' : names
 }
 
+/** Of a number TOML tells only its value, and not that it was octal. */
+export const octal = 'octal digits, in quotes'
+
 /** Every option but the layout's, by its name. */
 export const mountOptions: { readonly [name: string]: MountOption } = {
   // The kernel or libfuse knows these, and gets them as they are.
@@ -108,7 +111,7 @@ export const mountOptions: { readonly [name: string]: MountOption } = {
   user: { takes: 'a string', apply: ({ request }, value) => (request.user = value) },
   uid: id('uid'),
   gid: id('gid'),
-  umask: { takes: 'a string', apply: ({ request }, text) => (request.umask = parseUmask(text)) },
+  umask: { takes: octal, apply: ({ request }, text) => (request.umask = parseUmask(text)) },
   config: { takes: 'a string', apply: (given, value) => (given.config = value) },
   // Linux cuts dumps to this size. This program has nothing to cut, and only checks the value.
   kmsg_bytes: { takes: 'a size', apply: (_, text) => parseSize('kmsg_bytes', text) },
