@@ -559,6 +559,15 @@ t.test('100,000 times open, read and close', async t => {
   t.equal(descriptors(), open)
 })
 
+t.test('a folder that cannot be printed: said in a line', { skip: asRoot }, async t => {
+  const { sh, region } = makeMachine(t)
+  const { said } = sh(`
+    mount -t tmpfs none /run
+    pstorefs mount ${region} ${layoutArgs.join(' ')} 2>&1 >/dev/full || echo "exit $?"
+    umount /run/pstore/region.img`)
+  t.equal(said, 'pstorefs: standard output: no space left on device\nexit 1\n')
+})
+
 t.test('no FUSE, no mount: said in a line', { skip: asRoot }, async t => {
   const { sh, region, mountpoint } = makeMachine(t)
   const mounting = `pstorefs mount ${region} ${mountpoint} ${layoutArgs.join(' ')}`

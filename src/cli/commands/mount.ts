@@ -16,6 +16,7 @@ import { commandNames } from '../command-names.js'
 import { isFolder } from '../../native/open.js'
 import { meant } from '../near.js'
 import { parametersOf } from '../options/parameters.js'
+import { printLine } from '../show/output.js'
 import {
   configFor,
   findConfig,
@@ -247,7 +248,9 @@ export const mount: CommandModule<object, Args> = {
   handler: async args => {
     const given = givenIn(args)
     const all = placed(args, given)
-    const say = (): void => void (all !== args && process.stdout.write(`${all.mountpoint}\n`))
+    const say = (): void => {
+      if (all !== args) printLine(`${all.mountpoint}`)
+    }
     await run(all, given, true, say)
   },
 }
