@@ -73,6 +73,16 @@ export function assertStoreError(error: unknown): asserts error is StoreError {
   if (!(error instanceof StoreError)) throw error
 }
 
+/** Do something that a source may refuse; null where it does. */
+export const ifReadable = <T>(work: () => T): T | null => {
+  try {
+    return work()
+  } catch (error) {
+    assertStoreError(error)
+    return null
+  }
+}
+
 /** An error under way from one thread to another: a StoreError has a code, any other has a stack. */
 export type SentError =
   { readonly message: string; readonly code: ErrorCode } | { readonly stack: string }

@@ -7,6 +7,8 @@ export interface DumpZone {
   readonly time: Timespec | null
   /** Nothing is lost by writing here. */
   readonly free: boolean
+  /** It cannot be read: a dump there may be lost. Absent: it can. */
+  readonly bad?: true
 }
 
 /** Negative where `a` is earlier, positive where it is later. */
@@ -36,16 +38,19 @@ const newestOf = (turns: readonly DumpZone[], last: number): number => {
 
 /**
  * The index of the place that the next dump goes to: the first free one after the newest dump, else
- * the one right after it, whose dump is the oldest.
+ * the one right after it, whose dump is the oldest. One that cannot be read is passed over, unless all are so.
  *
  * @param turns every place, in the order in which they are written; at least one
  * @param last the index that was written last by whoever asks, −1 where that is not known
  */
 export const nextDumpZone = (turns: readonly DumpZone[], last: number): number => {
   const first = (newestOf(turns, last) + 1) % turns.length
+  let oldest = -1
   for (let i = 0; i < turns.length; i++) {
     const next = (first + i) % turns.length
-    if (turns[next]!.free) return next
+    const { free, bad } = turns[next]!
+    if (free) return next
+    if (!bad && oldest < 0) oldest = next
   }
-  return first
+  return oldest < 0 ? first : oldest
 }

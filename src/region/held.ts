@@ -4,12 +4,13 @@
  *
  * Source: doc/formats.md 1.13.
  */
-import { count } from '../pstore/condition.js'
-import { StoreError } from '../pstore/errors.js'
+import { count, foundAt } from '../pstore/condition.js'
+import { ifReadable, StoreError } from '../pstore/errors.js'
 import { isFiller } from '../pstore/remains.js'
 import type { Ring, RingPosition } from '../pstore/ring.js'
 import type { Endian, ZoneExtent, ZoneKind } from '../pstore/types.js'
 import { otherKind, type Doubt } from './lost-header.js'
+import { loadReadable } from './readable.js'
 import type { Region } from './region.js'
 
 /** A signature, and what stands behind it. */
@@ -97,9 +98,11 @@ const named = 3
 const hex = (n: number): string => `0x${n.toString(16)}`
 const otherOrder = (endian: Endian): Endian => (endian === 'little' ? 'big' : 'little')
 
-/** Does a zone have a header, though it be damaged? */
-const hasHeader = (doubt: Doubt | null): boolean =>
-  doubt?.state !== 'unsigned' || (doubt.signature !== null && doubt.signature !== otherKind)
+/** Does a zone have a header, though it be damaged? Throws a StoreError (EIO). */
+const hasHeader = (zone: ReturnType<Held['zone']>): boolean => {
+  const doubt = zone.doubt()
+  return doubt?.state !== 'unsigned' || (doubt.signature !== null && doubt.signature !== otherKind)
+}
 
 /** What to say of a layout no zone of which has a header, where nothing else speaks against it. */
 export const neverUsed =
@@ -109,8 +112,10 @@ export const neverUsed =
  * Hold a layout against the bytes of its region. It costs a look at each header; and only where one is missing, a
  * search for signatures in at most 64 MiB, and where there are some, a probe of the source.
  *
+ * What cannot be read, as on a bad sector, speaks neither for a layout nor against it.
+ *
  * @returns what speaks against it; null: nothing does
- * @throws StoreError (EIO) where the source cannot be read
+ * @throws StoreError (EIO) where more than some sectors cannot be read
  */
 export const layoutDoubt = (held: Held, elsewhere: Elsewhere): LayoutDoubt | null => {
   const { region, zones, endian, signs } = held
@@ -140,7 +145,7 @@ export const layoutDoubt = (held: Held, elsewhere: Elsewhere): LayoutDoubt | nul
     const where = strayOf(held, elsewhere)
     const odd =
       where === undefined
-        ? zones.slice(0, mostLooks).find(extent => holdsNoDump(held, extent))
+        ? zones.slice(0, mostLooks).find(extent => ifReadable(() => holdsNoDump(held, extent)))
         : undefined
     const better = where === undefined && !odd ? null : advice()
     if (!better?.clause) return null
@@ -221,7 +226,7 @@ const lookAtHeaders = (held: Held): Headers => {
     const isSigned =
       sign?.kinds.includes(extent.kind) ||
       // A header that has lost some bits, or that parity mends, is told with its zone.
-      (looks++ < mostLooks && hasHeader(held.zone(extent).doubt()))
+      (looks++ < mostLooks && ifReadable(() => hasHeader(held.zone(extent))))
     if (isSigned) found.signed++
     else if (sign) found.others.push(extent)
     else {
@@ -239,15 +244,24 @@ interface Header {
   readonly at: number
 }
 
-/** The headers of zones; small zones are read together. */
+/** The headers of zones that can be read; small zones are read together. */
 function* headersOf({ region, zones, signs: { headerSize } }: Held): Generator<Header, void, void> {
   let bytes: Buffer = Buffer.alloc(0)
   let from = 0
+  /** Up to here each is read alone, as not all can be. */
+  let alone = 0
   for (const extent of zones) {
     const { offset, size } = extent
     if (offset + headerSize > from + bytes.length) {
-      const wanted = size < smallZone ? chunkSize : headerSize
-      bytes = region.load(offset, Math.min(wanted, region.length - offset))
+      const together = size < smallZone && offset >= alone
+      const wanted = Math.min(together ? chunkSize : headerSize, region.length - offset)
+      let found = ifReadable(() => region.load(offset, wanted))
+      if (!found && together) {
+        alone = offset + wanted
+        found = ifReadable(() => region.load(offset, headerSize))
+      }
+      if (!found) continue
+      bytes = found
       from = offset
     }
     yield { extent, bytes, at: offset - from }
@@ -277,7 +291,7 @@ const searchSigns = (region: Region, signs: Signs, most = mostSearched): Found[]
     const length = Math.min(blockSize, region.length - data.from)
     if (length < headerSize) break
     const bytes = block.subarray(0, length)
-    region.loadInto(bytes, data.from, length)
+    loadReadable(region, bytes, data.from)
     for (const { endian, needle, behind } of common)
       for (let n = bytes.indexOf(needle); n >= 0; n = bytes.indexOf(needle, n + 1)) {
         const at = n - behind
@@ -311,7 +325,9 @@ const isExplained = (
   const zone = zoneAt(zones, at)
   if (!zone) return false
   if (zone.offset === at) return order === endian
-  const own = signs.at(region.load(zone.offset, signs.headerSize), 0, endian)
+  const header = ifReadable(() => region.load(zone.offset, signs.headerSize))
+  if (!header) return true
+  const own = signs.at(header, 0, endian)
   if (!own?.kinds.includes(zone.kind)) return false
   return at < zone.offset + signs.headerSize + own.size
 }
@@ -343,9 +359,13 @@ const zoneAt = (zones: readonly ZoneExtent[], at: number): ZoneExtent | undefine
  * by a wrong one headers are mended to nonsense.
  */
 const fitsNoParity = ({ zones, zone }: Held): boolean => {
+  const isUnfit = (some: readonly ZoneExtent[]): boolean => {
+    const found = some
+      .slice(0, mostLooks)
+      .flatMap(extent => ifReadable(() => zone(extent).position()) ?? [])
+    return found.length > 0 && !found.some(({ settled }) => settled)
+  }
   const dumps = zones.filter(({ kind }) => kind === 'dmesg')
-  const isUnfit = (some: readonly ZoneExtent[]): boolean =>
-    !some.slice(0, mostLooks).some(extent => zone(extent).position().settled)
   return isUnfit(zones) || (dumps.length > 1 && isUnfit(dumps))
 }
 
@@ -377,7 +397,8 @@ const otherCpus = ({ region, zones, endian, signs }: Held): string | null => {
   const given = ftrace.length
   const isSigned = (at: number, size: number): boolean => {
     if (first.offset + at + headerSize > region.length) return false
-    const sign = signs.at(region.load(first.offset + at, headerSize), 0, endian)
+    const header = ifReadable(() => region.load(first.offset + at, headerSize))
+    const sign = header && signs.at(header, 0, endian)
     return (sign?.kinds.includes('ftrace') ?? false) && sign!.size + headerSize <= size
   }
   const signed = ftrace
@@ -399,9 +420,15 @@ const otherCpus = ({ region, zones, endian, signs }: Held): string | null => {
   return null
 }
 
-/** Has any zone a header? */
-export const isSigned = ({ zones, zone }: Held): boolean =>
-  zones.some(extent => hasHeader(zone(extent).doubt()))
+/**
+ * Has any zone a header?
+ *
+ * @throws StoreError (EIO) where none of those that can be read has, and not all can be
+ */
+export const isSigned = ({ zones, zone }: Held): boolean => {
+  const looks = foundAt(zones, extent => hasHeader(zone(extent)) || null)
+  return looks.next().done !== true
+}
 
 /**
  * Refuse to write by a layout that is not the bytes' own, or where no zone has a header: that was never a store of it.

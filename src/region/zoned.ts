@@ -3,7 +3,6 @@
  * differ (header, signature, parity), and so do the headers of their dumps; how zones become slots, extents and
  * rings does not.
  */
-import zlib from 'node:zlib'
 import type {
   Driver,
   DumpArea,
@@ -16,7 +15,7 @@ import type {
   RingArea,
   Slot,
 } from '../pstore/driver.js'
-import { StoreError } from '../pstore/errors.js'
+import { ifReadable, StoreError } from '../pstore/errors.js'
 import type { Fronts } from '../pstore/fronts.js'
 import { sampledBytes, sampledZones, type FtraceZone, type WordSize } from '../pstore/ftrace.js'
 import type { Ring } from '../pstore/ring.js'
@@ -235,12 +234,17 @@ export abstract class ZonedDriver<Z extends RingZone> implements Driver {
     return {
       room,
       parts: false,
-      zones: () => Array.from(this.dumpZones(), zone => this.turnOf(zone)),
+      zones: () => Array.from(this.dumpZones(), zone => this.#turnOf(zone)),
       store: (dump, index) => {
         const epoch = this.#hold()
         this.storeDump(dump, this.makeZone(this.#dumps[index]!), epoch)
       },
     }
+  }
+
+  /** A zone that cannot be read, as on a bad sector, keeps no dump from the others. */
+  #turnOf(zone: Z): DumpZone {
+    return ifReadable(() => this.turnOf(zone)) ?? { time: null, free: false, bad: true }
   }
 
   #ringArea({ type, label, zones }: ZoneSlot<Z>): RingArea {
@@ -432,18 +436,4 @@ const sum = (zones: readonly ZoneContent[]): EccState | null => {
     total.bad += ecc.bad
   }
   return total
-}
-
-/** How many bytes are summed at once. */
-const chunk = Buffer.allocUnsafe(65536)
-
-/** The CRC of a region's bytes, of which none is kept. Throws a StoreError (EIO). */
-export const checksum = (region: Region, offset: number, length: number): number => {
-  let sum = 0
-  for (let at = 0; at < length; at += chunk.length) {
-    const n = Math.min(chunk.length, length - at)
-    region.loadInto(chunk, offset + at, n)
-    sum = zlib.crc32(chunk.subarray(0, n), sum)
-  }
-  return sum
 }

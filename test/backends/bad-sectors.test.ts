@@ -114,6 +114,64 @@ for (const [what, options, makeOne] of stores)
     }
   })
 
+for (const [driver, options] of zoned)
+  t.test(
+    `${driver}${'ecc' in options ? ' with parity' : ''}: what is bad is left, all else is written`,
+    async t => {
+      const { path } = make(t, driver, options, 6 * 4096).identity
+      const open = (): Store => {
+        const backend = attach(`${driver}:${path}`, options) as Store
+        t.teardown(() => backend.close())
+        return backend
+      }
+      const maker = open()
+      for (const n of [1, 2, 3]) maker.write(dump(n))
+      const [first] = [...maker.survey.conditions()].filter(({ type }) => type === 'dmesg')
+      const at = first!.offset!
+      // Its header; and its data, of which pstore_blk's turn takes a look at no more than a dump's header.
+      for (const [turn, sector] of [at, at + (driver === 'zone' ? 20 : 100)].entries()) {
+        const backend = open()
+        bad = [sector, sector + 12]
+        t.same(backend.doubts(), [], 'it is no other layout for that')
+        t.equal(backend.unused(), null)
+        backend.write({ type: 'console', bytes: Buffer.from('console\n') })
+        for (const n of [4, 5, 6, 7]) backend.write(dump(10 * turn + n))
+        bad = null
+        const texts = Array.from(backend.records(), record => record.read().toString())
+        t.ok(
+          texts.some(text => text.includes('text 1\n')),
+          'nobody wrote over it',
+        )
+        t.ok(texts.some(text => text.includes(`text ${10 * turn + 6}\n`)))
+        t.ok(texts.some(text => text.includes(`text ${10 * turn + 7}\n`)))
+      }
+      const reader = open()
+      bad = [0, 1e9]
+      t.throws(() => reader.unused(), { code: 'EIO' }, 'of what cannot be read at all nobody knows')
+      t.throws(() => reader.write(dump(8)), { code: 'EIO' })
+      if (driver !== 'zone') return
+      bad = [at + 60, at + 70]
+      const found = attach(`blk:${path}`) as Store
+      t.teardown(() => found.close())
+      t.ok(
+        listing(found).names.includes('console-pstore_blk-0'),
+        'its layout is found all the same',
+      )
+    },
+  )
+
+t.test('headers that lie close together, of which one is bad', async t => {
+  const options = { record_size: 1024, console_size: 1024, pmsg_size: 0, ftrace_size: 0 }
+  const { path } = make(t, 'ramoops', options, 2 ** 17).identity
+  const backend = attach(`ramoops:${path}`, options) as Store
+  t.teardown(() => backend.close())
+  bad = [5 * 1024, 5 * 1024 + 512]
+  t.same(backend.doubts(), [])
+  const wrong = attach(`ramoops:${path}`, { ...options, record_size: 2048 }) as Store
+  t.teardown(() => wrong.close())
+  t.match(wrong.doubts(), [/the layout is not this region's/])
+})
+
 t.test('an EFI variable store', async t => {
   const name = (part: number): string => `dump-type0-${part}-1-1700000000-D`
   const variables = [

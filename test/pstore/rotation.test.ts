@@ -2,11 +2,12 @@
 import t from 'tap'
 import { nextDumpZone } from '#src/pstore/rotation.js'
 
-/** A place for each number: the dump's time in nanoseconds; `e` after it: erased; `-`: never one. */
+/** A place for each number: the dump's time in nanoseconds; `e` after it: erased; `-`: never one; `?`: unreadable. */
 const turns = (text: string) =>
   text.split(' ').map(word => ({
-    time: word === '-' ? null : { sec: 7n, nsec: parseInt(word) },
+    time: '-?'.includes(word) ? null : { sec: 7n, nsec: parseInt(word) },
     free: word.endsWith('-') || word.endsWith('e'),
+    ...(word === '?' && ({ bad: true } as const)),
   }))
 
 const table: [text: string, last: number, next: number, why: string][] = [
@@ -27,6 +28,9 @@ const table: [text: string, last: number, next: number, why: string][] = [
   ['5 5 5 5', -1, 0, 'all in one tick, by others'],
   ['5 5 3 4', 0, 1, 'the last one written here is one of the newest'],
   ['5 6 3 4', 0, 2, 'others have written since'],
+  ['? 2 3 4', -1, 1, 'full: the oldest that can be read gives way'],
+  ['1 ? - 4', -1, 2, 'a free place, though it is the last'],
+  ['? ? ?', -1, 0, 'none can be read: storing there says why'],
   ['5', -1, 0, 'a single place'],
   ['5', 0, 0, 'a single place'],
 ]

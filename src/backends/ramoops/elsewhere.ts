@@ -1,5 +1,5 @@
 /** What the bytes of a source say of its layout, for whoever has given another one. */
-import { assertStoreError } from '../../pstore/errors.js'
+import { ifReadable } from '../../pstore/errors.js'
 import type { Elsewhere, Signs } from '../../region/held.js'
 import type { Region } from '../../region/region.js'
 import { isWord, maxEccSize } from './ecc.js'
@@ -25,16 +25,6 @@ export const signs: Signs = {
     return couldBe && isVersionCode(code) ? { kinds: ftrace, size, isPossible: true } : null
   },
   share: (total, cpus) => evenBelow(Math.floor(total / cpus)),
-}
-
-/** Do something that a source may refuse; null where it does. */
-const ifReadable = <T>(work: () => T): T | null => {
-  try {
-    return work()
-  } catch (error) {
-    assertStoreError(error)
-    return null
-  }
 }
 
 /** @param layout the one that was given */

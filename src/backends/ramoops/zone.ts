@@ -18,7 +18,8 @@ import {
 } from '../../region/steady.js'
 import type { Doubt } from '../../region/lost-header.js'
 import { unwrap } from '../../region/unwrap.js'
-import { checksum, type RingZone, type ZoneContent } from '../../region/zoned.js'
+import { checksum } from '../../region/checksum.js'
+import type { RingZone, ZoneContent } from '../../region/zoned.js'
 import { divideZone } from './division.js'
 import { doubtOf } from './lost-header.js'
 import {

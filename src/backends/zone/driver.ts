@@ -8,6 +8,7 @@ import { decompress } from '../../pstore/codecs/index.js'
 import type { DumpBody, Inspection, NewDump } from '../../pstore/driver.js'
 import { decodeTitle } from '../../pstore/dump.js'
 import type { WordSize } from '../../pstore/ftrace.js'
+import { ifReadable } from '../../pstore/errors.js'
 import type { DumpZone } from '../../pstore/rotation.js'
 import type { Region } from '../../region/region.js'
 import type { Signs } from '../../region/held.js'
@@ -149,7 +150,7 @@ export class ZoneDriver extends ZonedDriver<Zone> {
 
   /** What the store knows of its dumps, erased ones included, as Linux finds it out when it boots. */
   #headers(): KmsgHeader[] {
-    return [...this.dumpZones()].flatMap(zone => zone.kmsgHeader() ?? [])
+    return [...this.dumpZones()].flatMap(zone => ifReadable(() => zone.kmsgHeader()) ?? [])
   }
 }
 

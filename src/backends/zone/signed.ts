@@ -4,6 +4,7 @@
  * Source: doc/formats.md 3.1; fs/pstore/zone.c (struct psz_buffer, struct psz_kmsg_header).
  */
 import type { Endian, ZoneKind } from '../../pstore/types.js'
+import { loadReadable } from '../../region/readable.js'
 import type { Region } from '../../region/region.js'
 import {
   decodeKmsgHeader,
@@ -74,7 +75,7 @@ const zoneAt = (bytes: Buffer, offset: number, endian: Endian): Signed | null =>
  * The signatures in a source, by their offsets.
  *
  * @returns none where as many are rather of ramoops, or where there are more than any store has
- * @throws StoreError (EIO) where it cannot be read
+ * @throws StoreError (EIO) where more than some sectors cannot be read
  */
 export const signedIn = (region: Region): Signed[] => {
   const end = Math.min(region.length, largestStore)
@@ -89,7 +90,7 @@ export const signedIn = (region: Region): Signed[] => {
     const from = Math.max(at, data.from - overlap)
     const to = Math.min(end, data.to, from + piece)
     const bytes = block.subarray(0, Math.min(to + overlap, region.length) - from)
-    region.loadInto(bytes, from, bytes.length)
+    loadReadable(region, bytes, from)
     for (const endian of ['little', 'big'] as const)
       for (let i = 0; (i = bytes.indexOf(common[endian], i)) >= 0; i++) {
         const start = i - commonAt[endian]
