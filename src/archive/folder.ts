@@ -93,7 +93,7 @@ export class ArchiveFolder {
     this.#lock = SourceLock.of(folder, this.root.fd, false)
     try {
       // The lock lasts until the turn of the event loop ends, and all work here is done in one turn.
-      this.#lock.hold(wait)
+      this.#lock.hold(this, wait)
       const left = guarded(folder, () => this.root.entries())
       for (const { name } of left) if (name.startsWith(partial)) this.#remove(name)
     } catch (error) {

@@ -80,8 +80,10 @@ export const openLocks = (): void => {
 }
 
 export class SourceLock {
-  /** Grows with each acquisition: what was read under an earlier one may have changed since. */
+  /** Grows with each acquisition, and as another takes the hold over: what was read before may have changed since. */
   epoch = 0
+  /** For whom the hold was last asked for. */
+  #by: object | null = null
   #users = 0
   /** A user's descriptor, from which our own is made when it is first needed. */
   #source = -1
@@ -213,12 +215,17 @@ export class SourceLock {
    * appends pays for it once (flock and its release cost some 30 appends). A long run lets others in
    * every {@link longestHold} ms.
    *
+   * @param by whose knowledge of the source the epoch is for: of several users in a process each may write
    * @param wait how long others may keep it, in ms
    * @returns the epoch
    * @throws StoreError (EBUSY) where another process does not let go of it
    */
-  hold(wait = writerPatience): number {
+  hold(by: object = this, wait = writerPatience): number {
     if (this.#held) {
+      if (this.#by !== by) {
+        this.#by = by
+        this.epoch++
+      }
       if (this.#pinned) return this.epoch
       if (++this.#turns % turnsOf || performance.now() - this.#heldSince < longestHold)
         return this.epoch
@@ -229,6 +236,7 @@ export class SourceLock {
     if (!this.#acquire(LOCK_EX_NB, wait))
       throw new StoreError(`${this.path}: another process holds it exclusively`, 'EBUSY')
     this.#held = true
+    this.#by = by
     this.#heldSince = performance.now()
     this.#releasing ??= setImmediate(() => {
       this.#releasing = null

@@ -257,7 +257,7 @@ export abstract class ZonedDriver<Z extends RingZone> implements Driver {
       append: bytes => zone!.append(bytes, this.#hold()),
       restart: () =>
         this.lock.exclusively(() => {
-          for (const each of zones) each.restart(this.lock.hold())
+          for (const each of zones) each.restart(this.lock.hold(this))
         }),
       live:
         type === 'ftrace'
@@ -267,7 +267,7 @@ export abstract class ZonedDriver<Z extends RingZone> implements Driver {
               parity: zone!.deep,
               position: () => zone!.position(),
               slice: (from, length) => zone!.slice(from, length),
-              empty: () => this.lock.exclusively(() => zone!.restart(this.lock.hold())),
+              empty: () => this.lock.exclusively(() => zone!.restart(this.lock.hold(this))),
               quietly: work => this.lock.shared(work),
             },
     }
@@ -276,7 +276,7 @@ export abstract class ZonedDriver<Z extends RingZone> implements Driver {
   /** Looks first, once: nobody waits for the lock meanwhile. */
   #hold(): number {
     this.refuseForeign(false)
-    return this.lock.hold()
+    return this.lock.hold(this)
   }
 
   refuseForeign(begins: boolean): void {
@@ -421,8 +421,8 @@ class ZoneSlot<Z extends RingZone> implements Slot {
   }
 
   erase(): void {
-    const { lock } = this.driver
-    for (const zone of this.zones) zone.erase(lock.hold())
+    const { driver } = this
+    for (const zone of this.zones) zone.erase(driver.lock.hold(driver))
   }
 }
 

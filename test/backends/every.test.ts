@@ -72,6 +72,15 @@ for (const [driver, options, size] of drivers)
     t.equal(done, true)
     backend.sync()
 
+    const other = open()
+    for (const [i, each] of [backend, other, backend, other, backend].entries())
+      each.write({ type: 'console', bytes: Buffer.from(`${i}\n`) })
+    t.equal(ring.read().toString(), '0\n1\n2\n3\n4\n', 'two in one process, in one turn')
+    t.equal(other.find(ring.name)!.erase(), true)
+    backend.write(console)
+    t.equal(ring.read().toString(), 'one', 'what another erased does not come back')
+    t.equal(ring.erase(), true)
+
     const bytes = Buffer.from('Panic#1 Part1\nbroken')
     backend.write({
       type: 'dmesg',
