@@ -370,7 +370,14 @@ const pieceStore = (variables: Variables, type: SplitRingType): PieceStore<Varia
   load: ({ variable }) => variables.read(variable),
   add: (position, bytes) => {
     const name = encodePieceName({ type, position, length: bytes.length })
-    variables.create(ringGuid, name, bytes)
+    if (variables.create(ringGuid, name, bytes)) return
+    // What has a new piece's name is none: a kill left a file without its bytes.
+    variables.remove({ vendor: ringGuid, name })
+    if (!variables.create(ringGuid, name, bytes))
+      throw new StoreError(
+        `${variables.path}: ${name}-${ringGuid}: something else has this name`,
+        'EIO',
+      )
   },
   remove: ({ variable }) => variables.remove(variable),
 })

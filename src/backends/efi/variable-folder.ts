@@ -211,7 +211,7 @@ export class VariableFolder implements Variables {
     return true
   }
 
-  remove(variable: Variable): void {
+  remove(variable: Pick<Variable, 'vendor' | 'name'>): void {
     const file = this.#file(variable)
     this.#kept.forget()
     try {

@@ -111,7 +111,7 @@ export interface Variables {
    *
    * @throws StoreError where it cannot be deleted: EROFS, EPERM, …
    */
-  remove(variable: Variable): void
+  remove(variable: Pick<Variable, 'vendor' | 'name'>): void
   /**
    * Do something that takes more than one store, while no other process does.
    *

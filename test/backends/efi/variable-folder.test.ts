@@ -3,7 +3,9 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { crc32 } from 'node:zlib'
 import t, { type Test } from 'tap'
+import { EfiDriver } from '#src/backends/efi/driver.js'
 import { ringGuid, vendorGuid } from '#src/backends/efi/names.js'
+import type { Variables } from '#src/backends/efi/variables.js'
 import type { Unreadable } from '#src/index.js'
 import { deflate } from '#src/pstore/codecs/deflate.js'
 import { storeLz4 } from '../../model/lz4.js'
@@ -373,6 +375,30 @@ t.test('names that say the same come in the order of their letters', async t => 
     )
   const { dumps } = variablesOf(attached(t, made)).list()
   t.equal(dumps.map(({ name }) => name.at(-1)).join(''), 'ABCDEFGH')
+})
+
+t.test('a file that a kill left without its bytes is no reason to lose text', async t => {
+  const made = makeFolder(t, { [`tty-0-3-${ringGuid}`]: 'one' })
+  fs.writeFileSync(path.join(made, `tty-0-7-${ringGuid}`), '')
+  const backend = attached(t, made, { tty_size: 4096 })
+  t.equal(backend.write({ type: 'tty', bytes: Buffer.from('-two') }), 4)
+  t.equal(backend.find('tty-efi_pstore-0')?.read().toString(), 'one-two')
+  // A source in which it cannot be had: nothing is said to be stored.
+  const variables: Variables = {
+    path: made,
+    readOnly: false,
+    list: () => ({ dumps: [], pieces: [] }),
+    create: () => false,
+    remove: () => {},
+    read: () => null,
+    exclusively: work => work(),
+    close: () => {},
+  }
+  const ring = new EfiDriver(variables, { tty_size: 4096 }).ring('tty')
+  t.match(
+    errnoOf(() => ring!.append(Buffer.from('text'))),
+    'EIO',
+  )
 })
 
 t.test('a link in the place of a new variable is not written through', async t => {
