@@ -5,6 +5,7 @@
  */
 import { count } from '../../pstore/condition.js'
 import type { DumpBody, Inspection, NewDump } from '../../pstore/driver.js'
+import { StoreError } from '../../pstore/errors.js'
 import type { WordSize } from '../../pstore/ftrace.js'
 import type { DumpZone } from '../../pstore/rotation.js'
 import type { ZoneKind } from '../../pstore/types.js'
@@ -112,6 +113,13 @@ export class RamoopsDriver extends ZonedDriver<Zone> {
 
   protected storeDump({ bytes, time, compressed }: NewDump, zone: Zone, epoch: number): void {
     const header = Buffer.from(encodeDmesgHeader(time, compressed))
+    const length = header.length + bytes.length
+    // The line of an odd time is longer than the others: nothing goes for what has no room.
+    if (length > zone.dataLength)
+      throw new StoreError(
+        `${this.region.path}: ${length} bytes, the line of its time included, do not fit into a zone of ${zone.dataLength}`,
+        'ENOSPC',
+      )
     // As Linux does: the old dump goes first, so that no moment shows a part of each.
     zone.erase(epoch)
     zone.append(Buffer.concat([header, bytes]), epoch)

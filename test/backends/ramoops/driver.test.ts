@@ -24,6 +24,29 @@ for (const ecc of [0, 16])
     t.equal(backend.capacity('dmesg')?.room ?? 0, 0)
   })
 
+t.test('a dump whose time takes a longer line than others', async t => {
+  const source = `${folder(t)}/region.img`
+  const layout = { record_size: 4096, console_size: 0, pmsg_size: 0, ftrace_size: 0 }
+  format(source, { ...layout, mem_size: 4096 })
+  const backend = attach(source, layout)
+  t.teardown(() => backend.close())
+  const { room } = backend.capacity('dmesg')!
+  const write = (length: number, time: { sec: bigint; nsec: number }): unknown =>
+    backend.write({ type: 'dmesg', bytes: Buffer.alloc(length, 'x'), time })
+  write(room, { sec: 1_700_000_000n, nsec: 0 })
+  // After 2286, before 1970, and what a hostile header has beside its seconds.
+  for (const [sec, nsec] of [
+    [17_000_000_000n, 0],
+    [-1_700_000_000n, 0],
+    [1_700_000_000n, 4_000_000_000],
+  ] as const) {
+    t.throws(() => write(room, { sec, nsec }), { name: 'StoreError', code: 'ENOSPC' })
+    t.match([...backend.records()], [{ size: room, time: { sec: 1_700_000_000n } }], 'it is there')
+  }
+  write(room - 1, { sec: 17_000_000_000n, nsec: 0 })
+  t.match([...backend.records()], [{ size: room - 1, time: { sec: 17_000_000_000n } }])
+})
+
 t.test('the bytes of a zone that nobody has signed', async t => {
   const source = `${folder(t)}/region.img`
   const layout = { record_size: 0, console_size: 4096, pmsg_size: 0, ftrace_size: 0 }
