@@ -46,7 +46,7 @@ export const makeStore = (
           wipe(region, fromEnd)
         } else if (hasHoles(region.fd)) wipe(region, fromEnd)
         fill(region, epoch)
-        fs.fsyncSync(region.fd)
+        region.sync()
       } finally {
         lock.close()
       }

@@ -30,6 +30,9 @@ export interface RegionOptions {
   progress?: UnpackProgress
 }
 
+/** Bytes of one read: Node takes a length for a number of 32 bits, with a sign. */
+const mostAtOnce = 2 ** 30
+
 /** What statfs(2) says of sysfs, where PCI devices have their memory. */
 const sysfs = 0x62656572
 
@@ -169,7 +172,8 @@ export class Region {
     while (done < length) {
       let n: number
       try {
-        n = fs.readSync(this.fd, bytes, done, length - done, this.offset + offset + done)
+        const left = Math.min(length - done, mostAtOnce)
+        n = fs.readSync(this.fd, bytes, done, left, this.offset + offset + done)
       } catch (error) {
         // A signal came first: the one call of these that libuv does not make again by itself.
         if ((error as NodeJS.ErrnoException).code === 'EINTR') continue

@@ -4,6 +4,7 @@ import fs from 'node:fs'
 import t from 'tap'
 import { Region } from '#src/region/region.js'
 import { SourceLock } from '#src/region/lock.js'
+import { makeStore } from '#src/region/make.js'
 import { file, folder, program, run, succeed, type Outcome } from '../program.js'
 
 for (const map of [false, true])
@@ -40,6 +41,34 @@ t.test('past 2 GiB, where mmap-io cannot map, libc does', async t => {
   fs.readSync(fd, bytes, 0, 8, at + 10)
   fs.closeSync(fd)
   t.equal(bytes.toString(), 'far away')
+})
+
+t.test('what one call cannot read takes several', async t => {
+  const path = `${folder(t)}/sparse`
+  fs.writeFileSync(path, '')
+  fs.truncateSync(path, 2 ** 32)
+  const region = new Region(path)
+  const { readSync } = fs
+  t.teardown(() => (fs.readSync = readSync))
+  const read: number[] = []
+  fs.readSync = (...args: unknown[]) => {
+    const length = Number(args[3])
+    read.push(length)
+    return length
+  }
+  // No byte of it is touched.
+  region.loadInto(Buffer.allocUnsafe(2 ** 31 + 5), 0, 2 ** 31 + 5)
+  fs.readSync = readSync
+  t.same(read, [2 ** 30, 2 ** 30, 5], 'Node takes numbers of 31 bits')
+  region.close()
+})
+
+t.test('a store is made in memory behind a device', async t => {
+  // It has nothing to be synced: fsync(2) answers EINVAL.
+  makeStore('/dev/zero', { length: 8192, force: false }, region => {
+    t.equal(region.isMemory, true)
+    region.store(0, Buffer.from('x'))
+  })
 })
 
 t.test('what cannot be written is opened for reading', async t => {
