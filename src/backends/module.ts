@@ -1,5 +1,6 @@
 /** What a driver's folder offers to the registry, and what attaching takes in every one of them. */
 import fs from 'node:fs'
+import { statOf } from '../native/open.js'
 import type { Driver } from '../pstore/driver.js'
 import { assertStoreError, StoreError } from '../pstore/errors.js'
 import { foreignForm, foreignHead } from '../region/images/foreign.js'
@@ -144,7 +145,7 @@ export const openRegion = (path: string, options: Whereabouts & AttachHow): Regi
 
 /** Refuse a file whose bytes are those of another form, and no region's. */
 const refuseForeign = (region: Region): void => {
-  if (!fs.fstatSync(region.fd).isFile()) return
+  if (!statOf(region.path, region.fd).isFile()) return
   let head: Buffer
   try {
     head = region.load(0, Math.min(region.length, foreignHead))

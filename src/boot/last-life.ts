@@ -9,6 +9,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
+import { explain, readWhole } from '../native/open.js'
 import type {
   Backend,
   Capacity,
@@ -45,13 +46,19 @@ export interface LifeOptions {
 }
 
 /** A life is what has one boot id. */
-const bootId = (): string => fs.readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
+const bootId = (): string =>
+  readWhole('/proc/sys/kernel/random/boot_id', 4096).toString('latin1').trim()
 
 const none = Buffer.alloc(0)
 
 /** What tells a store from all others of this machine, for the name of its state file. */
-const nameOf = ({ driver, path: file, offset }: Identity): string =>
-  `${driver}:${fs.realpathSync(file)}@${offset}`
+const nameOf = ({ driver, path: file, offset }: Identity): string => {
+  try {
+    return `${driver}:${fs.realpathSync(file)}@${offset}`
+  } catch (error) {
+    throw explain(file, error)
+  }
+}
 
 /**
  * Begin a life: keep what the last one left in the rings, and empty them; or go on with one, whose rings

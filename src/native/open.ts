@@ -36,6 +36,24 @@ export const explain = (path: string, error: unknown): StoreError => {
 }
 
 /**
+ * What an open file is, and how long. A network's file may be gone, though it is open.
+ *
+ * @param path for messages
+ * @throws StoreError (EIO) where that cannot be told
+ */
+export const statOf = (path: string, fd: number): fs.BigIntStats => {
+  try {
+    return fs.fstatSync(fd, { bigint: true })
+  } catch (error) {
+    throw explain(path, error)
+  }
+}
+
+/** What tells a file's content from a later one, as far as fstat(2) knows. */
+export const versionOf = ({ dev, ino, size, mtimeNs, ctimeNs }: fs.BigIntStats): string =>
+  [dev, ino, size, mtimeNs, ctimeNs].join(':')
+
+/**
  * Open whatever is there, and never wait for it: O_NONBLOCK, which means nothing to files and disks. Node adds
  * O_CLOEXEC. The path `-` is standard input, which is waited for.
  *
@@ -66,7 +84,7 @@ export const openNow = (path: string, flags = fs.constants.O_RDONLY, shown = pat
 }
 
 /** A path's stat(2), where there is something; of `-` standard input's. */
-export const statOf = (path: string): fs.BigIntStats => {
+export const statAt = (path: string): fs.BigIntStats => {
   if (path !== standardInput) return fs.statSync(path, { bigint: true })
   const { fd } = openNow(path)
   try {

@@ -12,6 +12,8 @@ const hint: { readonly [code: string]: string } = {
   EISDIR: 'is a folder, not a file',
   ELOOP: 'is a link, or behind too many of them',
   EMFILE: 'too many open files',
+  ESTALE: 'stale file handle: its server has another file there by now, or none',
+  EDQUOT: 'disk quota exceeded',
 }
 
 const numbers: { readonly [code: string]: number | undefined } = os.constants.errno
@@ -25,6 +27,9 @@ export const codeInWords = (code: string): string | null => {
 
 /** Why a system call failed, in words alone. */
 export const inWords = (error: unknown): string => {
-  const { code, message } = error as NodeJS.ErrnoException
-  return (code && codeInWords(code)) || message
+  const { code, errno = 0, message } = error as NodeJS.ErrnoException
+  const known = code && codeInWords(code)
+  // libuv has no name for some: "Unknown system error -116".
+  const name = known ? null : Object.keys(numbers).find(each => numbers[each] === -errno)
+  return known || (name && codeInWords(name)) || message
 }

@@ -7,10 +7,15 @@ import { libc } from '../native/libc.js'
 const seekData = 3
 const seekHole = 4
 
-/** Does a file take less of its disk than its length? A device never does. */
+/** Does a file take less of its disk than its length? A device never does, and nothing of which that cannot be told. */
 export const hasHoles = (fd: number): boolean => {
-  const { size, blocks } = fs.fstatSync(fd)
-  return blocks * 512 < size
+  try {
+    const { size, blocks } = fs.fstatSync(fd)
+    return blocks * 512 < size
+  } catch {
+    // Whoever reads it is told why.
+    return false
+  }
 }
 
 /**

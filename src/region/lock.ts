@@ -7,6 +7,7 @@
  */
 import fs from 'node:fs'
 import { errnoName, libc } from '../native/libc.js'
+import { statOf } from '../native/open.js'
 import { codeInWords, inWords } from '../native/words.js'
 import { StoreError } from '../pstore/errors.js'
 
@@ -108,9 +109,10 @@ export class SourceLock {
    * The lock of the source that is open as `fd`. Close it when done.
    *
    * @param writable whether `fd` is open for writing, which {@link hold} takes
+   * @throws StoreError (EIO) where it is not told which file that is
    */
   static of(path: string, fd: number, writable: boolean): SourceLock {
-    const stat = fs.fstatSync(fd)
+    const stat = statOf(path, fd)
     const key =
       stat.isBlockDevice() || stat.isCharacterDevice()
         ? `device-${stat.rdev}`

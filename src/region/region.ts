@@ -8,7 +8,7 @@
  * mapping costs a fortieth of a pwrite(2).
  */
 import fs from 'node:fs'
-import { explain, openFile, type Opened } from '../native/open.js'
+import { explain, openFile, statOf, type Opened } from '../native/open.js'
 import { codeInWords } from '../native/words.js'
 import { assertStoreError, PastEnd, StoreError } from '../pstore/errors.js'
 import { hasHoles, nextDataIn } from './holes.js'
@@ -249,11 +249,11 @@ export class Region {
    * Make sure that the source still holds the whole region, before it is written: a store past its
    * end would be a SIGBUS in a mapping, and would grow a file by pwrite.
    *
-   * @throws StoreError (EIO) where it has become shorter
+   * @throws StoreError (EIO) where it has become shorter, or that cannot be told
    */
   checkSize(): void {
     if (this.isMemory || this.#image) return
-    const stat = fs.fstatSync(this.fd)
+    const stat = statOf(this.path, this.fd)
     if (stat.isFile() && stat.size < this.offset + this.length) throw this.#shrunk()
   }
 

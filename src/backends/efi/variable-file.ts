@@ -3,8 +3,8 @@
  *
  * Whoever owns it writes it anew with each change, so it is read anew where stat(2) tells of one.
  */
-import fs from 'node:fs'
 import { crc32 } from 'node:zlib'
+import { statOf, versionOf } from '../../native/open.js'
 import { StoreError } from '../../pstore/errors.js'
 import { Region } from '../../region/region.js'
 import { decodeAwsBlob, isAwsBlob } from './aws-blob.js'
@@ -79,8 +79,8 @@ export class VariableFile implements Variables {
   }
 
   #content(): Content {
-    const { dev, ino, size, mtimeNs, ctimeNs } = fs.fstatSync(this.region.fd, { bigint: true })
-    return this.#kept.get([dev, ino, size, mtimeNs, ctimeNs].join(), () => this.#present())
+    const version = versionOf(statOf(this.path, this.region.fd))
+    return this.#kept.get(version, () => this.#present())
   }
 
   /** All of it, at its present length: it grows and shrinks as it is written. */

@@ -9,6 +9,7 @@ import path from 'node:path'
 import { StoreError, type ErrorCode } from '../../pstore/errors.js'
 import type { Usage } from '../../pstore/types.js'
 import { setImmutable } from '../../native/immutable.js'
+import { versionOf } from '../../native/open.js'
 import { inWords } from '../../native/words.js'
 import { SourceLock } from '../../region/lock.js'
 import { Remembered } from './remembered.js'
@@ -49,6 +50,8 @@ export const holdsVariables = (folder: string): boolean => {
     for (let n = 0, entry; n < enoughEntries && (entry = dir.readSync()); n++)
       if (entry.isFile() && guidEnding.test(entry.name)) return true
     return false
+  } catch (error) {
+    throw explain(folder, 'read', error)
   } finally {
     dir.closeSync()
   }
@@ -260,9 +263,6 @@ const isWritable = (path: string): boolean => {
     return false
   }
 }
-
-const versionOf = ({ dev, ino, size, mtimeNs, ctimeNs }: fs.BigIntStats): string =>
-  [dev, ino, size, mtimeNs, ctimeNs].join(':')
 
 /** One read(2) from the file's start; the number of bytes that came. */
 const readOnce = (fd: number, bytes: Buffer, tries = patience): number => {

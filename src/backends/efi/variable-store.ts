@@ -6,8 +6,8 @@
  * the walk never leaves the store. It shows what the firmware would find, in the firmware's order
  * (EDK II's FindVariableEx and VariableServiceGetNextVariableInternal).
  */
-import fs from 'node:fs'
 import { crc32 } from 'node:zlib'
+import { statOf, versionOf } from '../../native/open.js'
 import { assertStoreError, StoreError } from '../../pstore/errors.js'
 import type { Region } from '../../region/region.js'
 import { encodeGuid } from '../guid.js'
@@ -161,8 +161,8 @@ export class VariableStore implements Variables {
   }
 
   list(): VariableList {
-    const { dev, ino, size, mtimeNs, ctimeNs } = fs.fstatSync(this.region.fd, { bigint: true })
-    return this.#kept.get([dev, ino, size, mtimeNs, ctimeNs].join(), () => this.#list())
+    const version = versionOf(statOf(this.path, this.region.fd))
+    return this.#kept.get(version, () => this.#list())
   }
 
   #list(): VariableList {

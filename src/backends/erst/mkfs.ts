@@ -1,5 +1,6 @@
 /** Making an ERST store, as QEMU makes one of a file of zeros. */
 import fs from 'node:fs'
+import { explain } from '../../native/open.js'
 import { StoreError } from '../../pstore/errors.js'
 import { makeStore } from '../../region/make.js'
 import { defaultRecordSize, encodeHeader } from './slot-map.js'
@@ -20,7 +21,7 @@ export const makeErst = (
   recordSize: number = defaultRecordSize,
   force = false,
 ): void => {
-  const there = fs.statSync(path, { throwIfNoEntry: false })
+  const there = statIfAny(path)
   if (size !== undefined && there?.isFile() && there.size !== size)
     throw new StoreError(`${path}: has ${there.size} bytes, not ${size}`)
   // Before anything is wiped: numbers that QEMU would refuse.
@@ -31,6 +32,14 @@ export const makeErst = (
   makeStore(path, { length, force, fromEnd: true }, region =>
     region.store(0, headerFor(path, recordSize, region.length)),
   )
+}
+
+const statIfAny = (path: string): fs.Stats | undefined => {
+  try {
+    return fs.statSync(path, { throwIfNoEntry: false })
+  } catch (error) {
+    throw explain(path, error)
+  }
 }
 
 /** The header; what is wrong with the numbers is said of the source. */

@@ -4,7 +4,7 @@
  */
 import fs from 'node:fs'
 import path from 'node:path'
-import { explain, openNow, readToEnd, statOf, type Opened } from '../../native/open.js'
+import { explain, openNow, readToEnd, statAt, statOf, type Opened } from '../../native/open.js'
 import { openContent } from '../../region/images/index.js'
 import { count } from '../../pstore/condition.js'
 import { assertStoreError, StoreError } from '../../pstore/errors.js'
@@ -213,7 +213,7 @@ export const lookAt = (source: string, copy: Copy): fs.BigIntStats | null => {
   try {
     const place = placeOf(source, copy)
     // The source itself may be behind a link, as its user says.
-    const stat = copy.file === null ? statOf(place) : fs.lstatSync(place, { bigint: true })
+    const stat = copy.file === null ? statAt(place) : fs.lstatSync(place, { bigint: true })
     if (!stat.isFile()) return null
     return copy.file === null
       ? Object.assign(stat, { size: contentSize(place) ?? stat.size })
@@ -223,10 +223,6 @@ export const lookAt = (source: string, copy: Copy): fs.BigIntStats | null => {
     return null
   }
 }
-
-/** What tells a file's content from a later one. */
-export const versionOf = ({ dev, ino, size, mtimeNs, ctimeNs }: fs.BigIntStats): string =>
-  [dev, ino, size, mtimeNs, ctimeNs].join(':')
 
 /** A copy's bytes, and its stat before they were read. */
 export interface ReadCopy {
@@ -246,7 +242,7 @@ export const readCopy = (source: string, copy: Copy): ReadCopy => {
   const { fd, stat } = openCopy(source, copy, place)
   try {
     if (!stat.isFile()) throw new StoreError(`${place}: is no file`, 'EIO')
-    const big = looked ?? fs.fstatSync(fd, { bigint: true })
+    const big = looked ?? statOf(place, fd)
     return { bytes: readToEnd(place, fd, stat, largestCopy), stat: big }
   } finally {
     fs.closeSync(fd)

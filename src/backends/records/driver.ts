@@ -14,6 +14,7 @@ import type {
   Slot,
   StoreLock,
 } from '../../pstore/driver.js'
+import { versionOf } from '../../native/open.js'
 import { assertStoreError, StoreError } from '../../pstore/errors.js'
 import { sampledBytes, type WordSize } from '../../pstore/ftrace.js'
 import type { Timespec } from '../../pstore/time.js'
@@ -26,7 +27,6 @@ import {
   listOne,
   lookAt,
   readCopy,
-  versionOf,
   type Copy,
   type Listing,
 } from './copies.js'

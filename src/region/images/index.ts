@@ -3,7 +3,7 @@
  * the same turn: a search for a layout, and then who reads.
  */
 import fs from 'node:fs'
-import { explain, openNow, type Opened } from '../../native/open.js'
+import { explain, openNow, statOf, versionOf, type Opened } from '../../native/open.js'
 import { StoreError } from '../../pstore/errors.js'
 import { gzip } from './gzip.js'
 import type { Image, ImageOpener, UnpackProgress } from './image.js'
@@ -48,8 +48,7 @@ export const openImage = (
 ): Image | null => {
   const opener = openerOf(fd, size)
   if (!opener) return null
-  const { dev, ino, mtimeNs, ctimeNs } = fs.fstatSync(fd, { bigint: true })
-  const key = [dev, ino, size, mtimeNs, ctimeNs].join()
+  const key = `${size} ${versionOf(statOf(path, fd))}`
   let found = kept.get(key)
   if (!found) {
     // Another that nobody uses takes room until the turn ends.
