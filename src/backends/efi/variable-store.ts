@@ -62,10 +62,13 @@ const largestFlash = 64 * 1024 * 1024
 /** Where the first variable store begins in a dump of a flash chip; null where it has none. */
 export const findVariableStore = (region: Region): number | null => {
   const end = Math.min(region.length, largestFlash)
-  for (let from = 0; from < end; from += windowSize) {
+  for (let at = 0; at < end;) {
+    const data = region.nextData(at)
+    if (!data || data.from >= end) break
+    const from = data.from - (data.from % flashBlock)
     const bytes = region.load(from, Math.min(windowSize + flashBlock, end - from))
-    for (let at = 0; at < Math.min(windowSize, bytes.length); at += flashBlock)
-      if (isVariableStore(bytes.subarray(at, at + flashBlock))) return from + at
+    for (at = from; at < Math.min(from + windowSize, end, data.to); at += flashBlock)
+      if (isVariableStore(bytes.subarray(at - from, at - from + flashBlock))) return at
   }
   return null
 }

@@ -7,9 +7,10 @@ import path from 'node:path'
 import { explain, openNow, readToEnd, statAt, statOf, type Opened } from '../../native/open.js'
 import { openContent } from '../../region/images/index.js'
 import { count } from '../../pstore/condition.js'
-import { assertStoreError, StoreError } from '../../pstore/errors.js'
+import { assertStoreError, ifReadable, StoreError } from '../../pstore/errors.js'
 import { fileName } from '../../pstore/types.js'
 import { decodeCopyName, type CopyName } from './names.js'
+import { Twins } from './twins.js'
 
 /** A file that holds a copy of a record. */
 export interface Copy extends CopyName {
@@ -19,6 +20,8 @@ export interface Copy extends CopyName {
 
 /** What is in a folder. */
 export interface Listing {
+  /** The folders in it that were looked into, and what they were then. */
+  readonly folders: ReadonlyMap<string, string>
   /** By their names, and then by their numbers. No two have the same {@link keyOf}. */
   readonly copies: readonly Copy[]
   readonly byKey: ReadonlyMap<string, Copy>
@@ -40,8 +43,16 @@ interface Found {
   readonly isFile: boolean
 }
 
-/** All entries whose name is a record's, of the folder and of the folders in it, {@link deepest} levels down. */
-function* entriesOf(folder: string, most: number): Generator<Found, void, void> {
+/**
+ * All entries whose name is a record's, of the folder and of the folders in it, {@link deepest} levels down.
+ *
+ * @param into is told of each of these, and what it was before it was read
+ */
+function* entriesOf(
+  folder: string,
+  most: number,
+  into: (name: string, version: string) => void = () => {},
+): Generator<Found, void, void> {
   let left = most
   const folders = ['']
   for (const name of folders) {
@@ -49,6 +60,7 @@ function* entriesOf(folder: string, most: number): Generator<Found, void, void> 
     // It was replaced, or is not ours to see.
     if (!opened) continue
     try {
+      if (name !== '') into(name, folderVersionOf(statOf(folder, opened.fd)))
       for (const entry of entriesIn(opened.fd, folder)) {
         if (left-- === 0)
           throw new StoreError(
@@ -130,9 +142,12 @@ export const holdsCopies = (folder: string): boolean => {
  */
 export const listCopies = (folder: string, most = mostEntries): Listing => {
   const byKey = new Map<string, Copy>()
+  /** By the names of records, without numbers that tell copies apart. */
+  const groups = new Map<string, { readonly twins: Twins; next: number }>()
+  const folders = new Map<string, string>()
   const left: string[] = []
   const renamed: string[] = []
-  const all = [...entriesOf(folder, most)]
+  const all = [...entriesOf(folder, most, (name, version) => folders.set(name, version))]
   const depth = (file: string): number => partsOf(file).length
   all.sort((a, b) => depth(a.file) - depth(b.file) || (a.file < b.file ? -1 : 1))
   for (const { file, isFile } of all) {
@@ -141,13 +156,14 @@ export const listCopies = (folder: string, most = mostEntries): Listing => {
       continue
     }
     const says = decodeCopyName(path.basename(file))!
+    const name = keyOf({ ...says, copy: null })
+    let group = groups.get(name)
+    if (!group) groups.set(name, (group = { twins: twinsIn(folder), next: 2 }))
     let copy: Copy = { ...says, file }
-    for (let n = 2, other; (other = byKey.get(keyOf(copy))); n++) {
-      if (areSame(folder, other, copy)) break
-      copy = { ...copy, copy: n }
-    }
-    if (byKey.has(keyOf(copy))) continue
+    if (byKey.has(keyOf(copy)) && group.twins.has(file)) continue
+    while (byKey.has(keyOf(copy))) copy = { ...copy, copy: group.next++ }
     byKey.set(keyOf(copy), copy)
+    group.twins.add(file)
     if (copy.copy !== says.copy)
       renamed.push(`${file} is shown as ${fileName(copy.label, null, copy.id, false, copy.copy)}`)
   }
@@ -158,7 +174,22 @@ export const listCopies = (folder: string, most = mostEntries): Listing => {
     )
   if (renamed.length > 0)
     notes.push(`${count(renamed.length, 'record')} with the name of another one: ${renamed[0]}`)
-  return { copies: [...byKey.values()].toSorted(inOrder), byKey, notes }
+  return { folders, copies: [...byKey.values()].toSorted(inOrder), byKey, notes }
+}
+
+/** Copies of the same record: hard links, and files of the same bytes; both or none compressed. */
+const twinsIn = (folder: string): Twins => {
+  const copyAt = (file: string): Copy => ({ ...decodeCopyName(path.basename(file))!, file })
+  return new Twins(
+    file => {
+      const copy = copyAt(file)
+      const stat = lookAt(folder, copy)
+      const of = (...parts: unknown[]): string => [copy.compressed, ...parts].join()
+      return { inode: of(stat?.dev, stat?.ino), length: of(stat?.size) }
+    },
+    // Each is shown, and says what is wrong with it.
+    file => ifReadable(() => readCopy(folder, copyAt(file)).bytes),
+  )
 }
 
 /** What tells a record from the others of its listing. */
@@ -167,6 +198,7 @@ export const keyOf = ({ label, id, copy }: Pick<CopyName, 'label' | 'id' | 'copy
 
 /** The listing of a file that is a copy by itself. */
 export const listOne = (copy: Copy): Listing => ({
+  folders: new Map(),
   copies: [copy],
   byKey: new Map([[keyOf(copy), copy]]),
   notes: [],
@@ -177,20 +209,6 @@ const compare = <T extends string | bigint | number>(a: T, b: T): number =>
 
 const inOrder = (a: Copy, b: Copy): number =>
   compare(a.label, b.label) || compare(a.id, b.id) || compare(keyOf(a), keyOf(b))
-
-/** Are two copies the same record's? A hard link is, and so is a second copy of it. */
-const areSame = (folder: string, a: Copy, b: Copy): boolean => {
-  const [one, other] = [lookAt(folder, a), lookAt(folder, b)]
-  if (a.compressed !== b.compressed) return false
-  if (one?.dev === other?.dev && one?.ino === other?.ino) return true
-  try {
-    return one?.size === other?.size && readCopy(folder, a).bytes.equals(readCopy(folder, b).bytes)
-  } catch (error) {
-    // Each is shown, and says what is wrong with it.
-    assertStoreError(error)
-    return false
-  }
-}
 
 /** Where a copy is, for messages and system calls. */
 export const placeOf = (source: string, { file }: Copy): string =>
@@ -263,12 +281,22 @@ const openCopy = (source: string, { file }: Copy, place: string): Opened => {
   }
 }
 
-/** When a folder last changed: a copy that was added or removed changes it. */
+/** A folder changes as a copy in it is added or removed, or a folder. */
+const folderVersionOf = ({ dev, ino, mtimeNs, ctimeNs }: fs.BigIntStats): string =>
+  [dev, ino, mtimeNs, ctimeNs].join(':')
+
+/** What a folder is now, but for what is in the folders in it. */
 export const folderVersion = (folder: string): string => {
   try {
-    const { dev, ino, mtimeNs, ctimeNs } = fs.statSync(folder, { bigint: true })
-    return [dev, ino, mtimeNs, ctimeNs].join(':')
+    return folderVersionOf(fs.statSync(folder, { bigint: true }))
   } catch (error) {
     throw explain(folder, error)
   }
+}
+
+/** Are the folders in it as they were when they were listed? */
+export const isAsListed = (folder: string, { folders }: Listing): boolean => {
+  for (const [name, version] of folders)
+    if (ifReadable(() => folderVersion(path.join(folder, name))) !== version) return false
+  return true
 }

@@ -22,6 +22,7 @@ import type { Endian, Identity, RecordType } from '../../pstore/types.js'
 import { endianOf, isFtraceText, textLimit, withoutNotice } from './content.js'
 import {
   folderVersion,
+  isAsListed,
   keyOf,
   listCopies,
   listOne,
@@ -38,6 +39,9 @@ export interface FtraceReading {
 }
 
 const gone = { version: '', lengths: [0] } as const
+
+/** A look at the folders in a folder is good for so many times the time that it took. */
+const keptFor = 19
 
 const second = 1_000_000_000n
 
@@ -58,7 +62,8 @@ export class RecordsDriver implements Driver {
       throw new StoreError(`${this.identity.path}: is read-only: ${this.whyReadOnly}`, 'EROFS')
     },
   }
-  #listed: { readonly version: string; readonly listing: Listing } | null = null
+  /** The folders in the folder may be many: until when, in ms, they need no other look. */
+  #listed: { readonly version: string; readonly listing: Listing; until: number } | null = null
   readonly #single: Listing | null
 
   /**
@@ -74,13 +79,25 @@ export class RecordsDriver implements Driver {
     this.#single = single && listOne(single)
   }
 
-  /** What is there now: a folder is listed anew where it has changed. */
+  /** What is there now: a folder is listed anew where it has changed, or a folder in it. */
   listing(): Listing {
     if (this.#single) return this.#single
     const { path } = this.identity
     const version = folderVersion(path)
-    if (this.#listed?.version !== version) this.#listed = { version, listing: listCopies(path) }
-    return this.#listed.listing
+    const known = this.#listed
+    const start = performance.now()
+    if (known?.version === version) {
+      if (start < known.until) return known.listing
+      if (isAsListed(path, known.listing)) {
+        const end = performance.now()
+        // A listing asks for each of its copies.
+        known.until = end + keptFor * (end - start)
+        return known.listing
+      }
+    }
+    const listing = listCopies(path)
+    this.#listed = { version, listing, until: 0 }
+    return listing
   }
 
   get facts(): { records: number } {

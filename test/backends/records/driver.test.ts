@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { attach, StoreError, type AttachOptions } from '#src/index.js'
@@ -190,6 +191,52 @@ t.test('what is there changes', async t => {
   t.match([...single.survey.conditions()], [{ state: 'damaged', findings: [/no such file/] }])
   fs.rmdirSync(home)
   t.match(errorOf(names), { message: `${home}: no such file` })
+})
+
+t.test('what is there changes in a folder in the folder', async t => {
+  const home = made(t, { 'first/001/pmsg-ramoops-0': 'one' })
+  const { backend, names } = open(t, home)
+  const seen = async (wanted: string[], why: string): Promise<void> => {
+    // What was looked at is kept for some times as long as it took.
+    for (let n = 0; n < 100 && names().join() !== wanted.join(); n++) await setTimeout(20)
+    t.same(names(), wanted, why)
+  }
+  t.same(names(), ['pmsg-ramoops-0'])
+  fs.mkdirSync(`${home}/first/002`)
+  fs.writeFileSync(`${home}/first/002/dmesg-ramoops-0`, 'Panic#1 Part1\n')
+  await seen(['dmesg-ramoops-0', 'pmsg-ramoops-0'], 'as systemd-pstore adds to a crash')
+  t.equal(backend.find('dmesg-ramoops-0')?.read().toString(), 'Panic#1 Part1\n')
+  fs.rmSync(`${home}/first/001/pmsg-ramoops-0`)
+  await seen(['dmesg-ramoops-0'], 'and takes away')
+  fs.rmSync(`${home}/first/002`, { recursive: true })
+  await seen([], 'with its folder')
+})
+
+t.test('many files of one name are read no more often than two', async t => {
+  const count = 60
+  const home = made(
+    t,
+    Object.fromEntries(
+      Array.from({ length: count }, (_, n) => [
+        `${n}/console-ramoops-0`,
+        // As long as each other: full rings are. Every fourth is another's copy.
+        `boot ${String(n % 4 === 3 ? n - 1 : n).padStart(6, '0')}`,
+      ]),
+    ),
+  )
+  const { readSync } = fs
+  t.teardown(() => Object.assign(fs, { readSync }))
+  let reads = 0
+  Object.assign(fs, {
+    readSync: (...args: Parameters<typeof readSync>) => {
+      reads++
+      return readSync(...args)
+    },
+  })
+  const { copies } = listCopies(home)
+  Object.assign(fs, { readSync })
+  t.equal(copies.length, (count * 3) / 4)
+  t.ok(reads <= 3 * count, `${reads} reads`)
 })
 
 t.test('nothing is followed, waited for or erased', async t => {
