@@ -24,6 +24,9 @@ const expansion = 3
 /** A header line of the length that all have until the year 2286. */
 const dumpHeader = encodeDmesgHeader({ sec: 1_000_000_000n, nsec: 0 }, false)
 
+/** Bytes that have the line of a usual dump, and more; less than a block of parity. */
+const turnLength = 64
+
 export class RamoopsDriver extends ZonedDriver<Zone> {
   readonly #limit: number
   protected readonly signs = signs
@@ -106,9 +109,14 @@ export class RamoopsDriver extends ZonedDriver<Zone> {
     return { time, compressed, length: body.length, stream, limit: this.#limit }
   }
 
+  /** By a dump's line alone: there are thousands of zones, and each dump asks for all. */
   protected turnOf(zone: Zone): DumpZone {
-    const { content } = zone.read()
-    return { time: this.dumpIn(content)?.time ?? null, free: content.length === 0 }
+    const { size, bytes } = zone.front(turnLength)
+    if (size === 0) return { time: null, free: true }
+    const header = decodeDmesgHeader(bytes)
+    if (header && header.length + 2 < bytes.length) return { time: header.time, free: false }
+    // It is none, or goes on behind these, or there is nothing behind it.
+    return { time: this.dumpIn(zone.read().content)?.time ?? null, free: false }
   }
 
   protected storeDump({ bytes, time, compressed }: NewDump, zone: Zone, epoch: number): void {

@@ -162,6 +162,29 @@ export class Zone implements RingZone, Copyable {
     return bytes.subarray(from - start, from - start + length)
   }
 
+  /**
+   * How many bytes the ring holds, and the oldest of them, corrected: at most so many, and less than a block.
+   *
+   * @returns a view, valid until the next call
+   * @throws StoreError (EIO) where the source cannot be read
+   */
+  front(most: number): { size: number; bytes: Buffer } {
+    const length = this.#codec ? this.#length : Math.min(zoneHeaderSize + most, this.#length)
+    const isNear = length <= smallZone
+    const zone = sharedZone.subarray(0, length)
+    if (isNear) {
+      this.region.loadInto(zone, this.extent.offset, length)
+      this.#codec?.decode(zone, 0, zoneHeaderSize, zone, this.#headerParity)
+    }
+    const { start, size } = isNear ? this.#parse(zone) : this.header()
+    const from = start < size ? start : 0
+    const wanted = Math.min(most, size - from)
+    if (from > 0 || !isNear) return { size, bytes: this.slice(from, wanted) }
+    const block = Math.min(blockSize, this.dataLength)
+    if (size > 0) this.#codec?.decode(zone, zoneHeaderSize, block, zone, this.#parity)
+    return { size, bytes: zone.subarray(zoneHeaderSize, zoneHeaderSize + wanted) }
+  }
+
   /** The header as its parity mends it, and what decode said (0 without parity). */
   #correctedHeader(): { header: Buffer; errors: number } {
     const header = this.rawHeader()

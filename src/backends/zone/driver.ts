@@ -121,7 +121,8 @@ export class ZoneDriver extends ZonedDriver<Zone> {
   }
 
   protected turnOf(zone: Zone): DumpZone {
-    return { time: zone.kmsgHeader()?.time ?? null, free: zone.status().datalen === 0 }
+    const { header, free } = zone.turn()
+    return { time: header?.time ?? null, free }
   }
 
   /** Bytes that a dump's stream may become. */

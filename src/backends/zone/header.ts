@@ -113,6 +113,11 @@ interface Reading {
   oddities: number
 }
 
+const isZero = (bytes: Buffer, from: number, to: number): boolean => {
+  for (let at = from; at < to; at++) if (bytes[at] !== 0) return false
+  return true
+}
+
 /** @param bytes at least the form's size */
 const readAs = (form: KmsgForm, bytes: Buffer, endian: Endian): Reading => {
   const s64 = (at: number): bigint =>
@@ -120,13 +125,12 @@ const readAs = (form: KmsgForm, bytes: Buffer, endian: Endian): Reading => {
   const sec = s64(form.sec)
   const long = form.longSize === 8 ? s64(form.nsec) : BigInt(u32(bytes, form.nsec, endian))
   const reason = u32(bytes, form.reason, endian)
-  const odd = [
-    sec < 0n || sec > 0xffffffffn,
-    long < 0n || long >= 1_000_000_000n,
-    bytes[form.compressed]! > 1,
-    reason >= reasonNames.length,
-    ...form.gaps.map(([from, to]) => bytes.subarray(from, to).some(byte => byte !== 0)),
-  ]
+  let oddities = 0
+  if (sec < 0n || sec > 0xffffffffn) oddities++
+  if (long < 0n || long >= 1_000_000_000n) oddities++
+  if (bytes[form.compressed]! > 1) oddities++
+  if (reason >= reasonNames.length) oddities++
+  for (const [from, to] of form.gaps) if (!isZero(bytes, from, to)) oddities++
   return {
     header: {
       form,
@@ -136,7 +140,7 @@ const readAs = (form: KmsgForm, bytes: Buffer, endian: Endian): Reading => {
       counter: u32(bytes, form.counter, endian),
       reason,
     },
-    oddities: odd.filter(Boolean).length,
+    oddities,
   }
 }
 
@@ -147,13 +151,18 @@ const readAs = (form: KmsgForm, bytes: Buffer, endian: Endian): Reading => {
  */
 export const decodeKmsgHeader = (bytes: Buffer, endian: Endian): KmsgHeader | null => {
   if (bytes.length < kmsgForms.i386.size || u32(bytes, 0, endian) !== kmsgMagic) return null
-  const short = readAs(kmsgForms.i386, bytes, endian)
-  // Too few bytes for the others: a whole header of i386, or what is left of a longer one.
-  if (bytes.length < kmsgHeaderSize) return short.oddities === 0 ? short.header : null
-  const { bits64, bits32 } = kmsgForms
-  let best = readAs(bits64, bytes, endian)
-  for (const other of [readAs(bits32, bytes, endian), short])
+  const [first, ...others] = Object.values(kmsgForms)
+  if (bytes.length < kmsgHeaderSize) {
+    // Too few bytes for the others: a whole header of i386, or what is left of a longer one.
+    const { header, oddities } = readAs(kmsgForms.i386, bytes, endian)
+    return oddities === 0 ? header : null
+  }
+  let best = readAs(first!, bytes, endian)
+  for (const form of others) {
+    if (best.oddities === 0) break
+    const other = readAs(form, bytes, endian)
     if (other.oddities < best.oddities) best = other
+  }
   return best.header
 }
 

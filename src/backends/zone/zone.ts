@@ -134,10 +134,18 @@ export class Zone implements RingZone, Copyable {
    * @throws StoreError (EIO) where the source cannot be read
    */
   kmsgHeader(): KmsgHeader | null {
+    return this.turn().header
+  }
+
+  /** The same, and whether there is no dump in the zone. */
+  turn(): { header: KmsgHeader | null; free: boolean } {
     const head = this.head()
-    const { state } = this.#parse(head)
-    if (state === 'unsigned' || state === 'invalid') return null
-    return decodeKmsgHeader(head.subarray(zoneHeaderSize), this.endian)
+    const { state, datalen } = this.#parse(head)
+    if (state === 'unsigned' || state === 'invalid') return { header: null, free: true }
+    return {
+      header: decodeKmsgHeader(head.subarray(zoneHeaderSize), this.endian),
+      free: datalen === 0,
+    }
   }
 
   copy(spare: Buffer | null): ZoneCopy {

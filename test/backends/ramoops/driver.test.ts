@@ -1,9 +1,12 @@
 /** Zones that hold something, and show no file. */
 import t from 'tap'
 import { encodeNumbers, encodeSignature } from '#src/backends/ramoops/zone-header.js'
+import { RamoopsDriver } from '#src/backends/ramoops/driver.js'
 import { attach, format } from '#src/index.js'
+import type { Store } from '#src/pstore/store.js'
 import { Region } from '#src/region/region.js'
 import { folder } from '../../program.js'
+import { randomFor } from '../../random.js'
 
 for (const ecc of [0, 16])
   t.test(`ecc ${ecc}: less than one ftrace record`, async t => {
@@ -59,6 +62,64 @@ t.test('the bytes of a zone that nobody has signed', async t => {
   t.match([...backend.survey.conditions()], [{ state: 'unsigned', used: 0 }])
   t.equal(backend.survey.raw('console-ramoops-0')?.length, 0, 'are nobody’s')
 })
+
+/** What a zone for dumps may begin with. */
+const fronts = [
+  '====1700000000.123456-C\n',
+  '====1700000000.123456-D\n',
+  '====1700000000.123456\n',
+  `====1700000000.123456-D${'\n'.repeat(50)}`,
+  `====${' '.repeat(60)}1700000000.123456-D\n`,
+  `====17.${'0'.repeat(54)}-`,
+  `====17.${'0'.repeat(55)}-`,
+  `====17.${'0'.repeat(56)}-`,
+  '====-5.000001-D\n',
+  '===1700000000.123456-D\n',
+  '====17',
+  'text',
+  '',
+]
+
+for (const ecc of [0, 1, 16])
+  for (const record_size of [256, 4096, 8192])
+    t.test(
+      `ecc ${ecc}, zones of ${record_size}: by their fronts dumps have their turns`,
+      async t => {
+        const random = randomFor(t)
+        const source = `${folder(t)}/region.img`
+        const layout = { record_size, console_size: 0, pmsg_size: 0, ftrace_size: 0, ecc }
+        format(source, { ...layout, mem_size: 64 * record_size })
+        const { driver } = attach(source, layout) as Store
+        t.teardown(() => driver.close())
+        if (!(driver instanceof RamoopsDriver)) throw new TypeError('no ramoops')
+        const zones = [...driver.dumpZones()]
+        for (let round = 0; round < 3; round++) {
+          for (const [i, zone] of zones.entries()) {
+            const epoch = driver.lock.hold(zone)
+            zone.erase(epoch)
+            // Some wrap, as a ring does.
+            if (random.below(4) === 0)
+              zone.append(Buffer.alloc(random.below(zone.dataLength)), epoch)
+            const front = fronts[(i + round) % fronts.length]!
+            const rest = random.pick([0, 1, 30, 100, zone.dataLength])
+            zone.append(Buffer.from(front + 'x'.repeat(rest)).subarray(0, zone.dataLength), epoch)
+            const damage = random.below(4)
+            if (damage > 0) continue
+            const at = zone.extent.offset + random.below(64)
+            const byte = driver.region.load(at, 1)
+            byte[0]! ^= 1 << random.below(8)
+            driver.region.store(at, byte)
+          }
+          const area = driver.dumps('dmesg')!
+          if (area.parts) throw new TypeError('no zones')
+          const expected = zones.map(zone => {
+            const { content } = zone.read()
+            return { time: driver.dumpIn(content)?.time ?? null, free: content.length === 0 }
+          })
+          t.same(area.zones(), expected)
+        }
+      },
+    )
 
 /** Two addresses, and a time in nanoseconds that is the CPU's number. */
 const ftraceRecord = (cpu: number): Buffer => {
