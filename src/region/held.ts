@@ -8,30 +8,18 @@ import { count, foundAt } from '../pstore/condition.js'
 import { ifReadable, StoreError } from '../pstore/errors.js'
 import { isFiller } from '../pstore/remains.js'
 import type { Ring, RingPosition } from '../pstore/ring.js'
-import type { Endian, ZoneExtent, ZoneKind } from '../pstore/types.js'
+import type { Endian, ZoneExtent } from '../pstore/types.js'
 import { otherKind, type Doubt } from './lost-header.js'
-import { loadReadable } from './readable.js'
 import type { Region } from './region.js'
-
-/** A signature, and what stands behind it. */
-export interface Sign {
-  /** The kinds of zones that are signed so. */
-  readonly kinds: readonly ZoneKind[]
-  /** Bytes that the zone holds, by its header. */
-  readonly size: number
-  /** Could a zone's numbers be those behind it? */
-  readonly isPossible: boolean
-}
-
-/** The signatures of one kind of medium. */
-export interface Signs {
-  /** Bytes of a header. */
-  readonly headerSize: number
-  /** The header at an offset in some bytes; null where no zone has such a one. */
-  at(bytes: Buffer, at: number, endian: Endian): Sign | null
-  /** How many bytes of ftrace each of so many CPUs has. */
-  share(total: number, cpus: number): number
-}
+import {
+  blockSize,
+  leastSearched,
+  mostFound,
+  searchSigns,
+  signsIn,
+  type Found,
+  type Signs,
+} from './signs.js'
 
 /** The layout that the bytes have. */
 export interface Advice {
@@ -80,12 +68,6 @@ export interface Held {
 /** Zones up to this size are looked at together, in so many bytes at once. */
 const smallZone = 4096
 const chunkSize = 2 ** 16
-/** Bytes that are searched at once. */
-const blockSize = 2 ** 20
-/** Bytes in which signatures are looked for, also where no zone lacks one; and how many are enough. */
-const mostSearched = 2 ** 26
-const leastSearched = 2 ** 22
-const mostFound = 4096
 /** Zones that are looked at more closely: of half a million not all are. */
 const mostLooks = 256
 /** CPUs that share ftrace, where the layout has another number. */
@@ -265,55 +247,6 @@ function* headersOf({ region, zones, signs: { headerSize } }: Held): Generator<H
       from = offset
     }
     yield { extent, bytes, at: offset - from }
-  }
-}
-
-interface Found {
-  readonly at: number
-  readonly endian: Endian
-}
-
-/** What all plain signatures have in common, and how far behind a signature's start it stands. */
-const common = [
-  { endian: 'little', needle: Buffer.from('BGC'), behind: 1 },
-  { endian: 'big', needle: Buffer.from('CGB'), behind: 0 },
-] as const
-
-/** Where signatures stand in a region, as far as it is searched: so many bytes. */
-const searchSigns = (region: Region, signs: Signs, most = mostSearched): Found[] => {
-  const { headerSize } = signs
-  const found: Found[] = []
-  let left = most
-  const block = Buffer.allocUnsafe(Math.min(blockSize, region.length))
-  for (let from = 0; left > 0;) {
-    const data = region.nextData(from)
-    if (!data) break
-    const length = Math.min(blockSize, region.length - data.from)
-    if (length < headerSize) break
-    const bytes = block.subarray(0, length)
-    loadReadable(region, bytes, data.from)
-    for (const { endian, needle, behind } of common)
-      for (let n = bytes.indexOf(needle); n >= 0; n = bytes.indexOf(needle, n + 1)) {
-        const at = n - behind
-        // The next block has a cut header whole. Zones begin at even offsets (doc/formats.md 1.2).
-        if (at < 0 || at + headerSize > length || (data.from + at) % 2) continue
-        if (signs.at(bytes, at, endian)?.isPossible) found.push({ at: data.from + at, endian })
-        if (found.length === mostFound) return found
-      }
-    left -= length
-    from = data.from + Math.max(1, length - headerSize + 1)
-    if (data.from + length === region.length) break
-  }
-  return found
-}
-
-/** Where signatures stand in a source, in bytes. Closes it. */
-const signsIn = (source: Region | null, signs: Signs, most = mostSearched): number[] => {
-  if (!source) return []
-  try {
-    return searchSigns(source, signs, most).map(({ at }) => at)
-  } finally {
-    source.close()
   }
 }
 

@@ -31,7 +31,8 @@ import type {
 } from '../pstore/types.js'
 import { frontsOf } from './fronts.js'
 import { isSigned, layoutDoubt, neverUsed, refuseForeign, type Held } from './held.js'
-import type { Elsewhere, Signs } from './held.js'
+import type { Elsewhere } from './held.js'
+import type { Signs } from './signs.js'
 import type { SourceLock } from './lock.js'
 import {
   inspectBehind,

@@ -1,6 +1,7 @@
 /** What the bytes of a source say of its layout, for whoever has given another one. */
 import { ifReadable } from '../../pstore/errors.js'
-import type { Elsewhere, Signs } from '../../region/held.js'
+import type { Elsewhere } from '../../region/held.js'
+import type { Signs } from '../../region/signs.js'
 import type { Region } from '../../region/region.js'
 import { isWord, maxEccSize } from './ecc.js'
 import { evenBelow, makeLayout, type RamoopsLayout } from './layout.js'
@@ -68,10 +69,13 @@ const convincing = 4
 const parityOf = (region: Region, { zones, endian }: RamoopsLayout): number => {
   const tried: { header: Buffer; end: Buffer }[] = []
   for (const { offset, size } of zones.slice(0, mostLooks)) {
-    const header = region.load(offset, zoneHeaderSize)
-    if (tried.length === mostTried || decodeZoneHeader(header, 0, endian).size === 0) continue
-    const length = Math.min(maxEccSize, size - zoneHeaderSize)
-    tried.push({ header, end: region.load(offset + size - length, length) })
+    if (tried.length === mostTried) break
+    const one = ifReadable(() => {
+      const header = region.load(offset, zoneHeaderSize)
+      const length = Math.min(maxEccSize, size - zoneHeaderSize)
+      return { header, end: region.load(offset + size - length, length) }
+    })
+    if (one && decodeZoneHeader(one.header, 0, endian).size > 0) tried.push(one)
   }
   const least = Math.min(...tried.map(({ end }) => end.length))
   for (let ecc = 2; tried.length * ecc > 0 && ecc <= Math.min(maxEccSize, least); ecc++) {

@@ -11,7 +11,7 @@ import type { WordSize } from '../../pstore/ftrace.js'
 import { ifReadable } from '../../pstore/errors.js'
 import type { DumpZone } from '../../pstore/rotation.js'
 import type { Region } from '../../region/region.js'
-import type { Signs } from '../../region/held.js'
+import type { Signs } from '../../region/signs.js'
 import { ZonedDriver, type DumpInZone, type ZonedOptions } from '../../region/zoned.js'
 import {
   decodeKmsgHeader,
