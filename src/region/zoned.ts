@@ -283,7 +283,8 @@ export abstract class ZonedDriver<Z extends RingZone> implements Driver {
   refuseForeign(begins: boolean): void {
     const { force, elsewhere } = this.options
     if (!force && !this.#formatted) refuseForeign(this.#held, elsewhere, begins)
-    this.#formatted ||= !begins
+    // Whose life begins here writes as its kernel does, whatever the last one's sizes and parity were.
+    this.#formatted = true
   }
 
   get #held(): Held {
