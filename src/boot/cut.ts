@@ -41,14 +41,33 @@ const tellingText = 16
  */
 const stillThere = (kept: Buffer, mark: Buffer, now: Buffer): number => {
   if (kept.compare(now, 0, Math.min(kept.length, now.length)) === 0) return kept.length
-  for (let n = Math.min(kept.length, now.length); n >= tellingText; n--) {
+  const most = Math.min(kept.length, now.length)
+  for (let n = most; n >= tellingText && kept.length - n < mark.length; n--) {
     const gone = kept.length - n
     if (kept.compare(now, 0, n, gone) === 0) return n
     const from = mark.length - gone
-    if (from > 0 && n - from >= tellingText && kept.compare(now, from, n, gone + from) === 0)
-      return n
+    if (n - from >= tellingText && kept.compare(now, from, n, gone + from) === 0) return n
   }
-  return 0
+  const there = overlapOf(kept, now)
+  return there >= tellingText ? there : 0
+}
+
+/**
+ * How much of one's end another begins with, at most. By Knuth, Morris and Pratt: whoever writes to a ring may fill it
+ * with one letter, in which all lengths are nearly right.
+ */
+const overlapOf = (one: Buffer, other: Buffer): number => {
+  const most = Math.min(one.length, other.length)
+  /** Of each front of the other, how much of its end it begins with, if not all of it. */
+  const borders = new Int32Array(most)
+  const next = (byte: number, matched: number): number => {
+    while (matched > 0 && other[matched] !== byte) matched = borders[matched - 1]!
+    return other[matched] === byte ? matched + 1 : 0
+  }
+  for (let at = 1; at < most; at++) borders[at] = next(other[at]!, borders[at - 1]!)
+  let matched = 0
+  for (let at = one.length - most; at < one.length; at++) matched = next(one[at]!, matched)
+  return matched
 }
 
 /** The text without the mark that it begins with, or with the end of one. */

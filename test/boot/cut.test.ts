@@ -68,3 +68,38 @@ t.test("ftrace's, which nobody marks", async t => {
   t.equal(left(raw.subarray(24)), 0, "one CPU's zone is emptied")
   t.equal(left(Buffer.alloc(72)), 72, 'another kernel has written since')
 })
+
+t.test('a ring of few letters: as if each length were tried', async t => {
+  const random = randomFor(t)
+  const short = Buffer.from('mark abab\n')
+  /** The longest end of what was kept that the ring begins with, but for where the mark may be. */
+  const slowly = (raw: Buffer, now: Buffer): number => {
+    if (now.subarray(0, raw.length).equals(raw)) return raw.length
+    for (let n = Math.min(raw.length, now.length); n >= 16; n--) {
+      const gone = raw.length - n
+      const from = Math.max(0, short.length - gone)
+      if (raw.subarray(gone).equals(now.subarray(0, n))) return n
+      if (n - from >= 16 && raw.subarray(gone + from).equals(now.subarray(from, n))) return n
+    }
+    return 0
+  }
+  const letters = (length: number): Buffer =>
+    Buffer.from(Array.from({ length }, () => random.pick([0x61, 0x61, 0x61, 0x62])))
+  for (let round = 0; round < 3000; round++) {
+    const raw = Buffer.concat([letters(random.below(60)), Buffer.alloc(random.below(60), 'ab')])
+    const from = random.below(raw.length + 1)
+    const now = Buffer.concat([raw.subarray(from), letters(random.below(60))])
+    const rest = cut({ type: 'console', step: 'saved', raw }, short, now)
+    if (rest.length !== now.length - slowly(raw, now))
+      t.fail(`${raw}\n${now}\n${rest.length}, not ${now.length - slowly(raw, now)}`)
+  }
+})
+
+t.test('a large ring of one letter takes no time', async t => {
+  const now = Buffer.alloc(2 ** 21, 'a')
+  const raw = Buffer.from(now)
+  raw.write('b', raw.length - 1)
+  const start = performance.now()
+  t.equal(cut({ type: 'pmsg', step: 'saved', raw }, mark, now).length, now.length)
+  t.ok(performance.now() - start < 5000)
+})
