@@ -108,7 +108,11 @@ interface Holding {
   damaged: boolean
 }
 
-/** The rings that hold something, in the order in which Linux enumerates them, and damaged ones. */
+/**
+ * The rings that hold something, in the order in which Linux enumerates them, and damaged ones.
+ *
+ * @throws StoreError (EIO) where one of them cannot be read; dumps stay where they are, and are not looked at
+ */
 const holdingsOf = (backend: Backend): Holding[] => {
   const damaged = new Map<string, RingType>()
   for (const { type, name, state } of backend.survey.conditions())
@@ -118,7 +122,9 @@ const holdingsOf = (backend: Backend): Holding[] => {
     const raw = backend.survey.raw(name) ?? none
     holdings.push({ type, name, record, raw, damaged: damaged.delete(name) })
   }
-  for (const record of backend.records())
+  for (const record of backend.records(({ type, error }) => {
+    if (isLifeRing(type)) throw error
+  }))
     if (isLifeRing(record.type)) add(record.type, record.name, record)
   for (const [name, type] of damaged) add(type, name, null)
   return holdings

@@ -2,7 +2,9 @@
 import fs from 'node:fs'
 import t, { type Test } from 'tap'
 import { attach, format, type AttachOptions, type Backend } from '#src/index.js'
+import { StoreError } from '#src/pstore/errors.js'
 import type { Store } from '#src/pstore/store.js'
+import { Region } from '#src/region/region.js'
 import { beginLife } from '#src/boot/last-life.js'
 import type { RecordType } from '#src/pstore/types.js'
 import { fixtures, loadFixture, type Fixture } from '../fixtures.js'
@@ -358,4 +360,35 @@ t.test('rings in records', async t => {
     backend.close()
     t.equal(look(m, 'three')[`tty-${name}-0`], 'words\n')
   }
+})
+
+t.test('a dump that cannot be read keeps no life from beginning', async t => {
+  const one = machine(t)
+  const { source, options } = one
+  const backend = attach(source, options)
+  backend.write({ type: 'dmesg', bytes: Buffer.from('Panic#1 Part1\n') })
+  backend.write({ type: 'console', bytes: Buffer.from('old life\n') })
+  const places = [...backend.survey.conditions()]
+  backend.close()
+  const { loadInto } = Region.prototype
+  t.teardown(() => (Region.prototype.loadInto = loadInto))
+  const failAt = (type: RecordType): void => {
+    const { offset } = places.find(place => place.type === type && place.used > 0)!
+    Region.prototype.loadInto = function (bytes, at, length) {
+      if (at <= offset! + 12 && at + length > offset! + 12)
+        throw new StoreError(`${this.path}: a bad sector`, 'EIO')
+      loadInto.call(this, bytes, at, length)
+    }
+  }
+  failAt('console')
+  t.throws(() => live(one, 'one'), { code: 'EIO' }, 'a ring that cannot be kept is not emptied')
+  failAt('dmesg')
+  const life = live(one, 'one')
+  t.equal(life.find('console-ramoops-0')?.read().toString(), 'old life\n')
+  life.close()
+  Region.prototype.loadInto = loadInto
+  t.same(look(one, 'one'), {
+    'dmesg-ramoops-0': 'Panic#1 Part1\n',
+    'console-ramoops-0': 'old life\n',
+  })
 })
