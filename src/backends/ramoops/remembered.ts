@@ -3,7 +3,7 @@
  * that a kernel would leave there. A copy without it is probed as any source.
  */
 import { getAttribute, setAttribute } from '../../native/attribute.js'
-import { assertStoreError } from '../../pstore/errors.js'
+import { ifReadable } from '../../pstore/errors.js'
 import type { ParameterTable } from '../../pstore/parameters.js'
 import type { Region } from '../../region/region.js'
 import { parseOptions } from './layout-file.js'
@@ -26,13 +26,10 @@ export const remember = (fd: number, options: string): boolean =>
 /** A layout whose zones are in some bytes of a source: offsets are those of the opened part. */
 const layoutIn = (region: Region, parameters: RamoopsParameters): RamoopsLayout | null => {
   const at = (parameters.mem_address ?? 0) - region.offset
-  try {
-    const layout = makeLayout(parameters, region.length - at)
-    return at >= 0 && at + layout.memSize <= region.length ? { ...layout, memAddress: at } : null
-  } catch (error) {
-    assertStoreError(error)
-    return null
-  }
+  const layout = ifReadable(() => makeLayout(parameters, region.length - at))
+  return layout && at >= 0 && at + layout.memSize <= region.length
+    ? { ...layout, memAddress: at }
+    : null
 }
 
 /** Do the bytes have a header at each zone's place, and none elsewhere? Whoever wrote since may have had another. */
@@ -57,7 +54,8 @@ const isAgreed = (region: Region, layout: RamoopsLayout): boolean => {
  */
 export const recall = (region: Region, table: ParameterTable): FoundRegion | null => {
   const text = getAttribute(region.fd, attribute, longest)
-  const parameters = text === null ? null : parseOptions(text, table)
+  // Another version's words, or anybody's, say nothing.
+  const parameters = text === null ? null : ifReadable(() => parseOptions(text, table))
   const layout = parameters && layoutIn(region, parameters)
   if (!parameters || !layout || !isAgreed(region, layout)) return null
   const size = (kind: string): number =>

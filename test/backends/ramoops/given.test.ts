@@ -261,6 +261,8 @@ t.test('what was made and is so no more', async t => {
   for (const line of [
     '',
     '--mem-size 9',
+    '--record-size 4Q --console-size 4096',
+    '--zones dmesg',
     '--mem-size 2097152',
     '--mem-address 0x1000 --mem-size 4096 --record-size 4096',
   ]) {
