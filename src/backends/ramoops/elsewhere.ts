@@ -5,7 +5,7 @@ import type { Signs } from '../../region/signs.js'
 import type { Region } from '../../region/region.js'
 import { isWord, maxEccSize } from './ecc.js'
 import { evenBelow, makeLayout, type RamoopsLayout } from './layout.js'
-import { probeRegion, type OpenRegion } from './probe/index.js'
+import { probeRegion, type OpenRegion, type Recall } from './probe/index.js'
 import { isPossible } from './probe/signatures.js'
 import { decodeZoneHeader, isVersionCode, zoneHeaderSize } from './zone-header.js'
 
@@ -28,11 +28,19 @@ export const signs: Signs = {
   share: (total, cpus) => evenBelow(Math.floor(total / cpus)),
 }
 
-/** @param layout the one that was given */
-export const elsewhereOf = (path: string, layout: RamoopsLayout, open: OpenRegion): Elsewhere => ({
+/**
+ * @param layout the one that was given
+ * @param recall as of {@link probeRegion}
+ */
+export const elsewhereOf = (
+  path: string,
+  layout: RamoopsLayout,
+  open: OpenRegion,
+  recall: Recall,
+): Elsewhere => ({
   whole: () => ifReadable(() => open(path, { readOnly: true, map: false, report: () => {} })),
   advice: () => {
-    const regions = ifReadable(() => probeRegion(path, { probeLimit }, open).regions) ?? []
+    const regions = ifReadable(() => probeRegion(path, { probeLimit }, open, recall).regions) ?? []
     const [first] = regions
     if (!first) return null
     if (regions.length > 1)

@@ -101,7 +101,7 @@ export const ramoops: DriverModule<RamoopsOptions, Findings, RetentionTest> = {
       : { ...given, ...probeLayout(path, given, openAt, known) }
     return onRegion(openAt(path, options), region => {
       const layout = layoutOf(path, makeLayout, options, region.length)
-      const elsewhere = options === given && elsewhereOf(path, layout, openRegion)
+      const elsewhere = options === given && elsewhereOf(path, layout, openRegion, known)
       return new RamoopsDriver(region, layout, options.word_size, {
         force: given.force,
         ...(elsewhere && { elsewhere }),

@@ -242,6 +242,17 @@ t.test('what was made, among others, and where the bytes tell all', async t => {
   t.match(probeSource(told).regions, [{ evidence }])
 })
 
+t.test('who gives another layout than was made is told that one', async t => {
+  const made = `${folder(t)}/made.img`
+  const layout = { record_size: 4096, console_size: 4096, pmsg_size: 0, ftrace_size: 0 }
+  format(made, { ...layout, mem_size: 65536 })
+  const backend = attach(made, { ...layout, console_size: 0, pmsg_size: 4096, ftrace_size: 4096 })
+  t.teardown(() => backend.close())
+  const [{ options }] = probeSource(made).regions
+  t.match(options, /--console-size 4096/)
+  t.match(backend.doubts(), [new RegExp(`: \`pstorefs probe\` finds ${options}$`)])
+})
+
 t.test('what was made and is so no more', async t => {
   const made = `${folder(t)}/made.img`
   format(made, { mem_size: M, record_size: 0x10000 })
