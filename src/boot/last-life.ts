@@ -274,9 +274,9 @@ class LastLife implements Backend {
       facts: backend.survey.facts,
       conditions: shown => backend.survey.conditions(shown),
       // Of a kept ring that was damaged its bytes; else those of this life.
-      raw: name => {
+      raw: (name, told) => {
         const raw = this.#ring(name)?.raw
-        return raw ? Buffer.from(raw) : backend.survey.raw(name)
+        return raw ? Buffer.from(raw) : backend.survey.raw(name, told)
       },
       salvage: name => backend.survey.salvage(name),
     }

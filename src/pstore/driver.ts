@@ -95,8 +95,9 @@ export interface Slot {
    * The data as they lie there: nothing decompressed, rendered or added. Null where they have gone meanwhile.
    *
    * @param told is told of bytes that are left out, as of {@link Raw.cut}
+   * @param alone as of {@link load}
    */
-  raw(told?: (cut: number) => void): Buffer | null
+  raw(told: ((cut: number) => void) | undefined, alone: boolean): Buffer | null
   /** The text of what is there though no file shows it; null where there is none. Absent: there never is. */
   lost?(): LostContent | null
   /** Take the record off the medium. The caller holds the lock exclusively. */

@@ -92,16 +92,23 @@ export class StoreSurvey implements Survey {
   }
 
   raw(name: string, told?: (cut: number) => void): Buffer | null {
-    return this.store.slot(name)?.raw(told) ?? null
+    return this.#alone(name, (slot, alone) => slot.raw(told, alone))
   }
 
   salvage(name: string): SizedContent | null {
+    return this.#alone(name, (slot, alone) => {
+      const { raw } = slot.load(alone)
+      if (raw) return raw.compressed ? salvage(raw.parts[0], raw.limit).text : null
+      const lost = slot.lost?.()
+      if (!lost) return null
+      return lost.compressed ? salvage(lost.body, lost.limit).text : contentOf(lost.body)
+    })
+  }
+
+  /** Look at the slot of a name while no writer of this program is at work; null where there is none. */
+  #alone<T>(name: string, look: (slot: Slot, alone: boolean) => T | null): T | null {
     const slot = this.store.slot(name)
-    const raw = slot?.load(true).raw
-    if (raw) return raw.compressed ? salvage(raw.parts[0], raw.limit).text : null
-    const lost = slot?.lost?.()
-    if (!lost) return null
-    return lost.compressed ? salvage(lost.body, lost.limit).text : contentOf(lost.body)
+    return slot && this.driver.lock.shared(alone => look(slot, alone))
   }
 }
 

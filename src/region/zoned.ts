@@ -392,20 +392,24 @@ class ZoneSlot<Z extends RingZone> implements Slot {
     return { version, raw: { parts, kernels, time: null, compressed: false, limit: 0, ecc, cut } }
   }
 
-  raw(told?: (cut: number) => void): Buffer {
-    const all = this.zones.map(zone => this.#rawOf(zone, told))
+  raw(told: ((cut: number) => void) | undefined, alone: boolean): Buffer {
+    const all = this.zones.map(zone => this.#rawOf(zone, told, alone))
     // What a CPU's ring held before it was erased is no part of what the others hold.
     const held = all.filter(({ bytes, isErased }) => !isErased && bytes.length > 0)
     return Buffer.concat((held.length > 0 ? held : all).map(({ bytes }) => bytes))
   }
 
-  #rawOf(zone: Z, told?: (cut: number) => void): { bytes: Buffer; isErased: boolean } {
+  #rawOf(
+    zone: Z,
+    told: ((cut: number) => void) | undefined,
+    alone: boolean,
+  ): { bytes: Buffer; isErased: boolean } {
     const doubt = zone.doubt()
     if (doubt) {
       const bytes = this.driver.remainsOf(zone, doubt)?.raw ?? none
       return { bytes, isErased: doubt.state === 'empty' }
     }
-    const { content, cut } = zone.read()
+    const { content, cut } = zone.read(alone)
     if (cut > 0) told?.(cut)
     return { bytes: content, isErased: false }
   }

@@ -7,7 +7,7 @@ import { ZoneDriver } from '#src/backends/zone/driver.js'
 import { makeZoneLayout } from '#src/backends/zone/layout.js'
 import { attach, format } from '#src/index.js'
 import { Region } from '#src/region/region.js'
-import { folder } from '../program.js'
+import { folder, run } from '../program.js'
 import { randomFor } from '../random.js'
 import { storeOf } from './store.js'
 
@@ -47,6 +47,22 @@ for (const ecc of [0, 16])
     region.afterwards = () => {}
     t.ok(store.open('console-x-0'), 'and rests again')
   })
+
+t.test('writers of this program wait for who looks at bytes as they lie there', async t => {
+  const options = { record_size: 4096, console_size: 4096, pmsg_size: 0, ftrace_size: 0 }
+  const path = `${folder(t)}/region.img`
+  format(path, { ...options, mem_size: 16384 })
+  const region = new BusyRegion(path)
+  const store = storeOf(new RamoopsDriver(region, makeLayout(options, 16384)), 'x')
+  t.teardown(() => store.close())
+  store.write({ type: 'console', bytes: Buffer.from('text\n') })
+  region.lock.release()
+  const locked = new Set<boolean>()
+  region.afterwards = () => locked.add(run('flock', ['-n', '-x', path, 'true']).status !== 0)
+  t.equal(store.survey.raw('console-x-0')?.toString(), 'text\n')
+  t.equal(store.survey.salvage('console-x-0'), null)
+  t.same([...locked], [true])
+})
 
 /** What a guest that never rests passes over is cut, and said to who wants to know. */
 for (const driver of ['ramoops', 'pstore_blk'])
