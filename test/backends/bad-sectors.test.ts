@@ -1,4 +1,5 @@
 /** A bad sector at every record of every driver in turn: all others are listed, read and erased. */
+import { randomBytes } from 'node:crypto'
 import fs from 'node:fs'
 import { crc32 } from 'node:zlib'
 import t, { type Test } from 'tap'
@@ -246,16 +247,28 @@ t.test('an EFI variable store', async t => {
 })
 
 t.test('a compressed variable that cannot be read has no text, and no codec', async t => {
-  const data = deflate(Buffer.from('Panic#1 Part1\n'))
-  const { bytes, offsets } = makeStore([{ name: 'dump-type0-1-1-1700000000-C', data }])
+  const text = `Panic#1 Part1\n${randomBytes(1500).toString('hex')}`
+  const data = deflate(Buffer.from(text))
+  const name = 'dump-type0-1-1-1700000000-C'
+  // Its data begin a sector, and end behind the next: its header, and what follows, can be read whenever they are.
+  const prefix = 60 + 2 * (name.length + 1)
+  const storeWith = (length: number): ReturnType<typeof makeStore> =>
+    makeStore([
+      { name: 'Boot0000', data: Buffer.alloc(length, 'x'), vendor: ringGuid },
+      { name, data },
+    ])
+  const [, before = 0] = storeWith(512).offsets
+  const { bytes, offsets } = storeWith(1024 - ((before + prefix) % 512))
   const backend = attach(`efi:${file(t, bytes, 'VARS.fd')}`, {}) as Store
   t.teardown(() => backend.close())
   const facts = (): unknown[] =>
     Array.from(backend.survey.conditions(), ({ state, dump }) => [state, dump?.codec, dump?.text])
-  t.same(facts(), [['sound', 'deflate', 14]])
-  const end = offsets[0]! + 60 + 2 * 28 + data.length
-  bad = [end - 1, end]
-  t.same(facts(), [['damaged', null, null]])
+  t.same(facts(), [['sound', 'deflate', text.length]])
+  const start = offsets[1]! + prefix
+  t.equal(start % 512, 0)
+  t.ok(data.length > 1024)
+  bad = [start + 600, start + 601]
+  for (let n = 0; n < 50; n++) t.same(facts(), [['damaged', null, null]])
 })
 
 t.test('a ring in pieces: a hole is no text', async t => {

@@ -97,10 +97,10 @@ export class EfiDriver implements Driver {
   }
 
   *slots(): Generator<Slot, void, void> {
-    for (const { variable, copy } of this.#variables().values())
+    const list = this.variables.list()
+    for (const { variable, copy } of this.#variables(list).values())
       yield new VariableSlot(this, variable, copy)
-    for (const { name, error } of this.variables.list().unseen ?? [])
-      yield new UnreadableSlot(error, 0n, null, name)
+    for (const { name, error } of list.unseen ?? []) yield new UnreadableSlot(error, 0n, null, name)
     yield* this.#rings.values()
   }
 
@@ -126,8 +126,7 @@ export class EfiDriver implements Driver {
    * by the sum of their names, and go on to be when it is erased. A dump of the year 1970 can have a ring's name:
    * that is the ring's.
    */
-  #variables(): Map<string, ShownVariable> {
-    const { dumps: all, pieces } = this.variables.list()
+  #variables({ dumps: all, pieces } = this.variables.list()): Map<string, ShownVariable> {
     if (all === this.#shown.of) return this.#shown.byFile
     const byFile = new Map<string, ShownVariable>()
     for (const variable of all) {
@@ -144,7 +143,9 @@ export class EfiDriver implements Driver {
   }
 
   *extents(): Generator<Extent, void, void> {
-    for (const { variable, copy } of this.#variables().values()) {
+    // Another one may be found before the end: what it has none of is not told twice.
+    const list = this.variables.list()
+    for (const { variable, copy } of this.#variables(list).values()) {
       const { says, size } = variable
       const slot = { type: says.type, label: says.type, id: recordId(says), copy }
       const inspect = (): Inspection | null => this.#inspect(variable, copy !== null)
@@ -160,7 +161,7 @@ export class EfiDriver implements Driver {
       })
       if (size > 0) yield { ...somewhere, type, label, id, length: size, room: size, inspect }
     }
-    const { unseen = [], fault = null } = this.variables.list()
+    const { unseen = [], fault = null } = list
     for (const { name, error } of unseen)
       yield faultAt(name, () => {
         throw error
