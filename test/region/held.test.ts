@@ -49,7 +49,10 @@ const filled = (t: Test, driver: string, options: AttachOptions, pmsg = noText):
   backend.write({ type: 'pmsg', bytes: pmsg })
   if (options.ftrace_size !== 0) backend.write({ type: 'ftrace', bytes: Buffer.alloc(48, 1) })
   backend.close()
-  return path
+  // A copy, as those are that are looked at: without the layout that `format` keeps beside a file's bytes.
+  const copy = `${path}.copy`
+  fs.writeFileSync(copy, fs.readFileSync(path))
+  return copy
 }
 
 const doubts = (t: Test, source: string, options: AttachOptions): string[] =>
