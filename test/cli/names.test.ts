@@ -260,6 +260,13 @@ t.test('completion', async t => {
     ['ls --config c.toml ', ['web1', 'db']],
     ['archive --config c.toml --backend w', ['web1']],
     ['write tty --config c.toml --backend web1,', ['web1,db']],
+    // What an option or another argument takes is no SOURCE.
+    ['list --config c.toml --since 2h -n 3 ', ['web1', 'db']],
+    ['mount -o ro --config c.toml w', ['web1']],
+    ['write console --config c.toml w', ['web1']],
+    ['write console --config c.toml web1 w', []],
+    [`cat --record_size 4K ${how} r.img c`, [log]],
+    ['show --level e', ['emerg', 'err']],
     ['mount r.img mnt -o ro,rec', ['ro,record_size=']],
     ['cat nowhere ', []],
     ['cat fifo ', []],

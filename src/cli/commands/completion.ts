@@ -1,15 +1,17 @@
 /** Completions of a word for the shell; where there are none, the shell offers files. */
+import { levels } from '../options/levels.js'
 import { mountOptions } from '../options/mount-options.js'
 import { backendNames, hasSource, recordNames } from '../options/offered-names.js'
 import { layoutOptions, parameters } from '../options/parameters.js'
 import { writableTypes } from './write.js'
 
 /** The values of options that take one of a few words, besides the choices that yargs knows. */
-const values = new Map<string, readonly string[]>(
-  Object.entries({ ...parameters, ...mountOptions }).flatMap(([name, { values }]) =>
+const values = new Map<string, readonly string[]>([
+  ...Object.entries({ ...parameters, ...mountOptions }).flatMap(([name, { values }]) =>
     values ? [[`--${name}`, values] as const] : [],
   ),
-)
+  ['--level', levels],
+])
 
 /** What comes after -o: flags, and names with their equals sign. */
 const afterO = [
@@ -72,7 +74,10 @@ export const complete = (
   // Files are what the shell offers, where nothing else is.
   const mayBeBackend = word !== '' || line.includes('--config')
   const backends =
-    mayBeBackend && !takesNoBackend.includes(command) && !hasSource(words)
+    mayBeBackend &&
+    !takesNoBackend.includes(command) &&
+    // TYPE comes first.
+    !hasSource(words, command === 'write' ? 1 : 0)
       ? backendNames(words)
       : []
   return [...found, ...backends.filter(name => name.startsWith(word))]

@@ -8,6 +8,7 @@ import { KernelConsole, parseMessage } from '../../frontends/kmsg.js'
 import { StoreError } from '../../pstore/errors.js'
 import { tell } from '../../service/log.js'
 import { notifyReady } from '../../service/notify.js'
+import { levels } from '../options/levels.js'
 import { writableFor } from '../options/writable.js'
 import { libc } from '../../native/libc.js'
 import { dieOf, endings } from '../../native/signals.js'
@@ -28,9 +29,6 @@ const most = 512
 /** Milliseconds between two looks: after messages, and at most. */
 const shortest = 2
 const longest = 32
-
-/** The names of the levels, from 0. */
-const levels = ['emerg', 'alert', 'crit', 'err', 'warn', 'notice', 'info', 'debug']
 
 const details =
   'Follows /dev/kmsg until a signal ends it, and appends the messages as the kernel prints them on its ' +
@@ -97,7 +95,8 @@ export const kernelConsole: CommandModule<object, Args> = {
 /** The loglevel that `--level` means; without it, that of all messages. */
 const loglevelOf = (level: string | undefined): number => {
   if (level === undefined) return levels.length
-  const named = levels.indexOf(level === 'warning' ? 'warn' : level === 'error' ? 'err' : level)
+  const wanted = level === 'warning' ? 'warn' : level === 'error' ? 'err' : level
+  const named = levels.findIndex(known => known === wanted)
   if (named >= 0) return named + 1
   if (!/^[0-8]$/.test(level))
     throw new StoreError(`--level '${level}': must be 0 to 8, or one of ${levels.join(', ')}`)

@@ -20,6 +20,7 @@ import { assertStoreError, StoreError } from '../../pstore/errors.js'
 import { withoutControls } from '../../pstore/printable.js'
 import { tell } from '../../service/log.js'
 import { lookIn, textOfCrash, unreadableExit, type Kept, type WhereArgs } from '../options/kept.js'
+import { levels } from '../options/levels.js'
 import { isPattern, matchesPattern } from '../options/name-patterns.js'
 import { parametersOf } from '../options/parameters.js'
 import { findConfig, maybeName } from '../options/source.js'
@@ -45,8 +46,6 @@ const before = 8
 const mostOfReport = 60
 /** The last lines of the console, pmsg and a terminal. */
 const last = 10
-
-const levels = ['emerg', 'alert', 'crit', 'err', 'warn', 'notice', 'info', 'debug']
 
 const details =
   'Prints what is known of a crash, the newest without a number or name: its title, fingerprint, time, kernel, machine, ' +
@@ -92,7 +91,7 @@ export const show: CommandModule<object, Args> = {
       .check(
         ({ level }) =>
           level === undefined ||
-          levels.includes(level) ||
+          levels.some(known => known === level) ||
           `--level: ${level}: is none of ${levels.join(', ')}`,
       )
       .example('$0 show', 'the newest crash of this machine')
@@ -261,7 +260,7 @@ class Printer {
   constructor({ T, level }: Args, boot: number | null) {
     this.#boot = T ? boot : null
     this.#colour = hasColours()
-    this.#worst = level === undefined ? 7 : levels.indexOf(level)
+    this.#worst = level === undefined ? 7 : levels.findIndex(known => known === level)
   }
 
   /** The lines that are wanted. */

@@ -12,12 +12,13 @@ const probeLimit = 2 ** 26
 /** Milliseconds after which there are no names: whoever typed goes on typing. */
 const patience = 2000
 
+const dashed = (name: string): string => name.replaceAll('_', '-')
+
 /** Options besides the parameters that are followed by their value. */
-const others = ['config', 'backend', 'until', 'grep', 'timeout']
-const takesValue = new Set([
-  ...Object.keys(parameters).map(name => name.replaceAll('_', '-')),
-  ...others,
-])
+const others =
+  'config backend since until grep n timeout level reason compress svg attach subdirs o options otlp textfile ' +
+  'keep-last max-size max-age'
+const takesValue = new Set([...Object.keys(parameters).map(dashed), ...others.split(' ')])
 
 interface Line {
   readonly positionals: readonly string[]
@@ -29,8 +30,9 @@ const read = (words: readonly string[]): Line => {
   const options: { [name: string]: string } = {}
   for (let i = 0; i < words.length; i++) {
     const word = words[i]!
-    const [, name, value] = /^--([a-z-]+)(?:=(.*))?$/s.exec(word) ?? []
-    if (name === undefined) {
+    const [, given, value] = /^--?([a-z_-]+)(?:=(.*))?$/s.exec(word) ?? []
+    const name = dashed(given ?? '')
+    if (given === undefined) {
       if (!word.startsWith('-')) positionals.push(word)
     } else if (value !== undefined) options[name] = value
     else if (takesValue.has(name)) options[name] = words[++i] ?? ''
@@ -88,5 +90,6 @@ export const recordNames = (words: readonly string[], isRings: boolean): string[
 export const backendNames = (words: readonly string[]): string[] =>
   ifKnown(() => findConfig(read(words).options.config)?.backends.map(({ name }) => name) ?? [])
 
-/** Does a line have a SOURCE already? */
-export const hasSource = (words: readonly string[]): boolean => read(words).positionals.length > 0
+/** Does a line have a SOURCE already, behind so many other arguments? */
+export const hasSource = (words: readonly string[], behind = 0): boolean =>
+  read(words).positionals.length > behind
