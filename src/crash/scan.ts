@@ -50,7 +50,12 @@ export const findReport = (content: Content, beginning: RegExp): Found | null =>
     beginning.lastIndex = searched
     const hit = beginning.exec(window.slice(0, Math.max(end, searched)))
     if (hit) {
-      const start = Math.max(window.lastIndexOf('\n', hit.index) + 1, hit.index - longestLine / 2)
+      // What draws on a line, as firmware's progress, ends it with a carriage return.
+      const lineEnd = Math.max(
+        window.lastIndexOf('\n', hit.index),
+        window.lastIndexOf('\r', hit.index),
+      )
+      const start = Math.max(lineEnd + 1, hit.index - longestLine / 2)
       let text = window.slice(start)
       for (
         let more = pieces.next();

@@ -58,6 +58,18 @@ t.test('the same crash has the same title and fingerprint, wherever it was loade
   t.not(a?.pid, b?.pid)
 })
 
+t.test('behind what draws on its line', async t => {
+  const line = 'Kernel panic - not syncing: why'
+  const report = reportOf(`Loading 10%\rLoading 20%\r[   12.500000] ${line}\r\n`)
+  t.same([report?.headline, report?.uptime, report?.offset], [line, 12.5, 24])
+})
+
+t.test("a panic's line that is cut", async t => {
+  for (const cut of ['not', 'not syn', 'not syncing:', 'not syncing: '])
+    t.equal(reportOf(`[    1.000000] Kernel panic - ${cut}`)?.title, 'kernel panic', cut)
+  t.equal(reportOf('Kernel panic - not syncing: w')?.title, 'kernel panic: w')
+})
+
 t.test('a report is found wherever pieces of the text end', async t => {
   const line = '[    1.000000] Kernel panic - not syncing: why\n'
   for (const before of [0, 1, 65_500, 65_530, 65_536, 131_060, 200_000])
