@@ -313,7 +313,8 @@ export const openers: readonly Opener[] = [
     'kernel panic: corrupted stack end in {f}',
   ]),
   ...rows('panic', 'line', [
-    /[kK]ernel panic - not(?: syncing: )?([^\n]*?)(?: \]---)?$/,
+    // Cut amid `not syncing: ` it tells no more.
+    /[kK]ernel panic - not(?: [a-z]{0,7}(?:: ?|$))?([^\n]*?)(?: \]---)?$/,
     'kernel panic: {1}',
   ]),
   ...rows('notice', 'line', [/WARNING: (.*)/, 'WARNING: {1}']),
