@@ -90,9 +90,12 @@ const passingStarts: readonly RegExp[] = [
 /** Healthy machines print such lines, too: they are reports only where there is no other. */
 const weakStarts: readonly RegExp[] = [/(?<!\w)WARNING: [A-Za-z]/]
 
+/** What a program writes to the log has its name and number before it: `systemd[1]: `. */
+const noProgram = String.raw`(?<!\w(?<!\bkernel)\[\d{1,10}\]: [^\n[]{0,200})`
+
 /** One expression for all: what it looks at from one place is bounded, so that its time is linear. */
 const union = (patterns: readonly RegExp[]): RegExp =>
-  new RegExp(patterns.map(({ source }) => source).join('|'), 'g')
+  new RegExp(`(?:${patterns.map(({ source }) => source).join('|')})${noProgram}`, 'g')
 
 /** Where reports begin. */
 export const sure = union([...graveStarts, ...passingStarts])

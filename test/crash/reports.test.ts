@@ -58,6 +58,23 @@ t.test('the same crash has the same title and fingerprint, wherever it was loade
   t.not(a?.pid, b?.pid)
 })
 
+t.test('what a program wrote to the log is no report', async t => {
+  const own = '[   12.500000] BUG: kernel NULL pointer dereference, address: 0\n'
+  for (const said of [
+    '[    1.000000] myapp[12]: BUG: unable to connect',
+    '[    1.000000] systemd[1]: Started Look for the last Kernel panic - not syncing.',
+    'Nov 23 03:27:57 host kdump-save[77]: kernel BUG at fs/x.c was found',
+    '<30>[    1.000000] x[12]: WARNING: at last',
+  ])
+    t.match(reportOf(`${said}\n${own}`), { uptime: 12.5, kind: 'oops' }, said)
+  for (const kernels of [
+    'Nov 23 03:27:57 host kernel[0]: kernel BUG at fs/x.c:1!',
+    '[    1.000000] login[12]: hello[    1.100000] kernel BUG at fs/x.c:1!',
+    '[    1.000000] Oops[#1]: kernel BUG at fs/x.c:1!',
+  ])
+    t.match(reportOf(kernels), { title: 'kernel BUG' }, kernels)
+})
+
 t.test('behind what draws on its line', async t => {
   const line = 'Kernel panic - not syncing: why'
   const report = reportOf(`Loading 10%\rLoading 20%\r[   12.500000] ${line}\r\n`)
