@@ -1,8 +1,8 @@
 /** Help as people read it: yargs's, without its types, in columns that fit the terminal. */
 import { wrap } from './describe.js'
 
-/** The columns of help: of the terminal, within what is pleasant to read. */
-export const helpWidth = (): number => Math.min(100, Math.max(40, process.stdout.columns ?? 80))
+/** The columns of help: of the terminal, within what is pleasant to read. A serial line's has 0: nobody knows. */
+export const helpWidth = (): number => Math.min(100, Math.max(40, process.stdout.columns || 80))
 
 /** Rows of an indented name and its description, as a table whose descriptions hang. */
 const layOutRows = (rows: readonly (readonly [name: string, text: string])[], width: number) => {
