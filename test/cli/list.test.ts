@@ -417,6 +417,9 @@ pmsg-ramoops-0
   const worst = succeed(t, ['show', region, '--level', 'alert', ...flags]).toString()
   t.match(worst, /BUG: kernel NULL pointer dereference, address[^]*BUG: kernel/)
   t.notMatch(worst, /Call Trace|all is well/)
+  const few = succeed(t, ['show', region, '--level', 'alert', '--json', '--timeline', ...flags])
+  t.match(few.toString(), 'BUG: kernel NULL pointer dereference, address')
+  t.notMatch(few.toString(), 'all is well', 'nor in JSON')
   const told = JSON.parse(succeed(t, ['show', region, '--json', ...flags]).toString()) as object
   t.match(told, {
     title,

@@ -251,21 +251,28 @@ const stamp = /^\[ *\d{1,9}\.\d{1,9}\]/
 /** Columns of one. */
 const stampWidth = '[   12.345678]'.length
 
+/** The lines of a level and worse; those that do not tell theirs, too. */
+const ofLevel = <L extends StoryLine>(lines: readonly L[], { level: worst }: Args): L[] => {
+  const most = worst === undefined ? 7 : levels.findIndex(known => known === worst)
+  return lines.filter(({ level }) => level === null || level <= most)
+}
+
 /** Prints lines as the options want them. */
 class Printer {
   readonly #boot: number | null
   readonly #colour: boolean
-  readonly #worst: number
 
-  constructor({ T, level }: Args, boot: number | null) {
-    this.#boot = T ? boot : null
+  constructor(
+    readonly args: Args,
+    boot: number | null,
+  ) {
+    this.#boot = args.T ? boot : null
     this.#colour = hasColours()
-    this.#worst = level === undefined ? 7 : levels.findIndex(known => known === level)
   }
 
   /** The lines that are wanted. */
   wanted<L extends StoryLine>(lines: readonly L[]): L[] {
-    return lines.filter(({ level }) => level === null || level <= this.#worst)
+    return ofLevel(lines, this.args)
   }
 
   /** What the times are that are printed. */
@@ -389,17 +396,19 @@ const factsOf = (
   return facts.flatMap(([name, value]): [string, string][] => (value ? [[name, value]] : []))
 }
 
-const timelineJson = (boot: number | null, { lines, unplaced }: Timeline) => ({
+const timelineJson = (boot: number | null, { lines, unplaced }: Timeline, args: Args) => ({
   boot: boot === null ? null : boot / 1000,
-  lines: lines.map(({ at, origin, line }) => ({ time: at, origin, line })),
+  lines: ofLevel(lines, args).map(({ at, origin, line }) => ({ time: at, origin, line })),
   unplaced: unplaced.flatMap(({ origin, lines: left }) =>
-    left.map(({ line }) => ({ origin, line })),
+    ofLevel(left, args).map(({ line }) => ({ origin, line })),
   ),
 })
 
-const toJsonStory = (kept: Kept, crash: Crash, told: Told, { full, timeline }: Args) => {
+const toJsonStory = (kept: Kept, crash: Crash, told: Told, args: Args) => {
+  const { full, timeline } = args
   const { story, console, rings } = told
-  const text = (lines: readonly StoryLine[]): string[] => lines.map(({ line }) => line)
+  const text = (lines: readonly StoryLine[]): string[] =>
+    ofLevel(lines, args).map(({ line }) => line)
   const { report, earlier, lines, start, end } = story
   return {
     ...toJson(kept),
@@ -409,6 +418,8 @@ const toJsonStory = (kept: Kept, crash: Crash, told: Told, { full, timeline }: A
     lines: text(full ? lines : lines.slice(Math.max(0, start - before), end)),
     console: text(console),
     rings: Object.fromEntries(rings.map(({ name, lines: of }) => [name, text(of)])),
-    ...(timeline ? { timeline: timelineJson(bootOf(kept.time, lines), told.timeline()) } : {}),
+    ...(timeline
+      ? { timeline: timelineJson(bootOf(kept.time, lines), told.timeline(), args) }
+      : {}),
   }
 }
