@@ -300,6 +300,21 @@ t.test('info as SVG', async t => {
     pstorefs(['info', source, '--svg', '/nonexistent/x', ...layoutOptions(fixture)]).stderr,
     /x: no such file\n$/,
   )
+  // A picture takes an older one's place, and no region's.
+  const drawn = fs.readFileSync(svg)
+  fs.appendFileSync(svg, ' ')
+  succeed(t, ['info', source, '--svg', svg, ...layoutOptions(fixture)])
+  t.ok(fs.readFileSync(svg).equals(drawn))
+  for (const other of [source, file(t, fixture.region(), 'other.img')]) {
+    const refused = pstorefs(['info', source, '--svg', other, ...layoutOptions(fixture)])
+    t.equal(refused.status, 1)
+    t.match(refused.stderr, /img: not written: holds something that is no picture: name another/)
+    t.ok(fs.readFileSync(other).equals(fixture.region()))
+  }
+})
+
+t.test('help on a serial line, which has no width', async t => {
+  t.equal(onTerminal(['help', 'ls'], 0), onTerminal(['help', 'ls'], 80))
 })
 
 t.test('cat on a terminal is text, and nothing that drives it', async t => {

@@ -120,6 +120,22 @@ function* picture(
   yield `\n${paint(here, 'dim', legend(here))}\n`
 }
 
+const svgStart = '<svg '
+
+/** May a picture take a file's place? None may take a region's, whose user forgot to name FILE. */
+const isPicture = (file: string): boolean => {
+  const stat = fs.statSync(file, { throwIfNoEntry: false })
+  if (!stat?.isFile() || stat.size === 0) return true
+  const fd = fs.openSync(file, 'r')
+  try {
+    const start = Buffer.alloc(svgStart.length)
+    fs.readSync(fd, start)
+    return start.toString('latin1') === svgStart
+  } finally {
+    fs.closeSync(fd)
+  }
+}
+
 const writeSvg = (file: string, svg: Iterable<string>): void => {
   if (file === standardInput) {
     print(svg)
@@ -127,6 +143,8 @@ const writeSvg = (file: string, svg: Iterable<string>): void => {
   }
   let fd: number
   try {
+    if (!isPicture(file))
+      throw new Error('not written: holds something that is no picture: name another file')
     fd = fs.openSync(file, 'w')
   } catch (error) {
     throw new StoreError(`${file}: ${inWords(error)}`)
