@@ -90,7 +90,10 @@ t.test('what is kept elsewhere is listed', { skip: asRoot }, async t => {
     look pstorefs show
     echo 'bogus = true' >/etc/pstorefs.toml
     look pstorefs list
-    look pstorefs list /nowhere /var/lib/systemd/pstore`)
+    look pstorefs list /nowhere /var/lib/systemd/pstore
+    rm /etc/pstorefs.toml
+    mkdir -m 700 /var/lib/pstorefs-archive
+    look as 1000 pstorefs list`)
   t.match(
     said.replaceAll(/ +[\d-]+ [\d:]+ +ramoops/g, ' @'),
     new RegExp(
@@ -98,7 +101,8 @@ t.test('what is kept elsewhere is listed', { skip: asRoot }, async t => {
         '^pstorefs: /nowhere: no such file\n1 @ .*\nexit 1\n',
         'pstorefs: /nowhere: no such file\n[^]*\nexit 1\n',
         'pstorefs: /etc/pstorefs.toml: bogus: must be a string\n1 @ .*\nexit 1\n',
-        'pstorefs: /nowhere: no such file\n1 @ .*\nexit 1\n$',
+        'pstorefs: /nowhere: no such file\n1 @ .*\nexit 1\n',
+        'pstorefs: /var/lib/pstorefs-archive: permission denied\n1 @ .*\nexit 1\n$',
       ].join(''),
     ),
   )

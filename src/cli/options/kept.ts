@@ -18,7 +18,7 @@ import { diagnose, type Diagnosis } from '../../crash/diagnosis.js'
 import { crashesOf, describeMissing, type Crash } from '../../crash/grouping.js'
 import { textOfAll } from '../../crash/text.js'
 import { Folder } from '../../native/folder.js'
-import { isFolder } from '../../native/open.js'
+import { explain, isFolder } from '../../native/open.js'
 import type { Backend, StoredRecord } from '../../pstore/backend.js'
 import { StoreError } from '../../pstore/errors.js'
 import { parseTime, type Timespec } from '../../pstore/time.js'
@@ -68,18 +68,29 @@ export interface WhereArgs {
 /** Where pstorefs-archive@NAME.service archives: a folder for each NAME. */
 const archives = '/var/lib/pstorefs-archive'
 
-/** Where crashes are kept on a machine, besides the backends of the config file. */
-const usualPlaces = (): string[] => {
-  const ours = isFolder(archives) ? fs.readdirSync(archives) : []
-  return [
-    '/var/lib/systemd/pstore',
-    '/sys/fs/pstore',
-    ...ours.toSorted().map(name => path.join(archives, name)),
-  ].filter(isFolder)
-}
-
 /** The exit code where a record cannot be read. */
 export const unreadableExit = 1
+
+/** The names of those; where they may not be read, that is told, and the other places are looked at. */
+const ourArchives = (): string[] => {
+  try {
+    return isFolder(archives) ? fs.readdirSync(archives) : []
+  } catch (error) {
+    tell(explain(archives, error).message)
+    process.exitCode = unreadableExit
+    return []
+  }
+}
+
+/** Where crashes are kept on a machine, besides the backends of the config file. */
+const usualPlaces = (): string[] =>
+  [
+    '/var/lib/systemd/pstore',
+    '/sys/fs/pstore',
+    ...ourArchives()
+      .toSorted()
+      .map(name => path.join(archives, name)),
+  ].filter(isFolder)
 
 /** The backend that a record is of: of a copy the one that its name has. */
 const backendOf = (
