@@ -53,6 +53,7 @@ t.test('what it says', async t => {
     passed: ['allow_other'],
   })
   t.equal(parseConfig('ro = false', '/').mount.readOnly, false)
+  t.equal(parseConfig('umask = "027"', '/').mount.umask, 0o27)
   t.same(parseConfig('', '/').backends, [])
 })
 
