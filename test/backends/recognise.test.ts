@@ -95,11 +95,15 @@ t.test('files and folders', async t => {
   t.throws(() => holdsVariables(`${home}/nowhere`), /nowhere: cannot be read: no such file/)
   t.equal(isStore(Buffer.from('ERSTSTOR')), false, 'no whole header')
   const { opendirSync } = fs
-  fs.opendirSync = () => {
+  const failing = (): never => {
     throw Object.assign(new Error('EIO'), { code: 'EIO' })
   }
   t.teardown(() => (fs.opendirSync = opendirSync))
-  t.equal(recognise(`${home}/efivars`), null, "what cannot be read is nobody's for sure")
+  const unreadable = Object.assign(opendirSync(home), { readSync: failing })
+  for (const opening of [failing, () => unreadable]) {
+    fs.opendirSync = opening
+    t.equal(recognise(`${home}/efivars`), null, "what cannot be read is nobody's for sure")
+  }
   fs.opendirSync = opendirSync
   const cut = variables()
   for (const length of [50, 80]) t.equal(isVariableStore(cut.subarray(0, length)), false)

@@ -38,20 +38,23 @@ const guidEnding = /-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 /** How many entries of a folder tell what it is. */
 const enoughEntries = 4096
 
-/** Are there variables among a folder's first entries? @throws StoreError where it cannot be read */
-export const holdsVariables = (folder: string): boolean => {
-  let dir: fs.Dir
+const reading = <T>(folder: string, work: () => T): T => {
   try {
-    dir = fs.opendirSync(folder)
+    return work()
   } catch (error) {
     throw explain(folder, 'read', error)
   }
+}
+
+/** Are there variables among a folder's first entries? @throws StoreError where it cannot be read */
+export const holdsVariables = (folder: string): boolean => {
+  const dir = reading(folder, () => fs.opendirSync(folder))
   try {
-    for (let n = 0, entry; n < enoughEntries && (entry = dir.readSync()); n++)
-      if (entry.isFile() && guidEnding.test(entry.name)) return true
-    return false
-  } catch (error) {
-    throw explain(folder, 'read', error)
+    return reading(folder, () => {
+      for (let n = 0, entry; n < enoughEntries && (entry = dir.readSync()); n++)
+        if (entry.isFile() && guidEnding.test(entry.name)) return true
+      return false
+    })
   } finally {
     dir.closeSync()
   }
