@@ -63,6 +63,8 @@ export interface Held {
   }
   /** Does what a zone holds begin as a dump? */
   isDump(content: Buffer): boolean
+  /** Did a life begin in it? Then its kernel may keep another parity than the last one's, of which dumps are left. */
+  readonly begun: boolean
 }
 
 /** Zones up to this size are looked at together, in so many bytes at once. */
@@ -100,7 +102,7 @@ export const neverUsed =
  * @throws StoreError (EIO) where more than some sectors cannot be read
  */
 export const layoutDoubt = (held: Held, elsewhere: Elsewhere): LayoutDoubt | null => {
-  const { region, zones, endian, signs } = held
+  const { region, zones, endian, signs, begun } = held
   const { signed, missing, others, swapped } = lookAtHeaders(held)
   const advice = (): Advice | null => {
     // No region has so many, and to probe them would take long.
@@ -120,7 +122,7 @@ export const layoutDoubt = (held: Held, elsewhere: Elsewhere): LayoutDoubt | nul
   if (without.length === 0) {
     if (fitsNoParity(held))
       return against('no header of its zones, or of its dumps, fits its parity')
-    const parity = elsewhere.parity(region)
+    const parity = begun ? 0 : elsewhere.parity(region)
     if (parity > 0) return { line: unusedParity(parity), isForeign: true }
     if (cpus !== null) return { line: cpus, isForeign: false }
     // What lies in the unused part of a zone may be left of an older layout, and what lies beside it another region's.
@@ -291,7 +293,7 @@ const zoneAt = (zones: readonly ZoneExtent[], at: number): ZoneExtent | undefine
  * Does no header fit its parity, or no dump's? Then there is another parity, or none, or its zones end elsewhere; and
  * by a wrong one headers are mended to nonsense.
  */
-const fitsNoParity = ({ zones, zone }: Held): boolean => {
+const fitsNoParity = ({ zones, zone, begun }: Held): boolean => {
   const isUnfit = (some: readonly ZoneExtent[]): boolean => {
     const found = some
       .slice(0, mostLooks)
@@ -299,7 +301,7 @@ const fitsNoParity = ({ zones, zone }: Held): boolean => {
     return found.length > 0 && !found.some(({ settled }) => settled)
   }
   const dumps = zones.filter(({ kind }) => kind === 'dmesg')
-  return isUnfit(zones) || (dumps.length > 1 && isUnfit(dumps))
+  return isUnfit(zones) || (!begun && dumps.length > 1 && isUnfit(dumps))
 }
 
 /** Has a dump's zone content that is none? */

@@ -108,6 +108,8 @@ export abstract class ZonedDriver<Z extends RingZone> implements Driver {
   readonly #dumpArea: DumpArea | null
   /** Is it known that this is a store of this layout? */
   #formatted = false
+  /** Did a life begin in it? */
+  #begun = false
 
   /**
    * @param driver its name
@@ -281,16 +283,16 @@ export abstract class ZonedDriver<Z extends RingZone> implements Driver {
   }
 
   refuseForeign(begins: boolean): void {
+    this.#begun ||= begins
     const { force, elsewhere } = this.options
     if (!force && !this.#formatted) refuseForeign(this.#held, elsewhere, begins)
-    // Whose life begins here writes as its kernel does, whatever the last one's sizes and parity were.
-    this.#formatted = true
+    this.#formatted ||= !begins
   }
 
   get #held(): Held {
     const { region, layout, signs } = this
     const isDump = (content: Buffer): boolean => this.dumpIn(content) !== null
-    return { region, ...layout, signs, zone: this.makeZone, isDump }
+    return { region, ...layout, signs, zone: this.makeZone, isDump, begun: this.#begun }
   }
 
   doubts(): string[] {

@@ -197,6 +197,44 @@ t.test('what real kernels left', async t => {
   t.ok(rings > 40, `${rings} rings`)
 })
 
+t.test('a layout that the bytes deny is not written to, but for one that keeps no parity', t => {
+  const made = { record_size: 16384, console_size: 16384, ftrace_size: 0, pmsg_size: 8192 }
+  const denied = /the layout is not this region's/
+  for (const [what, before, given, refusal] of [
+    ['the same', made, made, null],
+    ['smaller records', made, { ...made, record_size: 8192 }, denied],
+    ['larger records', made, { ...made, record_size: 32768 }, denied],
+    ['a smaller console', made, { ...made, console_size: 8192 }, denied],
+    ['another parity', { ...made, ecc: 16 }, { ...made, ecc: 4 }, denied],
+    ['no parity', { ...made, ecc: 16 }, made, null],
+  ] as const) {
+    const home = folder(t)
+    format(`${home}/made.img`, { ...before, mem_size: 1 << 17 })
+    const first = attach(`${home}/made.img`, before)
+    for (const sec of [1n, 2n, 3n])
+      first.write({
+        type: 'dmesg',
+        bytes: Buffer.from(`Oops#1 Part1\n${'x'.repeat(9000)}`),
+        time: { sec: 1_700_000_000n + sec, nsec: 0 },
+      })
+    first.write({ type: 'console', bytes: Buffer.from('last words\n'.repeat(300)) })
+    first.close()
+    // A copy does not remember what it was made as.
+    const source = file(t, fs.readFileSync(`${home}/made.img`))
+    const write = (): void => {
+      const life = attach(source, { ...given, attach: 'boot', state: `${home}/state` })
+      try {
+        life.write({ type: 'console', bytes: Buffer.from('this life\n') })
+      } finally {
+        life.close()
+      }
+    }
+    if (refusal) t.throws(write, refusal, what)
+    else t.doesNotThrow(write, what)
+  }
+  t.end()
+})
+
 t.test('dumps are as they were, byte for byte', async t => {
   const fixture = loadFixture('ecc1-all')
   const m = machineOf(t, fixture)

@@ -339,7 +339,7 @@ t.test('a search reads all its pieces into one buffer', async t => {
   t.same(
     piecesOf(() =>
       refuseForeign(
-        { region, endian: 'little', zones: [], signs, zone, isDump: zone },
+        { region, endian: 'little', zones: [], signs, zone, isDump: zone, begun: false },
         undefined,
         true,
       ),
