@@ -84,6 +84,9 @@ export const countArchive = (archive: Folder): ArchiveNumbers => {
   return { ...tally(entriesOf(archive, silently)), unsent: new Map(unsent) }
 }
 
+/** How the text of all numbers begins. */
+export const numbersStart = '# HELP pstorefs_'
+
 /**
  * The text of all numbers.
  *

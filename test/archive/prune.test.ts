@@ -207,6 +207,7 @@ t.test('what cannot be done makes no archive, and takes nothing', async t => {
     [['/no/such/region', archive, '--keep-last', '1'], '/no/such/region: no such file'],
     [['--config', '/no/such.toml', '--all-backends', archive, '--watch'], '/no/such.toml: '],
     [[region, archive, ...flags, '--textfile', '/no/such/x.prom'], '/no/such/x.prom: no such file'],
+    [[region, archive, ...flags, '--textfile', region], `--textfile: ${region}: holds something `],
   ]
   for (const [args, said] of cases) {
     const { status, stderr } = pstorefs(['archive', ...args])

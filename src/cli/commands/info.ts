@@ -18,6 +18,7 @@ import {
   type SeveralArgs,
 } from '../options/several.js'
 import { hasColours } from '../show/colours.js'
+import { isReplaceable } from '../show/replaceable.js'
 import { drawSvg } from '../show/svg.js'
 import { describeUsage, headline, runsOf } from '../show/describe.js'
 
@@ -120,31 +121,17 @@ function* picture(
   yield `\n${paint(here, 'dim', legend(here))}\n`
 }
 
-const svgStart = '<svg '
-
-/** May a picture take a file's place? None may take a region's, whose user forgot to name FILE. */
-const isPicture = (file: string): boolean => {
-  const stat = fs.statSync(file, { throwIfNoEntry: false })
-  if (!stat?.isFile() || stat.size === 0) return true
-  const fd = fs.openSync(file, 'r')
-  try {
-    const start = Buffer.alloc(svgStart.length)
-    fs.readSync(fd, start)
-    return start.toString('latin1') === svgStart
-  } finally {
-    fs.closeSync(fd)
-  }
-}
-
 const writeSvg = (file: string, svg: Iterable<string>): void => {
   if (file === standardInput) {
     print(svg)
     return
   }
+  if (!isReplaceable(file, '<svg '))
+    throw new StoreError(
+      `${file}: not written: holds something that is no picture: name another file`,
+    )
   let fd: number
   try {
-    if (!isPicture(file))
-      throw new Error('not written: holds something that is no picture: name another file')
     fd = fs.openSync(file, 'w')
   } catch (error) {
     throw new StoreError(`${file}: ${inWords(error)}`)

@@ -8,9 +8,11 @@ import { standardInput } from '../../native/stdin.js'
 import { assertStoreError, StoreError } from '../../pstore/errors.js'
 import { tell } from '../../service/log.js'
 import { fieldsOf, Journal } from '../../ship/journal.js'
+import { numbersStart } from '../../ship/numbers.js'
 import { markSent, markUsed } from '../../ship/marks.js'
 import { settingsOf } from '../../ship/otlp/settings.js'
 import { waitingIn } from '../../ship/queue.js'
+import { isReplaceable } from '../show/replaceable.js'
 import { defaultTimeout, sendByOtlp } from './otlp.js'
 
 export interface SendingArgs {
@@ -52,7 +54,12 @@ export const checkSending = ({ otlp, textfile }: SendingArgs): void => {
   if (otlp !== undefined) settingsOf(otlp, process.env)
   if (textfile === standardInput)
     throw new StoreError('--textfile: -: name a file: standard output tells what is archived')
-  if (textfile !== undefined) guarded(textfile, () => Folder.any(path.dirname(textfile)).close())
+  if (textfile === undefined) return
+  guarded(textfile, () => Folder.any(path.dirname(textfile)).close())
+  if (!isReplaceable(textfile, numbersStart))
+    throw new StoreError(
+      `--textfile: ${textfile}: holds something that is none of an archive's numbers: name another file`,
+    )
 }
 
 /**
