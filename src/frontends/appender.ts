@@ -5,6 +5,7 @@
  * out (EFI, ERST), the backend's pace decides how much is stored and how often.
  */
 import type { Backend } from '../pstore/backend.js'
+import { StoreError } from '../pstore/errors.js'
 import type { Pace, RecordType } from '../pstore/types.js'
 
 /** The most bytes that one store takes where stores cost nothing. */
@@ -12,6 +13,18 @@ const batch = 65536
 /** How long text waits for more there, in milliseconds; a kill can lose that much. */
 const moment = 2
 const hour = 3_600_000
+/** How long a backend is left alone whose lock another process did not let go of, in milliseconds. */
+const rest = 15_000
+
+/** Who is told what becomes of a stream. */
+export interface Listener {
+  /** A backend failed; it gets nothing more, and the others go on. Called once for each. */
+  failed(backend: Backend, error: Error): void
+  /** A backend misses text for now: another process does not let go of its lock. Without it, that is a failure. */
+  missed?(backend: Backend, error: Error): void
+  /** It gets text again, and has missed so many bytes. */
+  resumed?(backend: Backend, bytes: number): void
+}
 
 /** The text that waits for one backend. */
 class BackendBuffer {
@@ -24,11 +37,15 @@ class BackendBuffer {
   /** The number of stores that the pace still allows; it grows with time. */
   #allowed: number
   #since = performance.now()
+  /** When it is tried again, as {@link performance.now}. */
+  #restsUntil = -Infinity
+  /** How many bytes it missed since its lock was to be had. */
+  #missed = 0
 
   constructor(
     readonly backend: Backend,
     readonly type: RecordType,
-    readonly failed: (buffer: BackendBuffer, error: Error) => void,
+    readonly listener: Listener,
   ) {
     const { pace = null, room = 0 } = backend.capacity(type) ?? {}
     this.pace = pace
@@ -107,12 +124,32 @@ class BackendBuffer {
     }
   }
 
+  /** Store the text that waits, of a backend that rests, too: there is no later. */
+  end(): void {
+    this.#restsUntil = -Infinity
+    this.flush()
+  }
+
   #write(bytes: Uint8Array): void {
-    try {
-      this.backend.write({ type: this.type, bytes })
-    } catch (error) {
-      this.failed(this, error as Error)
+    const { backend, type, listener } = this
+    if (performance.now() < this.#restsUntil) {
+      this.#missed += bytes.length
+      return
     }
+    try {
+      backend.write({ type, bytes })
+    } catch (error) {
+      if (!listener.missed || !(error instanceof StoreError) || error.code !== 'EBUSY') {
+        listener.failed(backend, error as Error)
+        return
+      }
+      if (this.#missed === 0) listener.missed(backend, error)
+      this.#missed += bytes.length
+      this.#restsUntil = performance.now() + rest
+      return
+    }
+    if (this.#missed > 0) listener.resumed?.(backend, this.#missed)
+    this.#missed = 0
   }
 }
 
@@ -123,19 +160,20 @@ export class Appender {
 
   /**
    * @param writable backends that have room for the type and can be written to
-   * @param report is called once for a backend that fails; it gets nothing more, and the others go on
    */
   constructor(
     writable: readonly Backend[],
     readonly type: RecordType,
-    report: (backend: Backend, error: Error) => void,
+    listener: Listener,
   ) {
-    const failed = (buffer: BackendBuffer, error: Error): void => {
-      if (!this.#buffers.includes(buffer)) return
-      this.#buffers = this.#buffers.filter(other => other !== buffer)
-      report(buffer.backend, error)
+    const failed = (backend: Backend, error: Error): void => {
+      if (this.#buffers.every(buffer => buffer.backend !== backend)) return
+      this.#buffers = this.#buffers.filter(buffer => buffer.backend !== backend)
+      listener.failed(backend, error)
     }
-    this.#buffers = writable.map(backend => new BackendBuffer(backend, type, failed))
+    this.#buffers = writable.map(
+      backend => new BackendBuffer(backend, type, { ...listener, failed }),
+    )
     const settled = this.#buffers.filter(({ pace }) => !pace)
     this.room = Math.min(...settled.map(({ room }) => room))
   }
@@ -152,6 +190,6 @@ export class Appender {
 
   /** Store all text: at the stream's end, and before a signal ends the process. */
   flush(): void {
-    for (const buffer of this.#buffers) buffer.flush()
+    for (const buffer of this.#buffers) buffer.end()
   }
 }

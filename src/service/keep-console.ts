@@ -10,6 +10,7 @@ import { dieOf, endings } from '../native/signals.js'
 import { inWords } from '../native/words.js'
 import type { Backend } from '../pstore/backend.js'
 import { StoreError } from '../pstore/errors.js'
+import { keepingOf } from './keeping.js'
 import { tell } from './log.js'
 import { notifyReady } from './notify.js'
 
@@ -32,11 +33,11 @@ export const keepLines = async (
   let working = writable.length
   let fail: () => void
   const failed = new Promise<null>(resolve => (fail = () => resolve(null)))
-  const appender = new Appender(writable, 'tty', ({ name }, error) => {
-    tell(`${name}: output is no longer kept: ${error.message}`)
+  const told = keepingOf('output', tell, () => {
     // The console's output must pass on, even when none of it is kept.
     if (--working === 0 && !console) fail()
   })
+  const appender = new Appender(writable, 'tty', told)
   const ended = new Promise<NodeJS.Signals>(resolve => {
     for (const signal of endings) process.on(signal, resolve)
   })

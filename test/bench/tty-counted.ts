@@ -15,8 +15,10 @@ backend.write = record => {
   appends++
   return write(record)
 }
-const appender = new Appender([backend], 'tty', (_, error) => {
-  throw error
+const appender = new Appender([backend], 'tty', {
+  failed(_, error) {
+    throw error
+  },
 })
 const keeper = new Tee(appender, [], () => true)
 await runSession(command, new OuterTerminal(), keeper, new Promise(() => {}))

@@ -240,6 +240,31 @@ t.test('every backend gets it, and one that fails stops nothing', async t => {
   )
 })
 
+t.test('what another process holds gets output again, once that lets go', async t => {
+  const { region, options } = make(t)
+  const home = folder(t)
+  const gate = (name: string): string => `until [ -e ${home}/${name} ]; do sleep 0.1; done`
+  // The last words come when it is tried again.
+  const script = `echo first; ${gate('held')}; echo second; ${gate('free')}; sleep 16; echo third`
+  const { seen, ended } = start(t, ['tty', region, ...options, '--', ...sh(script)])
+  t.ok(await until(() => seen.out.includes('first')))
+  const holder = spawn('flock', ['-x', '-F', region, 'sh', '-c', 'echo held; exec sleep 600'])
+  t.teardown(() => holder.kill('SIGKILL'))
+  await new Promise(resolve => holder.stdout.once('data', resolve))
+  fs.writeFileSync(`${home}/held`, '')
+  t.ok(await until(() => seen.out.includes('second')), 'the command goes on')
+  holder.kill('SIGKILL')
+  await new Promise(resolve => holder.once('close', resolve))
+  fs.writeFileSync(`${home}/free`, '')
+  t.equal(await ended, 0)
+  t.same(seen.err.split('\n'), [
+    `pstorefs: ramoops: output is not kept for now: ${region}: another process holds it exclusively`,
+    'pstorefs: ramoops: output is kept again, without 8 bytes',
+    '',
+  ])
+  t.equal(succeed(t, ['cat', region, 'tty-ramoops-0', ...options]).toString(), 'first\r\nthird\r\n')
+})
+
 t.test('a console that was taken is left where /dev has gone', { skip: asRoot }, t => {
   const pty = path.resolve(import.meta.dirname, '../../dist/frontends/tty/pty.js')
   const script = 'mount --bind "$1" /dev && exec "$2" --input-type=module -e "$3"'

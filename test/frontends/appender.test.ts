@@ -2,7 +2,7 @@
 import fs from 'node:fs'
 import t, { type Test } from 'tap'
 import { attach, format, type AttachOptions, type Backend } from '#src/index.js'
-import { Appender } from '#src/frontends/appender.js'
+import { Appender, type Listener } from '#src/frontends/appender.js'
 import { folder, until } from '../program.js'
 
 /** A backend, and how often it was written to. */
@@ -36,8 +36,10 @@ const text = (backend: Backend): string => {
   return record ? record.read().toString() : ''
 }
 
-const broken = (backend: Backend, error: Error): void => {
-  throw new Error(`${backend.name}: ${error.message}`)
+const broken: Listener = {
+  failed(backend, error) {
+    throw new Error(`${backend.name}: ${error.message}`)
+  },
 }
 
 t.test('many lines are one append', async t => {
@@ -100,7 +102,8 @@ t.test('one that fails is told of once, and the others go on', async t => {
   const bad = efi(t, { tty_size: 4096, batch_seconds: 0 })
   fs.rmdirSync(bad.path)
   const told: string[] = []
-  const appender = new Appender([bad.backend, good.backend], 'tty', ({ name }) => told.push(name))
+  const failed = ({ name }: Backend): unknown => told.push(name)
+  const appender = new Appender([bad.backend, good.backend], 'tty', { failed })
   for (const word of ['one ', 'two ', 'three']) {
     appender.append(Buffer.from(word))
     appender.flush()

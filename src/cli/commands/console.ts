@@ -6,6 +6,7 @@ import type { CommandModule } from 'yargs'
 import { Appender } from '../../frontends/appender.js'
 import { KernelConsole, parseMessage } from '../../frontends/kmsg.js'
 import { StoreError } from '../../pstore/errors.js'
+import { keepingOf } from '../../service/keeping.js'
 import { tell } from '../../service/log.js'
 import { notifyReady } from '../../service/notify.js'
 import { levels } from '../options/levels.js'
@@ -60,10 +61,8 @@ export const kernelConsole: CommandModule<object, Args> = {
       const writable = writableFor('console', backends, args.source)
       const log = openLog(args.new)
       let working = writable.length
-      const appender = new Appender(writable, 'console', ({ name }, error) => {
-        working--
-        tell(`${name}: the console is no longer kept: ${error.message}`)
-      })
+      const told = keepingOf('the console', tell, () => working--)
+      const appender = new Appender(writable, 'console', told)
       let ending: NodeJS.Signals | null = null
       const wake = new AbortController()
       notifyReady("keeping the kernel's console")

@@ -8,6 +8,7 @@ import { OuterTerminal, runSession, statusOf } from '../../frontends/tty/session
 import { stamper, stripper, type Filter } from '../../frontends/tty/filters.js'
 import type { Backend } from '../../pstore/backend.js'
 import { keepLines } from '../../service/keep-console.js'
+import { keepingOf } from '../../service/keeping.js'
 import { tell } from '../../service/log.js'
 import { outputError } from '../show/output.js'
 import { writableFor } from '../options/writable.js'
@@ -110,9 +111,8 @@ const keepCommand = async (
     return problem.status
   }
   const outer = new OuterTerminal()
-  const appender = new Appender(writable, 'tty', ({ name }, error) =>
-    outer.aside(() => tell(`${name}: output is no longer kept: ${error.message}`)),
-  )
+  const told = keepingOf('output', line => outer.aside(() => tell(line)))
+  const appender = new Appender(writable, 'tty', told)
   const screen = new Screen()
   const tee = new Tee(appender, filters, bytes => screen.show(bytes, () => tee.release()))
   let status: number

@@ -84,7 +84,7 @@ const appendStdin = async (writable: readonly Backend[], type: RecordType): Prom
   // Only a write finds that a region is locked, or has no headers. An empty one finds it before stdin is read.
   for (const backend of writable) backend.write({ type, bytes: Buffer.alloc(0) })
   const errors: unknown[] = []
-  const appender = new Appender(writable, type, (_, error) => errors.push(error))
+  const appender = new Appender(writable, type, { failed: (_, error) => errors.push(error) })
   for await (const bytes of process.stdin as AsyncIterable<Buffer>) {
     appender.append(bytes)
     if (errors.length === writable.length) break

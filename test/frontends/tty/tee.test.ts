@@ -17,8 +17,10 @@ const make = (t: Test) => {
   t.teardown(() => backend.close())
   const zone = (): string => backend.find('tty-ramoops-0')?.read().toString() ?? ''
   const screen = { isSlow: false, shown: [] as Buffer[], kept: true }
-  const appender = new Appender([backend], 'tty', (_, error) => {
-    throw error
+  const appender = new Appender([backend], 'tty', {
+    failed(_, error) {
+      throw error
+    },
   })
   const tee = new Tee(appender, [], bytes => {
     screen.shown.push(screen.isSlow ? bytes : Buffer.from(bytes))
