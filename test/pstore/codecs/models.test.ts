@@ -190,6 +190,20 @@ t.test('broken by hand', async t => {
   t.match(e842.walk(wrong, 1000), { mismatch: true, text: { length } })
 })
 
+t.test('a limit within the first literals', async t => {
+  const limit = title.length - 1
+  const streams: [Codec, Buffer][] = [
+    [lz4, storeLz4(title)],
+    [lzo, Buffer.concat([Buffer.of(17 + title.length), title, Buffer.of(0x11, 0, 0)])],
+    [e842, store842(title)],
+  ]
+  for (const [codec, stream] of streams) {
+    const found = codec.walk(stream, limit)!
+    t.not(found.breaks, null, codec.name)
+    t.ok(found.text.all().equals(title.subarray(0, limit)), codec.name)
+  }
+})
+
 t.test('a limit within a match', async t => {
   const random = randomFor(t)
   for (const { codec, make } of formats)
