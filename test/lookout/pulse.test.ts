@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import t from 'tap'
 import { attach, format, writeDump, type AttachOptions, type Backend } from '#src/index.js'
 import { dumpsIn, Pulse, Settling } from '#src/lookout/pulse.js'
-import { folder } from '../program.js'
+import { folder, until } from '../program.js'
 
 const layout: AttachOptions = {
   record_size: 4096,
@@ -20,14 +20,8 @@ const stores: readonly [name: string, driver: string, options: AttachOptions, si
   ['an ERST store', 'erst', {}, 65536],
 ]
 
-/** A look after others would not be due yet. */
-const soon = async (pulse: Pulse): Promise<boolean> => {
-  for (let n = 0; n < 100; n++) {
-    if (pulse.beats()) return true
-    await new Promise(resolve => setTimeout(resolve, 20))
-  }
-  return false
-}
+/** A look after others would not be due yet; where they took long, not for seconds. */
+const soon = (pulse: Pulse): Promise<boolean> => until(() => pulse.beats())
 
 for (const [name, driver, options, size] of stores)
   t.test(name, async t => {

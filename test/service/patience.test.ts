@@ -38,11 +38,15 @@ t.test('a look is had as soon as it is let go', async t => {
   t.throws(() => backend.open(name, true), { name: 'StoreError', code: 'EBUSY' }, 'one try')
   const opened = served.open(name)
   t.ok(opened instanceof Promise, 'others are served meanwhile')
-  const record = backend.find(name)!
-  const erased = served.erase(record)
-  t.ok(erased instanceof Promise)
   await letGo()
   t.equal(String((await opened)!.content.all()), 'text')
+})
+
+t.test('and so is an erasure', async t => {
+  const { backend, served, letGo } = await make(t)
+  const erased = served.erase(backend.find(name)!)
+  t.ok(erased instanceof Promise)
+  await letGo()
   t.equal(await erased, true)
   t.equal(await served.open(name), null, 'at once, as nobody holds it')
 })
