@@ -381,13 +381,13 @@ t.test('headers and gzip', async t => {
   t.equal(recordsOf(seen).length, 1)
 })
 
-/** A certificate for 127.0.0.1 and its key, made by openssl. */
+/** A certificate for 127.0.0.1 and a collector elsewhere, and its key, made by openssl. */
 const certificate = (t: Test, name: string): { cert: string; key: string } => {
   const home = folder(t)
   const [cert, key] = [`${home}/${name}.crt`, `${home}/${name}.key`]
   const options =
     `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=${name} ` +
-    `-addext subjectAltName=IP:127.0.0.1 -keyout ${key} -out ${cert}`
+    `-addext subjectAltName=IP:127.0.0.1,DNS:collector.invalid -keyout ${key} -out ${cert}`
   const { status, stderr } = spawnSync('openssl', options.split(' '))
   t.equal(status, 0, stderr.toString())
   return { cert, key }
@@ -413,6 +413,81 @@ t.test('TLS, with certificates of both sides', { skip: noOpenssl }, async t => {
     OTEL_EXPORTER_OTLP_CLIENT_KEY: client.key,
   }
   t.match(await ship([archive, url], env), { status: 0, stderr: '' })
+  t.equal(seen.length, 1)
+})
+
+/** A proxy that takes what is asked for from 127.0.0.1, whoever was meant, and tells who asks for what. */
+const proxy = async (t: Test, status = 200): Promise<{ url: string; asked: string[] }> => {
+  const asked: string[] = []
+  const ask = ({ method, url, headers }: http.IncomingMessage): void =>
+    void asked.push(`${method} ${url} ${headers['proxy-authorization'] ?? ''}`)
+  const server = http.createServer((request, response) => {
+    ask(request)
+    const { port, pathname } = new URL(request.url!)
+    const { method } = request
+    const { 'proxy-authorization': _, ...headers } = request.headers
+    const onward = { port, path: pathname, host: '127.0.0.1', method, headers }
+    request.pipe(
+      http.request(onward, answer => answer.pipe(response.writeHead(answer.statusCode!))),
+    )
+  })
+  server.on('connect', (request, socket) => {
+    ask(request)
+    socket.on('error', () => {})
+    if (status !== 200) {
+      socket.end(`HTTP/1.1 ${status} Proxy Authentication Required\r\n\r\n`)
+      return
+    }
+    const through = net.connect(Number(new URL(`http://${request.url}`).port), '127.0.0.1', () => {
+      socket.write('HTTP/1.1 200 OK\r\n\r\n')
+      socket.pipe(through).pipe(socket)
+    })
+    through.on('error', () => socket.destroy())
+  })
+  return { url: `http://user:word@127.0.0.1:${await serve(t, server)}`, asked }
+}
+
+const user = `Basic ${Buffer.from('user:word').toString('base64')}`
+
+t.test('by a proxy', async t => {
+  const archive = archiveOf(t, { dumps: ['one\n', 'two\n'] })
+  const { url, seen } = await receive(t, [well])
+  const collector = url.replace('127.0.0.1', 'collector.invalid')
+  const { url: http_proxy, asked } = await proxy(t)
+  t.match(await ship([archive, collector], { http_proxy }), { status: 0, stderr: '' })
+  t.same(asked, [`POST ${collector}/v1/logs ${user}`])
+  t.match(seen, [{ path: '/v1/logs', headers: { 'proxy-authorization': undefined } }])
+})
+
+t.test('TLS, by a proxy', { skip: noOpenssl }, async t => {
+  const archive = archiveOf(t, { dumps: ['one\n'] })
+  const { cert, key } = certificate(t, 'server')
+  const tls = { cert: fs.readFileSync(cert), key: fs.readFileSync(key) }
+  const { url, seen } = await receive(t, [well], tls)
+  const { port } = new URL(url)
+  const collector = `https://collector.invalid:${port}`
+  const stranger = await proxy(t, 407)
+  const send = (https_proxy: string, timeout = '5') =>
+    ship([archive, collector, '--timeout', timeout], {
+      https_proxy,
+      OTEL_EXPORTER_OTLP_CERTIFICATE: cert,
+      OTEL_EXPORTER_OTLP_TIMEOUT: '1000',
+    })
+  const shown = (proxy: string): string => `${collector}/v1/logs (proxy ${proxy}/)`
+  const waits = `1 crash waits in ${archive} for the next run`
+  t.match(await send(stranger.url), {
+    status: 1,
+    stderr: `pstorefs: ${shown(stranger.url.replace('user:word@', ''))}: the proxy: 407 Proxy Authentication Required: ${waits}\n`,
+  })
+  const nobody = http.createServer().on('connect', (_, socket) => socket.on('error', () => {}))
+  const silent = `http://127.0.0.1:${await serve(t, nobody)}`
+  t.match(await send(silent, '1'), {
+    status: 1,
+    stderr: `pstorefs: ${shown(silent)}: no answer in time: ${waits}\n`,
+  })
+  const { url: good, asked } = await proxy(t)
+  t.match(await send(good), { status: 0, stderr: '' })
+  t.same(asked, [`CONNECT collector.invalid:${port} ${user}`])
   t.equal(seen.length, 1)
 })
 

@@ -1,6 +1,6 @@
 /** Where crashes go, as the command line and the environment say. */
 import t from 'tap'
-import { settingsOf, shownUrl } from '#src/ship/otlp/settings.js'
+import { settingsOf, shownUrl, shownWay } from '#src/ship/otlp/settings.js'
 import { file } from '../program.js'
 
 interface Environment {
@@ -58,6 +58,47 @@ t.test('all else', async t => {
   })
 })
 
+const proxies: readonly (readonly [url: string, env: Environment, by: string | null])[] = [
+  ['http://c', {}, null],
+  ['http://c', { http_proxy: 'http://p:3128' }, 'http://p:3128/'],
+  ['http://c', { HTTP_PROXY: 'p:3128' }, 'http://p:3128/'],
+  ['http://c', { http_proxy: 'http://a', HTTP_PROXY: 'http://b' }, 'http://a/'],
+  ['http://c', { http_proxy: '' }, null],
+  ['http://c', { https_proxy: 'http://p' }, null],
+  ['https://c', { https_proxy: 'http://u:w@p' }, 'http://u:w@p/'],
+  ['https://c', { http_proxy: 'http://p' }, null],
+  ['https://c', { ALL_PROXY: 'http://p' }, 'http://p/'],
+  ...['localhost', 'a.localhost', '127.0.0.1', '127.1', '[::1]'].map(
+    host => [`http://${host}:4318`, { all_proxy: 'http://p' }, null] as const,
+  ),
+  ['http://localhost.example', { all_proxy: 'http://p' }, 'http://p/'],
+  ...(
+    [
+      ['*', null],
+      ['c.example', null],
+      ['C.Example', null],
+      ['other, example', null],
+      ['.example', null],
+      ['*.example', null],
+      ['c.example:4318', null],
+      ['c.example:80', 'http://p/'],
+      ['ample', 'http://p/'],
+      ['b.c.example', 'http://p/'],
+      [' , . ', 'http://p/'],
+    ] as const
+  ).map(
+    ([no_proxy, by]) => ['http://c.example:4318', { all_proxy: 'http://p', no_proxy }, by] as const,
+  ),
+  ['http://c', { all_proxy: 'http://p', NO_PROXY: 'c:80' }, null],
+  ['https://c', { all_proxy: 'http://p', NO_PROXY: 'c:80' }, 'http://p/'],
+  ['https://c', { all_proxy: 'http://p', NO_PROXY: 'c:443' }, null],
+]
+
+for (const [url, env, by] of proxies)
+  t.test(`${url} ${JSON.stringify(env)} goes by ${by}`, async t =>
+    t.equal(settingsOf(url, env).proxy?.href ?? null, by),
+  )
+
 const secret = 'hidden'
 const refused: readonly (readonly [url: string | undefined, env: Environment, why: RegExp])[] = [
   [secret, {}, /^URL: give a URL such as http:/],
@@ -73,6 +114,10 @@ const refused: readonly (readonly [url: string | undefined, env: Environment, wh
   [undefined, { OTEL_EXPORTER_OTLP_HEADERS: `a b=${secret}` }, /that HTTP cannot carry/],
   [undefined, { OTEL_RESOURCE_ATTRIBUTES: `=${secret}` }, /^OTEL_RESOURCE_ATTRIBUTES: is no list/],
   [undefined, { OTEL_EXPORTER_OTLP_CERTIFICATE: '/nowhere' }, /_CERTIFICATE: .*no such file/],
+  ['http://c', { all_proxy: `socks5://${secret}` }, /^all_proxy: give a URL such as http:/],
+  ['https://c', { https_proxy: `https://${secret}` }, /^https_proxy: only http:/],
+  ['http://c', { http_proxy: `http://%zz:${secret}@p` }, /^http_proxy: its user and password/],
+  ['http://c', { HTTP_PROXY: `http://${secret}:x` }, /^HTTP_PROXY: give a URL/],
 ]
 
 for (const [url, env, why] of refused)
@@ -83,4 +128,6 @@ for (const [url, env, why] of refused)
 
 t.test('what messages say of a URL', async t => {
   t.equal(shownUrl(new URL('https://u:p@c:1/x?key=1#y')), 'https://c:1/x')
+  const settings = settingsOf('http://c', { http_proxy: 'http://u:p@proxy:1' })
+  t.equal(shownWay(settings), 'http://c/v1/logs (proxy http://proxy:1/)')
 })

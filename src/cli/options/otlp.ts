@@ -2,7 +2,7 @@
 import type { Folder } from '../../native/folder.js'
 import { tell } from '../../service/log.js'
 import { sendCrashes } from '../../ship/otlp/send.js'
-import { settingsOf, shownUrl } from '../../ship/otlp/settings.js'
+import { settingsOf, shownWay } from '../../ship/otlp/settings.js'
 import { progressCount } from '../show/progress.js'
 
 /** Seconds in which something has to be taken. */
@@ -32,7 +32,7 @@ export const sendByOtlp = async (
   { url, redact, timeout }: OtlpArgs,
 ): Promise<OtlpOutcome> => {
   const settings = settingsOf(url, process.env)
-  const to = shownUrl(settings.url)
+  const to = shownWay(settings)
   const counter = progressCount(`crashes sent to ${to}`)
   let isAll = true
   const { sent, waiting, why } = await sendCrashes(archive, {

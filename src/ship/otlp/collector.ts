@@ -9,6 +9,7 @@ import https from 'node:https'
 import { promisify } from 'node:util'
 import zlib from 'node:zlib'
 import { decodeAnswer } from './form.js'
+import { NoTunnel, wayTo, type Way } from './proxy.js'
 import { shownUrl, type Settings } from './settings.js'
 
 /**
@@ -101,6 +102,8 @@ const answerOf = async (reply: Reply): Promise<Answer> => {
 
 /** Why there was no answer. */
 const answerTo = (error: NodeJS.ErrnoException): Answer => {
+  if (error instanceof NoTunnel && !passing.has(error.status))
+    return { kind: 'refused', why: error.message }
   const { name, code = '', message } = error
   if (name === 'AbortError' || name === 'TimeoutError')
     return { kind: 'later', why: 'no answer in time', after: null }
@@ -117,25 +120,21 @@ const answerTo = (error: NodeJS.ErrnoException): Answer => {
 }
 
 export class Collector {
-  readonly #agent: http.Agent
-  readonly #isSecure: boolean
+  readonly #way: Way
   readonly #headers: http.OutgoingHttpHeaders
 
   constructor(
     readonly settings: Settings,
     contentType: string,
   ) {
-    const { url, tls, isGzip, headers } = settings
-    this.#isSecure = url.protocol === 'https:'
-    const keepAlive = { keepAlive: true, maxSockets: 1 }
-    this.#agent = this.#isSecure
-      ? new https.Agent({ ...keepAlive, ...tls })
-      : new http.Agent(keepAlive)
+    const { url, proxy, tls, isGzip, headers, timeout } = settings
+    this.#way = wayTo(url, proxy, tls, timeout)
     this.#headers = {
       'user-agent': 'pstorefs',
       ...headers,
       'content-type': contentType,
       ...(isGzip && { 'content-encoding': 'gzip' }),
+      ...this.#way.headers,
     }
   }
 
@@ -152,11 +151,13 @@ export class Collector {
   }
 
   #request(body: Uint8Array): Promise<Reply> {
-    const { url, timeout } = this.settings
+    const { timeout } = this.settings
+    const { server, options, agent } = this.#way
     return new Promise((resolve, reject) => {
-      const request = (this.#isSecure ? https : http).request(url, {
+      const request = (server.protocol === 'https:' ? https : http).request(server, {
+        ...options,
         method: 'POST',
-        agent: this.#agent,
+        agent,
         headers: { ...this.#headers, 'content-length': body.length },
         signal: AbortSignal.timeout(timeout),
       })
@@ -186,6 +187,6 @@ export class Collector {
   }
 
   close(): void {
-    this.#agent.destroy()
+    this.#way.agent.destroy()
   }
 }

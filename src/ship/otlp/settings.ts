@@ -2,11 +2,12 @@
  * Where crashes go and how: a URL, and the variables of every OpenTelemetry exporter.
  *
  * Source: opentelemetry.io/docs/specs/otel/protocol/exporter and …/configuration/sdk-environment-variables. Those
- * for logs, OTEL_EXPORTER_OTLP_LOGS_…, win; an empty one is as good as none. No message has a value of them, since
- * headers and URLs hold secrets.
+ * for logs, OTEL_EXPORTER_OTLP_LOGS_…, win.
  */
 import { readWhole } from '../../native/open.js'
 import { StoreError } from '../../pstore/errors.js'
+import { proxyOf } from './proxy.js'
+import { find, parseUrl, type Environment, type Variable } from './variables.js'
 
 export interface Attributes {
   readonly [name: string]: string
@@ -14,6 +15,8 @@ export interface Attributes {
 
 export interface Settings {
   readonly url: URL
+  /** Through which it is reached; null: straight. */
+  readonly proxy: URL | null
   readonly isJson: boolean
   readonly isGzip: boolean
   readonly headers: Attributes
@@ -25,16 +28,6 @@ export interface Settings {
   readonly resource: Attributes
 }
 
-interface Environment {
-  readonly [name: string]: string | undefined
-}
-
-/** A variable that is set, and its name. */
-interface Variable {
-  readonly name: string
-  readonly value: string
-}
-
 const prefix = 'OTEL_EXPORTER_OTLP_'
 const path = 'v1/logs'
 const defaultUrl = 'http://localhost:4318'
@@ -42,14 +35,6 @@ const defaultTimeout = 10_000
 const defaultService = 'pstorefs'
 /** Bytes of a certificate file: what distributions trust takes a quarter of a MiB. */
 const largestCertificate = 2 ** 24
-
-const find = (env: Environment, names: readonly string[]): Variable | null => {
-  for (const name of names) {
-    const value = env[name]?.trim()
-    if (value) return { name, value }
-  }
-  return null
-}
 
 /** A variable for logs, or for all that is sent. */
 const exporters = (env: Environment, name: string): Variable | null =>
@@ -67,18 +52,6 @@ const one = <T extends string>(
   return found
 }
 
-const parseUrl = (text: string, what: string): URL => {
-  const url = URL.canParse(text) ? new URL(text) : null
-  if (url?.protocol !== 'http:' && url?.protocol !== 'https:')
-    throw new StoreError(`${what}: give a URL such as ${defaultUrl}`)
-  try {
-    decodeURIComponent(`${url.username}${url.password}`)
-  } catch {
-    throw new StoreError(`${what}: its user and password are not percent-encoded`)
-  }
-  return url
-}
-
 /** A URL that all of OTLP is below. */
 const below = (url: URL): URL => {
   const made = new URL(url)
@@ -88,11 +61,11 @@ const below = (url: URL): URL => {
 }
 
 const urlOf = (given: string | undefined, env: Environment): URL => {
-  if (given !== undefined) return below(parseUrl(given, 'URL'))
+  if (given !== undefined) return below(parseUrl(given, 'URL', defaultUrl))
   const exact = find(env, [`${prefix}LOGS_ENDPOINT`])
-  if (exact) return parseUrl(exact.value, exact.name)
+  if (exact) return parseUrl(exact.value, exact.name, defaultUrl)
   const base = find(env, [`${prefix}ENDPOINT`])
-  return below(parseUrl(base?.value ?? defaultUrl, base?.name ?? 'URL'))
+  return below(parseUrl(base?.value ?? defaultUrl, base?.name ?? 'URL', defaultUrl))
 }
 
 /** `NAME=VALUE,…`, as W3C's baggage has them: values are percent-encoded. */
@@ -153,8 +126,10 @@ export const settingsOf = (given: string | undefined, env: Environment): Setting
     certificate(exporters(env, name)),
   )
   const { 'service.name': service, ...resource } = listOf(find(env, ['OTEL_RESOURCE_ATTRIBUTES']))
+  const url = urlOf(given, env)
   return {
-    url: urlOf(given, env),
+    url,
+    proxy: proxyOf(url, env),
     isJson: protocol === 'http/json',
     isGzip: one(exporters(env, 'COMPRESSION'), ['none', 'gzip']) === 'gzip',
     headers: headersOf(env),
@@ -164,6 +139,10 @@ export const settingsOf = (given: string | undefined, env: Environment): Setting
     resource,
   }
 }
+
+/** Where crashes go, and by what, for messages. */
+export const shownWay = ({ url, proxy }: Settings): string =>
+  `${shownUrl(url)}${proxy ? ` (proxy ${shownUrl(proxy)})` : ''}`
 
 /** A URL as messages have it: without user, password and what follows the path. */
 export const shownUrl = ({ protocol, host, pathname }: URL): string =>
