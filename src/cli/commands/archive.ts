@@ -75,7 +75,7 @@ export const archive: CommandModule<object, Args> = {
     try {
       archiveAll(chosen, dir, numbers)
     } finally {
-      if (!(await sendFrom(dir, args))) process.exitCode = incompleteExit
+      if (!(await sendFrom(dir, args)).isAll) process.exitCode = incompleteExit
       pruneIn(dir, args, listener.say)
       if (args.textfile !== undefined && fs.existsSync(dir))
         writeTextfile(args.textfile, dir, numbers)

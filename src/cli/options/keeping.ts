@@ -13,7 +13,8 @@ import { tell } from '../../service/log.js'
 import type { SourceCandidate } from '../../service/plan.js'
 import { isSent, usedChannels } from '../../ship/marks.js'
 import { parametersOf } from './parameters.js'
-import { sendFrom, type SendingArgs } from './sending.js'
+import { LiveSending } from './live-sending.js'
+import type { SendingArgs } from './sending.js'
 import { LiveTextfile } from './textfile.js'
 import { parseAge } from './since.js'
 import { configured, findSource, refuseStandardInput, type SourcesArgs } from './source.js'
@@ -98,8 +99,6 @@ const candidatesOf = (args: SourcesArgs): readonly SourceCandidate[] => {
   return chosen(configured(args), [args.backend ?? 'all'].flat().join())
 }
 
-/** What was not sent is tried again after so many ms, at first and at most. */
-const [firstPause, longestPause] = [5000, 600_000]
 /** Lines that are not said again until all has been sent. */
 const remembered = 64
 
@@ -130,34 +129,17 @@ export const watchInto = (
     say(folder, what)
   }
   const pruning = pruner && new Pruning(dir, pruner, sayPruned, tellOnce)
-  let sending: Promise<void> | null = null
-  let isAgain = false
-  let pause = firstPause
-  const send = async (): Promise<void> => {
-    const isAll = await sendFrom(dir, args).catch((error: unknown) => {
-      if (!(error instanceof StoreError)) throw error
-      tellOnce(error.message)
-      return false
-    })
-    sending = null
+  const sending = new LiveSending(dir, args, tellOnce, isAll => {
     if (isAll) told.clear()
-    else setTimeout(made, pause).unref()
-    pause = isAll ? firstPause : Math.min(longestPause, 2 * pause)
     numbers?.changed()
     pruning?.soon()
-    if (isAgain) made()
-  }
-  /** Crashes came: they are sent, and others pruned. */
-  const made = (): void => {
-    isAgain = sending !== null
-    sending ??= send()
-  }
+  })
   return watchStores({
     dir,
     how: { keep: args.keep, isNamed: args.source === undefined, isLive: true },
     candidates: () => candidatesOf(args),
     say,
-    made,
+    made: () => sending.soon(),
     states: records => numbers?.states(records),
   })
 }

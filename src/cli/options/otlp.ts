@@ -20,6 +20,8 @@ export interface OtlpArgs {
 export interface OtlpOutcome {
   readonly sent: number
   readonly isAll: boolean
+  /** As of Sent. */
+  readonly after: number | null
   /** Where to, for messages. */
   readonly to: string
 }
@@ -35,7 +37,7 @@ export const sendByOtlp = async (
   const to = shownWay(settings)
   const counter = progressCount(`crashes sent to ${to}`)
   let isAll = true
-  const { sent, waiting, why } = await sendCrashes(archive, {
+  const { sent, waiting, why, after } = await sendCrashes(archive, {
     settings,
     redacts: redact,
     patience: timeout * 1000,
@@ -51,5 +53,5 @@ export const sendByOtlp = async (
       `${to}: ${why ?? 'did not take all'}: ${crashes(waiting)} ` +
         `${waiting === 1 ? 'waits' : 'wait'} in ${archive.path} for the next run`,
     )
-  return { sent, isAll: isAll && waiting === 0, to }
+  return { sent, isAll: isAll && waiting === 0, after, to }
 }

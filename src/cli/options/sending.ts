@@ -13,7 +13,7 @@ import { markSent, markUsed } from '../../ship/marks.js'
 import { settingsOf } from '../../ship/otlp/settings.js'
 import { waitingIn } from '../../ship/queue.js'
 import { isReplaceable } from '../show/replaceable.js'
-import { defaultTimeout, sendByOtlp } from './otlp.js'
+import { defaultTimeout, sendByOtlp, type OtlpOutcome } from './otlp.js'
 
 export interface SendingArgs {
   journal: boolean
@@ -62,26 +62,26 @@ export const checkSending = ({ otlp, textfile }: SendingArgs): void => {
     )
 }
 
-/**
- * Send what an archive has not sent yet. What cannot be sent is told, and goes with the next run.
- *
- * @returns whether all has been sent
- */
+/** Whether all has been sent; and for how long the collector wants nothing, in ms: null where it did not say. */
+export type SendingOutcome = Pick<OtlpOutcome, 'isAll' | 'after'>
+
+/** Send what an archive has not sent yet. What cannot be sent is told, and goes with the next run. */
 export const sendFrom = async (
   dir: string,
   { journal, otlp, redact }: SendingArgs,
-): Promise<boolean> => {
+): Promise<SendingOutcome> => {
   // Where nothing could be archived there may be no archive.
-  if ((!journal && otlp === undefined) || !fs.existsSync(dir)) return true
+  if ((!journal && otlp === undefined) || !fs.existsSync(dir)) return { isAll: true, after: null }
   const archive = guarded(dir, () => Folder.ours(dir, 'nothing'))
   try {
     // All ways first: while one takes its time, nothing that another has not taken may be pruned.
     if (journal) markUsed(archive, 'journal')
     if (otlp !== undefined) markUsed(archive, 'otlp')
     const isTold = !journal || (await toJournal(archive))
-    if (otlp === undefined) return isTold
-    const { isAll } = await sendByOtlp(archive, { url: otlp, redact, timeout: defaultTimeout })
-    return isTold && isAll
+    if (otlp === undefined) return { isAll: isTold, after: null }
+    const how = { url: otlp, redact, timeout: defaultTimeout }
+    const { isAll, after } = await sendByOtlp(archive, how)
+    return { isAll: isTold && isAll, after }
   } finally {
     archive.close()
   }

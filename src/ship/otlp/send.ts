@@ -30,6 +30,8 @@ export interface Sent {
   readonly waiting: number
   /** Why it went no further; null: each crash was tried. */
   readonly why: string | null
+  /** For how long the collector then wants nothing, in ms; null: it did not say. */
+  readonly after: number | null
 }
 
 /** Bytes of a request before it is compressed: a fifth of what a collector takes unless it is told otherwise. */
@@ -69,6 +71,14 @@ interface Item {
 /** This run goes no further. */
 class GivenUp extends Error {
   override name = 'GivenUp'
+
+  /** @param after as of {@link Sent} */
+  constructor(
+    why: string,
+    readonly after: number | null = null,
+  ) {
+    super(why)
+  }
 }
 
 const sizeOf = (items: readonly Item[]): number => items.reduce((sum, { size }) => sum + size, 0)
@@ -183,7 +193,8 @@ class Sender {
       if (answer.kind !== 'later') return answer
       // Many hosts that were refused together do not come back together.
       const wait = Math.max(answer.after ?? 0, pause * (0.5 + Math.random() / 2))
-      if (performance.now() - start + wait > this.how.patience) throw new GivenUp(answer.why)
+      if (performance.now() - start + wait > this.how.patience)
+        throw new GivenUp(answer.why, answer.after)
       await sleep(Math.min(wait, longestTimer))
     }
   }
@@ -244,15 +255,20 @@ const countWaiting = (archive: Folder): number => {
 export const sendCrashes = async (archive: Folder, how: Sending): Promise<Sent> => {
   markUsed(archive, 'otlp')
   const sender = new Sender(how, await formOf(how.settings.isJson))
-  let why: string | null = null
+  let end: GivenUp | null = null
   try {
     await sender.run(archive)
   } catch (error) {
     if (!(error instanceof GivenUp)) throw error
-    why = error.message
+    end = error
   } finally {
     sender.close()
   }
-  const isAll = why === null && sender.refused === 0
-  return { sent: sender.sent, waiting: isAll ? 0 : countWaiting(archive), why }
+  const isAll = end === null && sender.refused === 0
+  return {
+    sent: sender.sent,
+    waiting: isAll ? 0 : countWaiting(archive),
+    why: end?.message ?? null,
+    after: end?.after ?? null,
+  }
 }
