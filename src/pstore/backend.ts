@@ -201,6 +201,6 @@ export interface Backend {
   refuseForeign(): void
   /** Let what was erased and written reach the medium. Throws a StoreError (EIO) where it cannot. */
   sync(): void
-  /** Release the source. */
+  /** Release the source. Whoever still asks for its bytes gets an error; to close it once more does nothing. */
   close(): void
 }

@@ -79,8 +79,8 @@ export class Region {
   /** Length in bytes. */
   readonly length: number
   readonly readOnly: boolean
-  /** The open source. */
-  readonly fd: number
+  /** The open source; null once it is closed, when its number may be another file's. */
+  #fd: number | null
   /** Where the region starts in the source, in bytes. */
   readonly offset: number
   #lock: SourceLock | null = null
@@ -104,7 +104,7 @@ export class Region {
     { offset = 0, length, readOnly = false, map = false, progress }: RegionOptions = {},
   ) {
     const { fd, stat, readOnly: isReadOnly } = openRegion(path, readOnly)
-    this.fd = fd
+    this.#fd = fd
     this.offset = offset
     this.#isDisk = stat.isBlockDevice()
     this.isMemory = stat.isCharacterDevice() || isInSysfs(fd)
@@ -126,12 +126,22 @@ export class Region {
             `its layout needs ${this.length} (mem_size)`,
         )
       // A store into a hole for which the disk has no room kills the process, where pwrite gives ENOSPC.
-      if (this.isMemory || (map && !this.#image && !hasHoles(this.fd))) this.#mapIt()
+      if (this.isMemory || (map && !this.#image && !hasHoles(fd))) this.#mapIt()
     } catch (error) {
       image?.close()
-      fs.closeSync(this.fd)
+      fs.closeSync(fd)
       throw error
     }
+  }
+
+  /**
+   * The open source.
+   *
+   * @throws StoreError (EIO) where it is closed
+   */
+  get fd(): number {
+    if (this.#fd === null) throw new StoreError(`${this.path}: is closed`, 'EIO')
+    return this.#fd
   }
 
   #mapIt(): void {
@@ -164,6 +174,7 @@ export class Region {
       this.#map.copy(bytes, 0, offset, offset + length)
       return
     }
+    const { fd } = this
     if (this.#image) {
       this.#image.read(bytes, this.offset + offset, length)
       return
@@ -173,7 +184,7 @@ export class Region {
       let n: number
       try {
         const left = Math.min(length - done, mostAtOnce)
-        n = fs.readSync(this.fd, bytes, done, left, this.offset + offset + done)
+        n = fs.readSync(fd, bytes, done, left, this.offset + offset + done)
       } catch (error) {
         // A signal came first: the one call of these that libuv does not make again by itself.
         if ((error as NodeJS.ErrnoException).code === 'EINTR') continue
@@ -193,10 +204,11 @@ export class Region {
   nextData(offset: number): { readonly from: number; readonly to: number } | null {
     if (offset >= this.length) return null
     if (this.#map) return { from: offset, to: this.length }
+    const { fd } = this
     const start = this.offset + offset
     const found = this.#image
       ? nextInImage(this.#image, start, this.offset + this.length)
-      : nextDataIn(this.fd, start, this.offset + this.length)
+      : nextDataIn(fd, start, this.offset + this.length)
     return found && { from: found.from - this.offset, to: found.to - this.offset }
   }
 
@@ -292,11 +304,15 @@ export class Region {
     return (this.#lock ??= SourceLock.of(this.path, this.fd, !this.readOnly))
   }
 
+  /** Once more does nothing. */
   close(): void {
+    if (this.#fd === null) return
     this.#lock?.close()
+    this.#lock = null
     this.#image?.close()
     this.#map = null // unmapped when its Buffer is collected
-    fs.closeSync(this.fd)
+    fs.closeSync(this.#fd)
+    this.#fd = null
   }
 }
 

@@ -248,7 +248,9 @@ export class VariableFolder implements Variables {
   close(): void {
     this.#kept.forget()
     this.#lock?.close()
+    this.#lock = null
     if (this.#fd >= 0) fs.closeSync(this.#fd)
+    this.#fd = -1
   }
 }
 
