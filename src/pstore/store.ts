@@ -7,6 +7,7 @@
  * and fs/pstore/inode.c (pstore_mkfile, pstore_unlink). Where this is better than Linux on purpose,
  * test/fixtures/README.md says so.
  */
+import { isUint8Array } from 'node:util/types'
 import type {
   Backend,
   Capacity,
@@ -195,6 +196,9 @@ export class Store implements Backend {
 
   write(record: NewRecord): number {
     const { type, bytes } = record
+    // Who has no types may give anything, and of a text node:fs takes the numbers beside it for others.
+    if (!isUint8Array(bytes))
+      throw new StoreError(`${type}: bytes must be a Uint8Array, as Buffer.from() makes of a text`)
     const ring = this.#rings.get(type)
     // A run of appends comes through here: nothing is made for them.
     if (ring?.room) {

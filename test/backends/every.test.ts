@@ -129,6 +129,23 @@ const dumpOf = (text: string, sec: bigint) =>
   }) as const
 
 for (const [driver, options, size] of drivers)
+  t.test(`${driver}: what is no bytes is not written, and changes nothing`, async t => {
+    const backend = make(t, driver, options, size)()
+    backend.write(dumpOf('seen', 1n))
+    backend.write({ type: 'console', bytes: Buffer.from('one\n') })
+    const shown = (): string[] =>
+      Array.from(backend.records(), record => `${record.name} ${record.read().toString()}`)
+    const before = shown()
+    for (const type of ['console', 'dmesg'] as const)
+      for (const bytes of ['a text\n', undefined, new Uint16Array(2)])
+        t.throws(() => backend.write({ type, bytes: bytes as unknown as Buffer }), {
+          code: 'EINVAL',
+          message: `${type}: bytes must be a Uint8Array, as Buffer.from() makes of a text`,
+        })
+    t.same(shown(), before)
+  })
+
+for (const [driver, options, size] of drivers)
   t.test(`${driver}: only what was looked at is erased`, async t => {
     const open = make(t, driver, options, size)
     const backend = open()
