@@ -1,6 +1,6 @@
 /** The dmesg frontend: writes a dump as a dying Linux does (fs/pstore/platform.c, pstore_dump). */
 import type { Backend } from '../pstore/backend.js'
-import { mostText, packDump, packParts, decodeTitle, type Reason } from '../pstore/dump.js'
+import { mostText, packDump, packParts, decodeTitle, reasons, type Reason } from '../pstore/dump.js'
 import { StoreError } from '../pstore/errors.js'
 import { now } from '../pstore/time.js'
 
@@ -17,7 +17,7 @@ export interface DumpOptions {
  * the end of the text. Linux counts dumps from 1 after each boot; without a boot in between, this count
  * continues from the newest record.
  *
- * @throws StoreError where the backend has no zone for dumps, or none that is large enough
+ * @throws StoreError where the backend has no zone for dumps, or none that is large enough, or there is no such reason
  * @example
  * ```ts
  * import { attach, writeDump } from 'pstorefs'
@@ -29,6 +29,10 @@ export interface DumpOptions {
  */
 export const writeDump = (backend: Backend, text: Buffer, options: DumpOptions = {}): void => {
   const { reason = 'panic', compress = true } = options
+  // Who has no types may give anything.
+  if (!Buffer.isBuffer(text)) throw new StoreError("a dump's text must be a Buffer")
+  if (!reasons.includes(reason))
+    throw new StoreError(`reason '${String(reason)}': must be one of ${reasons.join(', ')}`)
   const title = { reason, count: newestCount(backend) + 1 }
   const capacity = backend.capacity('dmesg')
   if (!capacity) throw new StoreError(`${backend.name}: has no dmesg zone`, 'ENOSPC')
