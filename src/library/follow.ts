@@ -3,7 +3,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Backend } from '../pstore/backend.js'
 import { StoreError } from '../pstore/errors.js'
 import { Follower, pauseAfter, shortestPause, type Gap } from '../pstore/follower.js'
-import type { Ring } from '../pstore/ring.js'
 
 /** How a ring is followed. */
 export interface FollowOptions {
@@ -21,7 +20,7 @@ export interface FollowOptions {
  *
  * @param name of the ring's file; an empty one can be followed, too
  * @returns bytes, each a copy of its own
- * @throws StoreError (ENOENT) where the backend has no such ring; the iteration (EIO) where it cannot be read any more
+ * @throws StoreError (ENOENT) where the backend has no such ring, (EIO) where it cannot be read; so does the iteration
  * @example
  * ```ts
  * import { attach, follow } from 'pstorefs'
@@ -45,14 +44,14 @@ export const follow = (
     const others = rings.map(one => one.name).join(', ')
     throw new StoreError(`${name}: no ring; there is ${others || 'none'}`, 'ENOENT')
   }
-  return bytesOf(ring, options)
+  // Looked at now: what is appended before the loop begins is news, too.
+  return bytesOf(new Follower(ring, options.history ?? true), options)
 }
 
 async function* bytesOf(
-  ring: Ring,
-  { history = true, signal, told }: FollowOptions,
+  follower: Follower,
+  { signal, told }: FollowOptions,
 ): AsyncGenerator<Buffer, void, void> {
-  const follower = new Follower(ring, history)
   for (let pause = shortestPause; ;) {
     await sleep(pause, null, signal && { signal })
     const begin = performance.now()
