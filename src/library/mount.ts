@@ -62,6 +62,40 @@ export type Report =
   /** The last that the thread says: why there is no mount. */
   | { readonly error: SentError }
 
+const allSubdirs: readonly Subdirs[] = ['visible', 'hidden', 'off']
+
+const isId = (value: unknown): boolean =>
+  typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < 2 ** 32
+
+/** What each option must be, in words, and whether a value is that. */
+const kinds: {
+  readonly [name in keyof MountOptions]-?: readonly [words: string, is: (value: unknown) => boolean]
+} = {
+  readOnly: ['a boolean', value => typeof value === 'boolean'],
+  options: [
+    'a list of texts',
+    value => Array.isArray(value) && value.every(one => typeof one === 'string'),
+  ],
+  subdirs: [allSubdirs.join(' or '), value => allSubdirs.some(one => one === value)],
+  uid: ['a number from 0', isId],
+  gid: ['a number from 0', isId],
+  umask: ['bits, as 0o077', value => isId(value) && Number(value) <= 0o777],
+  report: ['a function', value => typeof value === 'function'],
+}
+
+/** Refuse what is no option, and what is of another kind: a mistyped readOnly would be a mount in which rm erases. */
+const checkOptions = (options: MountOptions): void => {
+  for (const [name, value] of Object.entries(options)) {
+    const kind = Object.hasOwn(kinds, name) ? kinds[name as keyof MountOptions] : null
+    if (!kind)
+      throw new StoreError(
+        `${name}: not an option of mount, which takes ${Object.keys(kinds).join(', ')}`,
+      )
+    const [words, is] = kind
+    if (value !== undefined && !is(value)) throw new StoreError(`${name}: must be ${words}`)
+  }
+}
+
 /** As little memory as serving takes, and nothing that node was told to load for the main thread. */
 const workerOptions = { resourceLimits: { maxYoungGenerationSizeMb: 4 }, execArgv: [] }
 
@@ -91,6 +125,7 @@ export const mount = async (
 ): Promise<Mount> => {
   if (typeof mountpoint !== 'string')
     throw new StoreError(`mountpoint ${String(mountpoint)}: must be a path`)
+  checkOptions(options)
   const { report, ...rest } = options
   const list = typeof sources === 'string' ? [{ source: sources }] : [sources].flat()
   const workerData: Begin = { sources: list, mountpoint, ...rest }

@@ -29,7 +29,7 @@ try {
   neverWait()
   const tree = new Tree(
     backends.map(backend => patiently(recordsOf(backend, what => tell(describeUnreadable(what))))),
-    { uid: process.getuid!(), gid: process.getgid!(), ...look },
+    { ...look, uid: look.uid ?? process.getuid!(), gid: look.gid ?? process.getgid!() },
   )
   const isReadOnly = backends.every(backend => backend.readOnly)
   const mounted = await mount(tree, mountpoint, {

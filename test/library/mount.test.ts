@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import fs from 'node:fs'
 import path from 'node:path'
 import t from 'tap'
-import { attach, format, mount, StoreError } from '#src/index.js'
+import { attach, format, mount, StoreError, type Mount, type MountOptions } from '#src/index.js'
 import { folder, isMounted, run, until } from '../program.js'
 
 const layout = { mem_size: 65536, record_size: 4096, console_size: 4096 }
@@ -68,6 +68,33 @@ t.test('why there is none', async t => {
       String(message),
     )
   t.notOk(isMounted(at))
+})
+
+t.test('an option that is none, or of another kind, is refused', async t => {
+  const home = folder(t)
+  const source = makeRegion(home)
+  const at = `${home}/mnt`
+  const mountWith = (options: object): Promise<Mount> =>
+    mount({ source, ...layout }, at, options as MountOptions)
+  for (const [options, message] of [
+    [{ readonly: true }, /^readonly: not an option of mount, which takes readOnly, options, /],
+    [{ readOnly: 'yes' }, /^readOnly: must be a boolean$/],
+    [{ options: 'noexec' }, /^options: must be a list of texts$/],
+    [{ subdirs: 'none' }, /^subdirs: must be visible or hidden or off$/],
+    [{ uid: -1 }, /^uid: must be a number from 0$/],
+    [{ gid: 'adm' }, /^gid: must be a number from 0$/],
+    [{ umask: 0o1000 }, /^umask: must be bits, as 0o077$/],
+    [{ report: true }, /^report: must be a function$/],
+  ] as const)
+    await t.rejects(
+      mountWith(options).then(mounted => mounted.unmount()),
+      Object.assign(new StoreError('', 'EINVAL'), { message }),
+      String(message),
+    )
+  const mounted = await mountWith({ uid: undefined, umask: 0o077 })
+  const { mode, uid } = fs.statSync(`${at}/console-ramoops-0`)
+  await mounted.unmount()
+  t.same({ mode, uid }, { mode: 0o100400, uid: process.getuid!() })
 })
 
 t.test('it ends with its process, however that ends', async t => {
