@@ -296,6 +296,11 @@ const answers: { readonly [name: string]: Case } = {
     requests: 1,
     why: /logs: 307: give http:\/\/elsewhere\/x instead: 2 crashes wait/,
   },
+  'a redirect within': {
+    replies: [{ status: 308, headers: { location: '/otlp/v1/logs?key=hidden' } }],
+    requests: 1,
+    why: /logs: 308: give http:\/\/127\.0\.0\.1:\d+\/otlp\/v1\/logs instead: 2 crashes wait/,
+  },
 }
 
 for (const [name, { replies, requests, why }] of Object.entries(answers))

@@ -80,7 +80,8 @@ const reasonIn = (body: Buffer): string => {
 const describe = ({ status, said, body }: Reply): string =>
   [`${status}${said && ` ${said}`}`, reasonIn(body)].filter(Boolean).join(': ')
 
-const answerOf = async (reply: Reply): Promise<Answer> => {
+/** @param asked what was asked, to which a redirect may be relative */
+const answerOf = async (reply: Reply, asked: URL): Promise<Answer> => {
   const { status, headers, body, isCut } = reply
   if (status >= 200 && status < 300) {
     const type = (headers['content-type'] ?? '').split(';')[0]!.trim().toLowerCase()
@@ -95,8 +96,8 @@ const answerOf = async (reply: Reply): Promise<Answer> => {
     return { kind: 'too large' }
   if (passing.has(status)) return { kind: 'later', why, after: retryAfter(headers['retry-after']) }
   const { location } = headers
-  if (status >= 300 && status < 400 && location !== undefined && URL.canParse(location))
-    return { kind: 'refused', why: `${status}: give ${shownUrl(new URL(location))} instead` }
+  if (status >= 300 && status < 400 && location !== undefined && URL.canParse(location, asked.href))
+    return { kind: 'refused', why: `${status}: give ${shownUrl(new URL(location, asked))} instead` }
   return { kind: aboutContent.has(status) ? 'rejected' : 'refused', why }
 }
 
@@ -147,7 +148,7 @@ export class Collector {
     } catch (error) {
       return answerTo(error as NodeJS.ErrnoException)
     }
-    return answerOf(reply)
+    return answerOf(reply, this.settings.url)
   }
 
   #request(body: Uint8Array): Promise<Reply> {
