@@ -70,6 +70,15 @@ export const readManifest = (archive: Folder, name: string, keptOnly = false): M
 }
 
 /**
+ * May a folder be an archive into which no crash has come yet? What is sent of an archive is noted in it, and it may be
+ * a disk of its own.
+ */
+export const mayBecomeArchive = (folder: Folder): boolean =>
+  guarded(folder.path, () => folder.entries()).every(
+    ({ name }) => name.startsWith('.') || name === 'lost+found',
+  )
+
+/**
  * The crashes in an archive, pending ones too, in the order of their names: one manifest after the other, as an archive
  * may have many.
  *

@@ -662,5 +662,26 @@ t.test('wrong usage, and no archive', async t => {
   t.match(pstorefs(['ship']), { status: 2, stderr: /DIR is missing, e\.g\. pstorefs ship crashes/ })
   t.match(pstorefs(['ship', 'x', '--timeout', 'soon']), { status: 2, stderr: /--timeout: give/ })
   t.match(pstorefs(['ship', '/nowhere']), { status: 1, stderr: /nowhere: no such file/ })
+  for (const fill of [
+    (at: string) => fs.writeFileSync(`${at}/dmesg-ramoops-0`, panic),
+    // A folder of archives.
+    (at: string) => fs.mkdirSync(`${at}/guests`),
+  ]) {
+    const at = folder(t)
+    fill(at)
+    const before = fs.readdirSync(at)
+    t.match(pstorefs(['ship', at, 'http://127.0.0.1:1']), {
+      status: 1,
+      stdout: Buffer.alloc(0),
+      stderr: /: is no archive: what is in it is no crash's folder; .*`pstorefs archive --keep`/,
+    })
+    t.same(fs.readdirSync(at), before, 'and nothing is noted there')
+  }
+  const disk = folder(t)
+  fs.mkdirSync(`${disk}/lost+found`)
+  t.match(pstorefs(['ship', disk, 'http://127.0.0.1:1']), {
+    status: 0,
+    stdout: Buffer.from(`${disk}: no crash is in it\n`),
+  })
   t.match(pstorefs(['ship', folder(t), 'ftp://x']), { status: 1, stderr: /URL: give a URL/ })
 })

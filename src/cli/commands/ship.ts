@@ -1,7 +1,8 @@
 /** `pstorefs ship`: send an archive's crashes to a collector, each once it has been taken for good. */
 import type { CommandModule } from 'yargs'
-import { entriesOf, guarded } from '../../archive/entries.js'
+import { entriesOf, guarded, mayBecomeArchive } from '../../archive/entries.js'
 import { Folder } from '../../native/folder.js'
+import { StoreError } from '../../pstore/errors.js'
 import { oneLine } from '../../service/log.js'
 import { printLine } from '../show/output.js'
 import { crashes, defaultTimeout, sendByOtlp, type OtlpArgs } from '../options/otlp.js'
@@ -58,9 +59,9 @@ export const ship: CommandModule<object, Args> = {
     const { dir } = args
     const archive = guarded(dir, () => Folder.ours(dir, 'nothing'))
     try {
+      const isEmpty = checkArchive(archive)
       const { sent, isAll, to } = await sendByOtlp(archive, args)
       if (!isAll) process.exitCode = incompleteExit
-      const isEmpty = entriesOf(archive, () => {}).next().done
       const none = isEmpty ? 'no crash is in it' : 'nothing is left to send'
       const what = sent === 0 && isAll ? none : sentLine(sent, to)
       printLine(oneLine(`${dir}: ${what}`))
@@ -68,6 +69,22 @@ export const ship: CommandModule<object, Args> = {
       archive.close()
     }
   },
+}
+
+/**
+ * Whether an archive has no crash.
+ *
+ * @throws StoreError where it is none: else whoever names another folder would believe for ever that all is sent
+ */
+const checkArchive = (archive: Folder): boolean => {
+  let isUnusable = false
+  const { done = false } = entriesOf(archive, () => (isUnusable = true)).next()
+  if (done && !isUnusable && !mayBecomeArchive(archive))
+    throw new StoreError(
+      `${archive.path}: is no archive: what is in it is no crash's folder; of a store, or of copied records, ` +
+        '`pstorefs archive --keep` makes one',
+    )
+  return done
 }
 
 const sentLine = (sent: number, to: string): string => `${crashes(sent)} sent to ${to}`

@@ -8,6 +8,7 @@ import {
   entriesOf,
   entryOf,
   guarded,
+  mayBecomeArchive,
   readManifest,
   type Entry,
 } from '../../archive/entries.js'
@@ -223,9 +224,8 @@ const inArchive = (where: string): Kept[] | null => {
       }
     }
     const found = Array.from(entriesOf(folder, tell), entry => archived(where, where, entry))
-    // What lies in it may be records; an archive may have no crash yet, and no record's name begins with a dot.
-    const isArchive = folder.entries().every(({ name }) => name.startsWith('.'))
-    return found.length > 0 || isArchive ? found : null
+    // What lies in it may be records.
+    return found.length > 0 || mayBecomeArchive(folder) ? found : null
   } finally {
     folder.close()
   }
