@@ -1,6 +1,6 @@
 /** The crashes in an archive, as its folders' manifests tell of them. */
 import type { Folder } from '../native/folder.js'
-import { inWords } from '../native/words.js'
+import { inWords, isMangled } from '../native/words.js'
 import { StoreError } from '../pstore/errors.js'
 import { decodeManifest, largestManifest, manifestFile, type Manifest } from './manifest.js'
 
@@ -40,6 +40,10 @@ export const guarded = <T>(what: string, work: () => T): T => {
     )
   }
 }
+
+/** Has a folder gone that was there a moment ago? It was pruned meanwhile, and is nobody's to mend. */
+export const isPruned = (archive: Folder, name: string): boolean =>
+  !archive.has(name) && !isMangled(name)
 
 /** What is in the manifest of a crash that was archived with --keep. In a guest's text quotes are escaped. */
 const keptMark = /"kept":\s*true/
@@ -107,7 +111,6 @@ export function* entriesOf(
       } else if (isPending) told(`${archive.path}/${folder}: has no ${manifestFile}: remove it`)
     } catch (error) {
       if (!(error instanceof StoreError)) throw error
-      // One that was pruned meanwhile is nobody's to mend.
-      if (archive.has(folder)) told(error.message)
+      if (!isPruned(archive, folder)) told(error.message)
     }
 }

@@ -25,9 +25,17 @@ export const codeInWords = (code: string): string | null => {
   return hint[code] ?? known ?? null
 }
 
+/**
+ * May a name be of bytes that are no UTF-8? Node has this letter in their place, and finds no such file then, though it
+ * has read the name in a folder.
+ */
+export const isMangled = (name: string): boolean => name.includes('\ufffd')
+
 /** Why a system call failed, in words alone. */
 export const inWords = (error: unknown): string => {
-  const { code, errno = 0, message } = error as NodeJS.ErrnoException
+  const { code, errno = 0, message, path = '' } = error as NodeJS.ErrnoException
+  if (code === 'ENOENT' && isMangled(path))
+    return 'no such file; if its name is no UTF-8, rename it or give a link to it'
   const known = code && codeInWords(code)
   // libuv has no name for some: "Unknown system error -116".
   const name = known ? null : Object.keys(numbers).find(each => numbers[each] === -errno)

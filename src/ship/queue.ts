@@ -1,5 +1,5 @@
 /** The archive as a queue: its crashes that a channel has not sent yet. */
-import { guarded, partial, pending, readManifest } from '../archive/entries.js'
+import { guarded, isPruned, partial, pending, readManifest } from '../archive/entries.js'
 import type { Folder } from '../native/folder.js'
 import { StoreError } from '../pstore/errors.js'
 import { shippedCrash, type ShippedCrash } from './crash.js'
@@ -39,8 +39,7 @@ export function* waitingIn(
       crash = manifest && shippedCrash(folder, { folder: name, pending: false, manifest })
     } catch (error) {
       if (!(error instanceof StoreError)) throw error
-      // One that was pruned meanwhile is nobody's to mend.
-      if (archive.has(name)) told(error.message)
+      if (!isPruned(archive, name)) told(error.message)
     }
     if (folder && crash) yield { crash, folder }
     else folder?.close()

@@ -179,6 +179,23 @@ t.test('who reads an archive is told nothing of what is pruned meanwhile', t => 
   t.end()
 })
 
+t.test('a folder whose name is no UTF-8 is told, not taken for one that is gone', t => {
+  const { archive, names } = makeArchive(t, 2)
+  const odd = Buffer.concat([Buffer.from(`${archive}/`), Buffer.from([0x62, 0xff])])
+  fs.renameSync(`${archive}/${names[0]}`, odd)
+  const opened = Folder.any(archive)
+  t.teardown(() => opened.close())
+  const told: string[] = []
+  t.equal([...entriesOf(opened, why => told.push(why))].length, 1)
+  const waiting = [...waitingIn(opened, 'otlp', why => told.push(why))]
+  for (const { folder } of waiting) folder.close()
+  t.equal(waiting.length, 1)
+  const why = 'no such file; if its name is no UTF-8, rename it or give a link to it'
+  t.same(told, [`${archive}/b\ufffd: ${why}`, `${archive}/b\ufffd: ${why}`])
+  fs.renameSync(odd, `${archive}/${names[0]}`)
+  t.end()
+})
+
 t.test('a crash on a bad sector keeps no other from being pruned', t => {
   const { archive, names, region } = makeArchive(t, 3)
   const bad = `${archive}/${names[1]}`

@@ -25,6 +25,7 @@ t.test('what is no file', async t => {
     ['.', O_RDWR, /\/\.: is a folder, not a file$/, 'EISDIR'],
     ['link', O_RDONLY | O_NOFOLLOW, /\/link: is a link/, 'EIO'],
     ['none', O_RDONLY, /\/none: no such file$/, 'ENOENT'],
+    ['b\ufffd', O_RDONLY, /\/b\ufffd: no such file; if its name is no UTF-8, rename it/, 'ENOENT'],
     ['link/none', O_RDONLY, /\/link\/none: not a directory$/, 'ENOENT'],
   ] as const)
     t.throws(() => openFile(`${home}/${name}`, flags), { name: 'StoreError', message, code: errno })
