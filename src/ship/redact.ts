@@ -124,6 +124,9 @@ export class Redaction {
         for (const [word] of line.matchAll(words)) {
           if (this.#words.size >= mostWords) break
           if (word.indexOf('=') > 0) this.#words.add(word)
+          // `root=UUID=…`, of which a panic says the value alone.
+          const value = word.slice(word.indexOf('=') + 1)
+          if (value.indexOf('=') > 0) this.#words.add(value)
         }
     }
   }

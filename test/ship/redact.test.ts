@@ -59,6 +59,10 @@ const cases: readonly (readonly [text: string, left: string | null])[] = [
     'Command line: token=secret\n  with environment:\n    token=secret\n    HOME=/\n',
     'Command line: token=…\n  with environment:\n    token=…\n    HOME=/\n',
   ],
+  [
+    'Command line: root=UUID=12-ab ro\nCannot open root device "UUID=12-ab", no "UUID=34-cd"',
+    'Command line: root=… ro\nCannot open root device "UUID=…", no "UUID=34-cd"',
+  ],
   ['no command line, a=b', null],
   // Host names: this machine's, and what a log tells.
   ['web1 and WEB1.example.net, not web12 or my-web1', '<host> and <host>, not web12 or my-web1'],
