@@ -57,6 +57,8 @@ const missing = (folder: string): StoreError =>
  * @throws StoreError (EACCES) where somebody else could change the way, (ENOENT, ENOTDIR) where it leads nowhere
  */
 const trace = (folder: string, making: Making): string => {
+  // A shell's variable that is not set is not this folder.
+  if (folder === '') throw new StoreError("folder '': must be a path", 'ENOENT')
   const parts = (path.isAbsolute(folder) ? folder : `${process.cwd()}/${folder}`).split('/')
   let at = '/'
   let links = 0

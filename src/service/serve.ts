@@ -65,6 +65,7 @@ export const serve = async (
   { debug, makes, onReady }: ServeOptions,
 ): Promise<never> => {
   const here = process.cwd()
+  if (folder === '') throw new StoreError("mountpoint '': must be a path")
   const mountpoint = path.resolve(folder)
   const first = plan()
   await checkFuse(first.transport, first.passed)

@@ -1,4 +1,5 @@
 /** Bad input gets one clear line, exit 1 (2 for wrong usage), and changes nothing. */
+import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import t, { type Test } from 'tap'
@@ -96,6 +97,7 @@ t.test('mounts', async t => {
     [['mount', region, `${region}/under`, ...layout], /under: cannot be made: not a directory/],
     [['mount', region, region, ...layout], /is not a folder/],
     [['mount', '', mountpoint], /^pstorefs: source '': must be a path/],
+    [['mount', region, '', ...layout], /^pstorefs: mountpoint '': must be a path/],
     [['mount', region, full, ...layout], /not empty; the mount would hide its files/],
     [['mount', region, '/proc', ...layout], /busy: something is mounted there already/],
     [['mount', region, mountpoint, '-o', 'bogus'], /option bogus: not known/],
@@ -108,6 +110,26 @@ t.test('mounts', async t => {
   ] as [string[], RegExp][])
     refuse(t, args, why)
   t.notOk(isMounted(mountpoint))
+  t.same(fs.readFileSync(region), small, 'the region is as it was')
+})
+
+t.test('a folder without a name is not the one that one is in', async t => {
+  const region = file(t, small)
+  const home = folder(t)
+  for (const args of [
+    ['archive', region, '', ...layout],
+    ['archive', region, '', '--watch', ...layout],
+    ['ship', '', 'http://127.0.0.1:1'],
+  ]) {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], {
+      cwd: home,
+      encoding: 'utf8',
+      timeout: 30_000,
+    })
+    t.same({ status, stdout }, { status: 1, stdout: '' })
+    t.match(stderr, /^pstorefs: folder '': must be a path\n$/m)
+  }
+  t.same(fs.readdirSync(home), [])
   t.same(fs.readFileSync(region), small, 'the region is as it was')
 })
 
