@@ -46,7 +46,9 @@ const unknownArgument = (
   if (first === 'tty' && (!word.startsWith('-') || !line.includes('--')))
     return `${word}: put -- before the command, as in pstorefs tty region.img -- bash`
   if (!word.startsWith('-')) return `${word}: an argument too many`
-  return `${word}: no such option${meant(word, options)}`
+  // The help of a command may name another one's.
+  const others = options.filter(option => option !== word)
+  return `${word}: no such option${meant(word, others)}`
 }
 
 /** What options of `archive` have become. */

@@ -156,6 +156,7 @@ t.test('wrong usage is exit 2', async t => {
       /--recordsize: no such option; did you mean --record-size\?/,
     ],
     [['ls', 'x', '--jsn'], /--jsn: no such option; did you mean --json\?/],
+    [['cat', 'x', '--all'], /--all: no such option \(see/],
     [['ls', '-x.img'], /^pstorefs: -x\.img: no such option \(see/],
     [['ship', 'x', '--record-size', '4K'], /--record-size: no such option \(see/],
     [['status', '--record_size', '4K'], /--record_size: no such option \(see/],
