@@ -67,6 +67,26 @@ const wordsFor = (typed: readonly string[]): string[] => {
  */
 const several = ['_', '--', 'backend', 'options', 'o', 'sources', 'names', 'where']
 
+/**
+ * Refuse a switch with a value that is neither true nor false, as --keep=yes: yargs takes each such for false, and what
+ * was to be kept would be erased.
+ *
+ * @param args as yargs read them
+ */
+const checkSwitches = (
+  words: readonly string[],
+  args: { readonly [name: string]: unknown },
+): void => {
+  const end = words.indexOf('--')
+  for (const word of words.slice(0, end < 0 ? undefined : end)) {
+    const [, option, dashes, letters = '', value] = /^((--?)([^=]+))=(.*)$/s.exec(word) ?? []
+    if (option === undefined || value === 'true' || value === 'false') continue
+    const given = args[dashes === '-' ? letters.slice(-1) : letters]
+    if (typeof [given].flat().at(-1) === 'boolean')
+      throw new Misuse(`${option}: takes no value: give it alone, or leave it out`)
+  }
+}
+
 /** yargs for a line and the commands that may be in it. */
 const reader = (words: readonly string[], known: readonly CommandModule[]): Argv =>
   yargs([...words])
@@ -98,6 +118,7 @@ const reader = (words: readonly string[], known: readonly CommandModule[]): Argv
       'Not enough arguments following: %s': '--%s needs a value',
     } as never)
     .middleware(args => {
+      checkSwitches(words, args)
       for (const [name, given] of Object.entries(args)) {
         const value: unknown =
           Array.isArray(given) && !several.includes(name) ? given.at(-1) : given

@@ -140,6 +140,30 @@ t.test("the kernel's spelling is taken too", async t => {
     t.equal(pstorefs(['ls', region, ...options]).status, 0, options.join(' '))
 })
 
+t.test('a switch with a value that is none is not taken for its opposite', async t => {
+  const home = folder(t)
+  const region = file(t, small)
+  for (const args of [
+    ['archive', region, `${home}/crashes`, '--keep=yes', ...layout],
+    ['archive', region, `${home}/crashes`, ...layout, '--keep=1'],
+    ['archive', region, `${home}/crashes`, ...layout, '--keep='],
+    ['mount', region, home, '--read-only=yes', ...layout],
+    ['mount', region, home, '--read_only=1', ...layout],
+    ['mount', region, home, '-r=1', ...layout],
+    [region, home, '-fs=0', ...layout],
+    ['ship', home, '--redact=on'],
+    ['ls', region, '--json=maybe', '--json', ...layout],
+  ])
+    refuse(t, args, /^pstorefs: --?[\w-]+: takes no value: give it alone, or leave it out/, 2)
+  t.same(fs.readdirSync(home), [])
+  for (const [word, is] of [
+    ['--json=true', true],
+    ['--json=false', false],
+    ['--no-json', false],
+  ] as const)
+    t.equal(succeed(t, ['ls', region, word, ...layout]).toString(), is ? '[]\n' : '', word)
+})
+
 t.test('wrong usage is exit 2', async t => {
   // With one argument it could be mount(8)'s SOURCE. Without a config file: config.test.ts.
   const config = file(t, Buffer.from('[backends.guest]\nsource = "/nonexistent"\n'), 'some.toml')
