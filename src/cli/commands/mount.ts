@@ -14,6 +14,7 @@ import { defaultConfig, type Config } from '../options/config.js'
 import { parseMountOptions, splitOptions, type GivenOptions } from '../options/mount-options.js'
 import { commandNames } from '../command-names.js'
 import { isFolder } from '../../native/open.js'
+import { standardInput } from '../../native/stdin.js'
 import { meant } from '../near.js'
 import { parametersOf } from '../options/parameters.js'
 import { printLine } from '../show/output.js'
@@ -145,6 +146,11 @@ const run = async (
 ): Promise<void> => {
   const mountpoint = args.mountpoint ?? args.source
   if (!args.foreground && !args.debug && !isDaemon()) {
+    // A config file, a layout, or kallsyms.
+    if ([given.config, ...Object.values(given.layout)].includes(standardInput))
+      throw new StoreError(
+        `${standardInput}: a mount in the background has no standard input: save it in a file first, or add -f`,
+      )
     await startDaemon({ ...args, makes })
     onReady()
     return
