@@ -227,11 +227,12 @@ export class Folder {
   /**
    * Make a file that is not there yet; its bytes are on the disk when this returns.
    *
-   * @param mode whom it is for, as of open(2); else for this user only
+   * @param mode whom it is for, whatever the umask; else for this user only
    */
-  write(name: string, pieces: Iterable<Uint8Array>, mode = 0o600): void {
-    const fd = fs.openSync(this.#of(name), 'wx', mode)
+  write(name: string, pieces: Iterable<Uint8Array>, mode?: number): void {
+    const fd = fs.openSync(this.#of(name), 'wx', 0o600)
     try {
+      if (mode !== undefined) fs.fchmodSync(fd, mode)
       for (const piece of pieces) fs.writeFileSync(fd, piece)
       fs.fsyncSync(fd)
     } finally {

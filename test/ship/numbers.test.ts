@@ -158,6 +158,16 @@ t.test('node_exporter reads them', { skip: noExporter }, async t => {
   t.match(text, 'node_textfile_scrape_error 0')
 })
 
+t.test('others may read them, whatever the umask, as that of the unit', async t => {
+  const file = `${folder(t)}/pstorefs.prom`
+  const before = process.umask(0o077)
+  t.teardown(() => process.umask(before))
+  for (const text of ['old', 'new']) {
+    writeNumbers(file, text)
+    t.equal(fs.statSync(file).mode & 0o777, 0o644)
+  }
+})
+
 t.test('a folder that is not there', async t => {
   const file = `${folder(t)}/none/pstorefs.prom`
   t.throws(() => writeNumbers(file, ''), { message: `${file}: no such file` })
