@@ -3,7 +3,8 @@ import fs from 'node:fs'
 import path from 'node:path'
 import t, { type Test } from 'tap'
 import { attach, format, type AttachOptions } from '#src/index.js'
-import { until } from '../program.js'
+import { project, until } from '../program.js'
+import { receive } from '../ship/receiver.js'
 import { boot, systemd } from '../systemd.js'
 
 const skip =
@@ -240,4 +241,44 @@ ${heredoc('/etc/pstorefs/guests.toml', `${table('one')}${table('gone')}`)}`,
   t.equal(sh(`systemctl stop ${unit}`).status, 0)
   t.equal(show('Result'), 'success')
   t.match(sh('journalctl -t pstorefs -o cat').said, /backend gone: not attached: /)
+})
+
+/** The guide's drop-in: what a unit has to be let do for what it is told to do. */
+const dropIn = /^```ini\n([^]*?)^```$/m.exec(
+  fs.readFileSync(path.join(project, 'doc/guides/fleet.md'), 'utf8'),
+)![1]!
+
+t.test('its drop-in of the guide sends, and writes numbers for others', { skip }, async t => {
+  const { url, seen } = await receive(t, [{ status: 200 }])
+  const prom = '/var/lib/prometheus/node-exporter'
+  const text = dropIn.replace('http://collector:4318', url)
+  const unit = 'pstorefs-archive@guests.service'
+  const system = await boot(
+    t,
+    `${make(t)}mkdir -p /etc/pstorefs ${prom} /run/systemd/system/${unit}.d
+${heredoc('/etc/pstorefs/guests.toml', table('one'))}
+${heredoc(`/run/systemd/system/${unit}.d/more.conf`, text)}`,
+    unit,
+  )
+  if (!system) return t.comment('this machine does not let a systemd run')
+  const { sh } = system
+  t.ok(
+    await until(
+      () => sh(`ls -A /var/lib/pstorefs-archive/guests/*`).said.includes('.sent-otlp'),
+      30,
+    ),
+  )
+  t.match(seen, [{ path: '/v1/logs' }])
+  t.ok(
+    await until(() =>
+      sh(`cat ${prom}/pstorefs.prom`).said.includes('_unsent_crashes{channel="otlp"} 0'),
+    ),
+  )
+  t.equal(sh(`stat -c %a ${prom}/pstorefs.prom`).said, '644\n')
+  t.match(
+    sh('journalctl -t pstorefs -o cat MESSAGE_ID=83a7fcd0407f49babaa0261c6db46e7f').said,
+    /^one: /,
+  )
+  t.notMatch(sh('journalctl -t pstorefs -o cat').said, /waits? in/)
+  t.equal(sh(`systemctl stop ${unit}`).status, 0)
 })
