@@ -342,6 +342,19 @@ t.test('nobody there', async t => {
   )
 })
 
+t.test('a collector without TLS that is asked with it', async t => {
+  const archive = archiveOf(t, { dumps: ['one\n'] })
+  const { url, seen } = await receive(t, [well])
+  const to = url.replace('http:', 'https:')
+  const { status, stderr } = await ship([archive, to])
+  t.equal(status, 1)
+  t.equal(
+    stderr,
+    `pstorefs: ${to}/v1/logs: it does not speak TLS; give http:// if it is meant: 1 crash waits in ${archive} for the next run\n`,
+  )
+  t.equal(seen.length, 0)
+})
+
 t.test('a collector that wants to be left alone for longer than a timer counts', async t => {
   const archive = archiveOf(t, { dumps: ['one\n'] })
   const { url, seen } = await receive(t, [{ status: 429, headers: { 'retry-after': '3000000' } }])

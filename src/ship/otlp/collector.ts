@@ -101,6 +101,9 @@ const answerOf = async (reply: Reply, asked: URL): Promise<Answer> => {
   return { kind: aboutContent.has(status) ? 'rejected' : 'refused', why }
 }
 
+/** What TLS says where the other side answers in another language, as HTTP. */
+const noTls = /wrong version number|packet length too long/
+
 /** Why there was no answer. */
 const answerTo = (error: NodeJS.ErrnoException): Answer => {
   if (error instanceof NoTunnel && !passing.has(error.status))
@@ -108,6 +111,8 @@ const answerTo = (error: NodeJS.ErrnoException): Answer => {
   const { name, code = '', message } = error
   if (name === 'AbortError' || name === 'TimeoutError')
     return { kind: 'later', why: 'no answer in time', after: null }
+  if (noTls.test(message))
+    return { kind: 'refused', why: 'it does not speak TLS; give http:// if it is meant' }
   const why =
     code === 'ECONNREFUSED'
       ? 'connection refused'
