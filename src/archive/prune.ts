@@ -77,7 +77,8 @@ export class Pruner {
     }
     if (staying > 0)
       told(
-        `${archive.folder}: ${staying} out of bounds ${staying === 1 ? 'stays' : 'stay'}: not sent yet`,
+        `${archive.folder}: ${staying} out of bounds ${staying === 1 ? 'stays' : 'stay'}: not sent yet` +
+          ` (to send none any more, remove ${path.join(archive.folder, '.sends-*')})`,
       )
     return false
   }

@@ -117,7 +117,8 @@ t.test('what is pending, kept, or was not sent stays', async t => {
   const bounds = ['--keep-last', '1', '--max-age', '1s', '--max-size', '1']
   const { status, stderr } = pstorefs(['archive', other, archive, ...flags, ...bounds])
   t.equal(status, 0)
-  t.equal(stderr, `pstorefs: ${archive}: 1 out of bounds stays: not sent yet\n`)
+  const why = `not sent yet (to send none any more, remove ${archive}/.sends-*)`
+  t.equal(stderr, `pstorefs: ${archive}: 1 out of bounds stays: ${why}\n`)
   const left = fs.readdirSync(archive)
   t.ok(left.includes(`.pending-${pending}`), 'pending')
   t.ok(left.includes(kept!), 'kept')
