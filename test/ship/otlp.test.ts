@@ -608,6 +608,29 @@ t.test('--redact', async t => {
   t.same(uids(recordsOf(plain.seen)), uids(sent), 'a record has its uid, redacted or not')
 })
 
+t.test('--redact of a backend that has the name of its guest', async t => {
+  const home = folder(t)
+  const sizes = { record_size: '8K', console_size: '4K', pmsg_size: '4K', ftrace_size: '0' }
+  const options = Object.entries(sizes).flatMap(([name, size]) => [`--${name}`, size])
+  const said = Buffer.from(`systemd[1]: Hostname set to <web7>.\n${panic}`)
+  const region = `${home}/guest.img`
+  t.equal(pstorefs(['format', region, '--mem-size', '64K', ...options]).status, 0)
+  t.equal(pstorefs(['write', 'dmesg', region, ...options], said).status, 0)
+  const lines = Object.entries(sizes).map(([name, size]) => `${name} = "${size}"\n`)
+  const config = `${home}/guests.toml`
+  fs.writeFileSync(config, `[backends.web7]\nsource = "guest.img"\n${lines.join('')}`)
+  const archive = `${home}/crashes`
+  t.match(pstorefs(['archive', '--config', config, '--all-backends', archive]), { status: 0 })
+  const { url, seen } = await receive(t, [well])
+  t.match(await ship([archive, url, '--redact'], json), { status: 0, stderr: '' })
+  t.match(recordsOf(seen)[0]!.attributes, {
+    'crash.folder': /Z-<host>-panic-1$/,
+    'pstore.backend': '<host>',
+    'pstore.record': 'dmesg-<host>-0',
+  })
+  t.notMatch(String(seen[0]!.body), 'web7')
+})
+
 t.test('archive --otlp sends what it has made, and what was left', async t => {
   const archive = archiveOf(t, { dumps: ['one\n'] })
   const region = path.join(path.dirname(archive), 'region.img')

@@ -70,6 +70,12 @@ const shown = (attributes: Attributes, redaction: Redaction | null): Attributes 
     Object.entries(attributes).map(([name, value]) => [name, redaction?.line(value) ?? value]),
   )
 
+/** A name in which the backend's is, that of a guest as a rule: where that is taken out, here, too. */
+const withoutBackend = (name: string, backend: string, redaction: Redaction | null): string => {
+  const left = redaction?.line(backend) ?? backend
+  return name.replaceAll(`-${backend}-`, () => `-${left}-`)
+}
+
 const hashOf = (uids: readonly string[]): string =>
   crypto.createHash('sha256').update(uids.join()).digest('hex')
 
@@ -115,6 +121,7 @@ export class LogRecords {
     redaction: Redaction | null,
   ): Piece {
     const { manifest, time, archived } = crash
+    const { backend } = manifest
     const read = records.map(record => record.read())
     const whole = read.length === 1 ? read[0]! : Buffer.concat(read)
     const bytes = redaction ? redaction.text(whole) : whole
@@ -124,20 +131,22 @@ export class LogRecords {
     const ours: Facts = {
       'log.record.uid': uid,
       'crash.id': crash.uid,
-      'crash.folder': crash.name,
+      'crash.folder': withoutBackend(crash.name, backend, redaction),
       'crash.reason': manifest.reason,
       'crash.missing': manifest.missing,
       'crash.fingerprint': manifest.fingerprint,
       'os.type': 'linux',
       'pstore.type': records[0]!.type,
-      'pstore.record': records.map(({ name }) => name).join(' '),
+      'pstore.record': records
+        .map(({ name }) => withoutBackend(name, backend, redaction))
+        .join(' '),
       'pstore.sha256': records.map(({ sha256 }) => sha256).join(' '),
     }
     const others: Facts = {
       'crash.title': manifest.title,
       'crash.cause': manifest.cause,
       'os.version': manifest.kernel,
-      'pstore.backend': manifest.backend,
+      'pstore.backend': backend,
       'pstore.source': manifest.source,
     }
     const attributes = { ...known(ours), ...shown(known(others), redaction) }
