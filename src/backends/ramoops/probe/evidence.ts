@@ -3,6 +3,7 @@ import { count } from '../../../pstore/condition.js'
 import { presets, sizeParameters } from '../layout.js'
 import type { ContentKind } from './classify.js'
 import { reportRegion, type FoundRegion, type ReportedParameters } from './found.js'
+import { hiddenDumps, hiddenFtrace, mostSearched } from './hidden.js'
 import { usualFlags, writeOptions } from './options.js'
 import { settleByLog, type Settled } from './own-log.js'
 import { findHugeEcc, mayHaveParity } from './parity.js'
@@ -12,9 +13,6 @@ import { zonesToTry, type RankedShape } from './rank.js'
 import type { Segment } from './segments.js'
 import { zonesOf } from './shapes.js'
 import type { View } from './view.js'
-import { decodeDmesgHeader } from '../dmesg-header.js'
-import { decodeZoneHeader, zoneHeaderSize } from '../zone-header.js'
-import { isPossible } from './signatures.js'
 import { zoneKinds, type ZoneExtent, type ZoneKind } from '../../../pstore/types.js'
 
 /** Other layouts that are listed. */
@@ -30,60 +28,6 @@ const contradictions = ({ strays, notDumps, dumps }: RankedShape): string[] => [
   ...(strays ? [`${count(strays, 'more signature')} where this has no zone`] : []),
   ...(notDumps > dumps ? [`${count(notDumps, 'dmesg zone')} without a dump's header`] : []),
 ]
-
-/** Zones that are searched for headers which they perhaps hide. */
-const mostSearched = 64
-
-/**
- * Headers of ftrace zones that a layout leaves out, perhaps: behind its zones, or within one, where a smaller
- * zone would end. Their signatures may have wrong bits, so that nothing else has seen them.
- */
-const hiddenFtrace = (view: View, zones: readonly ZoneExtent[], end: number): number => {
-  const behind = Math.max(view.ftraceIn(end, view.end).length, view.mayBeFtrace(end) ? 1 : 0)
-  let within = 0
-  for (const { offset, size, kind } of zones.slice(-mostSearched)) {
-    const header = view.header(offset)
-    const used = zoneHeaderSize + (header && isPossible(header) ? header.size : 0)
-    for (let part = size / 2; part >= used && part % 2 === 0; part /= 2)
-      if (kind !== 'ftrace' && view.mayBeFtrace(offset + part)) within++
-  }
-  return behind + within
-}
-
-/** Unused bytes of a region that are searched for dumps, and how many of them cost as much as looking at a zone. */
-const mostUnused = 2 ** 22
-const bytesPerZone = 2 ** 14
-const dumpStart = Buffer.from('====')
-/** How often what may be a dump's header line is looked at: a hostile region is full of them. */
-const mostDumpStarts = 4096
-
-/**
- * Zones with a dump that a layout leaves out, perhaps: in the unused bytes of one of its own a dump's header line stands
- * behind the numbers of a zone that is filled with it. Their signatures have too many wrong bits to be seen.
- */
-const hiddenDumps = (view: View, zones: readonly ZoneExtent[]): number => {
-  let hidden = 0
-  let left = mostUnused
-  let starts = 0
-  for (const { offset, size } of zones.slice(0, mostSearched)) {
-    const header = view.header(offset)
-    const used = zoneHeaderSize + (header && isPossible(header) ? Math.min(header.size, size) : 0)
-    const length = Math.min(size - used, left)
-    if (length <= zoneHeaderSize || !view.budget.spend(1 + length / bytesPerZone)) continue
-    left -= length
-    const bytes = view.blocks.load(offset + used, length)
-    for (let n = bytes.indexOf(dumpStart); n >= 0; n = bytes.indexOf(dumpStart, n + 1)) {
-      if (starts++ === mostDumpStarts) return hidden
-      if (n < zoneHeaderSize) continue
-      const { start, size: filled } = decodeZoneHeader(bytes, n - zoneHeaderSize, view.endian)
-      if (start !== filled || filled === 0 || filled > size - used - n) continue
-      // One whose signature is seen is among the strays already.
-      const isSeen = view.header(offset + used + n - zoneHeaderSize) !== null
-      if (!isSeen && decodeDmesgHeader(bytes.subarray(n))) hidden++
-    }
-  }
-  return hidden
-}
 
 /** The parameters that differ among the possible layouts. */
 const openParameters = (best: PossibleLayout, possible: readonly PossibleLayout[]): string[] => {
@@ -227,7 +171,8 @@ const report = (
   const possible = settled?.possible ?? explaining
   const likeliest = possible[0]!
   const zones = zonesOf(likeliest.shape)
-  const hidden = hiddenFtrace(view, zones, likeliest.shape.end) + hiddenDumps(view, zones)
+  const { end } = likeliest.shape
+  const hidden = hiddenFtrace(view, zones, end) + hiddenDumps(view, likeliest.shape).length
   const best = { ...likeliest, strays: likeliest.strays + hidden }
   const isOpen = behind + parts.length > 0
   const open = new Set([

@@ -10,6 +10,7 @@ import { zoneHeaderSize } from '../zone-header.js'
 import { Blocks } from './blocks.js'
 import { describe } from './evidence.js'
 import type { Findings } from './found.js'
+import { hiddenDumps } from './hidden.js'
 import { endOf, joinPieces, unexplained, type Piece } from './join.js'
 import { possibleLayouts } from './possible.js'
 import { rankShapes } from './rank.js'
@@ -166,7 +167,13 @@ const mayStartEarlier = (view: View, segment: Segment, base: number, size: numbe
 
 /** The region that starts at an offset, with its possible layouts, if any; null where nothing speaks for one. */
 const regionAt = (view: View, segment: Segment, base: number): Piece | null => {
-  const ranked = rankShapes(view, base, base === segment.offset)
+  const isWhole = base === segment.offset
+  let ranked = rankShapes(view, base, isWhole)
+  const lost = ranked[0] ? hiddenDumps(view, ranked[0].shape) : []
+  if (lost.length > 0) {
+    view.addLost(lost)
+    ranked = rankShapes(view, base, isWhole)
+  }
   const [best] = ranked
   if (!best) return null
   const { shape } = best
@@ -175,11 +182,7 @@ const regionAt = (view: View, segment: Segment, base: number): Piece | null => {
   if (!isAligned && zonesOf(shape).length < 2) return null
   // Nor is a lone one with wrong bits believed, unless the memory begins with it.
   const marks = zonesOf(shape).map(({ offset }) => view.header(offset))
-  if (
-    base !== segment.offset &&
-    marks.filter(mark => mark).length < 2 &&
-    marks.every(mark => mark?.wrong !== 0)
-  )
+  if (!isWhole && marks.filter(mark => mark).length < 2 && marks.every(mark => mark?.wrong !== 0))
     return null
   const likely = ranked.filter(
     ({ penalty, shape: { sizes } }) =>

@@ -99,7 +99,7 @@ class ZoneCache<T> {
 
 export class View {
   readonly #headers = new Map<number, Mark | null>()
-  /** Headers of ftrace zones whose signatures have wrong bits: others like them showed these. */
+  /** Headers that the signatures do not show: ftrace zones' with wrong bits by others like them, lost ones by dumps. */
   readonly #decayed = new Map<number, Mark>()
   readonly #corrected = new ZoneCache<RawHeader | null>()
   readonly #contents = new ZoneCache<ContentKind>()
@@ -107,6 +107,7 @@ export class View {
   /** Offsets at which ftrace zones' headers were found. */
   readonly #ftrace = new Set<number>()
   readonly #spacings = new Map<number, number[]>()
+  #plain: readonly number[]
 
   /**
    * @param plain offsets of `DBGC`, also of decayed ones, ascending
@@ -115,12 +116,14 @@ export class View {
    */
   constructor(
     readonly region: Region,
-    readonly plain: readonly number[],
+    plain: readonly number[],
     readonly endian: Endian,
     readonly end: number,
     readonly budget: Budget,
     readonly blocks: Blocks = new Blocks(region),
-  ) {}
+  ) {
+    this.#plain = plain
+  }
 
   /** Forget what can be looked at again: a source may have many regions, and only the end asks for them once more. */
   forget(): void {
@@ -128,6 +131,13 @@ export class View {
     this.#corrected.clear()
     this.#contents.clear()
     this.#leftovers.clear()
+  }
+
+  /** Take headers that are lost for marks of zones: what lies behind each tells that one begins there. */
+  addLost(offsets: readonly number[]): void {
+    for (const at of offsets)
+      this.#decayed.set(at, { code: 0, start: 0, size: 0, plain: true, ftrace: false, wrong: 32 })
+    this.#plain = [...new Set([...this.#plain, ...offsets])].sort((a, b) => a - b)
   }
 
   /** The header at an offset, uncorrected; null where there is none. */
@@ -228,10 +238,10 @@ export class View {
   /** The index of the first `DBGC` at or behind an offset. */
   #indexFrom(at: number): number {
     let low = 0
-    let high = this.plain.length
+    let high = this.#plain.length
     while (low < high) {
       const middle = (low + high) >>> 1
-      if (this.plain[middle]! < at) low = middle + 1
+      if (this.#plain[middle]! < at) low = middle + 1
       else high = middle
     }
     return low
@@ -242,10 +252,10 @@ export class View {
     const found: number[] = []
     const first = this.#indexFrom(at)
     // A hostile source has many headers that are not possible.
-    const end = Math.min(this.plain.length, first + mostImpossible * count)
+    const end = Math.min(this.#plain.length, first + mostImpossible * count)
     for (let i = first; i < end; i++) {
-      const header = this.header(this.plain[i]!)
-      if (header?.plain && isPossible(header) && found.push(this.plain[i]!) === count) break
+      const header = this.header(this.#plain[i]!)
+      if (header?.plain && isPossible(header) && found.push(this.#plain[i]!) === count) break
     }
     return found
   }
@@ -253,14 +263,14 @@ export class View {
   /** The first offsets of `DBGC` behind one, with any numbers. */
   plainBehind(at: number, count: number): readonly number[] {
     const first = this.#indexFrom(at + 1)
-    return this.plain.slice(first, first + count)
+    return this.#plain.slice(first, first + count)
   }
 
   /** The number of `DBGC` in a range, up to `most`. */
   plainIn(from: number, to: number, most: number): number {
     const first = this.#indexFrom(from)
     let count = 0
-    while (count < most && (this.plain[first + count] ?? Infinity) < to) count++
+    while (count < most && (this.#plain[first + count] ?? Infinity) < to) count++
     return count
   }
 
