@@ -2,7 +2,7 @@
 import t, { type Test } from 'tap'
 import { probeSource, type FoundRegion } from '#src/index.js'
 import { file } from '../../program.js'
-import { dump, makeRegion } from './made.js'
+import { calls, dump, makeRegion } from './made.js'
 
 const K = 2 ** 10
 const regionsIn = (t: Test, source: Buffer): FoundRegion[] => probeSource(file(t, source)).regions
@@ -74,4 +74,77 @@ t.test('what only looks like a header line begins no zone', async t => {
   // At an odd offset, where no zone begins, and at the end of what is searched.
   stray(8 * K + 13, '====12.5-D\nPanic#1 Part1\n')
   stray(48 * K - 11, '====12.5-D\n')
+})
+
+/** The same with a ring of each kind; nothing is in the last dump's zone. */
+const rings = {
+  mem_size: 96 * K,
+  record_size: 16 * K,
+  console_size: 16 * K,
+  pmsg_size: 8 * K,
+  ftrace_size: 8 * K,
+  cpus: 2,
+}
+const inRings = {
+  dmesg0: dump(0),
+  dmesg1: dump(1),
+  console0: log.repeat(1000).slice(0, 16 * K - 12),
+  pmsg0: 'message\n'.repeat(50),
+  ftrace0: calls(100, 2),
+  ftrace1: calls(60, 2),
+}
+const dumps = 64 * K
+
+t.test('a ring whose header is lost is found by its text, or by records', async t => {
+  for (const [what, loss] of Object.entries(losses))
+    for (const [ring, offset] of Object.entries({
+      console: dumps,
+      pmsg: dumps + 16 * K,
+      'the first ftrace zone': dumps + 24 * K,
+      'the last ftrace zone': dumps + 28 * K,
+    })) {
+      const region = makeRegion(rings, inRings)
+      loss.copy(region, offset)
+      const [found, ...more] = regionsIn(t, region)
+      t.same(more, [], `${what} over ${ring}`)
+      t.match(found, { ...rings, certain: false }, `${what} over ${ring}`)
+    }
+})
+
+t.test('one that has wrapped ends with what is in it, whatever follows', async t => {
+  const region = makeRegion(rings, {
+    ...inRings,
+    pmsg0: losses.noise.toString('latin1').repeat(90),
+  })
+  // Its oldest byte is amid it.
+  region.writeUInt32LE(100, dumps + 4)
+  losses.zeros.copy(region, dumps + 16 * K)
+  t.match(regionsIn(t, region), [{ ...rings, certain: false }])
+  // Of a ring that has not, it may be the end.
+  region.writeUInt32LE(16 * K - 12, dumps + 4)
+  t.match(regionsIn(t, region), [{ console_size: 32 * K }])
+})
+
+t.test('what is left of an older content is no ring', async t => {
+  const two = { ...layout, mem_size: 48 * K }
+  for (const [what, from, to] of [
+    ['of one that was as long as the zone', 4 * K, 16 * K],
+    ['of one that begins where no ring does', 8 * K + 100, 16 * K],
+    ['of a few words', 8 * K + 12, 8 * K + 70],
+  ] as const) {
+    const region = makeRegion(two, contents)
+    region.write(log.repeat(500), from, to - from, 'latin1')
+    const [found] = regionsIn(t, region)
+    t.match(found, two, what)
+    t.notMatch(found?.evidence.join('\n'), /damaged|more signature/, what)
+  }
+})
+
+t.test('in a dump of memory what follows a region is none of its rings', async t => {
+  const memory = Buffer.concat([makeRegion(rings, inRings), Buffer.from(log.repeat(2000))])
+  t.match(regionsIn(t, memory), [rings])
+  t.notMatch(regionsIn(t, memory)[0]?.evidence.join('\n'), /damaged/)
+  // But one between its zones is.
+  losses.noise.copy(memory, dumps)
+  t.match(regionsIn(t, memory), [{ ...rings, certain: false }])
 })

@@ -3,7 +3,7 @@ import { count } from '../../../pstore/condition.js'
 import { presets, sizeParameters } from '../layout.js'
 import type { ContentKind } from './classify.js'
 import { reportRegion, type FoundRegion, type ReportedParameters } from './found.js'
-import { hiddenDumps, hiddenFtrace, mostSearched } from './hidden.js'
+import { hiddenFtrace, hiddenZones, mostSearched } from './hidden.js'
 import { usualFlags, writeOptions } from './options.js'
 import { settleByLog, type Settled } from './own-log.js'
 import { findHugeEcc, mayHaveParity } from './parity.js'
@@ -172,7 +172,8 @@ const report = (
   const likeliest = possible[0]!
   const zones = zonesOf(likeliest.shape)
   const { end } = likeliest.shape
-  const hidden = hiddenFtrace(view, zones, end) + hiddenDumps(view, likeliest.shape).length
+  const hidden =
+    hiddenFtrace(view, zones, end) + hiddenZones(view, likeliest, base === segment.offset).length
   const best = { ...likeliest, strays: likeliest.strays + hidden }
   const isOpen = behind + parts.length > 0
   const open = new Set([

@@ -2,12 +2,19 @@
  * Zones that a layout leaves out, perhaps: their headers are lost, or their signatures have so many wrong bits that
  * the search for signatures has not seen them.
  */
+import {
+  findText,
+  isFiller,
+  isTrace,
+  leastRemains,
+  withoutFiller,
+} from '../../../pstore/remains.js'
 import { decodeDmesgHeader } from '../dmesg-header.js'
 import { zoneHeaderSize } from '../zone-header.js'
 import { isPossible } from './signatures.js'
-import { zonesOf, type Shape } from './shapes.js'
-import type { View } from './view.js'
-import { isFiller } from '../../../pstore/remains.js'
+import type { RankedShape } from './rank.js'
+import { powerBelow, remainderOf, zonesOf, type Shape } from './shapes.js'
+import type { LostHeader, View } from './view.js'
 import type { ZoneExtent } from '../../../pstore/types.js'
 
 /** Zones that are searched for headers which they perhaps hide. */
@@ -44,12 +51,27 @@ const mostDumpStarts = 4096
 const mostBehind = 3
 
 /**
+ * Zones that a layout leaves out, perhaps, whose headers are lost.
+ *
+ * @param isWhole the memory begins with the region
+ */
+export const hiddenZones = (
+  view: View,
+  { shape, fit }: RankedShape,
+  isWhole: boolean,
+): LostHeader[] => {
+  const dumps = hiddenDumps(view, shape)
+  const rings = hiddenRings(view, shape, isWhole, fit === null)
+  return [...dumps.map(at => ({ at, ftrace: false })), ...rings]
+}
+
+/**
  * Where dumps lie that a layout leaves out: the offsets at which their zones would begin.
  *
  * A dump's header line stands at a zone's start only, so that one in the unused bytes of a zone, or behind the last
  * one, is that of a zone whose header is lost.
  */
-export const hiddenDumps = (view: View, shape: Shape): number[] => {
+const hiddenDumps = (view: View, shape: Shape): number[] => {
   const hidden: number[] = []
   let left = mostUnused
   let starts = 0
@@ -85,3 +107,81 @@ const startsDump = (bytes: Buffer): boolean => {
   if (!header || bytes[dumpStart.length]! < zero) return false
   return header.length < bytes.length && !isFiller(bytes[header.length])
 }
+
+/** The smallest ring that is looked for, the least text that is believed to be one's, and how much of it is looked at. */
+const smallestRing = 64
+const leastText = 64
+const mostContent = 2 ** 16
+/** Bytes before a ring that nothing was written to: what was left of an older content would go on. */
+const blankBefore = 32
+
+/**
+ * Where rings lie that a layout leaves out. A ring ends where another zone begins, or with the source, and its size is
+ * a power of two: so it begins where nothing was written before it, or right behind a zone that is full.
+ *
+ * @param isPlain no parity follows what is in a zone: one that has wrapped ends there
+ */
+const hiddenRings = (
+  view: View,
+  shape: Shape,
+  isWhole: boolean,
+  isPlain: boolean,
+): LostHeader[] => {
+  const zones = zonesOf(shape)
+  const { end, dmesg } = shape
+  const hidden: LostHeader[] = []
+  const look = (at: number, size: number, isEnd = false): boolean => {
+    if (at % 2 || view.header(at) !== null) return false
+    const length = Math.min(size - zoneHeaderSize, mostContent)
+    if (!view.budget.spend(1 + length / bytesPerZone)) return false
+    const content = view.region.load(at + zoneHeaderSize, length)
+    const ftrace = isTrace(content)
+    const isRing = ftrace || beginsText(content) || (isEnd && isUsed(content))
+    if (isRing) hidden.push({ at, ftrace })
+    return isRing
+  }
+  for (const { offset, size } of new Set([
+    ...zones.slice(0, mostSearched),
+    ...zones.slice(-mostSearched),
+  ])) {
+    const used = usedBy(view, offset, size)
+    for (let part = powerBelow(size - 1); part >= smallestRing; part /= 2) {
+      const at = offset + size - part
+      if (at < offset + used) continue
+      if (at > offset + used && !isBlank(view, at - blankBefore, offset + used)) continue
+      if (look(at, part, isPlain && at === offset + used && hasWrapped(view, offset))) break
+    }
+  }
+  const last = zones.at(-1)
+  const next = Math.min(
+    view.possibleFrom(end + 1, 1)[0] ?? Infinity,
+    view.ftraceIn(end + zoneHeaderSize, view.end)[0] ?? Infinity,
+  )
+  // Dumps leave a few bytes at the end.
+  const room = next < Infinity ? next - end : isWhole ? view.end - end : 0
+  const slack = next < Infinity ? 0 : remainderOf(dmesg.count)
+  const size = room >= smallestRing ? powerBelow(room) : 0
+  const isLast = last?.kind === 'ftrace' && room - last.size >= 0 && room - last.size <= slack
+  if (size && (room - size <= slack || isLast))
+    look(end, isLast ? last.size : size, next < Infinity)
+  return hidden
+}
+
+/** Does a text begin here, or Android's log, whose entries begin with numbers? */
+const beginsText = (content: Buffer): boolean => {
+  const text = findText(content, false)
+  return text !== null && text.from < blankBefore && text.to - text.from >= leastText
+}
+
+const hasWrapped = (view: View, offset: number): boolean => {
+  const header = view.header(offset)
+  return header !== null && header.start < header.size
+}
+
+/** Was something written here, whatever it is? */
+const isUsed = (content: Buffer): boolean =>
+  withoutFiller(content.subarray(0, smallestRing)) >= leastRemains
+
+/** Was nothing written to the bytes from a place on? What is below the lowest was. */
+const isBlank = (view: View, from: number, lowest: number): boolean =>
+  from >= lowest && view.blocks.load(from, blankBefore).every(byte => isFiller(byte))

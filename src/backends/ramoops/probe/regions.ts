@@ -10,7 +10,7 @@ import { zoneHeaderSize } from '../zone-header.js'
 import { Blocks } from './blocks.js'
 import { describe } from './evidence.js'
 import type { Findings } from './found.js'
-import { hiddenDumps } from './hidden.js'
+import { hiddenZones } from './hidden.js'
 import { endOf, joinPieces, unexplained, type Piece } from './join.js'
 import { possibleLayouts } from './possible.js'
 import { rankShapes } from './rank.js'
@@ -31,6 +31,8 @@ const mostFtrace = 2 ** 24
 const mostFtraceZones = 64
 /** Signatures at equal distances that are believed, though no header of them is sound. */
 const leastRow = 4
+/** How often a layout is looked for again, with the lost headers that the one before has left out. */
+const mostRounds = 4
 /** Unsigned zones before the first signed zone: as many are taken for damaged. */
 const mostUnsigned = 64
 
@@ -167,13 +169,20 @@ const mayStartEarlier = (view: View, segment: Segment, base: number, size: numbe
 
 /** The region that starts at an offset, with its possible layouts, if any; null where nothing speaks for one. */
 const regionAt = (view: View, segment: Segment, base: number): Piece | null => {
-  const isWhole = base === segment.offset
-  let ranked = rankShapes(view, base, isWhole)
-  const lost = ranked[0] ? hiddenDumps(view, ranked[0].shape) : []
-  if (lost.length > 0) {
+  let found = bySignatures(view, segment, base)
+  for (let round = 0; round < mostRounds && found?.possible[0]; round++) {
+    const lost = hiddenZones(view, found.possible[0], base === segment.offset)
+    if (lost.length === 0) break
     view.addLost(lost)
-    ranked = rankShapes(view, base, isWhole)
+    found = bySignatures(view, segment, base)
   }
+  return found
+}
+
+/** The same, with the zones that signatures show, and headers that are known to be lost. */
+const bySignatures = (view: View, segment: Segment, base: number): Piece | null => {
+  const isWhole = base === segment.offset
+  const ranked = rankShapes(view, base, isWhole)
   const [best] = ranked
   if (!best) return null
   const { shape } = best

@@ -257,8 +257,9 @@ const sharesAt = (
   if (first?.ftrace)
     for (const each of view.spacings(at))
       add(each, offset => {
-        const code = view.header(offset)?.code
-        return code !== undefined && wrongBits((code ^ first.code) >>> 0) <= mostWrongBits
+        const next = view.header(offset)
+        if (first.lost || next?.lost) return next?.ftrace === true
+        return next !== null && wrongBits((next.code ^ first.code) >>> 0) <= mostWrongBits
       })
   if (!ecc || shares.length) return shares
   for (

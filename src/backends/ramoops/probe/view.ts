@@ -9,7 +9,7 @@ import {
   type RawHeader,
 } from '../zone-header.js'
 import { Zone } from '../zone.js'
-import { codec, maxEccSize } from '../ecc.js'
+import { codec } from '../ecc.js'
 import { Blocks } from './blocks.js'
 import { classify, cpusOf, isFtrace, sampleSize, type ContentKind } from './classify.js'
 import {
@@ -21,6 +21,7 @@ import {
   topByteAt,
   wrongBitsOf,
 } from './signatures.js'
+import { ZoneCache } from './zone-cache.js'
 import type { Endian } from '../../../pstore/types.js'
 
 /** Bytes of an empty zone that are looked at for what it held. */
@@ -71,6 +72,14 @@ export interface Mark extends RawHeader {
   readonly ftrace: boolean
   /** Wrong bits of the signature, if it is the kind's that it is taken for. */
   readonly wrong: number
+  /** True where nothing is left of it: what lies behind it tells that it was there. */
+  readonly lost?: true
+}
+
+/** A header that is lost: where it was, and whether ftrace's records lie behind it. */
+export interface LostHeader {
+  readonly at: number
+  readonly ftrace: boolean
 }
 
 /** The mark of a header that parity has corrected. */
@@ -80,22 +89,6 @@ export const markOf = (header: RawHeader): Mark => ({
   ftrace: header.code > 0,
   wrong: 0,
 })
-
-/** What is known of zones, by their offset, for each size and parity. */
-class ZoneCache<T> {
-  readonly #byForm = new Map<number, Map<number, T>>()
-
-  with(size: number, ecc: number, old = false): Map<number, T> {
-    const key = 2 * (size * (maxEccSize + 1) + ecc) + (old ? 1 : 0)
-    let known = this.#byForm.get(key)
-    if (!known) this.#byForm.set(key, (known = new Map<number, T>()))
-    return known
-  }
-
-  clear(): void {
-    this.#byForm.clear()
-  }
-}
 
 export class View {
   readonly #headers = new Map<number, Mark | null>()
@@ -133,11 +126,16 @@ export class View {
     this.#leftovers.clear()
   }
 
-  /** Take headers that are lost for marks of zones: what lies behind each tells that one begins there. */
-  addLost(offsets: readonly number[]): void {
-    for (const at of offsets)
-      this.#decayed.set(at, { code: 0, start: 0, size: 0, plain: true, ftrace: false, wrong: 32 })
-    this.#plain = [...new Set([...this.#plain, ...offsets])].sort((a, b) => a - b)
+  /** Take headers that are lost for marks of zones. */
+  addLost(headers: readonly LostHeader[]): void {
+    const numbers = { code: 0, start: 0, size: 0, wrong: 32 }
+    for (const { at, ftrace } of headers) {
+      this.#decayed.set(at, { ...numbers, plain: !ftrace, ftrace, lost: true })
+      if (ftrace) this.#ftrace.add(at)
+    }
+    const plain = headers.flatMap(({ at, ftrace }) => (ftrace ? [] : [at]))
+    this.#plain = [...new Set([...this.#plain, ...plain])].sort((a, b) => a - b)
+    this.#spacings.clear()
   }
 
   /** The header at an offset, uncorrected; null where there is none. */
@@ -281,11 +279,17 @@ export class View {
     return count
   }
 
+  /** Has an ftrace zone content? What has only its header may be a chance. */
+  #isSure(at: number): boolean {
+    const { size, lost } = this.header(at)!
+    return size > 0 || lost === true
+  }
+
   /** The headers of ftrace zones that were found in a part, and that have content: how many are none of some zones'? */
   strayFtrace(from: number, to: number, starts: ReadonlySet<number>): number {
     let count = 0
     for (const at of this.#ftrace)
-      if (at >= from && at < to && !starts.has(at) && this.header(at)!.size > 0) count++
+      if (at >= from && at < to && !starts.has(at) && this.#isSure(at)) count++
     return count
   }
 
@@ -294,6 +298,8 @@ export class View {
     const known = this.#spacings.get(at)
     if (known) return known
     const found: number[] = []
+    // Nothing is left of its signature.
+    if (this.header(at)?.lost) return this.ftraceIn(at + zoneHeaderSize, this.end).map(n => n - at)
     const length = Math.min(nextCpuReach, this.end - at)
     if (!this.budget.spend(length / bytesPerZone)) return found
     const bytes = this.region.load(at, length)
@@ -318,6 +324,9 @@ export class View {
       next = bytes.indexOf(signature, next + 1)
     )
       if (next % 2 === 0) add(next, 0)
+    for (const [lost, { ftrace }] of this.#decayed)
+      if (ftrace && lost > at && lost < at + length && !found.includes(lost - at))
+        found.push(lost - at)
     this.#spacings.set(at, found)
     return found
   }
