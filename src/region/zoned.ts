@@ -92,6 +92,8 @@ export interface ZonedOptions {
   readonly force?: boolean | undefined
   /** What else is known of the source; absent where the layout was found in its bytes, and so needs no doubt. */
   readonly elsewhere?: Elsewhere
+  /** What speaks against a layout that was found, in a line; absent where nothing does. */
+  readonly against?: string
 }
 
 export type { DumpInZone }
@@ -296,9 +298,9 @@ export abstract class ZonedDriver<Z extends RingZone> implements Driver {
   }
 
   doubts(): string[] {
-    const { elsewhere } = this.options
-    const doubt = elsewhere ? layoutDoubt(this.#held, elsewhere) : null
-    return doubt ? [doubt.line] : []
+    const { elsewhere, against } = this.options
+    const line = elsewhere ? layoutDoubt(this.#held, elsewhere)?.line : against
+    return line === undefined ? [] : [line]
   }
 
   unused(): string | null {

@@ -96,7 +96,7 @@ export const ramoops: DriverModule<RamoopsOptions, Findings, RetentionTest> = {
   } satisfies ParameterTable<RamoopsOptions>,
   attach: (path, said) => {
     const given = resolveGiven(path, said, ramoops.parameters, openRegion)
-    const options = isDescribed(given, layoutParameters)
+    const options: typeof given & { against?: string } = isDescribed(given, layoutParameters)
       ? given
       : { ...given, ...probeLayout(path, given, openAt, known) }
     return onRegion(openAt(path, options), region => {
@@ -105,6 +105,7 @@ export const ramoops: DriverModule<RamoopsOptions, Findings, RetentionTest> = {
       return new RamoopsDriver(region, layout, options.word_size, {
         force: given.force,
         ...(elsewhere && { elsewhere }),
+        ...(options.against !== undefined && { against: options.against }),
       })
     })
   },

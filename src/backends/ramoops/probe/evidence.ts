@@ -10,8 +10,10 @@ import { findHugeEcc, mayHaveParity } from './parity.js'
 import type { Piece } from './join.js'
 import type { PossibleLayout } from './possible.js'
 import { zonesToTry, type RankedShape } from './rank.js'
+import { isPossible } from './signatures.js'
 import type { Segment } from './segments.js'
 import { zonesOf } from './shapes.js'
+import { zoneHeaderSize } from '../zone-header.js'
 import type { View } from './view.js'
 import { zoneKinds, type ZoneExtent, type ZoneKind } from '../../../pstore/types.js'
 
@@ -28,6 +30,34 @@ const contradictions = ({ strays, notDumps, dumps }: RankedShape): string[] => [
   ...(strays ? [`${count(strays, 'more signature')} where this has no zone`] : []),
   ...(notDumps > dumps ? [`${count(notDumps, 'dmesg zone')} without a dump's header`] : []),
 ]
+
+/** Signatures that are looked at for whether their zones are whole. */
+const mostMarks = 256
+
+/** A zone that ends behind its source, in words; null where there is none. No layout has it, as it does not fit. */
+const cutShort = (view: View, base: number): string | null => {
+  for (const at of view.plainBehind(base - 1, mostMarks)) {
+    const header = view.header(at)
+    const there = view.end - at - zoneHeaderSize
+    if (header?.wrong === 0 && isPossible(header) && header.size > there)
+      return `the source was cut short: of the ${count(header.size, 'byte')} in the zone at ${hex(at)} ${there} are there`
+  }
+  return null
+}
+
+/** What speaks against a layout that is a guess, in a line; undefined where nothing does. */
+const speaksAgainst = (
+  { contents }: PossibleLayout,
+  cut: string | null,
+  signatures: number,
+): string | undefined => {
+  if (cut !== null) return `${cut}: they are not shown`
+  const stand = signatures === 1 ? '1 signature stands' : `${signatures} signatures stand`
+  if (signatures > 0) return `${stand} where this layout, which is a guess, has no zone`
+  for (const [kind, content] of contents)
+    if (content === 'dump') return `a dump is in the ${kind} zone of this layout, which is a guess`
+  return undefined
+}
 
 /** The parameters that differ among the possible layouts. */
 const openParameters = (best: PossibleLayout, possible: readonly PossibleLayout[]): string[] => {
@@ -175,7 +205,8 @@ const report = (
   const hidden =
     hiddenFtrace(view, zones, end) + hiddenZones(view, likeliest, base === segment.offset).length
   const best = { ...likeliest, strays: likeliest.strays + hidden }
-  const isOpen = behind + parts.length > 0
+  const cut = base === segment.offset ? cutShort(view, base) : null
+  const isOpen = behind + parts.length > 0 || cut !== null
   const open = new Set([
     ...(baseOpen ? ['mem_address'] : []),
     ...(isOpen ? ['mem_size'] : []),
@@ -210,6 +241,7 @@ const report = (
     flags,
     endian: view.endian,
   })
+  const against = speaksAgainst(best, cut, best.strays + behind)
   return reportRegion(parametersOf(best), best.zones, {
     order: orderOf(best),
     certain: open.size === 0 && best.damaged + unfit === 0 && view.budget.left > 0,
@@ -220,6 +252,7 @@ const report = (
         ? [`ftrace headers that no parity fits: ${count(unfit, 'zone')}, so this is not certain`]
         : []),
       ...(settled?.evidence ?? []),
+      ...(cut === null ? [] : [cut]),
       ...(parts.length
         ? [
             `${parts.length} pieces far apart: the zones between have no signature, or these are several regions`,
@@ -235,5 +268,6 @@ const report = (
       ...possible.slice(1).map(layout => writeOptions(parametersOf(layout), layout.zones)),
       ...parts.map(part => describe(part, 0).options),
     ].slice(0, mostOthers),
+    ...(against && { against }),
   })
 }

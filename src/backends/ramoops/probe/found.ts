@@ -40,6 +40,8 @@ export interface FoundRegion {
   parameters: RamoopsParameters
   /** Other layouts that explain the bytes as well, as options, the likeliest first. */
   others: string[]
+  /** What the likeliest layout leaves out, in a line: records are perhaps missing. */
+  against?: string
 }
 
 /** What was found in a source. */
@@ -82,7 +84,7 @@ export type ReportedParameters = RamoopsParameters &
 export const reportRegion = (
   parameters: ReportedParameters,
   zones: string | null,
-  findings: Pick<FoundRegion, 'order' | 'certain' | 'open' | 'evidence' | 'others'>,
+  findings: Pick<FoundRegion, 'order' | 'certain' | 'open' | 'evidence' | 'others' | 'against'>,
 ): FoundRegion => {
   const { mem_address, mem_size, ecc, cpus, flags, endian } = parameters
   const { record_size, console_size, ftrace_size, pmsg_size, tty_size } = parameters

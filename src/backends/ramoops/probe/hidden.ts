@@ -29,8 +29,11 @@ export const hiddenFtrace = (view: View, zones: readonly ZoneExtent[], end: numb
   let within = 0
   for (const { offset, size, kind } of zones.slice(-mostSearched)) {
     const used = usedBy(view, offset, size)
-    for (let part = size / 2; part >= used && part % 2 === 0; part /= 2)
-      if (kind !== 'ftrace' && view.mayBeFtrace(offset + part)) within++
+    for (let part = size / 2; part >= used && part % 2 === 0; part /= 2) {
+      // What is seen is among the strays already.
+      const isSeen = view.isPlain(offset + part)
+      if (kind !== 'ftrace' && !isSeen && view.mayBeFtrace(offset + part)) within++
+    }
   }
   return behind + within
 }
@@ -131,9 +134,9 @@ const hiddenRings = (
   const { end, dmesg } = shape
   const hidden: LostHeader[] = []
   const look = (at: number, size: number, isEnd = false): boolean => {
-    if (at % 2 || view.header(at) !== null) return false
     const length = Math.min(size - zoneHeaderSize, mostContent)
-    if (!view.budget.spend(1 + length / bytesPerZone)) return false
+    const isAffordable = view.budget.spend(1 + length / bytesPerZone)
+    if (at % 2 || !isAffordable || view.header(at) !== null) return false
     const content = view.region.load(at + zoneHeaderSize, length)
     const ftrace = isTrace(content)
     const isRing = ftrace || beginsText(content) || (isEnd && isUsed(content))

@@ -42,6 +42,14 @@ export interface LayoutOptions extends ProbeOptions {
   report?: (line: string) => void
 }
 
+/** A layout that the bytes have. */
+interface GuessedParameters extends RamoopsParameters {
+  /** True where it is a guess. */
+  readOnly?: true
+  /** As of {@link FoundRegion.against}. */
+  against?: string
+}
+
 /**
  * Find the regions in a source, and their layouts.
  *
@@ -108,7 +116,6 @@ const unpackedNote = ({ kind, length }: Region): string =>
 /**
  * The layout of the only region in a source, or of the one that starts at `mem_address`.
  *
- * @returns `readOnly` where it is a guess
  * @throws UncertainLayout where it is a guess and the caller is to write
  * @throws StoreError where no region is found, or more than one, or the source only describes regions
  */
@@ -117,7 +124,7 @@ export const probeLayout = (
   options: LayoutOptions,
   open: OpenRegion,
   recall: Recall = () => null,
-): RamoopsParameters & { readOnly?: true } => {
+): GuessedParameters => {
   const findings = probeRegion(path, options, open, recall)
   if (findings.describes) throw onlyDescribes(path, findings.describes, findings)
   const found = onlyRegion(path, findings.regions, options.mem_address)
@@ -130,7 +137,9 @@ export const probeLayout = (
     options.report?.(`${path}: layout guessed (${undecided(found)}); using: ${found.options}`)
   }
   const parameters = { ...found.parameters, mem_address: found.mem_address }
-  return found.certain ? parameters : { ...parameters, readOnly: true }
+  if (found.certain) return parameters
+  const { against } = found
+  return { ...parameters, readOnly: true, ...(against !== undefined && { against }) }
 }
 
 /** The region that is meant: of several, the one that starts at the address. */

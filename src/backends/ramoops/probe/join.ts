@@ -25,11 +25,15 @@ export interface Piece {
 export const endOf = ({ possible }: Piece): number =>
   Math.max(...possible.map(({ shape }) => shape.end))
 
-const hasRings = ({ sizes }: Shape): boolean => Object.values(sizes).some(size => size > 0)
+/** Is nothing in a layout's rings? The end of dumps' zones can look like rings that were never used. */
+const isOfDumps = ({ shape, contents }: PossibleLayout): boolean =>
+  shape.dmesg.count > 0 &&
+  shape.sizes.ftrace === 0 &&
+  [...contents.values()].every(content => content === 'empty')
 
 /** The shapes that have the zones of two pieces, and dmesg zones without signatures between. */
 const joinedShapes = (piece: Piece, next: Piece): Shape[] => {
-  const dumps = piece.possible.find(({ shape }) => shape.dmesg.count > 0 && !hasRings(shape))
+  const dumps = piece.possible.find(isOfDumps)
   if (!dumps) return []
   const { size } = dumps.shape.dmesg
   const between = (next.base - piece.base) / size
