@@ -9,7 +9,7 @@ import { headOf, type DriverModule } from '../module.js'
 import { bareDumps, isDump, likeness } from './content.js'
 import { holdsCopies, type Copy } from './copies.js'
 import { RecordsDriver } from './driver.js'
-import { decodeCopyName } from './names.js'
+import { decodePackedName } from './names.js'
 
 export interface RecordsParameters extends FtraceParameters {
   // Of the machine that wrote ftrace's records. Default: as their bytes tell.
@@ -21,7 +21,7 @@ const backend = 'records'
 
 /** The record that a file is a copy of, by its name or else by its first bytes; null where neither tells. */
 const copyAt = (file: string, head: () => Buffer): Copy | null => {
-  const says = decodeCopyName(path.basename(file))
+  const says = decodePackedName(path.basename(file))
   if (says) return { ...says, file: null }
   return isDump(head())
     ? {

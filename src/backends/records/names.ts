@@ -43,3 +43,10 @@ export const decodeCopyName = (file: string): CopyName | null => {
   const type = recordTypes.find(known => known === word) ?? 'tty'
   return { type, ...parsed, compressed: isCompressedName(name) }
 }
+
+/** What programs append to the name of a file that they have compressed. */
+const packed = /\.(?:gz|xz|zst|bz2|lz4|lzo)$/
+
+/** The same of a file whose content may be compressed: it is unpacked as it is opened. */
+export const decodePackedName = (file: string): CopyName | null =>
+  decodeCopyName(file.replace(packed, ''))

@@ -353,6 +353,22 @@ t.test('one that is compressed is what is in it', async t => {
   )
 })
 
+t.test('one that is compressed, by its name', async t => {
+  for (const [file, name, bytes] of [
+    ['pmsg-ramoops-0.gz', 'pmsg-ramoops-0', gzipSync('a message')],
+    ['console-ramoops.txt.gz', 'console-ramoops-0', gzipSync('a line')],
+    ['dmesg-ramoops-5.enc.z.gz', 'dmesg-ramoops-5', gzipSync(deflate(text))],
+    // It was unpacked, and kept its name.
+    ['ftrace-ramoops-0.xz', 'ftrace-ramoops-0', Buffer.from('CPU:0 ts:1 0  0  a <- b\n')],
+  ] as const) {
+    const { names } = open(t, `${made(t, { [file]: bytes })}/${file}`)
+    t.same(names(), [name], file)
+  }
+  // In a folder nothing is unpacked.
+  const home = made(t, { 'pmsg-ramoops-0.gz': gzipSync('a message'), 'pmsg-ramoops-1': 'another' })
+  t.same(open(t, home).names(), ['pmsg-ramoops-1'])
+})
+
 t.test('by their numbers', async t => {
   const home = made(t, { 'dmesg-ramoops-9': '1', 'dmesg-ramoops-10': '2', 'dmesg-efi-11': '3' })
   t.same(
