@@ -25,7 +25,8 @@ export interface Manifest {
   /** The crash's time in seconds, as `ls --json` has times. */
   time: string | null
   cause: string | null
-  /** As of Diagnosis: what happened, and its fingerprint; the kernel's version. */
+  /** As of Diagnosis: its kind, what happened, and its fingerprint; the kernel's version. */
+  kind: string | null
   title: string | null
   fingerprint: string | null
   kernel: string | null
@@ -98,6 +99,7 @@ export const decodeManifest = (bytes: Buffer): Manifest => {
     reason: shape.member('reason').orNull(text),
     time: shape.member('time').orNull(text),
     cause: shape.member('cause').orNull(text),
+    kind: added(shape, 'kind', text),
     title: added(shape, 'title', text),
     fingerprint: added(shape, 'fingerprint', text),
     kernel: added(shape, 'kernel', text),

@@ -104,12 +104,13 @@ export class Report {
   /** Call it after {@link files} has given all files. */
   manifest(): Manifest {
     const { reason, time } = this.crash
-    const { cause, title, fingerprint, kernel } = this.#diagnose()
+    const { cause, kind, title, fingerprint, kernel } = this.#diagnose()
     return {
       archived: printTime(this.#archived),
       reason,
       time: time && printTime(time),
       cause,
+      kind,
       title,
       fingerprint,
       kernel,

@@ -1,10 +1,13 @@
 /** What a dump's or a console's text says of how its machine died, for a summary. */
 import { ownReport } from './earlier.js'
+import type { Kind } from './kinds.js'
 import { parseLine } from './lines.js'
 import { longestText } from './text.js'
 
 /** Facts that a text tells of its machine's end. */
 export interface Diagnosis {
+  /** {@link CrashReport.kind} */
+  readonly kind: Kind | null
   /** What happened, the same for the same bug: {@link CrashReport.title}. */
   readonly title: string | null
   /** The line by which the crash's report begins: `BUG: unable to handle …`. */
@@ -52,6 +55,7 @@ export const diagnose = (text: Buffer, after: number | null = null): Diagnosis =
   const kernel = kernelLines.flatMap(pattern => lines.map(line => pattern.exec(line)?.[1] ?? []))
   const stamped = lines.findLast(line => parseLine(line).time !== null)
   return {
+    kind: report?.kind ?? null,
     title: report?.title ?? null,
     cause: report?.headline ?? null,
     fingerprint: report?.fingerprint ?? null,

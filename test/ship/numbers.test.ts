@@ -22,6 +22,7 @@ const entry = (facts: Partial<Manifest>): Entry => ({
     reason: 'panic',
     time: '1700000000.000000000',
     cause: null,
+    kind: 'panic',
     title: 'kernel panic: why',
     fingerprint: null,
     kernel: null,

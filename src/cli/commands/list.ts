@@ -109,7 +109,11 @@ export const list: CommandModule<object, Args> = {
         process.exitCode = noneExit
       }
       if (args.json)
-        printJson(jsonArray<unknown>(args.group ? grouped(rows).map(groupJson) : rows.map(toJson)))
+        printJson(
+          jsonArray<unknown>(
+            args.group ? grouped(rows).map(groupJson) : rows.map(row => toJson(row, row.seen)),
+          ),
+        )
       else print(table(args.group ? grouped(rows).map(groupRow) : rows.map(toRow), [0, 3], look()))
     } finally {
       looked.close()
@@ -183,10 +187,20 @@ const look = (): Look => ({
     /\((?:.*; )?unfinished: |\bmissing\b/.test(what) ? 'yellow' : null,
 })
 
-/** A crash as `--json` has it. */
-export const toJson = (crash: Numbered | Kept) => {
+/** How many of some crashes are the same as one of them. */
+export const countOf = (crash: Kept, all: readonly Kept[]): number => {
+  const key = sameness(crash)
+  return key === null ? 1 : all.filter(other => sameness(other) === key).length
+}
+
+/**
+ * A crash as `--json` has it.
+ *
+ * @param count how many are the same
+ */
+export const toJson = (crash: Numbered | Kept, count: number) => {
   const { look: _, time, ...facts } = crash
-  return { ...facts, time: time && printTime(time) }
+  return { id: facts.name, ...facts, count, time: time && printTime(time) }
 }
 
 /** Crashes that are the same, the newest first. */

@@ -28,7 +28,7 @@ import { json, printLine } from '../show/output.js'
 import { page } from '../show/pager.js'
 import { hasColours } from '../show/colours.js'
 import { when, whenAndZone } from '../show/time.js'
-import { toJson, withWhere } from './list.js'
+import { countOf, toJson, withWhere } from './list.js'
 
 interface Args extends WhereArgs {
   where: string | undefined
@@ -108,7 +108,8 @@ export const show: CommandModule<object, Args> = {
       kept.look(found => {
         const told = tellOf(kept, found, names)
         const known = told.diagnosis ? namedAs(kept, told.diagnosis) : kept
-        if (args.json) printLine(json(toJsonStory(known, found, told, args)))
+        if (args.json)
+          printLine(json(toJsonStory(known, found, told, args, countOf(kept, looked.crashes))))
         else page(render(known, told, args))
       })
     } finally {
@@ -118,8 +119,9 @@ export const show: CommandModule<object, Args> = {
 }
 
 /** A crash, as it is known once its addresses have names. */
-const namedAs = (kept: Kept, { title, cause, fingerprint }: Diagnosis): Kept => ({
+const namedAs = (kept: Kept, { kind, title, cause, fingerprint }: Diagnosis): Kept => ({
   ...kept,
+  kind,
   title,
   cause,
   fingerprint,
@@ -404,14 +406,25 @@ const timelineJson = (boot: number | null, { lines, unplaced }: Timeline, args: 
   ),
 })
 
-const toJsonStory = (kept: Kept, crash: Crash, told: Told, args: Args) => {
+const toJsonStory = (kept: Kept, crash: Crash, told: Told, args: Args, count: number) => {
   const { full, timeline } = args
   const { story, console, rings } = told
   const text = (lines: readonly StoryLine[]): string[] =>
     ofLevel(lines, args).map(({ line }) => line)
   const { report, earlier, lines, start, end } = story
   return {
-    ...toJson(kept),
+    ...toJson(kept, count),
+    // An archive of an earlier version does not say it.
+    kind: report?.kind ?? null,
+    uptime: report?.uptime ?? null,
+    cpu: report?.cpu ?? null,
+    comm: report?.command ?? null,
+    pid: report?.pid ?? null,
+    hardware: report?.hardware ?? null,
+    taint: report?.taint ?? null,
+    trace: (report?.traces[0]?.frames ?? []).map(({ name }) => name),
+    parts: crash.dumps.length,
+    text: text(lines).join('\n'),
     report,
     earlier,
     others: crash.others,

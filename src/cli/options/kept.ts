@@ -38,6 +38,8 @@ export interface Kept extends Pick<Diagnosis, 'title' | 'cause' | 'fingerprint' 
   readonly where: string
   /** As `archive` calls it. */
   readonly name: string
+  /** As of Diagnosis; null, too, where an earlier version archived it, which did not say. */
+  readonly kind: string | null
   readonly backend: string
   /** The machine that archived it, where that is another one; null: this one, or nobody knows. */
   readonly host: string | null
@@ -130,7 +132,7 @@ const keptAs = (
   place: Pick<Kept, 'where' | 'source' | 'offset' | 'backend'>,
   crash: Crash,
 ): Kept[] => {
-  const { title, cause, fingerprint, kernel } = diagnose(textOfCrash(crash), crash.after)
+  const { kind, title, cause, fingerprint, kernel } = diagnose(textOfCrash(crash), crash.after)
   if (crash.reason === null && title === null) return []
   const { time, reason } = crash
   return [
@@ -139,6 +141,7 @@ const keptAs = (
       name: crashName(crash, time),
       time,
       reason,
+      kind,
       title,
       cause,
       fingerprint,
@@ -169,7 +172,7 @@ const here = os.hostname()
 const archived = (where: string, archive: string, entry: Entry): Kept => {
   // What `look` holds is in memory for each crash of an archive: not the manifest.
   const { manifest, pending, folder: called } = entry
-  const { backend, host, reason, title, cause, fingerprint, kernel, missing, time, after } =
+  const { backend, host, reason, kind, title, cause, fingerprint, kernel, missing, time, after } =
     manifest
   return {
     where,
@@ -178,6 +181,7 @@ const archived = (where: string, archive: string, entry: Entry): Kept => {
     host: host === null || host.name === here ? null : host.name,
     time: time === null ? null : parseTime(time),
     reason,
+    kind,
     title,
     cause,
     fingerprint,
