@@ -144,6 +144,12 @@ const found: [
     { preset: 'rockchip', console_size: 48 * K, pmsg_size: 24 * K },
   ],
   [
+    'Rockchip without a boot log, three dumps as far apart as no other kernel puts so many',
+    { ...rockchip, boot_log_size: 0, record_size: 26 * K, mem_size: 150 * K },
+    { ...full, dumps: 3 },
+    { certain: false, preset: 'rockchip', record_size: 26 * K, console_size: 48 * K },
+  ],
+  [
     'no kernel: as none rounds nothing in this order',
     { zones: parseZones('zones', 'dmesg:20Kx2,console:48K,ftrace:12K,pmsg:4K'), mem_size: 104 * K },
     { ...full, console: 40 * K },

@@ -72,7 +72,14 @@ const openParameters = (best: PossibleLayout, possible: readonly PossibleLayout[
   if (sameOrder.length < possible.length) open.push('order')
   // Two kernels have this order, and other names for the zone.
   const isAnolis = best.shape.sizes.tty > 0 && best.shape.preset === 'linux-pre-6.2'
-  if (isAnolis || sameOrder.some(({ parameters }) => parameters.preset !== best.parameters.preset))
+  // Dumps that are far apart may have others between them whose headers are lost.
+  const { exact, dmesg, sizes } = best.shape
+  const isApart = exact && dmesg.count > 0 && sizes['boot-log'] === 0
+  if (
+    isAnolis ||
+    isApart ||
+    sameOrder.some(({ parameters }) => parameters.preset !== best.parameters.preset)
+  )
     open.push('preset')
   return open
 }

@@ -8,6 +8,7 @@ import { presets } from '../layout.js'
 import { zoneHeaderSize } from '../zone-header.js'
 import {
   countsAt,
+  dumpAreas,
   dumpSizes,
   noRings,
   powerBelow,
@@ -60,16 +61,19 @@ export const exactShapes = (view: View, base: number, isWhole: boolean): Shape[]
   for (const bootLog of [0, ...bootLogs.filter(size => holdsText(view, base, size))]) {
     const first = base + bootLog
     for (const size of dumpSizes(view, first))
-      for (const count of countsAt(view, first, size))
+      for (const count of countsAt(view, first, size)) {
+        // Several dumps at a distance at which no other writer puts so many.
+        const isOdd = count > 1 && dumpAreas(count, size) === null
         for (const preset of ['rockchip', 'linux-pre-6.2'] as const) {
           const at = first + count * size
           for (const { sizes, end, unrounded } of ringsAt(view, preset, at, isWhole, count)) {
             // Without both the orders are one.
             const isOwnOrder = preset === 'rockchip' || (sizes.ftrace > 0 && sizes.pmsg > 0)
-            if (isOwnOrder && (bootLog > 0 ? preset === 'rockchip' : unrounded))
+            if (isOwnOrder && (bootLog > 0 ? preset === 'rockchip' : unrounded || isOdd))
               add(preset, count, size, { ...sizes, 'boot-log': bootLog }, end)
           }
         }
+      }
   }
   return found
 }
