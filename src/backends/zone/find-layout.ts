@@ -183,7 +183,10 @@ const evidenceOf = (zones: readonly Signed[]): string[] =>
   order.flatMap(kind => {
     const of = zones.filter(zone => zone.kind === kind)
     const [first] = of
-    return first ? [`${of.length} ${kind} signed, the first at 0x${first.offset.toString(16)}`] : []
+    if (!first) return []
+    const lost = of.filter(({ isLost }) => isLost).length
+    const line = `${of.length - lost} ${kind} signed, the first at 0x${first.offset.toString(16)}`
+    return [lost > 0 ? `${line}; ${lost} more by a dump whose header is lost` : line]
   })
 
 const optionsOf = (p: ZoneParameters): string =>

@@ -94,6 +94,11 @@ export const kmsgForms = {
 /** Bytes of the longest of these headers. */
 export const kmsgHeaderSize = kmsgForms.bits64.size
 const kmsgMagic = 0x4dfc3ae5
+/** Its bytes as they lie there. */
+export const kmsgMagicBytes = {
+  little: Buffer.of(0xe5, 0x3a, 0xfc, 0x4d),
+  big: Buffer.of(0x4d, 0xfc, 0x3a, 0xe5),
+} as const satisfies { [endian in Endian]: Buffer }
 
 /** What is known of a dump besides its text. */
 export interface KmsgHeader {
@@ -182,6 +187,14 @@ export const encodeKmsgHeader = (
   putU32(bytes, counter, form.counter, endian)
   putU32(bytes, reason, form.reason, endian)
   return bytes
+}
+
+/** The same where a kernel wrote it, by all that is in it: the magic stands in kernels' code, too. */
+export const decodeSureKmsgHeader = (bytes: Buffer, endian: Endian): KmsgHeader | null => {
+  const header = decodeKmsgHeader(bytes, endian)
+  if (!header || header.reason >= reasonNames.length) return null
+  const written = encodeKmsgHeader(header, endian)
+  return written.equals(bytes.subarray(0, written.length)) ? header : null
 }
 
 /** Older kernels told three ways to stop apart, which titles may still do. */

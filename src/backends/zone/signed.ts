@@ -8,8 +8,10 @@ import { loadReadable } from '../../region/readable.js'
 import type { Region } from '../../region/region.js'
 import {
   decodeKmsgHeader,
+  decodeSureKmsgHeader,
   decodeZoneHeader,
   kmsgHeaderSize,
+  kmsgMagicBytes,
   signatureOf,
   zoneHeaderSize,
 } from './header.js'
@@ -24,6 +26,8 @@ export interface Signed {
   readonly used: number
   /** It may as well be a zone of ramoops. */
   readonly isDoubtful: boolean
+  /** Its signature is lost: what follows it tells that a dump's zone begins there. */
+  readonly isLost?: true
 }
 
 /** The kinds that have a signature of their own, and dumps, which have a second one. */
@@ -71,10 +75,23 @@ const zoneAt = (bytes: Buffer, offset: number, endian: Endian): Signed | null =>
   return { offset, kind, endian, used, isDoubtful: isOfRamoops(bytes) }
 }
 
+/** The dump's zone whose own header begins in some bytes; null where there is none, or the zone's signature is there. */
+const lostAt = (bytes: Buffer, offset: number, endian: Endian): Signed | null => {
+  if (decodeZoneHeader(bytes, endian).sig === signatureOf('dmesg')) return null
+  return decodeSureKmsgHeader(bytes.subarray(zoneHeaderSize), endian) === null
+    ? null
+    : { offset, kind: 'dmesg', endian, used: 0, isDoubtful: false, isLost: true }
+}
+
+/** Offsets at which some bytes stand in others, each less what is before it in what it tells of. */
+function* placesOf(bytes: Buffer, needle: Buffer, before: number): Generator<number, void, void> {
+  for (let i = 0; (i = bytes.indexOf(needle, i)) >= 0; i++) if (i >= before) yield i - before
+}
+
 /**
  * The signatures in a source, by their offsets.
  *
- * @returns none where as many are rather of ramoops, or where there are more than any store has
+ * @returns none where no zone has one, where as many are rather of ramoops, or where there are more than any store has
  * @throws StoreError (EIO) where more than some sectors cannot be read
  */
 export const signedIn = (region: Region): Signed[] => {
@@ -92,15 +109,19 @@ export const signedIn = (region: Region): Signed[] => {
     const bytes = block.subarray(0, Math.min(to + overlap, region.length) - from)
     loadReadable(region, bytes, from)
     for (const endian of ['little', 'big'] as const)
-      for (let i = 0; (i = bytes.indexOf(common[endian], i)) >= 0; i++) {
-        const start = i - commonAt[endian]
-        if (start < 0 || from + start >= to) continue
-        const zone = zoneAt(bytes.subarray(start, start + overlap), from + start, endian)
-        if (zone) found.push(zone)
-        if (found.length > mostSigned || ++looks > mostLooks) return []
-      }
+      for (const [needle, before, zoneIn] of [
+        [common[endian], commonAt[endian], zoneAt],
+        [kmsgMagicBytes[endian], zoneHeaderSize, lostAt],
+      ] as const)
+        for (const start of placesOf(bytes, needle, before)) {
+          if (from + start >= to) break
+          const zone = zoneIn(bytes.subarray(start, start + overlap), from + start, endian)
+          if (zone) found.push(zone)
+          if (found.length > mostSigned || ++looks > mostLooks) return []
+        }
     at = to
   }
-  const doubtful = found.filter(({ isDoubtful }) => isDoubtful).length
-  return 2 * doubtful < found.length ? found.toSorted((a, b) => a.offset - b.offset) : []
+  const signed = found.filter(({ isLost }) => !isLost)
+  const doubtful = signed.filter(({ isDoubtful }) => isDoubtful).length
+  return 2 * doubtful < signed.length ? found.toSorted((a, b) => a.offset - b.offset) : []
 }

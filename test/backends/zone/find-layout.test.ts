@@ -215,3 +215,59 @@ t.test('what is said of it', async t => {
   attach(`zone:${sure}`, { readOnly: true, report: line => lines.push(line) }).close()
   t.equal(lines.length, 1, 'nothing is guessed')
 })
+
+t.test('a dump whose header is lost, by its own header behind it', async t => {
+  const zones: [number, ZoneKind][] = [
+    [0, 'pmsg'],
+    [16 * K, 'console'],
+    [48 * K, 'ftrace'],
+    [56 * K, 'dmesg'],
+    [88 * K, 'dmesg'],
+    [120 * K, 'dmesg'],
+  ]
+  for (const endian of ['little', 'big'] as const)
+    for (const loss of [Buffer.alloc(12), Buffer.alloc(12, 0xff)])
+      for (const at of [56 * K, 88 * K, 120 * K]) {
+        const bytes = store(152 * K, zones, endian)
+        const whole = found(t, bytes)
+        loss.copy(bytes, at)
+        const without = found(t, bytes)
+        t.equal(without?.options, whole?.options, `${at} ${endian}`)
+        t.match(without?.evidence.at(-1), '2 dmesg signed, ')
+        t.match(without?.evidence.at(-1), '; 1 more by a dump whose header is lost')
+      }
+})
+
+t.test('what only looks like such a header is none', async t => {
+  const zones: [number, ZoneKind][] = [
+    [0, 'pmsg'],
+    [16 * K, 'dmesg'],
+    [48 * K, 'dmesg'],
+  ]
+  const dump = signed('dmesg', 100).subarray(12)
+  const odd = (at: number, value: number): Buffer => {
+    const bytes = Buffer.from(dump)
+    bytes[at] = value
+    return bytes
+  }
+  // Its magic alone, a reason that there is not, and a gap with bytes in it, as in a kernel's code; and cut off by the end.
+  for (const [what, bytes] of [
+    ['the magic', dump.subarray(0, 4)],
+    ['a reason', odd(32, 9)],
+    ['a gap', odd(37, 1)],
+  ] as const) {
+    const source = store(80 * K, zones)
+    Buffer.alloc(40, 0x90).copy(source, 32 * K)
+    bytes.copy(source, 32 * K)
+    t.equal(found(t, source)?.parameters.kmsg_size, 32 * K, what)
+  }
+  const end = store(80 * K, zones)
+  dump.copy(end, 80 * K - 8)
+  t.equal(found(t, end)?.parameters.kmsg_size, 32 * K)
+  // Nor is it looked for before the start, and where nothing else is signed it makes no store.
+  const start = Buffer.alloc(80 * K)
+  dump.copy(start, 4)
+  t.equal(found(t, start), null)
+  dump.copy(start, 32 * K + 12)
+  t.equal(found(t, start), null)
+})
