@@ -4,6 +4,7 @@ import path from 'node:path'
 import t, { type Test } from 'tap'
 import { describedBy } from '#src/backends/ramoops/probe/described.js'
 import type { FoundRegion } from '#src/backends/ramoops/probe/found.js'
+import { probeSource } from '#src/index.js'
 import { file, folder } from '../../program.js'
 import { makeBlob, u32, type Tree } from './blob.js'
 
@@ -177,6 +178,20 @@ t.test('broken blobs describe nothing', async t => {
   ]
   for (const [what, blob] of cases) t.same(describedIn(t, blob), [], what)
   t.equal(describedIn(t, makeBlob(nested(62, { ramoops })))?.length, 1, 'not quite too deep')
+})
+
+t.test('a blob that is broken or cut short is told', async t => {
+  const blob = makeBlob({ ramoops })
+  for (const [bytes, note] of [
+    [blob.subarray(0, 100), `it is cut short: its header says ${blob.length} bytes`],
+    [blob.subarray(0, 50), `it is cut short: its header says ${blob.length} bytes`],
+    [blobOf(begin, u32(7), end, last), 'it is broken: nothing in it can be read'],
+  ] as const)
+    t.match(probeSource(file(t, bytes)), {
+      regions: [],
+      notes: [note],
+      describes: 'a device tree',
+    })
 })
 
 t.test('a folder that is deeper than any tree', async t => {

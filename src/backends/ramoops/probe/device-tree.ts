@@ -4,6 +4,7 @@
  * Source: doc/formats.md 1.11; Linux's Documentation/devicetree/bindings/reserved-memory/ramoops.yaml;
  * fs/pstore/ram.c (ramoops_parse_dt), drivers/of/base.c and fdt.c (cells), of_reserved_mem.c.
  */
+import { count } from '../../../pstore/condition.js'
 import { assertStoreError, StoreError } from '../../../pstore/errors.js'
 import type { Tree, Node } from './flat-tree.js'
 import type { DescribedParameters, Description } from './found.js'
@@ -263,6 +264,13 @@ export const describeTrees = (trees: readonly Tree[]): NodesDescribed => {
   const overlays = new Overlays(roots)
   const descriptions: Description[] = []
   const notes = new Set<string>()
+  for (const { root, cutOf } of trees)
+    if (!root)
+      notes.add(
+        cutOf === undefined
+          ? 'it is broken: nothing in it can be read'
+          : `it is cut short: its header says ${count(cutOf, 'byte')}`,
+      )
   const said = new Set<string>()
   for (const root of roots) {
     const before = new Set(said)

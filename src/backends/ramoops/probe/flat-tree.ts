@@ -28,10 +28,13 @@ export interface Tree {
   readonly at: number
   /** Null where it is broken. */
   readonly root: Node | null
+  /** Bytes of its blob, as that says, where there are fewer. */
+  readonly cutOf?: number
 }
 
 const magic = Buffer.from([0xd0, 0x0d, 0xfe, 0xed])
 const headerSize = 40
+const lengthAt = 4
 const token = { begin: 1, end: 2, property: 3, nop: 4, last: 9 } as const
 /** Bounds for hostile trees: others are some levels deep, with some thousand nodes. */
 const mostLevels = 64
@@ -127,13 +130,16 @@ export const treesIn = (source: Bytes): Tree[] => {
       const start = from + at
       const room = source.length - start
       if (start < next || room < headerSize) continue
-      const length = lengthOf(source.load(start, headerSize), room)
+      const header = source.load(start, headerSize)
+      const length = lengthOf(header, room)
       if (length === 0 && start > 0) continue
       if (found.length === mostBlobs || left <= 0) return found
       const blob = source.load(start, length || Math.min(room, largestBlob))
       const root = parseBlob(blob)
       left -= blob.length
-      if (root || start === 0) found.push({ at: start, root })
+      const says = header.readUInt32BE(lengthAt)
+      if (root) found.push({ at: start, root })
+      else if (start === 0) found.push({ at: start, root, ...(says > room && { cutOf: says }) })
       if (root) next = start + length
     }
   }
