@@ -4,6 +4,7 @@
  *
  * Source: doc/formats.md 3.1; fs/pstore/zone.c (psz_alloc_zones), fs/pstore/Kconfig.
  */
+import { count } from '../../pstore/condition.js'
 import { assertStoreError } from '../../pstore/errors.js'
 import type { ZoneKind } from '../../pstore/types.js'
 import { zoneHeaderSize } from './header.js'
@@ -19,6 +20,8 @@ export interface FoundLayout {
   readonly evidence: readonly string[]
   /** The same as options of the command line. */
   readonly options: string
+  /** What it leaves out, in a line: the store was cut short amid its last zone. */
+  readonly against?: string
 }
 
 /** Rings in the order in which they lie. */
@@ -28,6 +31,8 @@ const order: readonly ZoneKind[] = [...rings, 'dmesg']
 /** Linux's default of each size, but for tty's. */
 const usualSize = 64 << 10
 const sector = 512
+/** So many zones are whole in a store that was cut short: fewer may be something else. */
+const leastWhole = 2
 const alignment = 4096
 
 const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b))
@@ -127,13 +132,29 @@ const dumpZones = (
 }
 
 /**
- * The layout that signed zones have.
+ * The layout that signed zones have, or all but the last, where the store ends amid that.
  *
  * @param all by their offsets
  * @param length of the store, in bytes
- * @returns null where no layout of Linux's has them all
+ * @returns null where no layout of Linux's has them
  */
 export const findLayout = (all: readonly Signed[], length: number): FoundLayout | null => {
+  const found = layoutOf(all, length)
+  const last = all.at(-1)
+  if (found || !last || all.length <= leastWhole) return found
+  const whole = layoutOf(all.slice(0, -1), length)
+  return whole && { ...whole, against: cutShort(last, length) }
+}
+
+/** A zone that is not all there, in words. */
+const cutShort = ({ offset, used }: Signed, length: number): string => {
+  const there = Math.min(used, Math.max(0, length - offset - zoneHeaderSize))
+  const zone = `the zone at 0x${offset.toString(16)}`
+  return `the source was cut short amid ${zone}: of its ${count(used, 'byte')} ${there} are there, and not shown`
+}
+
+/** @returns null where no layout of Linux's has all these zones */
+const layoutOf = (all: readonly Signed[], length: number): FoundLayout | null => {
   const zones = inOrder(ofOneOrder(all.filter(({ isDoubtful }) => !isDoubtful)))
   const [first] = zones
   if (!first) return null

@@ -21,7 +21,7 @@ import {
   type ParameterTable,
 } from '../../pstore/parameters.js'
 import { ZoneDriver } from './driver.js'
-import { findLayout } from './find-layout.js'
+import { findLayout, type FoundLayout } from './find-layout.js'
 import { makeZoneLayout, type ZoneParameters } from './layout.js'
 import { makeZones } from './mkfs.js'
 import { signedIn } from './signed.js'
@@ -41,13 +41,16 @@ export type ZoneOptions = ZoneParameters & FtraceParameters
 const undecided = (open: readonly string[]): string =>
   `${new Intl.ListFormat('en-GB').format(open)} cannot be told from the bytes`
 
+/** A layout that was found, and what speaks against it: {@link FoundLayout.against}. */
+type FoundOptions = ZoneOptions & AttachHow & Pick<FoundLayout, 'against'>
+
 /**
  * The layout that a store's signatures tell, which may be read with it.
  *
  * @throws UncertainLayout where the caller is to write: zones that were never written have no signature
  * @throws StoreError where there is none
  */
-const found = (path: string, options: Whereabouts & AttachHow): ZoneOptions & AttachHow => {
+const found = (path: string, options: Whereabouts & AttachHow): FoundOptions => {
   const { readOnly, report } = options
   const region = openRegion(path, { ...options, readOnly: true })
   try {
@@ -57,13 +60,13 @@ const found = (path: string, options: Whereabouts & AttachHow): ZoneOptions & At
         `${path}: no layout given, and no zone's signature tells it; ` +
           `give at least one of ${layoutParameters.join(', ')}`,
       )
-    const { parameters, open, options: said } = layout
+    const { parameters, open, options: said, against } = layout
     if (readOnly === false)
       throw new UncertainLayout(
         `${path}: refusing to write with a layout that its signatures tell; pass it explicitly: ${said}`,
       )
     if (open.length > 0) report?.(`${path}: layout guessed (${undecided(open)}); using: ${said}`)
-    return { ...options, ...parameters, readOnly: true }
+    return { ...options, ...parameters, readOnly: true, ...(against && { against }) }
   } finally {
     region.close()
   }
@@ -82,14 +85,15 @@ export const zone: DriverModule<ZoneOptions> = {
     ...zoneParameters,
   } satisfies ParameterTable<ZoneOptions>,
   attach: (path, given) => {
-    const options = isDescribed(given, layoutParameters) ? given : found(path, given)
-    const { readOnly } = options
+    const options: FoundOptions = isDescribed(given, layoutParameters) ? given : found(path, given)
+    const { readOnly, against } = options
     const how = { ...given, ...(readOnly !== undefined && { readOnly }) }
     return onRegion(openRegion(path, how), region => {
       const layout = layoutOf(path, makeZoneLayout, options, region.length)
       // Nobody finds out such a layout.
       const elsewhere = { whole: () => null, advice: () => null, parity: () => 0 }
-      return new ZoneDriver(region, layout, options.word_size, { force: options.force, elsewhere })
+      const doubt = against === undefined ? { elsewhere } : { against }
+      return new ZoneDriver(region, layout, options.word_size, { force: options.force, ...doubt })
     })
   },
   recognises: (_, { isDirectory }, path, where) => {
@@ -106,11 +110,15 @@ export const zone: DriverModule<ZoneOptions> = {
     try {
       const layout = findLayout(signedIn(region), region.length)
       if (!layout) return null
-      const { parameters, evidence, open, options: said } = layout
+      const { parameters, evidence, open, options: said, against } = layout
       const { mem_size = 0, kmsg_size = 0, endian = 'little' } = parameters
       return {
         facts: { mem_size, kmsg_size, endian },
-        evidence: open.length > 0 ? [...evidence, undecided(open)] : evidence,
+        evidence: [
+          ...evidence,
+          ...(open.length > 0 ? [undecided(open)] : []),
+          ...(against === undefined ? [] : [against]),
+        ],
         options: said,
       }
     } finally {

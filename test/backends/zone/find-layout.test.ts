@@ -271,3 +271,45 @@ t.test('what only looks like such a header is none', async t => {
   dump.copy(start, 32 * K + 12)
   t.equal(found(t, start), null)
 })
+
+t.test('a store that was cut short amid a zone', async t => {
+  const [fixture] = fixtures('blk-all')
+  const whole = fixture!.region()
+  const names = (length: number): { names: string[]; doubts: string[]; lines: string[] } => {
+    const lines: string[] = []
+    const source = file(t, whole.subarray(0, length))
+    const backend = attach(source, { readOnly: true, report: line => lines.push(line) })
+    t.teardown(() => backend.close())
+    t.equal(backend.name, 'pstore_blk', `${length}`)
+    const shown = [...backend.records()].map(({ name }) => name.replace('-pstore_blk', ''))
+    return { names: shown, doubts: backend.doubts(), lines }
+  }
+  const rings = ['ftrace-0', 'pmsg-0', 'console-0']
+  for (const [length, dumps, at, used, there] of [
+    [145_000, ['dmesg-0', 'dmesg-1'], 0x20000, 8783, 8783],
+    [135_000, ['dmesg-0', 'dmesg-1'], 0x20000, 8783, 135_000 - 0x20000 - 12],
+    [0x20000 + 1000, ['dmesg-0', 'dmesg-1'], 0x20000, 8783, 988],
+    [100_000, ['dmesg-0'], 0x18000, 8344, 100_000 - 0x18000 - 12],
+    [60_000, [], 0xe000, 8180, 60_000 - 0xe000 - 12],
+  ] as const) {
+    const line = `the source was cut short amid the zone at 0x${at.toString(16)}: of its ${used} bytes ${there} are there, and not shown`
+    const found = names(length)
+    t.same(found.names.toSorted(), [...dumps, ...rings].toSorted(), `${length}`)
+    t.same(found.doubts, [line], `${length}`)
+    const region = new Region(file(t, whole.subarray(0, length)), { readOnly: true })
+    t.equal(findLayout(signedIn(region), region.length)?.against, line)
+    region.close()
+  }
+  // Between two zones nobody knows.
+  t.same(names(0x20000).doubts, [])
+  t.same(names(whole.length).doubts, [])
+})
+
+t.test('probe tells it, too', async t => {
+  const [fixture] = fixtures('blk-all')
+  const source = file(t, fixture!.region().subarray(0, 135_000))
+  t.match(
+    zone.describe!(source, {})?.evidence.at(-1),
+    /^the source was cut short amid the zone at 0x20000: /,
+  )
+})
