@@ -52,3 +52,25 @@ t.test('a wrong bit, a lost header, and an erased dump', async t => {
   t.match([after.status, after.stdout.toString()], [0, /: 1 empty, 2 erased\n$/])
   t.ok(look('cat', '--salvage', 'dmesg-ramoops-0').stdout.toString().endsWith(text))
 })
+
+t.test('where nothing is left a line says so', async t => {
+  const home = folder(t)
+  const source = `${home}/region.img`
+  const layout = ['--record-size', '4096', '--console-size', '4096', '--ftrace-size', '0']
+  succeed(t, ['format', source, '--mem-size', '16384', ...layout])
+  const cat = (...args: string[]) => {
+    const { status, stdout, stderr } = pstorefs(['cat', ...args])
+    return [status, stdout.toString(), stderr]
+  }
+  t.match(cat('--raw', source, 'dmesg-0', ...layout), [
+    0,
+    '',
+    /^pstorefs: dmesg-ramoops-0: nothing is in there\n$/,
+  ])
+  succeed(t, ['write', 'console', source, ...layout], Buffer.from('a line\n'))
+  t.same(cat('--raw', source, 'dmesg-0', 'console', ...layout), [0, 'a line\n', ''])
+  // A stream of zstd that breaks within its first block.
+  const copies = folder(t)
+  fs.writeFileSync(`${copies}/dmesg-ramoops-0.enc.z`, Buffer.from('28b52ffd0058150000', 'hex'))
+  t.match(cat('--salvage', copies, 'dmesg-0'), [1, '', /: no text is left before the damage\n$/])
+})

@@ -83,6 +83,9 @@ export const cat: CommandModule<object, Args> = {
   },
 }
 
+/** The exit code where nothing is left of what is asked for. */
+const nothingExit = 1
+
 /** What is printed where no name is given. */
 const usualNames = (backend: Backend, { android }: Args): string[] => {
   const names = backend.identity.hasNames ? [...backend.names()] : []
@@ -116,15 +119,20 @@ const contentsOf = (backend: Backend, args: Args): (() => Iterable<Buffer>)[] =>
       return () => piecesOf(backend, name)
     })
   const { survey } = backend
-  if (raw)
-    return placesNamed(backend, args, 'zone', name => survey.raw(name) !== null).map(name => {
-      const content = contentOf(rawBytes(name) ?? Buffer.alloc(0))
-      return () => chunksOf(content)
-    })
+  if (raw) {
+    const places = placesNamed(backend, args, 'zone', name => survey.raw(name) !== null)
+    const contents = places.map(name => contentOf(rawBytes(name) ?? Buffer.alloc(0)))
+    if (contents.every(({ length }) => length === 0))
+      tell(`${places.join(', ')}: nothing is in there`)
+    return contents.map(content => () => chunksOf(content))
+  }
   const isLost = (name: string): boolean => survey.salvage(name) !== null
   return placesNamed(backend, args, 'broken dump or lost text', isLost).map(name => {
     const content = survey.salvage(name)
-    if (content?.length === 0) tell(`${name}: no text is left before the damage`)
+    if (content?.length === 0) {
+      tell(`${name}: no text is left before the damage`)
+      process.exitCode = nothingExit
+    }
     return () => (content ? chunksOf(content) : [])
   })
 }
