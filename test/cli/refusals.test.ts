@@ -186,6 +186,8 @@ t.test('wrong usage is exit 2', async t => {
     [['cat', 'x', '--all'], /--all: no such option \(see/],
     [['ls', '-x.img'], /^pstorefs: -x\.img: no such option \(see/],
     [['ship', 'x', '--record-size', '4K'], /--record-size: no such option \(see/],
+    [['ship', 'x', '--timeout', ''], /--timeout: give seconds from 0 \(see/],
+    [['follow', 'x', 'console', '--timeout', ' '], /--timeout: give seconds from 0 \(see/],
     [['status', '--record_size', '4K'], /--record_size: no such option \(see/],
     [['archive', 'x', 'y', '--keep-lats=3'], /--keep-lats: .*; did you mean --keep-last\?/],
     [['ls', 'x', '--record-size'], /--record-size needs a value .*help/],

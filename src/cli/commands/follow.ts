@@ -12,6 +12,7 @@ import { checkExpression, Expression } from '../options/expression.js'
 import { isPattern } from '../options/name-patterns.js'
 import { namesHelp } from '../options/named-records.js'
 import { withParameters } from '../options/parameters.js'
+import { parseSeconds } from '../options/seconds.js'
 import { placesOf, tellFailed, type Place } from '../options/several.js'
 import { findConfig, maybeName, sourceHelp, withBackend, withConfig } from '../options/source.js'
 import { FollowedSource, type HowFollowed } from '../show/followed.js'
@@ -81,7 +82,7 @@ export const follow: CommandModule<object, Args> = {
       .option('timeout', {
         type: 'string',
         requiresArg: true,
-        coerce: Number,
+        coerce: parseSeconds,
         describe: 'end after so many seconds',
       })
       .check(({ grep, until, timeout, ...args }) => {

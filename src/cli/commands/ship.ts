@@ -6,6 +6,7 @@ import { StoreError } from '../../pstore/errors.js'
 import { oneLine } from '../../service/log.js'
 import { printLine } from '../show/output.js'
 import { crashes, defaultTimeout, sendByOtlp, type OtlpArgs } from '../options/otlp.js'
+import { parseSeconds } from '../options/seconds.js'
 
 interface Args extends OtlpArgs {
   dir: string
@@ -45,7 +46,7 @@ export const ship: CommandModule<object, Args> = {
       .option('timeout', {
         type: 'string',
         requiresArg: true,
-        coerce: Number,
+        coerce: parseSeconds,
         default: defaultTimeout,
         describe: 'seconds to go on trying while nothing is taken',
       })
