@@ -214,7 +214,7 @@ const attachDriver = (
  * console.log(`pstorefs ls new.img ${options}`)
  * ```
  */
-export const format = (source: string, options: AttachOptions, force = false): string[] => {
+export const format = (source: string, options: AttachOptions = {}, force = false): string[] => {
   checkSource(source)
   const { driver: given, path } = parseSource(source)
   const driver = given ?? usual

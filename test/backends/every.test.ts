@@ -213,3 +213,14 @@ t.test('places that can no longer be read', async t => {
     t.same([...backend.survey.conditions(false)], all, 'no file shows them')
   }
 })
+
+t.test('a store that is not described is not made', async t => {
+  const home = folder(t)
+  for (const driver of ['ramoops', 'zone', 'erst', 'efi', 'records'])
+    t.equal(
+      errnoOf(() => format(`${driver}:${home}/new.img`)),
+      driver === 'erst' ? 'ENOENT' : 'EINVAL',
+      driver,
+    )
+  t.same(fs.readdirSync(home), [])
+})
