@@ -108,6 +108,8 @@ const reader = (words: readonly string[], known: readonly CommandModule[]): Argv
       'duplicate-arguments-array': true,
       'parse-numbers': false,
       'parse-positional-numbers': false,
+      // --no-options would make a switch of what takes a value.
+      'boolean-negation': false,
     })
     // yargs's locales have plural forms, its types do not know them.
     .updateStrings({

@@ -226,6 +226,8 @@ t.test('what cannot be done makes no archive, and takes nothing', async t => {
     [['--config', '/no/such.toml', '--all-backends', archive, '--watch'], '/no/such.toml: '],
     [[region, archive, ...flags, '--textfile', '/no/such/x.prom'], '/no/such/x.prom: no such file'],
     [[region, archive, ...flags, '--textfile', region], `--textfile: ${region}: holds something `],
+    [[region, archive, ...flags, '--textfile', '/tmp'], "--textfile: /tmp: must be a file's path"],
+    [[region, archive, ...flags, '--textfile', ''], "--textfile: '': must be a file's path"],
   ]
   for (const [args, said] of cases) {
     const { status, stderr } = pstorefs(['archive', ...args])

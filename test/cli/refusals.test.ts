@@ -162,7 +162,6 @@ t.test('a switch with a value that is none is not taken for its opposite', async
   for (const [word, is] of [
     ['--json=true', true],
     ['--json=false', false],
-    ['--no-json', false],
   ] as const)
     t.equal(succeed(t, ['ls', region, word, ...layout]).toString(), is ? '[]\n' : '', word)
 })
@@ -185,6 +184,9 @@ t.test('wrong usage is exit 2', async t => {
     [['ls', 'x', '--jsn'], /--jsn: no such option; did you mean --json\?/],
     [['cat', 'x', '--all'], /--all: no such option \(see/],
     [['ls', '-x.img'], /^pstorefs: -x\.img: no such option \(see/],
+    [['mount', 'x', 'y', '--no-options'], /--no-options: no such option/],
+    [['list', 'x', '--no-since'], /--no-since: no such option/],
+    [['tty', 'x', '--no-record-size', '--', 'true'], /--no-record-size: no such option/],
     [['ship', 'x', '--record-size', '4K'], /--record-size: no such option \(see/],
     [['ship', 'x', '--timeout', ''], /--timeout: give seconds from 0 \(see/],
     [['follow', 'x', 'console', '--timeout', ' '], /--timeout: give seconds from 0 \(see/],

@@ -23,7 +23,7 @@ interface Args {
   names: string[]
   config: string | undefined
   backend: NonNullable<BackendChoice> | undefined
-  history: boolean
+  'no-history': boolean
   android: boolean
   grep: string | undefined
   until: string | undefined
@@ -59,10 +59,10 @@ export const follow: CommandModule<object, Args> = {
         default: [] as string[],
         describe: namesHelp,
       })
-      .option('history', {
+      .option('no-history', {
         type: 'boolean',
-        default: true,
-        describe: 'print the old content first; --no-history: only additions',
+        default: false,
+        describe: 'print only what is appended from now on, without the old content',
       })
       .option('android', {
         type: 'boolean',
@@ -108,6 +108,7 @@ export const follow: CommandModule<object, Args> = {
     const isOneOfSeveral = places.length > 1
     const how = {
       ...args,
+      history: !args['no-history'],
       names,
       grep: args.grep === undefined ? null : new Expression('--grep', args.grep),
       until: args.until === undefined ? null : new Expression('--until', args.until),

@@ -45,7 +45,7 @@ export const tty: CommandModule<object, Args> = {
   describe: 'run a command on a terminal, and keep its output',
   builder: argv =>
     withForce(withSources(argv))
-      .parserConfiguration({ 'populate--': true })
+      .parserConfiguration({ 'populate--': true, 'boolean-negation': false })
       .usage(
         `$0 tty SOURCE [options] -- COMMAND [ARG…]\n$0 tty --backend NAMES [options] -- COMMAND [ARG…]\n$0 tty SOURCE [options] --console --journal-tty\n\n${details}`,
       )

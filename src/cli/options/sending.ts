@@ -4,6 +4,7 @@ import path from 'node:path'
 import type { Argv } from 'yargs'
 import { guarded } from '../../archive/entries.js'
 import { Folder } from '../../native/folder.js'
+import { isFolder } from '../../native/open.js'
 import { standardInput } from '../../native/stdin.js'
 import { assertStoreError, StoreError } from '../../pstore/errors.js'
 import { tell } from '../../service/log.js'
@@ -55,6 +56,8 @@ export const checkSending = ({ otlp, textfile }: SendingArgs): void => {
   if (textfile === standardInput)
     throw new StoreError('--textfile: -: name a file: standard output tells what is archived')
   if (textfile === undefined) return
+  if (textfile === '' || isFolder(textfile))
+    throw new StoreError(`--textfile: ${textfile || "''"}: must be a file's path`)
   guarded(textfile, () => Folder.any(path.dirname(textfile)).close())
   if (!isReplaceable(textfile, numbersStart))
     throw new StoreError(
