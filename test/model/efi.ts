@@ -178,17 +178,18 @@ const authenticated = guidBytes('aaf32c78-947b-439a-a180-2e144ec37792')
 const plain = guidBytes('ddcf3616-3275-4164-98b6-fe85707ffe7d')
 const vendors = [dumpVendor, ringVendor].map(guid => ({ guid, bytes: guidBytes(guid) }))
 
-/** 4.2: what is said of a store that is shorter than its volume. */
+/** 4.2: what is said of a store that is shorter than its volume, or whose list of variables is broken. */
 export const storeFaults = (bytes: Buffer): ModelPlace[] =>
-  bytes.readBigUInt64LE(32) > bytes.length
+  bytes.readBigUInt64LE(32) > bytes.length || walkStore(bytes)!.isBroken
     ? [{ name: 'the store', state: 'damaged', record: null }]
     : []
 
-/**
- * The variables in a store, as its firmware finds them: one after the other, each by its state there, gone
- * or about to be. Null where there is no store.
- */
-export const storeVariables = (bytes: Buffer): ModelVariable[] | null => {
+/** The variables in a store, each by its state there, gone or about to be. Null where there is no store. */
+export const storeVariables = (bytes: Buffer): ModelVariable[] | null =>
+  walkStore(bytes)?.variables ?? null
+
+/** As the firmware finds them, one after the other; and behind what is no header, by their headers. */
+const walkStore = (bytes: Buffer): { variables: ModelVariable[]; isBroken: boolean } | null => {
   if (bytes.length < 56 || bytes.toString('latin1', 40, 44) !== '_FVH') return null
   const volumeLength = bytes.readBigUInt64LE(32)
   const header = bytes.readUInt16LE(48)
@@ -203,15 +204,39 @@ export const storeVariables = (bytes: Buffer): ModelVariable[] | null => {
 
   const found: (ModelVariable & { state: number })[] = []
   const aligned = (offset: number): number => offset + ((4 - (offset % 4)) % 4)
-  for (let at = aligned(header + 28); at + headerLength <= end;) {
-    if (bytes.readUInt16LE(at) !== 0x55aa) break
+  const headerAt = (
+    at: number,
+  ): { state: number; isFinished: boolean; nameSize: number; dataAt: number; next: number } => {
     const state = bytes[at + 2]
     const sizes = [bytes.readUInt32LE(at + sizesAt), bytes.readUInt32LE(at + sizesAt + 4)]
     const isFinished =
       state !== 0xff && ![...sizes, bytes.readUInt32LE(at + 4)].includes(0xffffffff)
     const [nameSize, dataSize] = isFinished ? sizes : [0, 0]
     const dataAt = at + headerLength + nameSize
-    if (dataAt + dataSize > end) break
+    return { state, isFinished, nameSize, dataAt, next: dataAt + dataSize }
+  }
+  const isHeader = (at: number): boolean => bytes.readUInt16LE(at) === 0x55aa
+  /** A header that was completed, of a variable behind which is another, or nothing yet. */
+  const leadsOn = (at: number): boolean => {
+    if (!isHeader(at) || ![0x7f, 0x3f, 0x3e, 0x3d, 0x3c].includes(bytes[at + 2])) return false
+    const next = aligned(headerAt(at).next)
+    return next + 2 <= end && (isHeader(next) || bytes.readUInt16LE(next) === 0xffff)
+  }
+  let isBroken = false
+  let before: number | null = null
+  for (let at = aligned(header + 28); at + headerLength <= end;) {
+    const isBad = !isHeader(at) || headerAt(at).next > end
+    if (isBad) {
+      isBroken ||= bytes.subarray(at, end).some(byte => byte !== 0 && byte !== 0xff)
+      if (!isBroken) break
+      // Where there is no header, the variable before may say too much.
+      at = isHeader(at) || before === null ? at + 4 : before + headerLength
+      while (at + headerLength <= end && !leadsOn(at)) at += 4
+      continue
+    }
+    before = at
+    const { state, isFinished, nameSize, dataAt, next } = headerAt(at)
+    const dataSize = next - dataAt
     const vendor = vendors.find(({ bytes: guid }) =>
       bytes.subarray(at + sizesAt + 8, at + headerLength).equals(guid),
     )?.guid
@@ -221,11 +246,12 @@ export const storeVariables = (bytes: Buffer): ModelVariable[] | null => {
       const [name] = text.split('\0')
       found.push({ vendor, name, data: bytes.subarray(dataAt, dataAt + dataSize), state })
     }
-    at = aligned(dataAt + dataSize)
+    at = aligned(next)
   }
   // 0x3f: added. 0x3e: added, and about to be deleted once the next copy is complete; it counts where none
   // is, and of several the last.
   const copies = (state: number, { vendor, name }: ModelVariable): ModelVariable[] =>
     found.filter(one => one.state === state && one.vendor === vendor && one.name === name)
-  return found.filter(one => one === (copies(0x3f, one)[0] ?? copies(0x3e, one).at(-1)))
+  const variables = found.filter(one => one === (copies(0x3f, one)[0] ?? copies(0x3e, one).at(-1)))
+  return { variables, isBroken }
 }

@@ -4,7 +4,8 @@
  *
  * What a guest stored is hostile: sizes are checked before they are used, each step goes forward, and
  * the walk never leaves the store. It shows what the firmware would find, in the firmware's order
- * (EDK II's FindVariableEx and VariableServiceGetNextVariableInternal).
+ * (EDK II's FindVariableEx and VariableServiceGetNextVariableInternal). The firmware's list ends where a
+ * header is damaged; this one goes on behind it, and says so (doc/formats.md 4.2).
  */
 import { crc32 } from 'node:zlib'
 import { statOf, versionOf } from '../../native/open.js'
@@ -87,6 +88,8 @@ interface Walked {
   readonly unseen: Unseen[]
   /** Where the last variable ends. */
   end: number
+  /** Where the list broke off first, in bytes from the region's start; null: nowhere. */
+  broken: number | null
 }
 
 /** A copy of a variable, and where it is. There may be tens of thousands: what can be made of the rest is. */
@@ -173,13 +176,13 @@ export class VariableStore implements Variables {
     // The volume is being rewritten, or is lost.
     if (!place) return { dumps: [], pieces: [] }
     const { start, end, volume } = place
-    const walked: Walked = { unseen: [], end: start }
+    const walked: Walked = { unseen: [], end: start, broken: null }
     const variables = byVendor(this.#present(place, walked))
     const { length } = this.region
     const fault =
       volume > length
         ? `was cut short: its volume's header says ${volume} bytes, the source has ${length}`
-        : null
+        : brokenList(walked.broken)
     const room = { size: end - start, free: Math.max(0, end - walked.end) }
     return { ...variables, unseen: walked.unseen, fault, room }
   }
@@ -208,6 +211,8 @@ export class VariableStore implements Variables {
     const { start, end, authenticated } = place
     const headerLength = variableHeaderLength(authenticated)
     const window = new Window(this.region, end)
+    /** Where the variable before begins. */
+    let last: number | null = null
     for (let at = start; at + headerLength <= end;) {
       const header = window.orError(at, headerLength)
       if (header instanceof StoreError) {
@@ -216,10 +221,17 @@ export class VariableStore implements Variables {
         continue
       }
       const variable = decodeVariableHeader(header, authenticated)
-      if (!variable) return
+      const length = variable ? headerLength + variable.nameSize + variable.dataSize : 0
+      if (!variable || at + length > end) {
+        if (walked.broken === null && window.isBlank(at)) return
+        walked.broken ??= at
+        // Where there is no header, the sizes of the one before may be what is wrong.
+        const from = variable || last === null ? at + 4 : last + headerLength
+        at = nextVariable(window, from, place)
+        continue
+      }
+      last = at
       if (presence(variable.state) !== 'no') this.#walked++
-      const length = headerLength + variable.nameSize + variable.dataSize
-      if (at + length > end) return
       const found = this.#copyAt(window, at, variable, headerLength)
       if (found instanceof Stored) yield found
       else if (found) walked.unseen.push(unseenAt(at, found))
@@ -286,11 +298,17 @@ const unseenAt = (offset: number, error: StoreError): Unseen => ({
   error,
 })
 
+const brokenList = (at: number | null): string | null =>
+  at === null
+    ? null
+    : `its list of variables is broken at 0x${at.toString(16)}: ` +
+      'those behind are found by their headers, and some may be missing'
+
 /** States of a variable whose header was completed. */
 const states = [0x7f, 0x3f, 0x3e, 0x3d, 0x3c]
 
 /**
- * Where the next variable begins behind a header that cannot be read: at the first one that ends where another
+ * Where the next variable begins behind a header that is damaged, or cannot be read: at the first one that ends where another
  * begins, or where nothing has been written; the store's end where there is none.
  */
 const nextVariable = (
@@ -306,7 +324,7 @@ const nextVariable = (
     if (!header || !states.includes(header.state)) continue
     const next = alignVariable(at + headerLength + header.nameSize + header.dataSize)
     if (next + 2 > end) continue
-    const then = window.orError(next, 2)
+    const then = window.peek(next, 2)
     if (then instanceof StoreError || [0x55aa, 0xffff].includes(then.readUInt16LE())) return at
   }
   return end
@@ -339,6 +357,25 @@ class Window {
     this.#bytes = bytes
     this.#start = offset
     return bytes.subarray(0, length)
+  }
+
+  /** The same far ahead, without going there. */
+  peek(offset: number, length: number): Buffer | StoreError {
+    if (!this.#sectors) {
+      const bytes = loadOrError(this.region, offset, length)
+      if (!(bytes instanceof StoreError)) return bytes
+    }
+    return this.orError(offset, length)
+  }
+
+  /** Is there nothing from here on: erased flash, or zeros? What cannot be read counts as nothing. */
+  isBlank(from: number): boolean {
+    for (let at = from; at < this.end; at += sectorSize) {
+      const bytes = this.orError(at, Math.min(sectorSize, this.end - at))
+      if (bytes instanceof StoreError) continue
+      if (bytes.some(byte => byte !== 0xff && byte !== 0)) return false
+    }
+    return true
   }
 
   #pieces(
