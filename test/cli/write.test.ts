@@ -199,6 +199,14 @@ t.test('what must not be written is not', async t => {
     ['erase', region, 'console-ramoops-0', 'pmsg-ramoops-0', ...layout],
     /has no record console-ramoops-0/,
   )
+  // Zones that not even a dump's first line fits into.
+  const tiny = file(t, Buffer.alloc(8192))
+  const narrow = '--record-size 32 --console-size 4K --pmsg-size 0 --ftrace-size 0'.split(' ')
+  refuse(
+    ['write', 'dmesg', tiny, ...narrow, '--force'],
+    /ramoops: its dmesg zones are too small for a dump$/m,
+  )
+  t.ok(fs.readFileSync(tiny).equals(Buffer.alloc(8192)))
   refuse(['format', region, ...layout], /is not empty: --force wipes/)
   refuse(['format', `${region}.new`, ...layout], /no such file; give mem_size to make it/)
   refuse(['format', `${region}.new`, '--mem-size', '26K'], /no layout given/)

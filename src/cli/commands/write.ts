@@ -67,7 +67,8 @@ const dumpStdin = async (
   writable: readonly Backend[],
   options: DumpOptions,
 ): Promise<unknown[]> => {
-  const text = await readAll(process.stdin, Math.max(...writable.map(dumpRoom)))
+  // Also of zones without room: what is wrong then is not that stdin is empty.
+  const text = await readAll(process.stdin, Math.max(1, ...writable.map(dumpRoom)))
   if (text.length === 0) throw new StoreError('nothing on stdin: an empty dump cannot be stored')
   const errors: unknown[] = []
   for (const backend of writable)
