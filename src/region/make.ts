@@ -11,6 +11,8 @@ export interface MakeOptions {
   offset?: number
   /** Its length; undefined: all of a file or device that is there. */
   length?: number | undefined
+  /** How long a new file is made, behind the offset, where that is longer. */
+  fileLength?: number
   /** Wipe what is in it. Without, only zeros are overwritten. */
   force: boolean
   /** Wipe from the end, for stores whose header must outlive what it says of the rest. */
@@ -29,10 +31,10 @@ const chunk = 1 << 20
  */
 export const makeStore = (
   path: string,
-  { offset = 0, length, force, fromEnd = false }: MakeOptions,
+  { offset = 0, length, fileLength = length, force, fromEnd = false }: MakeOptions,
   fill: (region: Region, epoch: number) => void,
 ): void => {
-  const made = length !== undefined && createFile(path, offset + length)
+  const made = fileLength !== undefined && createFile(path, offset + fileLength)
   try {
     const region = new Region(path, { offset, ...(length === undefined ? {} : { length }) })
     try {

@@ -128,6 +128,6 @@ export const zone: DriverModule<ZoneOptions> = {
   format: (path, options, force) => {
     requireLayout(path, options, layoutParameters)
     const length = lengthToFormat(path, options)
-    makeZones(path, layoutOf(path, makeZoneLayout, options, length), force)
+    makeZones(path, layoutOf(path, makeZoneLayout, options, length), force, length)
   },
 }

@@ -1,6 +1,7 @@
 /** Making stores. */
 import fs from 'node:fs'
 import t from 'tap'
+import { attach as attachSource, format } from '#src/index.js'
 import { makeZones } from '#src/backends/zone/mkfs.js'
 import { encodeZoneHeader, signatureOf } from '#src/backends/zone/header.js'
 import { makeZoneLayout } from '#src/backends/zone/layout.js'
@@ -51,4 +52,15 @@ t.test('a file that is too short stays, a failure leaves no new one', async t =>
   throws(t, 'EINVAL', () => makeZones(short, layout))
   t.equal(fs.statSync(short).size, size - 1)
   throws(t, 'EINVAL', () => makeZones(`${folder(t)}/missing/disk.img`, layout))
+})
+
+t.test('a new file is as long as mem_size, of which Linux uses 128 MiB', async t => {
+  const path = `${folder(t)}/disk.img`
+  const mem_size = 129 << 20
+  const options = { mem_size, kmsg_size: 4 << 20 }
+  format(`zone:${path}`, options)
+  t.equal(fs.statSync(path).size, mem_size)
+  const backend = attachSource(`zone:${path}`, options)
+  t.teardown(() => backend.close())
+  t.equal(backend.survey.facts['mem_size'], 128 << 20)
 })
