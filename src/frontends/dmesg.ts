@@ -1,6 +1,7 @@
 /** The dmesg frontend: writes a dump as a dying Linux does (fs/pstore/platform.c, pstore_dump). */
 import type { Backend } from '../pstore/backend.js'
 import { mostText, packDump, packParts, decodeTitle, reasons, type Reason } from '../pstore/dump.js'
+import { count } from '../pstore/condition.js'
 import { StoreError } from '../pstore/errors.js'
 import { now } from '../pstore/time.js'
 
@@ -43,11 +44,27 @@ export const writeDump = (backend: Backend, text: Buffer, options: DumpOptions =
   let written = 0
   for (const packed of parts
     ? packParts(title, text, room, compress)
-    : [packDump({ ...title, part: 1 }, text, room, compress)])
-    if (packed) written += backend.write({ type: 'dmesg', time, ...packed })
+    : [packDump({ ...title, part: 1 }, text, room, compress)]) {
+    if (!packed) break
+    try {
+      backend.write({ type: 'dmesg', time, ...packed })
+    } catch (error) {
+      throw withStored(error, written)
+    }
+    written++
+  }
   if (written === 0)
     throw new StoreError(`${backend.name}: its dmesg zones are too small for a dump`, 'ENOSPC')
 }
+
+/** An error at a dump's next part: those before it stay, as they have what happened last. */
+const withStored = (error: unknown, parts: number): unknown =>
+  error instanceof StoreError && parts > 0
+    ? new StoreError(
+        `${error.message}; of the dump only its end is stored: ${count(parts, 'part')}`,
+        error.code,
+      )
+    : error
 
 /** The most bytes of text that a dump can hold; a longer text is cut to its end. */
 export const dumpRoom = (backend: Backend): number => {

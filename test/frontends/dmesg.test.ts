@@ -24,3 +24,26 @@ t.test('a text or a reason that is none is refused', async t => {
   writeDump(backend, text, { reason: 'oops', compress: false })
   t.equal(backend.find('dmesg-ramoops-0')?.read().toString(), 'Oops#1 Part1\nwhy\n')
 })
+
+t.test('a store that is full before the dump is whole keeps its end, and says so', async t => {
+  const source = `erst:${folder(t)}/erst.img`
+  format(source, { mem_size: 4 * 8192 })
+  const backend = attach(source, { readOnly: false })
+  t.teardown(() => backend.close())
+  writeDump(backend, Buffer.from('first\n'))
+  writeDump(backend, Buffer.from('second\n'))
+  const text = Buffer.from(`${'x'.repeat(999)}\n`.repeat(20))
+  const full = 'all 3 slots are in use: erase a record'
+  t.throws(() => writeDump(backend, text, { compress: false }), {
+    code: 'ENOSPC',
+    message: new RegExp(`: ${full}; of the dump only its end is stored: 1 part$`),
+  })
+  const texts = Array.from(backend.records(), record => record.read().toString())
+  t.same(texts, [
+    'Panic#1 Part1\nfirst\n',
+    'Panic#2 Part1\nsecond\n',
+    `Panic#3 Part1\n${text.subarray(-7000).toString()}`,
+  ])
+  // Nothing of this one is.
+  t.throws(() => writeDump(backend, text), { message: new RegExp(`: ${full}$`) })
+})
