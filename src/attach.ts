@@ -331,13 +331,18 @@ const checkParameter = (
     throw new StoreError(`${source}: ${error.message}`)
   }
   if (isDeepStrictEqual(parsed, value)) return
-  const type = Array.isArray(parsed) ? 'list' : typeof parsed
-  throw new StoreError(`${source}: ${name} ${print(value)}: must be a ${type}`)
+  const list: unknown[] | null = Array.isArray(parsed) ? parsed : null
+  // A list of something else: what its own text says is how it should be.
+  const like = list && Array.isArray(value) ? `, as ${print(list.slice(0, 2), 1)}` : ''
+  const type = list ? 'list' : typeof parsed
+  throw new StoreError(`${source}: ${name} ${print(value)}: must be a ${type}${like}`)
 }
 
 /** A value in a message, in a line. */
-const print = (value: unknown): string =>
-  typeof value === 'string' ? `'${value}'` : inspect(value, { depth: 0, breakLength: Infinity })
+const print = (value: unknown, depth = 0): string =>
+  typeof value === 'string'
+    ? `'${value}'`
+    : inspect(value, { depth, compact: true, breakLength: Infinity })
 
 /**
  * What makes ftrace's text, with the names of a kernel's symbols where there are some.

@@ -20,6 +20,11 @@ const wrong: readonly [source: unknown, options: object, message: RegExp][] = [
   ['?', { order: 'dmesg,console' }, /^\?: order 'dmesg,console': must be a list$/],
   ['?', { order: ['dmesg', 'tape'] }, /^\?: order 'dmesg,tape': no zone is called 'tape'/],
   ['?', { zones: 'dmesg:4K' }, /^\?: zones 'dmesg:4K': must be a list$/],
+  [
+    '?',
+    { zones: Array.from({ length: 7 }, () => ({ kind: 'dmesg', size: 4096 })) },
+    /^\?: zones \[ (\[Object\],? ){7}\]: must be a list, as \[ \{ kind: 'dmesg', size: 4096, count: 1 \}, \{ kind: 'dmesg', size: 4096, count: 1 \} \]$/,
+  ],
   ['?', { zones: [null] }, /^\?: zones 'null': no zone is called 'null'/],
   ['?', { zones: [{ size: '4K' }] }, /^\?: zones '\[object Object\]': no zone is called/],
   ['?', { preset: 6.2 }, /^\?: preset 6\.2: must be a string$/],
