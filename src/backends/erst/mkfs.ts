@@ -26,6 +26,8 @@ export const makeErst = (
     throw new StoreError(`${path}: has ${there.size} bytes, not ${size}`)
   // Before anything is wiped: numbers that QEMU would refuse.
   const length = size ?? (there?.isFile() ? there.size : undefined)
+  if (length === undefined && !there)
+    throw new StoreError(`${path}: no such file; give mem_size to make it`, 'ENOENT')
   if (length !== undefined) headerFor(path, recordSize, length)
   // From the end: a kill leaves the old store with fewer records, or zeros, but never a header of zeros,
   // of which QEMU makes a store, before a map that is not.

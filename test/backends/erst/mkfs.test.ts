@@ -49,7 +49,11 @@ t.test('what cannot be made leaves nothing behind', async t => {
       name: 'StoreError',
       message: /^[^\n]*$/,
     })
-  t.throws(() => makeErst(`${home}/new`, undefined), { name: 'StoreError' })
+  t.throws(() => makeErst(`${home}/new`, undefined), {
+    name: 'StoreError',
+    code: 'ENOENT',
+    message: /new: no such file; give mem_size to make it$/,
+  })
   t.throws(() => makeErst(`${home}/none/new`, 65536), { message: /cannot be made: no such file$/ })
   t.same(fs.readdirSync(home), [])
 })
