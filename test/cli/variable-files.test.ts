@@ -34,6 +34,17 @@ t.test('listed and read, never written', async t => {
   })
 })
 
+t.test('what is left out is damage', async t => {
+  const odd = JSON.parse(jsonOf(variables)) as { variables: object[] }
+  odd.variables.push({ ...odd.variables[0], data: 'no hex' })
+  const path = file(t, Buffer.from(JSON.stringify(odd)), 'vars.json')
+  const left = '1 variable without a name, a GUID or hexadecimal data: left out'
+  t.match(pstorefs(['ls', path]), { status: 0, stderr: `pstorefs: ${path}: ${left}\n` })
+  const { status, stdout } = pstorefs(['check', path])
+  t.equal(status, 1)
+  t.match(stdout.toString(), `the store  damaged  ${left}\n${path}: 1 sound, 1 damaged\n`)
+})
+
 const hasTool = spawnSync('virt-fw-vars', ['--help']).status === 0
 const skip = hasTool ? false : 'no virt-fw-vars: Debian has it as python3-virt-firmware'
 

@@ -24,12 +24,11 @@ export const efi: DriverModule<EfiParameters> = {
   attach: (path, options) => {
     if (isFolder(path)) return new EfiDriver(new VariableFolder(path, options.readOnly), options)
     // A guest's firmware owns its store: it is for reading only.
-    const { report = () => {} } = options
-    return onRegion(openRegion(path, { ...options, readOnly: true, map: false }), region => {
-      const file = VariableFile.in(region)
-      if (file?.left) report(`${path}: ${file.left}`)
-      return new EfiDriver(file ?? new VariableStore(region), options, region.offset)
-    })
+    return onRegion(
+      openRegion(path, { ...options, readOnly: true, map: false }),
+      region =>
+        new EfiDriver(VariableFile.in(region) ?? new VariableStore(region), options, region.offset),
+    )
   },
   recognises: (head, { isDirectory }, path) =>
     isDirectory ? holdsVariables(path) : isVariableStore(head) || listsVariables(head),

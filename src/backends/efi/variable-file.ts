@@ -47,7 +47,6 @@ interface Content {
   readonly list: VariableList
   /** By their vendors and names. */
   readonly found: ReadonlyMap<string, Kept>
-  readonly left: string | null
 }
 
 const keyOf = (vendor: string, name: string): string => `${vendor} ${name}`
@@ -55,8 +54,6 @@ const keyOf = (vendor: string, name: string): string => `${vendor} ${name}`
 export class VariableFile implements Variables {
   readonly readOnly = true
   readonly path: string
-  /** What of the file cannot be read, in a line without its path; null where all of it can. */
-  readonly left: string | null
   readonly #kept = new Remembered<Content>()
 
   /** Null where a region's bytes are not such a file. The region is open for reading only; this closes it. */
@@ -70,8 +67,8 @@ export class VariableFile implements Variables {
     readonly decode: Decode,
   ) {
     this.path = region.path
-    // What is broken is told now.
-    this.left = this.#content().left
+    // What is no such file at all is told now.
+    this.#content()
   }
 
   list(): VariableList {
@@ -109,7 +106,7 @@ export class VariableFile implements Variables {
       const version = String(crc32(data))
       if (!found.has(key)) found.set(key, { vendor, name, says, size: data.length, version, data })
     }
-    return { list: byVendor([...found.values()]), found, left }
+    return { list: { ...byVendor([...found.values()]), fault: left }, found }
   }
 
   read({ vendor, name, version }: Variable): Buffer | null {

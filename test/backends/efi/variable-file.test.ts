@@ -106,20 +106,22 @@ t.test('what is broken hides nothing else', async t => {
   })
   const some = open(t, odd)
   t.same(shown(some.backend), { [fileOf(1)]: 'one' })
-  t.same(some.said, ['4 variables without a name, a GUID or hexadecimal data: left out'])
+  t.same(some.backend.doubts(), [
+    '4 variables without a name, a GUID or hexadecimal data: left out',
+  ])
 
   const list = listOf([dump(1, 'one'), dump(2, 'two')])
   for (const cut of [1, 10, 40, 50]) {
-    const { backend, said } = open(t, wrapped(zlib.deflateSync(list.subarray(0, -cut))))
+    const { backend } = open(t, wrapped(zlib.deflateSync(list.subarray(0, -cut))))
     t.same(shown(backend), { [fileOf(1)]: 'one' })
-    t.same(said, ['the list of its variables is cut short'])
+    t.same(backend.doubts(), ['the list of its variables is cut short'])
   }
   const authenticated = listOf([dump(1, 'one'), { ...dump(2, 'two'), attr: 0x27 }])
   for (const cut of [1, 35, 45])
     t.same(shown(open(t, wrapped(zlib.deflateSync(authenticated.subarray(0, -cut)))).backend), {
       [fileOf(1)]: 'one',
     })
-  t.match(open(t, wrapped(zlib.deflateSync(Buffer.alloc(3)))).said[0], /cut short/)
+  t.match(open(t, wrapped(zlib.deflateSync(Buffer.alloc(3)))).backend.doubts()[0], /cut short/)
   const path = file(t, Buffer.from(odd), 'vars')
   const backend = attach(`efi:${path}`, {})
   t.equal(Array.from(backend.records()).length, 1, 'without anybody who is told')
