@@ -47,11 +47,26 @@ const standIn = '\0'
 const withoutStandIn = (value: unknown): unknown =>
   typeof value === 'string' ? value.replace(standIn, '') : value
 
+/**
+ * A value right behind its letter, as -oro and -n1 have it, as a word of its own: yargs takes each letter of it that is
+ * one of a command's for another option.
+ */
+const letterApart = (word: string): string[] => {
+  const [, letters, value] = /^(-[^-=no]*[no])([^=].*)$/s.exec(word) ?? []
+  return letters === undefined || value === undefined ? [word] : [letters, value]
+}
+
+/** The words with all such values apart, up to `--`. */
+const lettersApart = (words: readonly string[]): string[] => {
+  const end = words.indexOf('--')
+  return words.flatMap((word, i) => (end >= 0 && i > end ? [word] : letterApart(word)))
+}
+
 /** The words for yargs, which leaves those behind `--` out of a command's arguments: `tty` alone wants that. */
 const wordsFor = (typed: readonly string[]): string[] => {
-  const words = dashOptions(typed)
-  // A word that is to be completed may be a dash, or two.
-  if (typed[0] === '--get-yargs-completions') return words
+  // A word that is to be completed may be a dash, or two, or a letter and the beginning of its value.
+  if (typed[0] === '--get-yargs-completions') return dashOptions(typed)
+  const words = lettersApart(dashOptions(typed))
   const end = typed[0] === 'tty' ? -1 : words.indexOf('--')
   const others = end < 0 ? words : [...words.slice(0, end), ...words.slice(end + 1)]
   return others.map((word, i) =>

@@ -116,6 +116,7 @@ t.test('some of them', async t => {
     list(t, region, ...flags, ...args).map(({ number }) => number)
   t.same(numbers('-1'), [1])
   t.same(numbers('-n', '2'), [1, 2])
+  t.same(numbers('-n1'), [1])
   t.same(numbers('--grep', 'panic'), [2])
   t.same(numbers('--grep', '^Kernel panic'), [2], "the cause's words too")
   t.same(numbers('--since', '@1700000001'), [1, 2])
@@ -133,7 +134,7 @@ t.test('some of them', async t => {
     [['--since', 'soon'], /soon: is no time: write 2026-11-23/],
     [['--since', '2023-13-45'], /is no time/],
     [['--grep', '('], /--grep: \(: is no regular expression/],
-    [['-n', '0'], /give a number from 1/],
+    [['-n', '0'], /^pstorefs: -n: give a number from 1/],
     [['-n', 'x'], /give a number from 1/],
   ] as const) {
     const { status, stdout, stderr } = pstorefs(['list', region, ...flags, ...args])

@@ -105,6 +105,8 @@ t.test('mounts', async t => {
     [['mount', region, '/proc', ...layout], /busy: something is mounted there already/],
     [['mount', region, mountpoint, '-o', 'bogus'], /option bogus: not known/],
     [['mount', region, mountpoint, '-o', 'bogus=1,ro'], /option bogus=1: not known/],
+    [[region, mountpoint, '-oro,bogus=no'], /option bogus=no: not known/],
+    [['mount', region, mountpoint, '-foro', '-osubdirs=no'], /subdirs no: must be visible/],
     [['mount', region, mountpoint, '-o', 'recordsize=4K'], /did you mean record_size\?/],
     [[region, mountpoint, '-o', 'record_size'], /option record_size: needs a value/],
     [[region, mountpoint, '-o', 'record_size=huge'], /record_size 'huge': not a size/],

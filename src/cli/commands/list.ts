@@ -91,7 +91,7 @@ export const list: CommandModule<object, Args> = {
       .check(({ n, grep }) =>
         n === undefined || (Number.isInteger(n) && n > 0)
           ? checkExpression('--grep', grep)
-          : '--n: give a number from 1',
+          : '-n: give a number from 1',
       )
       .example('$0 list', 'what this machine has kept')
       .example('$0 list /var/lib/crashes --since 7d --group', ''),
