@@ -24,6 +24,13 @@ t.test('a wrong bit, a lost header, and an erased dump', async t => {
     /dmesg-ramoops-0 .*dropped: the signature has 1 wrong bit: .* of a dump are still/,
   )
   t.match(listed, /console-ramoops-0 +\d\d\d .*dropped: the header is lost: .* bytes of text are/)
+  for (const form of ['--json', '--json=false'])
+    t.match(look('ls', form), {
+      status: 0,
+      stderr: /: no record, but 2 zones with what no file shows: see ls --all\n$/,
+    })
+  const shifted = pstorefs(['ls', source, '--record-size', '8192', ...layout.slice(2)])
+  t.match(shifted, { status: 0, stderr: /^[^\n]+: the layout is not this region's[^\n]*\n$/ })
   t.notMatch(look('ls').stdout.toString(), /dropped/)
   const checked = look('check')
   t.equal(checked.status, 1)
@@ -47,6 +54,7 @@ t.test('a wrong bit, a lost header, and an erased dump', async t => {
   image.fill(0, 4, 12)
   image.write('DBGC', 8192)
   fs.writeFileSync(source, image)
+  t.match(look('ls'), { stdout: { length: 0 }, stderr: '' }, 'what was erased is no loss')
   t.match(look('ls', '-a').stdout.toString(), / erased, but \d+ bytes of a dump are still there\n/)
   const after = look('check')
   t.match([after.status, after.stdout.toString()], [0, /: 1 empty, 2 erased\n$/])

@@ -2,7 +2,7 @@
 import type { CommandModule } from 'yargs'
 import type { Backend, StoredRecord } from '../../pstore/backend.js'
 import { describeUnreadable, type Unreadable } from '../../pstore/unreadable.js'
-import { type Condition } from '../../pstore/condition.js'
+import { count, type Condition } from '../../pstore/condition.js'
 import { tell } from '../../service/log.js'
 import { jsonArray, print, printJson } from '../show/output.js'
 import {
@@ -46,6 +46,10 @@ const isDropped = ({ record, used, state, remains }: Condition): boolean =>
 
 /** Bytes of what no file shows. */
 const sizeOf = ({ used, remains }: Condition): number => remains?.bytes ?? used
+
+/** Whether a zone's damage hides something: what was erased is no loss. */
+const isHidden = (place: Condition): boolean =>
+  isDropped(place) && place.state === 'damaged' && sizeOf(place) > 0
 
 const droppedToJson = ({ backend, shown }: Opened, place: Condition) => ({
   backend: backend.name,
@@ -108,46 +112,60 @@ export const ls: CommandModule<object, Args> = {
   handler: args => {
     const places = placesOf(args)
     const shown = args.all ? { state: 'shown', why: '' } : {}
-    const told = (what: Unreadable): void => {
-      tell(describeUnreadable(what))
-      process.exitCode = unreadableExit
-    }
     if (args.json)
       printJson(
         jsonArray(
           fromEach(places, opened =>
             entriesOf<object>(
-              opened.backend,
+              opened,
               args.all,
               record => ({ source: opened.shown, ...record.toJSON(), ...shown }),
               place => droppedToJson(opened, place),
-              told,
             ),
           ),
         ),
       )
     else
       print(
-        fromEach(places, function* ({ backend, shown }) {
-          yield heading(places, shown)
-          const parity = hasParity(backend)
+        fromEach(places, function* (opened) {
+          yield heading(places, opened.shown)
+          const parity = hasParity(opened.backend)
           const row = (record: StoredRecord) => rowOf(record, parity)
-          yield* table(entriesOf(backend, args.all, row, droppedRow, told), [1], look())
+          const entries = entriesOf(opened, args.all, row, droppedRow)
+          yield* table(entries, [1], look())
         }),
       )
   },
 }
 
-/** Entries for all records that can be read, and with `all` for the zones that no file shows. */
+/**
+ * Entries for all records that can be read, and with `all` for the zones that no file shows. Where there is no record,
+ * and nothing was told of the layout, damaged zones that hold something are told.
+ */
 function* entriesOf<T>(
-  backend: Backend,
+  { backend, shown, isDoubted }: Opened,
   all: boolean,
   ofRecord: (record: StoredRecord) => T,
   ofDropped: (place: Condition) => T,
-  told: (what: Unreadable) => void,
 ): Generator<T, void, void> {
-  for (const record of backend.records(told)) yield ofRecord(record)
-  if (all)
+  let found = 0
+  const told = (what: Unreadable): void => {
+    found++
+    tell(describeUnreadable(what))
+    process.exitCode = unreadableExit
+  }
+  for (const record of backend.records(told)) {
+    found++
+    yield ofRecord(record)
+  }
+  if (all) {
     for (const place of backend.survey.conditions(false))
       if (isDropped(place)) yield ofDropped(place)
+  } else if (found === 0 && !isDoubted) {
+    const hidden = Array.from(backend.survey.conditions(false)).filter(isHidden).length
+    if (hidden > 0)
+      tell(
+        `${shown}: no record, but ${count(hidden, 'zone')} with what no file shows: see ls --all`,
+      )
+  }
 }

@@ -76,6 +76,8 @@ export const tellFailed = ({ shown }: Place, error: unknown): void => {
 export interface Opened {
   readonly backend: Backend
   readonly shown: string
+  /** Whether what speaks against its layout, or that it is unused, was told. */
+  readonly isDoubted: boolean
 }
 
 /**
@@ -94,8 +96,9 @@ export function* fromEach<T>(
     try {
       const backend = attachCandidate(place.find(), how)
       try {
-        if (doubts) for (const line of allDoubtsOf(backend)) tell(line)
-        yield* look({ backend, shown: place.shown })
+        const told = doubts ? allDoubtsOf(backend) : []
+        for (const line of told) tell(line)
+        yield* look({ backend, shown: place.shown, isDoubted: told.length > 0 })
       } finally {
         backend.close()
       }
