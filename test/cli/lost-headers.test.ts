@@ -47,7 +47,9 @@ t.test('a wrong bit, a lost header, and an erased dump', async t => {
   ])
   t.equal(look('cat', '--raw', 'console-ramoops-0').stdout.length, 4084)
   t.ok(look('cat', '--salvage', 'dmesg-ramoops-0').stdout.toString().endsWith(text))
-  t.match(look('erase', 'dmesg-ramoops-0').stderr, /has no record .* \(see ls --all, cat --raw\)/)
+  for (const name of ['dmesg-ramoops-0', 'dmesg-0', 'dmesg*', 'console'])
+    t.match(look('erase', name).stderr, /has no record .* \(see ls --all, cat --raw\)/)
+  t.match(look('cat').stderr, /has no record dmesg: no file shows .* \(see ls --all, cat --raw\)/)
   t.ok(fs.readFileSync(source).equals(image), 'nothing is changed')
 
   image[2] ^= 0x10

@@ -5,6 +5,7 @@ import { describeUnreadable, type Unreadable } from '../../pstore/unreadable.js'
 import { count, type Condition } from '../../pstore/condition.js'
 import { tell } from '../../service/log.js'
 import { jsonArray, print, printJson } from '../show/output.js'
+import { isHidden } from '../options/hidden.js'
 import {
   fromEach,
   heading,
@@ -46,10 +47,6 @@ const isDropped = ({ record, used, state, remains }: Condition): boolean =>
 
 /** Bytes of what no file shows. */
 const sizeOf = ({ used, remains }: Condition): number => remains?.bytes ?? used
-
-/** Whether a zone's damage hides something: what was erased is no loss. */
-const isHidden = (place: Condition): boolean =>
-  isDropped(place) && place.state === 'damaged' && sizeOf(place) > 0
 
 const droppedToJson = ({ backend, shown }: Opened, place: Condition) => ({
   backend: backend.name,

@@ -6,6 +6,7 @@ import type { Ring } from '../../pstore/ring.js'
 import type { RecordType } from '../../pstore/types.js'
 import { describeUnreadable, type Unreadable } from '../../pstore/unreadable.js'
 import { tell } from '../../service/log.js'
+import { isHidden } from './hidden.js'
 import { isPattern, standsFor } from './name-patterns.js'
 import type { SourceArgs } from './source.js'
 
@@ -87,10 +88,12 @@ const amongRecords = (backend: Backend, source: string, how: Several): Among => 
     if (newest.length === 0) throw ambiguous(source, word, found)
     return newest
   },
-  why: word =>
-    backend.survey.raw(word)?.length
+  why: word => {
+    const hidden = Array.from(backend.survey.conditions(false)).filter(isHidden)
+    return backend.survey.raw(word)?.length || hidden.some(({ name }) => standsFor(word, name))
       ? 'no file shows what is there (see ls --all, cat --raw)'
-      : null,
+      : null
+  },
 })
 
 /**
