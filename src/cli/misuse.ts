@@ -51,6 +51,15 @@ const unknownArgument = (
   return `${word}: no such option${meant(word, others)}`
 }
 
+/** Name the first value that is none of its argument's, and which there are; null where yargs reports another problem. */
+const wrongChoice = (command: string, said: string): string | null => {
+  const [, name, given = '', choices = ''] =
+    /^Invalid values:\s+Argument: (\S+), Given: "(.*?)", Choices: (.*)/.exec(said) ?? []
+  if (name === undefined) return null
+  const isOption = !new RegExp(`[<[]${name}\\b`).test(command)
+  return `${isOption ? '--' : ''}${name} '${given}': must be one of ${choices.replaceAll('"', '')}`
+}
+
 /** What options of `archive` have become. */
 const commandsSince: readonly (readonly [option: RegExp, command: string])[] = [
   [/^--list(?:=|$)/, 'list DIR'],
@@ -87,6 +96,7 @@ export const usageProblem = (
   const problem =
     missingArgument(command, said) ??
     unknownArgument(first, line, said, options) ??
+    wrongChoice(command, said) ??
     said.replace(/^--(?=\w )/, '-').replaceAll(/\s+/g, ' ')
   return `${problem} ${help}`
 }

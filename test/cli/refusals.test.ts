@@ -195,8 +195,21 @@ t.test('wrong usage is exit 2', async t => {
     [['status', '--record_size', '4K'], /--record_size: no such option \(see/],
     [['archive', 'x', 'y', '--keep-lats=3'], /--keep-lats: .*; did you mean --keep-last\?/],
     [['ls', 'x', '--record-size'], /--record-size needs a value .*help/],
+    [['write', 'dmesg', 'x', '--reason'], /--reason needs a value .*help/],
+    [['write', 'dmesg', 'x', '--compress'], /--compress needs a value .*help/],
     [['tty', 'x', 'bash', '-c', 'true'], /put -- before the command/],
-    [['write', 'nonsense', 'x'], /Invalid values/],
+    [
+      ['write', 'nonsense', 'x'],
+      /^pstorefs: type 'nonsense': must be one of console, tty, pmsg, dmesg \(see `pstorefs help write`\)/,
+    ],
+    [
+      ['write', 'dmesg', 'x', '--compress', 'l\nz4', '--reason', 'no'],
+      /^pstorefs: --compress 'l\\nz4': must be one of deflate, none \(see/,
+    ],
+    [
+      ['write', 'dmesg', 'x', '--reason', 'Panic'],
+      /: --reason 'Panic': must be one of panic, oops/,
+    ],
   ] as const)
     refuse(t, [...args], why, 2)
 })

@@ -36,9 +36,14 @@ export const write: CommandModule<object, Args> = {
         demandOption: true,
         describe: 'the ring, or a dump',
       })
-      .option('reason', { choices: reasons, describe: 'dmesg: the cause of the dump [panic]' })
+      .option('reason', {
+        choices: reasons,
+        requiresArg: true,
+        describe: 'dmesg: the cause of the dump [panic]',
+      })
       .option('compress', {
         choices: ['deflate', 'none'] as const,
+        requiresArg: true,
         describe: 'dmesg: the compression of the text [deflate]',
       })
       .example('dmesg | $0 write console region.img', '')
