@@ -159,7 +159,8 @@ function* entriesOf<T>(
     for (const place of backend.survey.conditions(false))
       if (isDropped(place)) yield ofDropped(place)
   } else if (found === 0 && !isDoubted) {
-    const hidden = Array.from(backend.survey.conditions(false)).filter(isHidden).length
+    let hidden = 0
+    for (const place of backend.survey.conditions(false)) if (isHidden(place)) hidden++
     if (hidden > 0)
       tell(
         `${shown}: no record, but ${count(hidden, 'zone')} with what no file shows: see ls --all`,

@@ -78,6 +78,13 @@ const newestDump = (backend: Backend, isMeant: (name: string) => boolean): strin
 /** What a command does with a word that stands for several records: show the newest dump, or refuse. */
 export type Several = 'newest' | 'refused'
 
+/** Does a word stand for a zone of which damage hides what it holds? */
+const holdsHidden = (backend: Backend, word: string): boolean => {
+  for (const place of backend.survey.conditions(false))
+    if (isHidden(place) && standsFor(word, place.name)) return true
+  return false
+}
+
 const amongRecords = (backend: Backend, source: string, how: Several): Among => ({
   source,
   noun: 'record',
@@ -88,12 +95,10 @@ const amongRecords = (backend: Backend, source: string, how: Several): Among => 
     if (newest.length === 0) throw ambiguous(source, word, found)
     return newest
   },
-  why: word => {
-    const hidden = Array.from(backend.survey.conditions(false)).filter(isHidden)
-    return backend.survey.raw(word)?.length || hidden.some(({ name }) => standsFor(word, name))
+  why: word =>
+    backend.survey.raw(word)?.length || holdsHidden(backend, word)
       ? 'no file shows what is there (see ls --all, cat --raw)'
-      : null
-  },
+      : null,
 })
 
 /**

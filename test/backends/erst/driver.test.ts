@@ -440,6 +440,24 @@ t.test('a piece of a ring further on than any writer comes is none', async t => 
   t.equal(shown(2n ** 64n - 1n), null)
 })
 
+t.test("a piece of a ring that the source's end cuts amid its header is none", async t => {
+  const path = make(t)
+  const tty = (): Backend => {
+    const backend = storeOf(new ErstDriver(new Region(path), { tty_size: 4096 }), 'erst')
+    t.teardown(() => backend.close())
+    return backend
+  }
+  tty().write({ type: 'tty', bytes: Buffer.from('hello') })
+  for (const [length, text] of [
+    [4096 + 213, 'hello'],
+    [4096 + 208, undefined],
+    [4096 + 1, undefined],
+  ] as const) {
+    fs.truncateSync(path, length)
+    t.equal(tty().find('tty-erst-0')?.read().toString(), text, `${length} bytes`)
+  }
+})
+
 t.test('a record without a time has none', async t => {
   const backend = hostile(t, image => {
     image.writeUInt32LE(0, 8192 + 16)
