@@ -90,6 +90,18 @@ const proxies: readonly (readonly [url: string, env: Environment, by: string | n
     ([no_proxy, by]) => ['http://c.example:4318', { all_proxy: 'http://p', no_proxy }, by] as const,
   ),
   ['http://c', { all_proxy: 'http://p', NO_PROXY: 'c:80' }, null],
+  ...(
+    [
+      ['fd00::12', null],
+      ['[fd00::12]', null],
+      ['[fd00::12]:4318', null],
+      ['[fd00::12]:80', 'http://p/'],
+      ['fd00::1', 'http://p/'],
+    ] as const
+  ).map(
+    ([no_proxy, by]) =>
+      ['http://[fd00::12]:4318', { all_proxy: 'http://p', no_proxy }, by] as const,
+  ),
   ['https://c', { all_proxy: 'http://p', NO_PROXY: 'c:80' }, 'http://p/'],
   ['https://c', { all_proxy: 'http://p', NO_PROXY: 'c:443' }, null],
 ]

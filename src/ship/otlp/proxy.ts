@@ -19,11 +19,16 @@ const bothCases = (name: string): string[] => [name, name.toUpperCase()]
 
 const portOf = ({ port, protocol }: URL): string => port || (protocol === 'https:' ? '443' : '80')
 
-/** Does a word of no_proxy mean a host? It is `*`, or a name that all below it have, too, and maybe a port. */
+const withoutBrackets = (host: string): string => host.replace(/^\[(.*)\]$/, '$1')
+
+/**
+ * Does a word of no_proxy mean a host? It is `*`, or a name that all below it have, too, or an address, and maybe a port
+ * behind it, before which IPv6 has brackets.
+ */
 const isMeant = (url: URL, word: string): boolean => {
-  const [, host = word, port = portOf(url)] = /^(.+):(\d+)$/.exec(word) ?? []
-  const name = host.replace(/^\*?\./, '')
-  const { hostname } = url
+  const [, host = word, port = portOf(url)] = /^([^:]+|\[.*\]):(\d+)$/.exec(word) ?? []
+  const name = withoutBrackets(host).replace(/^\*?\./, '')
+  const hostname = withoutBrackets(url.hostname)
   const isIn = name !== '' && (hostname === name || hostname.endsWith(`.${name}`))
   return port === portOf(url) && (name === '*' || isIn)
 }
