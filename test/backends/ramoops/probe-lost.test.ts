@@ -1,4 +1,4 @@
-/** Lost headers: a zone that no signature shows is no part of the one before it, where a dump lies in it. */
+/** Lost headers: a zone that no signature shows is no part of the one before it, where something lies in it. */
 import t, { type Test } from 'tap'
 import { probeSource, type FoundRegion } from '#src/index.js'
 import { file } from '../../program.js'
