@@ -4,6 +4,7 @@ import { describeMissing, type Crash } from '../crash/grouping.js'
 import { longestText, textOf } from '../crash/text.js'
 import { thisHost } from '../native/host.js'
 import type { Backend, StoredRecord } from '../pstore/backend.js'
+import { faultsOf } from '../pstore/condition.js'
 import type { Unreadable } from '../pstore/unreadable.js'
 import { contentOf, Tail, type Content } from '../pstore/content.js'
 import { withoutControls } from '../pstore/printable.js'
@@ -160,7 +161,7 @@ export class Report {
       ...this.copies.map(({ record, described }) => [
         record.name,
         `${described.size}`,
-        stateOf(record),
+        faultsOf(record).join(', '),
       ]),
       ...this.unreadable.map(({ name }) => [name, '-', 'cannot be read: not in this archive']),
     ]
@@ -173,17 +174,6 @@ export class Report {
     })
   }
 }
-
-const stateOf = ({ compressed, ecc, cut }: StoredRecord): string =>
-  compressed
-    ? 'cannot be inflated'
-    : ecc?.bad
-      ? `${ecc.bad} blocks damaged`
-      : ecc?.corrected
-        ? `${ecc.corrected} bytes corrected`
-        : cut
-          ? `${cut} bytes cut`
-          : ''
 
 /** How many lines a summary quotes. */
 const quoted = 20

@@ -161,6 +161,22 @@ export const lookIntoStream = (
 /** A number of things in words. */
 export const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`
 
+/** What is wrong with a record, or was mended, in words; none: nothing was found. */
+export const faultsOf = ({
+  compressed,
+  ecc,
+  cut,
+}: {
+  readonly compressed: boolean
+  readonly ecc: { readonly corrected: number; readonly bad: number } | null
+  readonly cut: number
+}): string[] => [
+  ...(compressed ? ['cannot be inflated'] : []),
+  ...(ecc?.corrected ? [`${count(ecc.corrected, 'byte')} corrected`] : []),
+  ...(ecc?.bad ? [`${count(ecc.bad, 'block')} damaged`] : []),
+  ...(cut ? [`${count(cut, 'byte')} cut`] : []),
+]
+
 /** What was tried, in words. */
 const tried = codecNames.join(', ').replace(/, ([^,]*)$/, ' or $1')
 

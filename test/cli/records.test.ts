@@ -1,5 +1,6 @@
 /** Copied records and stores without a driver, on the command line and mounted. */
 import fs from 'node:fs'
+import path from 'node:path'
 import t from 'tap'
 import { deflate } from '#src/pstore/codecs/deflate.js'
 import { loadFixture } from '../fixtures.js'
@@ -19,6 +20,26 @@ t.test('a copied record', async t => {
   const checked = pstorefs(['check', dump])
   t.equal(checked.status, 1)
   t.equal(succeed(t, ['cat', home]).length, fs.statSync(dump).size, 'nor the folder of one')
+})
+
+t.test('a store without a record says so where nothing else is printed', t => {
+  const region = path.join(folder(t), 'region.img')
+  const layout = ['--record-size', '4096', '--console-size', '4096']
+  succeed(t, ['format', region, '--mem-size', '16384', ...layout])
+  const told = (...args: string[]): string => {
+    const { status, stdout, stderr } = pstorefs(['ls', region, ...args])
+    t.equal(status, 0)
+    return `${stdout}${stderr.replaceAll(region, 'REGION')}`
+  }
+  t.equal(told(), 'pstorefs: REGION: no record\n')
+  t.equal(told('--all'), 'pstorefs: REGION: no record\n')
+  t.equal(told('--json'), '[]\n')
+  succeed(t, ['write', 'dmesg', region], Buffer.from('Oops#1 Part1\nlast words'))
+  t.match(told(), /^dmesg-ramoops-0 .* no parity\n$/)
+  succeed(t, ['erase', region, '--all'])
+  t.equal(told(), 'pstorefs: REGION: no record: see ls --all for what was there\n')
+  t.match(told('--all'), /^dmesg-ramoops-0 .* erased, but [^\n]*\n$/)
+  t.end()
 })
 
 t.test('a folder of them, mounted and archived', async t => {

@@ -7,7 +7,7 @@ import { standardInput } from '../../native/stdin.js'
 import { StoreError } from '../../pstore/errors.js'
 import { describeFailure } from '../../service/attached.js'
 import { allDoubtsOf } from '../../service/doubts.js'
-import { oneLine, tell } from '../../service/log.js'
+import { log, oneLine, tell } from '../../service/log.js'
 import {
   checkKeeping,
   keepingOptions,
@@ -105,9 +105,11 @@ const archiveAll = (
     const folder = new ArchiveFolder(dir, tell)
     try {
       let failed = 0
+      let made = 0
       for (const backend of backends)
         try {
-          const { isWhole } = archiveBackend(backend, folder, { keep, isNamed }, listener)
+          const { folders, isWhole } = archiveBackend(backend, folder, { keep, isNamed }, listener)
+          made += folders.length
           if (!isWhole) process.exitCode = incompleteExit
           if (args.textfile !== undefined) numbers.waiting.set(backend.name, recordsIn(backend))
         } catch (error) {
@@ -116,6 +118,8 @@ const archiveAll = (
           failed++
         }
       if (failed) throw new StoreError(`${failed} of ${backends.length} backends were not archived`)
+      if (made === 0 && process.exitCode === undefined)
+        log('info', `${dir}: nothing new to archive`)
     } finally {
       folder.close()
     }

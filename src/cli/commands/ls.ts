@@ -2,8 +2,8 @@
 import type { CommandModule } from 'yargs'
 import type { Backend, StoredRecord } from '../../pstore/backend.js'
 import { describeUnreadable, type Unreadable } from '../../pstore/unreadable.js'
-import { count, type Condition } from '../../pstore/condition.js'
-import { tell } from '../../service/log.js'
+import { count, faultsOf, type Condition } from '../../pstore/condition.js'
+import { log, tell } from '../../service/log.js'
 import { jsonArray, print, printJson } from '../show/output.js'
 import { isHidden } from '../options/hidden.js'
 import {
@@ -31,15 +31,8 @@ const unreadableExit = 1
  *
  * @param hasParity false where nothing would tell of a wrong bit
  */
-const state = ({ compressed, ecc, cut }: StoredRecord, hasParity: boolean): string =>
-  [
-    compressed ? 'cannot be inflated' : '',
-    ecc?.corrected ? `${ecc.corrected} bytes corrected` : '',
-    ecc?.bad ? `${ecc.bad} blocks damaged` : '',
-    cut ? `${cut} bytes cut` : '',
-  ]
-    .filter(Boolean)
-    .join(', ') || (hasParity ? 'ok' : 'no parity')
+const state = (record: StoredRecord, hasParity: boolean): string =>
+  faultsOf(record).join(', ') || (hasParity ? 'ok' : 'no parity')
 
 /** Whether a zone holds something that no file shows, or that was erased. */
 const isDropped = ({ record, used, state, remains }: Condition): boolean =>
@@ -78,7 +71,7 @@ const look = (): Look => ({
   styleOf: ([, , , state = '']) =>
     /^(?:ok|no parity)$/.test(state)
       ? null
-      : /^(?:\d+ bytes corrected|erased)$/.test(state)
+      : /^(?:\S+ bytes? corrected|erased)$/.test(state)
         ? 'yellow'
         : 'red',
 })
@@ -108,6 +101,7 @@ export const ls: CommandModule<object, Args> = {
       .example('$0 ls ram.img --mem-address 0x8000000 --mem-size 1M --record-size 32K --ecc 1', ''),
   handler: args => {
     const places = placesOf(args)
+    const isAlone = places.length === 1
     const shown = args.all ? { state: 'shown', why: '' } : {}
     if (args.json)
       printJson(
@@ -115,7 +109,7 @@ export const ls: CommandModule<object, Args> = {
           fromEach(places, opened =>
             entriesOf<object>(
               opened,
-              args.all,
+              { all: args.all, isAlone: false },
               record => ({ source: opened.shown, ...record.toJSON(), ...shown }),
               place => droppedToJson(opened, place),
             ),
@@ -128,7 +122,7 @@ export const ls: CommandModule<object, Args> = {
           yield heading(places, opened.shown)
           const parity = hasParity(opened.backend)
           const row = (record: StoredRecord) => rowOf(record, parity)
-          const entries = entriesOf(opened, args.all, row, droppedRow)
+          const entries = entriesOf(opened, { all: args.all, isAlone }, row, droppedRow)
           yield* table(entries, [1], look())
         }),
       )
@@ -136,12 +130,13 @@ export const ls: CommandModule<object, Args> = {
 }
 
 /**
- * Entries for all records that can be read, and with `all` for the zones that no file shows. Where there is no record,
- * and nothing was told of the layout, damaged zones that hold something are told.
+ * Entries for all records that can be read, and with `all` for the zones that no file shows. Where there is neither,
+ * that is told, unless more was told of the layout: of damage that hides something always, else where `isAlone`, as
+ * nothing would be printed.
  */
 function* entriesOf<T>(
   { backend, shown, isDoubted }: Opened,
-  all: boolean,
+  { all, isAlone }: { all: boolean; isAlone: boolean },
   ofRecord: (record: StoredRecord) => T,
   ofDropped: (place: Condition) => T,
 ): Generator<T, void, void> {
@@ -155,15 +150,18 @@ function* entriesOf<T>(
     found++
     yield ofRecord(record)
   }
-  if (all) {
-    for (const place of backend.survey.conditions(false))
-      if (isDropped(place)) yield ofDropped(place)
-  } else if (found === 0 && !isDoubted) {
-    let hidden = 0
-    for (const place of backend.survey.conditions(false)) if (isHidden(place)) hidden++
-    if (hidden > 0)
-      tell(
-        `${shown}: no record, but ${count(hidden, 'zone')} with what no file shows: see ls --all`,
-      )
+  if (found > 0 && !all) return
+  let hidden = 0
+  let dropped = 0
+  for (const place of backend.survey.conditions(false)) {
+    if (isHidden(place)) hidden++
+    if (!isDropped(place)) continue
+    dropped++
+    if (all) yield ofDropped(place)
   }
+  if (found > 0 || (all && dropped > 0) || isDoubted) return
+  if (hidden > 0)
+    tell(`${shown}: no record, but ${count(hidden, 'zone')} with what no file shows: see ls --all`)
+  else if (isAlone)
+    log('info', `${shown}: no record${dropped > 0 ? ': see ls --all for what was there' : ''}`)
 }
