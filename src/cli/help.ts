@@ -47,7 +47,7 @@ Help:
   pstorefs help COMMAND  a command's options, and examples
   pstorefs help layout  how to say where a region's zones lie
   pstorefs version  this program's version
-  pstorefs completion  a completion script for bash or zsh: pstorefs completion >> ~/.bashrc
+  pstorefs completion  a completion script for bash or zsh: pstorefs completion bash >> ~/.bashrc
 `,
     width,
   )

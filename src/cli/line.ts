@@ -1,7 +1,7 @@
 /** The command line, read by yargs: its command, or help, completions, or what is wrong with it. */
 import yargs, { type Argv, type CommandModule } from 'yargs'
 import { standardInput } from '../native/stdin.js'
-import { complete, takesLayout } from './commands/completion.js'
+import { chooseShell, complete, takesLayout } from './commands/completion.js'
 import { commandNames, isCommand, type CommandName } from './command-names.js'
 import { loadAll, loadCommands } from './commands.js'
 import { topics } from './help.js'
@@ -111,7 +111,7 @@ const reader = (words: readonly string[], known: readonly CommandModule[]): Argv
     .command(known.map(chosenBy))
     .completion(
       'completion',
-      'print a completion script for bash or zsh: pstorefs completion >> ~/.bashrc',
+      'print a completion script for bash or zsh: pstorefs completion bash >> ~/.bashrc',
       (
         _word: string,
         _argv: unknown,
@@ -225,6 +225,8 @@ export const choose = async (
     const wanted = helpWanted()
     if (wanted !== null) return await helper(wanted)
     if (line.length === 1 && line[0] === 'version') return () => print([`${version}\n`])
+    const problem = chooseShell(line, process.env)
+    if (problem !== null) return misused(`${problem} (see \`pstorefs help\`)`)
     known.push(...(await knownCommands()))
     await reader(wordsFor(line), known).parseAsync()
     return null

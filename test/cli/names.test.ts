@@ -217,12 +217,13 @@ t.test('words behind -- are no options', async t => {
   t.match(there('list', '--', 'gone'), { status: 1, stderr: 'pstorefs: gone: no such file\n' })
 })
 
-/** What bash offers for the last of some words, by the script that `completion` prints. */
+/** What bash offers for the last of some words, by the script that `completion` prints; the login shell is zsh. */
 const offered = (home: string, ...words: string[]): string[] => {
   const script = `
     cd "$1"; shift
     pstorefs() { "$NODE" "$PROGRAM" "$@"; }
-    eval "$(SHELL=/bin/bash pstorefs completion)"
+    export SHELL=/bin/zsh
+    eval "$(pstorefs completion bash)"
     COMP_WORDS=(pstorefs "$@") COMP_CWORD=$#
     _pstorefs_yargs_completions
     printf '%s\\n' "\${COMPREPLY[@]}"`
@@ -231,6 +232,25 @@ const offered = (home: string, ...words: string[]): string[] => {
   const { stdout, stderr } = run('env', [...assigned, 'bash', '-c', script, 'bash', home, ...words])
   return [stdout.toString(), stderr].join('').split('\n').filter(Boolean)
 }
+
+t.test('the shell of a completion script is the one that is named, or SHELL', t => {
+  const script = (shell: string, ...args: string[]): string => {
+    const { status, stdout, stderr } = run('env', [
+      `SHELL=${shell}`,
+      process.execPath,
+      program,
+      'completion',
+      ...args,
+    ])
+    return `${status} ${stdout}${stderr}`
+  }
+  for (const [shell, ...args] of [['/bin/zsh'], ['/bin/bash', 'zsh'], ['/bin/fish', 'zsh']])
+    t.match(script(shell!, ...args), /^0 #compdef pstorefs\n/)
+  for (const [shell, ...args] of [['/bin/bash'], ['/bin/zsh', 'bash'], ['/bin/fish']])
+    t.match(script(shell!, ...args), /^0 ###-begin-.*\ncomplete -o bashdefault /s)
+  t.match(script('/bin/bash', 'fish'), /^2 pstorefs: completion 'fish': must be bash or zsh \(see/)
+  t.end()
+})
 
 t.test('completion', async t => {
   const home = folder(t)

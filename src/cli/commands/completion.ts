@@ -33,6 +33,30 @@ const takesNoBackend = ['completion', 'format', 'probe', 'ship']
 export const takesLayout = (command: string): boolean =>
   !['completion', 'help', 'ship', 'status'].includes(command)
 
+/** The shells that there are completions for. */
+const shells = ['bash', 'zsh']
+
+/**
+ * Choose the shell, by what SHELL names, as yargs does: that may be another one than is typed in.
+ *
+ * @param line the words after `pstorefs`
+ * @param env the environment, which is changed
+ * @returns what is wrong with the line, or null
+ */
+export const chooseShell = (
+  [first, second]: readonly string[],
+  env: { [name: string]: string | undefined },
+): string | null => {
+  const isZsh = /(?:^|\/)zsh$/.test(env['SHELL'] ?? '')
+  // Of the two scripts that ask for offers zsh's alone sets COMP_LINE.
+  const asks = first === '--get-yargs-completions' ? env['COMP_LINE'] !== undefined : isZsh
+  const shell = (first === 'completion' && second) || shells[Number(asks)]!
+  if (!shells.includes(shell)) return `completion '${shell}': must be ${shells.join(' or ')}`
+  env['SHELL'] = shell
+  delete env['ZSH_NAME']
+  return null
+}
+
 /** Each offer as the last of a list with commas, where it is not in it yet. */
 const inList = (word: string, offers: readonly string[]): string[] => {
   const before = word.slice(0, word.lastIndexOf(',') + 1)
