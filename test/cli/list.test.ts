@@ -313,6 +313,11 @@ t.test('a folder without a crash that can be used', t => {
     status: 1,
     stderr: `pstorefs: ${home}/crash: not used as a crash: records.json is no JSON\npstorefs: ${home}: ${none}\n`,
   })
+  const fixture = loadFixture('ecc1-all')
+  succeed(t, ['archive', file(t, fixture.region()), home, ...layoutOptions(fixture)])
+  const { status, stdout, stderr } = pstorefs(['list', home])
+  t.same([status, stdout.toString().split('\n').length], [1, 4], 'the others are listed')
+  t.match(stderr, /^pstorefs: \S+: not used as a crash: [^\n]*\n$/)
   t.end()
 })
 

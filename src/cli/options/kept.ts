@@ -71,16 +71,21 @@ export interface WhereArgs {
 /** Where pstorefs-archive@NAME.service archives: a folder for each NAME. */
 const archives = '/var/lib/pstorefs-archive'
 
-/** The exit code where a record cannot be read. */
+/** The exit code where something cannot be read. */
 export const unreadableExit = 1
+
+/** Tell what is left out of all that is found. */
+const tellLeftOut = (why: string): void => {
+  tell(why)
+  process.exitCode = unreadableExit
+}
 
 /** The names of those; where they may not be read, that is told, and the other places are looked at. */
 const ourArchives = (): string[] => {
   try {
     return isFolder(archives) ? fs.readdirSync(archives) : []
   } catch (error) {
-    tell(explain(archives, error).message)
-    process.exitCode = unreadableExit
+    tellLeftOut(explain(archives, error).message)
     return []
   }
 }
@@ -108,10 +113,7 @@ const backendOf = (
 const crashesIn = (where: string, backend: Backend): Kept[] => {
   const unreadable: Unreadable[] = []
   const records = [...backend.records(what => unreadable.push(what))]
-  for (const { name, error } of unreadable) {
-    tell(`${error.message}: ${name} is left out`)
-    process.exitCode = unreadableExit
-  }
+  for (const { name, error } of unreadable) tellLeftOut(`${error.message}: ${name} is left out`)
   const left = new Set(unreadable.map(({ name }) => name))
   const readable = records.filter(({ name }) => !left.has(name))
   const names = new Set([...readable, ...unreadable].map(record => backendOf(backend, record)))
@@ -227,7 +229,7 @@ const inArchive = (where: string): Kept[] | null => {
         above.close()
       }
     }
-    const found = Array.from(entriesOf(folder, tell), entry => archived(where, where, entry))
+    const found = Array.from(entriesOf(folder, tellLeftOut), entry => archived(where, where, entry))
     // What lies in it may be records.
     return found.length > 0 || mayBecomeArchive(folder) ? found : null
   } finally {
@@ -250,8 +252,7 @@ const unlessAlone = (wheres: readonly string[], look: () => Kept[]): Kept[] => {
     return look()
   } catch (error) {
     if (wheres.length === 1 || !(error instanceof StoreError)) throw error
-    tell(error.message)
-    process.exitCode = unreadableExit
+    tellLeftOut(error.message)
     return []
   }
 }
