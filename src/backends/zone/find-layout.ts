@@ -57,6 +57,15 @@ const ofOneOrder = (all: readonly Signed[]): Signed[] => {
   return 2 * little.length >= all.length ? little : all.filter(({ endian }) => endian === 'big')
 }
 
+/** The zones, and where fewer than two dumps tell the size of one, the empty ones behind the rings. */
+const withEmpty = (zones: readonly Signed[], all: readonly Signed[]): readonly Signed[] => {
+  if (zones.filter(({ kind }) => kind === 'dmesg').length >= 2) return zones
+  const { endian } = zones[0]!
+  const end = zones.findLast(({ kind }) => kind !== 'dmesg')?.offset ?? -1
+  const empty = all.filter(zone => zone.isEmpty && zone.endian === endian && zone.offset > end)
+  return [...zones, ...empty].toSorted((a, b) => a.offset - b.offset)
+}
+
 /** Divide the bytes before or behind what is signed: by Linux's defaults where they fit, else all are the first's. */
 const divide = (
   sizes: { [kind in RingKind]: number },
@@ -155,10 +164,11 @@ const cutShort = ({ offset, used }: Signed, length: number): string => {
 
 /** @returns null where no layout of Linux's has all these zones */
 const layoutOf = (all: readonly Signed[], length: number): FoundLayout | null => {
-  const zones = inOrder(ofOneOrder(all.filter(({ isDoubtful }) => !isDoubtful)))
-  const [first] = zones
+  const sure = inOrder(ofOneOrder(all.filter(({ isDoubtful }) => !isDoubtful)))
+  const [first] = sure
   if (!first) return null
   const { endian } = first
+  const zones = withEmpty(sure, all)
   const dumps = zones.filter(({ kind }) => kind === 'dmesg')
   const last = zones.findLast(({ kind }) => kind !== 'dmesg')
   const total = Math.floor(length / alignment) * alignment

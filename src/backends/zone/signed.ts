@@ -28,6 +28,8 @@ export interface Signed {
   readonly isDoubtful: boolean
   /** Its signature is lost: what follows it tells that a dump's zone begins there. */
   readonly isLost?: true
+  /** A dump's zone, by its signature, that never held one: only this program signs such, and ramoops any empty zone. */
+  readonly isEmpty?: true
 }
 
 /** The kinds that have a signature of their own, and dumps, which have a second one. */
@@ -66,10 +68,9 @@ const zoneAt = (bytes: Buffer, offset: number, endian: Endian): Signed | null =>
   if (kind === undefined || used > largestStore) return null
   if (kind === 'dmesg') {
     const isDump = decodeKmsgHeader(bytes.subarray(zoneHeaderSize), endian) !== null
+    const isEmpty = !isDump && used === 0 && start === 0
     // ramoops signs so whatever the zone's kind.
-    return isDump || used > 0 || start > 0
-      ? { offset, kind, endian, used, isDoubtful: !isDump }
-      : null
+    return { offset, kind, endian, used, isDoubtful: !isDump, ...(isEmpty && { isEmpty }) }
   }
   if (kind !== 'ftrace' && offset % sector !== 0) return null
   return { offset, kind, endian, used, isDoubtful: isOfRamoops(bytes) }
@@ -121,7 +122,7 @@ export const signedIn = (region: Region): Signed[] => {
         }
     at = to
   }
-  const signed = found.filter(({ isLost }) => !isLost)
+  const signed = found.filter(({ isLost, isEmpty }) => !isLost && !isEmpty)
   const doubtful = signed.filter(({ isDoubtful }) => isDoubtful).length
   return 2 * doubtful < signed.length ? found.toSorted((a, b) => a.offset - b.offset) : []
 }

@@ -123,6 +123,53 @@ t.test('sizes by distances', async t => {
   }
 })
 
+t.test('dump zones that `format` signed, and that never held one', t => {
+  const sizes = '--kmsg-size 8192 --pmsg-size 16384 --console-size 32768 --ftrace-size 0'
+  const rings: [number, ZoneKind][] = [
+    [0, 'pmsg'],
+    [16 * K, 'console'],
+  ]
+  const shared = ['console_size', 'tty_size', 'ftrace_size']
+  for (const [what, zones, empty, options, open] of [
+    ['behind rings', rings, [48, 56, 64], sizes, shared],
+    ['one dump among them', [...rings, [56 * K, 'dmesg']], [48, 64], sizes, shared],
+    [
+      'before dumps that tell the size',
+      [...rings, [56 * K, 'dmesg'], [64 * K, 'dmesg']],
+      [48],
+      sizes,
+      shared,
+    ],
+    [
+      'no ring',
+      [[8 * K, 'dmesg']],
+      [0, 16],
+      '--kmsg-size 8192 --pmsg-size 0 --console-size 0 --ftrace-size 0',
+      [],
+    ],
+    [
+      "a text's, in a ring",
+      [
+        [0, 'pmsg'],
+        [64 * K, 'console'],
+      ],
+      [1],
+      '--kmsg-size 65536 --pmsg-size 65536 --console-size 65536 --ftrace-size 0',
+      ['console_size', 'tty_size', 'ftrace_size', 'kmsg_size'],
+    ],
+    ['alone, as in ramoops', [], [0, 8, 16], undefined, []],
+  ] as [string, [number, ZoneKind][], number[], string | undefined, string[]][])
+    for (const endian of ['little', 'big'] as const) {
+      const bytes = store(256 * K, zones, endian)
+      const header = encodeZoneHeader({ sig: signatureOf('dmesg'), datalen: 0, start: 0 }, endian)
+      for (const at of empty) header.copy(bytes, at * K)
+      const layout = found(t, bytes)
+      t.equal(layout?.options.replace(' --endian big', ''), options, what)
+      t.same(layout?.open ?? [], open, what)
+    }
+  t.end()
+})
+
 t.test('CPUs share ftrace, whose bytes do not divide', async t => {
   const share = Math.floor((16 * K) / 3)
   const zones: [number, ZoneKind][] = [
