@@ -102,6 +102,26 @@ t.test("a real kernel's region", async t => {
   t.match(pstorefs(['archive', again, archive, ...layout]), nothing)
 })
 
+t.test('a store that tells its layout no more, as all was moved', t => {
+  const source = file(t, loadFixture('all-noecc').region())
+  const archive = folder(t)
+  t.match(pstorefs(['archive', source, archive]), { status: 0, stderr: '' })
+  const empty = fs.readFileSync(source)
+  t.match(pstorefs(['archive', source, archive]), {
+    status: 0,
+    stderr: /^[^\n]*: layout guessed \([^\n]*\npstorefs: \S+: nothing new to archive\n$/,
+  })
+  // What is in it now cannot be erased.
+  empty.writeUInt32LE(5, empty.lastIndexOf('DBGC') + 8)
+  empty.writeUInt32LE(5, empty.lastIndexOf('DBGC') + 4)
+  fs.writeFileSync(source, empty)
+  t.match(pstorefs(['archive', source, archive]), {
+    status: 1,
+    stderr: /refusing to write with a guessed/,
+  })
+  t.end()
+})
+
 t.test('what cannot be inflated, and what a console says', async t => {
   const fixture = loadFixture('dmesg-enc-z')
   const archive = folder(t)

@@ -4,7 +4,9 @@ import type { CommandModule } from 'yargs'
 import { ArchiveFolder } from '../../archive/folder.js'
 import { archiveBackend, recordsIn, refusal, type Listener } from '../../archive/run.js'
 import { standardInput } from '../../native/stdin.js'
-import { StoreError } from '../../pstore/errors.js'
+import type { Backend } from '../../pstore/backend.js'
+import { StoreError, UncertainLayout } from '../../pstore/errors.js'
+import type { Failure } from '../../pstore/select.js'
 import { describeFailure } from '../../service/attached.js'
 import { allDoubtsOf } from '../../service/doubts.js'
 import { log, oneLine, tell } from '../../service/log.js'
@@ -86,6 +88,30 @@ export const archive: CommandModule<object, Args> = {
 const isSeveral = (args: Pick<Args, 'all-backends' | 'backend'>): boolean =>
   args['all-backends'] || args.backend !== undefined
 
+/**
+ * Attach what is to be archived.
+ *
+ * @returns null where a layout is guessed, so that nothing may be moved, and there is no record to move: what `archive`
+ *   has emptied tells less than what it found
+ */
+const attachToMove = (
+  args: Args,
+  told: (failures: readonly Failure[]) => void,
+): Backend[] | null => {
+  try {
+    return attachSources(args, { readOnly: args.keep }, told)
+  } catch (error) {
+    if (!(error instanceof UncertainLayout)) throw error
+    const looked = attachSources(args, { readOnly: true }, told)
+    try {
+      if (looked.some(backend => recordsIn(backend) > 0 || backend.doubts().length > 0)) throw error
+      return null
+    } finally {
+      for (const backend of looked) backend.close()
+    }
+  }
+}
+
 /** @param numbers gets what there is to count */
 const archiveAll = (
   args: Args,
@@ -94,11 +120,16 @@ const archiveAll = (
 ): void => {
   const { keep } = args
   const isNamed = args.source === undefined
-  const backends = attachSources(args, { readOnly: keep }, failures => {
+  const nothingNew = `${dir}: nothing new to archive`
+  const backends = attachToMove(args, failures => {
     for (const failure of failures) tell(describeFailure(failure))
     if (failures.length > 0) process.exitCode = incompleteExit
     numbers.unattached = failures.map(({ name }) => name)
   })
+  if (!backends) {
+    log('info', nothingNew)
+    return
+  }
   try {
     for (const line of backends.flatMap(allDoubtsOf)) tell(line)
     if (!keep && backends.every(({ readOnly }) => readOnly)) throw refusal(backends[0]!)
@@ -118,8 +149,7 @@ const archiveAll = (
           failed++
         }
       if (failed) throw new StoreError(`${failed} of ${backends.length} backends were not archived`)
-      if (made === 0 && process.exitCode === undefined)
-        log('info', `${dir}: nothing new to archive`)
+      if (made === 0 && process.exitCode === undefined) log('info', nothingNew)
     } finally {
       folder.close()
     }
