@@ -147,6 +147,15 @@ t.test('parity that only one header tells', async t => {
   }
 })
 
+t.test('parity that more headers tell than are asked', async t => {
+  const path = `${folder(t)}/store.img`
+  const layout = { record_size: 4 * K, console_size: 0, pmsg_size: 0, ftrace_size: 0 }
+  format(path, { ...layout, ecc: 1, mem_size: 48 * K })
+  const backend = open(t, path, { ...layout, ecc: 1 })
+  for (let dump = 0; dump < 9; dump++) backend.write({ type: 'dmesg', bytes: text })
+  t.match(doubts(t, path, layout), [/give --ecc 16$/])
+})
+
 t.test('ftrace whose zones lost their headers', async t => {
   const of = { ...ramoops, cpus: 4 }
   const path = filled(t, 'ramoops', of)
