@@ -1,7 +1,7 @@
 /** Places that cannot be read: said of each, and no other is hidden. */
 import t from 'tap'
 import { StoreError } from '#src/pstore/errors.js'
-import { describeCut, foundAt, conditionAt, type Site } from '#src/pstore/condition.js'
+import { describeCut, faultsOf, foundAt, conditionAt, type Site } from '#src/pstore/condition.js'
 import { describeUnreadable } from '#src/pstore/unreadable.js'
 
 const unreadable = new StoreError('region.img: cannot be read', 'EIO')
@@ -33,4 +33,15 @@ t.test('what is missing is said in a line', async t => {
   t.match(describeCut('console-x-0', 20), /^console-x-0: 20 bytes cut: /)
   const lost = { type: 'pmsg', id: 0n, name: 'pmsg-x-0', time: null, error: unreadable } as const
   t.equal(describeUnreadable(lost), 'region.img: cannot be read: pmsg-x-0 cannot be shown')
+})
+
+t.test('what is wrong with a record, in words', async t => {
+  const sound = { compressed: false, ecc: null, cut: 0 }
+  t.same(faultsOf(sound), [])
+  t.same(faultsOf({ ...sound, ecc: { corrected: 0, bad: 0 } }), [])
+  t.same(faultsOf({ ...sound, ecc: { corrected: 1, bad: 2 } }), [
+    '1 byte corrected',
+    '2 blocks damaged',
+  ])
+  t.same(faultsOf({ compressed: true, ecc: null, cut: 3 }), ['cannot be inflated', '3 bytes cut'])
 })

@@ -236,6 +236,10 @@ t.test('a header that goes back for a moment, as when pstore_blk wraps', t => {
     bytes.writeUInt32LE(start, 4)
     fs.writeSync(fd, bytes, 0, 8, 4)
   }
+  numbers(0, 0)
+  t.equal(follower.poll(70), null)
+  numbers(4000, 4000)
+  t.equal(follower.poll(80), null, 'as it was: nothing was erased')
   fs.writeSync(fd, text, 0, 84, 12 + 4000)
   fs.writeSync(fd, text, 84, 116, 12)
   numbers(116, 116)
