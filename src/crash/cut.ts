@@ -9,7 +9,7 @@ import { tracesOf } from './traces.js'
 
 /** What the kernel says when it cannot go on after an oops. */
 const fatal =
-  /^Kernel panic - not syncing: (?:[\w -]{1,40}: )?(?:Fatal (?:exception|error)|Kernel Fault|Bad Address|Page fault: )/
+  /^Kernel panic - not syncing: (?:[\w./: -]{1,80}: )?(?:Fatal (?:exception|error)|Kernel Fault|Bad Address|Page fault: )/
 /** The most lines before it that are taken for the oops, and how long before, in seconds. */
 const mostLines = 200
 const soon = 10

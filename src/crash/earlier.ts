@@ -13,7 +13,7 @@ import { firstReport, type CrashReport } from './report.js'
 
 /** By what a kernel ends that cannot go on after an oops: that oops is what happened. */
 const consequence =
-  /^Kernel panic - not syncing: (?:(?:[\w -]{1,40}: )?Fatal (?:exception|error)|Attempted to kill |Aiee, killing )/
+  /^Kernel panic - not syncing: (?:(?:[\w./: -]{1,80}: )?Fatal (?:exception|error)|Attempted to kill |Aiee, killing )/
 /** Seconds within which it does. */
 const soon = 1
 

@@ -76,6 +76,7 @@ t.test('each dump has its own report', async t => {
       [first, first],
     ],
     ["arm64's words", [['Oops#1', one], ['Panic#2', one + fatal.replace('Fatal', 'Oops: Fatal')]], [first, first]], // prettier-ignore
+    ["arm64's, of a trap", [['Oops#1', one], ['Panic#2', one + fatal.replace('Fatal', 'UBSAN: array index out of bounds: Fatal')]], [first, first]], // prettier-ignore
     ['of the second oops', [['Oops#1', one], ['Oops#2', two], ['Panic#3', two + fatal.replace('5.31', '9.31')]], [first, second, second]], // prettier-ignore
     ['the same words much later', [['Oops#1', one], ['Panic#2', one + fatal.replace('5.31', '65.3')]], [first, 'kernel panic: Fatal exception']], // prettier-ignore
     ['a machine that is shut down', [['Oops#1', one], ['Shutdown#2', one + log('60 reboot: off')]], [first, null]], // prettier-ignore
@@ -144,6 +145,15 @@ t.test('a panic is told by what is left of the oops before it', async t => {
     [
       "arm64's words",
       ['5.2  dies+0x1/0x2', '5.9 Kernel panic - not syncing: Oops: Fatal exception'],
+      'Oops in dies',
+      'dies',
+    ],
+    [
+      "arm64's, of a trap",
+      [
+        '5.2  dies+0x1/0x2',
+        '5.9 Kernel panic - not syncing: UBSAN: array index out of bounds: Fatal exception',
+      ],
       'Oops in dies',
       'dies',
     ],
