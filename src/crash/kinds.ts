@@ -275,7 +275,13 @@ export const openers: readonly Opener[] = [
     'BUG: stack guard page was hit in {f}',
   ]),
   ...rows('bug', 'trace', [/CFI failure (?:at|\()/, 'CFI failure in {f}']),
-  ...rows('bug', 'trace', [/rust_kernel: panicked at /, '{next} in {f}']),
+  ...rows(
+    'bug',
+    'trace',
+    // Before Rust 1.73 the message stood on that line, since then it is on the next.
+    [/rust_kernel: panicked at '(.*)', [^']*$/, '{1} in {f}'],
+    [/rust_kernel: panicked at /, '{next} in {f}'],
+  ),
   ...rows(
     'bug',
     'line',
