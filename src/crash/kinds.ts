@@ -142,6 +142,11 @@ export const openers: readonly Opener[] = [
     'trace',
     [/UBSAN: Undefined behaviou?r in/, 'UBSAN: undefined-behaviour in {f}'],
     [/UBSAN: ([a-z][\w -]{1,60}?) in /, 'UBSAN: $1 in {f}'],
+    // With CONFIG_UBSAN_TRAP (lib/ubsan.c, report_ubsan_failure): x86 says where, arm64 and riscv count it as die() does.
+    [
+      /UBSAN: ([a-z][\w/ -]{1,60}?)(?: at [A-Za-z_][\w.]{0,255}\+0x|(?:: [0-9a-f]{1,16})? \[#\d)/,
+      'UBSAN: $1 in {f}',
+    ],
     [/UBSAN: ([A-Za-z].*)/, 'UBSAN: {1}'],
   ),
   ...rows('soft lockup', 'path', [/BUG: soft lockup/, 'BUG: soft lockup in {f}']),
