@@ -19,17 +19,22 @@ export const header = (used: number, version = 0, endian: Endian = 'little'): Bu
 /** What a kernel of the fixtures signs ftrace zones with. */
 export const version = 0x60c75
 
-/** A region as a kernel leaves it; contents by the zone, as `dmesg0`. All other zones are empty. */
+/**
+ * A region as a kernel leaves it; contents by the zone, as `dmesg0`. All other zones are empty.
+ *
+ * @param kernel its version, which signs ftrace zones
+ */
 export const makeRegion = (
   parameters: RamoopsParameters,
   contents: { [zone: string]: Buffer | string },
+  kernel = version,
 ): Buffer => {
   const { memSize, zones, ecc, endian } = makeLayout(parameters, 0)
   const region = Buffer.alloc(memSize)
   for (const { kind, index, offset, size } of zones) {
     const zone = region.subarray(offset, offset + size)
     const content = Buffer.from(contents[`${kind}${index}`] ?? '')
-    header(content.length, kind === 'ftrace' ? version : 0, endian).copy(zone)
+    header(content.length, kind === 'ftrace' ? kernel : 0, endian).copy(zone)
     content.copy(zone, 12)
     if (ecc) addParity(zone, ecc)
   }

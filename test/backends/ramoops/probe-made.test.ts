@@ -169,6 +169,29 @@ t.test('a source that ends within the bytes that CPUs share out unused', async t
   }
 })
 
+t.test('what follows ftrace is no ftrace zone, whoever signed those', async t => {
+  // 4.18.0 is 3 bits from no version, and so is 6.1.0.
+  for (const kernel of [0x41200, 0x60100, 0x41307])
+    for (const cpus of [2, 3, 4]) {
+      const layout = {
+        mem_size: 32768,
+        record_size: 4096,
+        console_size: 4096,
+        ftrace_size: 8192,
+        pmsg_size: 4096,
+        preset: 'linux-pre-6.2',
+      }
+      const ofCpu = Array.from({ length: cpus }, (_, cpu) => [`ftrace${cpu}`, calls(20, 1)])
+      const contents = { dmesg0: dump(0), dmesg1: dump(1), ...Object.fromEntries(ofCpu) }
+      const rings = {
+        console0: '[    0.000000] Linux\n'.repeat(99),
+        pmsg0: 'a message\n'.repeat(99),
+      }
+      const region = makeRegion({ ...layout, cpus }, { ...contents, ...rings }, kernel)
+      t.match(regionsIn(t, region), [{ ...layout, cpus }], `${kernel.toString(16)} of ${cpus} CPUs`)
+    }
+})
+
 t.test('zones that Linux refuses to make are no region', async t => {
   const layout = { record_size: 0, console_size: 0, pmsg_size: 4096, ftrace_size: 0, ecc: 16 }
   const ring = makeRegion({ ...layout, mem_size: 4096 }, { pmsg0: 'a message\n' })

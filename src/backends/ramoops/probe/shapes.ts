@@ -259,7 +259,9 @@ const sharesAt = (
       add(each, offset => {
         const next = view.header(offset)
         if (first.lost || next?.lost) return next?.ftrace === true
-        return next !== null && wrongBits((next.code ^ first.code) >>> 0) <= mostWrongBits
+        // `DBGC` itself is next to some versions, as 4.18.0 and 6.1.0.
+        const code = next?.code ?? 0
+        return code !== 0 && wrongBits((code ^ first.code) >>> 0) <= mostWrongBits
       })
   if (!ecc || shares.length) return shares
   for (
