@@ -1,5 +1,6 @@
 /** Lost headers: a zone that no signature shows is no part of the one before it, where something lies in it. */
 import t, { type Test } from 'tap'
+import { makeLayout } from '#src/backends/ramoops/layout.js'
 import { probeSource, type FoundRegion } from '#src/index.js'
 import { file } from '../../program.js'
 import { calls, dump, makeRegion } from './made.js'
@@ -109,6 +110,26 @@ t.test('a ring whose header is lost is found by its text, or by records', async 
       t.same(more, [], `${what} over ${ring}`)
       t.match(found, { ...rings, certain: false }, `${what} over ${ring}`)
     }
+})
+
+t.test('the last ring, behind bytes that CPUs do not divide', async t => {
+  for (const cpus of [2, 3, 6, 7]) {
+    const ofAll = {
+      mem_size: 12 * K,
+      record_size: 0,
+      console_size: 4 * K,
+      ftrace_size: 4 * K,
+      pmsg_size: 4 * K,
+      cpus,
+      preset: 'linux-pre-6.2',
+    }
+    const ofCpu = Array.from({ length: cpus }, (_, cpu) => [`ftrace${cpu}`, calls(20, 2)])
+    const rings = { console0: log.repeat(20), pmsg0: 'message\n'.repeat(50) }
+    const region = makeRegion(ofAll, { ...Object.fromEntries(ofCpu), ...rings })
+    const { offset } = makeLayout(ofAll, 0).zones.at(-1)!
+    losses.zeros.copy(region, offset)
+    t.match(regionsIn(t, region), [{ ...ofAll, certain: false }], `${cpus} CPUs`)
+  }
 })
 
 t.test('one that has wrapped ends with what is in it, whatever follows', async t => {

@@ -131,7 +131,7 @@ const hiddenRings = (
   isPlain: boolean,
 ): LostHeader[] => {
   const zones = zonesOf(shape)
-  const { end, dmesg } = shape
+  const { end, dmesg, sizes } = shape
   const hidden: LostHeader[] = []
   const look = (at: number, size: number, isEnd = false): boolean => {
     const length = Math.min(size - zoneHeaderSize, mostContent)
@@ -160,9 +160,10 @@ const hiddenRings = (
     view.possibleFrom(end + 1, 1)[0] ?? Infinity,
     view.ftraceIn(end + zoneHeaderSize, view.end)[0] ?? Infinity,
   )
-  // Dumps leave a few bytes at the end.
+  // Dumps, and the CPUs that share ftrace, leave a few bytes at the end.
   const room = next < Infinity ? next - end : isWhole ? view.end - end : 0
-  const slack = next < Infinity ? 0 : remainderOf(dmesg.count)
+  const shared = zones.reduce((sum, { kind, size }) => sum + (kind === 'ftrace' ? size : 0), 0)
+  const slack = next < Infinity ? 0 : remainderOf(dmesg.count) + sizes.ftrace - shared
   const size = room >= smallestRing ? powerBelow(room) : 0
   const isLast = last?.kind === 'ftrace' && room - last.size >= 0 && room - last.size <= slack
   if (size && (room - size <= slack || isLast))
