@@ -115,6 +115,8 @@ export const layoutDoubt = (held: Held, elsewhere: Elsewhere): LayoutDoubt | nul
     return { line: `${line}: the layout is not this region's${rather}`, isForeign: true }
   }
   const against = (line: string): LayoutDoubt | null => said(line, advice())
+  const ofCpus = ({ line, rather }: OtherCpus): LayoutDoubt | null =>
+    rather === null ? against(line) : { line: `${line}: ${rather}`, isForeign: false }
   const ofAll = (some: readonly ZoneExtent[]): string =>
     `${some.length} of ${count(zones.length, 'zone')}`
   const without = [...missing, ...others, ...swapped]
@@ -124,7 +126,7 @@ export const layoutDoubt = (held: Held, elsewhere: Elsewhere): LayoutDoubt | nul
       return against('no header of its zones, or of its dumps, fits its parity')
     const parity = begun ? 0 : elsewhere.parity(region)
     if (parity > 0) return { line: unusedParity(parity), isForeign: true }
-    if (cpus !== null) return { line: cpus, isForeign: false }
+    if (cpus !== null) return ofCpus(cpus)
     // What lies in the unused part of a zone may be left of an older layout, and what lies beside it another region's.
     const where = strayOf(held, elsewhere)
     const odd =
@@ -143,7 +145,7 @@ export const layoutDoubt = (held: Held, elsewhere: Elsewhere): LayoutDoubt | nul
     const line = stray || `${list([odd!])} holds no dump`
     return perhaps(line, better)
   }
-  if (cpus !== null) return { line: cpus, isForeign: false }
+  if (cpus !== null) return ofCpus(cpus)
   if (swapped.length > 0)
     return against(
       `${ofAll(swapped)} are signed in the other byte order (--endian ${otherOrder(endian)})`,
@@ -320,11 +322,17 @@ const holdsNoDump = (held: Held, extent: ZoneExtent): boolean => {
 const unusedParity = (ecc: number): string =>
   `the zones have ${ecc} bytes of parity a block, which this layout leaves out: give --ecc ${ecc}`
 
+/** How ftrace's bytes are shared, in words, and what to give; null: not the number of CPUs alone is another. */
+interface OtherCpus {
+  readonly line: string
+  readonly rather: string | null
+}
+
 /**
  * Do other CPUs share the bytes of ftrace than the layout says? More, where all their zones have headers. Fewer, where
- * no zone of the layout has one beside.
+ * no zone of the layout has one beside. As many, where another kernel's rule divides the bytes.
  */
-const otherCpus = ({ region, zones, endian, signs }: Held): string | null => {
+const otherCpus = ({ region, zones, endian, signs }: Held): OtherCpus | null => {
   const ftrace = zones.filter(({ kind }) => kind === 'ftrace')
   const [first] = ftrace
   if (!first) return null
@@ -339,17 +347,24 @@ const otherCpus = ({ region, zones, endian, signs }: Held): string | null => {
   const signed = ftrace
     .map(({ offset }) => offset - first.offset)
     .filter(at => isSigned(at, Infinity))
-  // Shares are even: some bytes of ftrace's may be in none.
+  // Shares may be made even: some bytes of ftrace's may be in none.
   const least = given * first.size
+  const isTodays = signs.shares(least, given)[0] === first.size
   for (let cpus = mostCpus; cpus > 1; cpus--) {
-    if (cpus === given) continue
-    const shares = new Set<number>()
-    for (let total = least; total < least + 2 * given; total++) shares.add(signs.share(total, cpus))
-    for (const each of shares) {
+    /** Is each size by the layout's own rule? */
+    const shares = new Map<number, boolean>()
+    for (let total = least; total < least + 2 * given; total++)
+      for (const [rule, each] of signs.shares(total, cpus).entries())
+        if (!shares.has(each)) shares.set(each, (rule === 0) === isTodays)
+    for (const [each, isOwn] of shares) {
+      if (each <= headerSize || (cpus === given && isOwn)) continue
       const starts = Array.from({ length: cpus }, (_, cpu) => cpu * each)
-      if (each <= headerSize || !starts.every(at => isSigned(at, each))) continue
-      if (cpus > given || signed.every(at => starts.includes(at)))
-        return `ftrace has the zones of ${cpus} CPUs, and this layout has ${count(given, 'zone')} of it: give --cpus ${cpus}`
+      if (!starts.every(at => isSigned(at, each))) continue
+      if (cpus < given && !signed.every(at => starts.includes(at))) continue
+      return {
+        line: `ftrace has the zones of ${cpus} CPUs, ${isOwn ? '' : `of ${each} bytes, `}and this layout has ${count(given, 'zone')} of it`,
+        rather: isOwn ? `give --cpus ${cpus}` : null,
+      }
     }
   }
   return null

@@ -19,8 +19,8 @@ export interface Signs {
   readonly headerSize: number
   /** The header at an offset in some bytes; null where no zone has such a one. */
   at(bytes: Buffer, at: number, endian: Endian): Sign | null
-  /** How many bytes of ftrace each of so many CPUs has. */
-  share(total: number, cpus: number): number
+  /** How many bytes of ftrace each of so many CPUs has, by each rule that a kernel has had; today's first. */
+  shares(total: number, cpus: number): readonly number[]
 }
 
 /** Bytes that are searched at once. */
@@ -57,8 +57,8 @@ export const searchSigns = (region: Region, signs: Signs, most = mostSearched): 
     for (const { endian, needle, behind } of common)
       for (let n = bytes.indexOf(needle); n >= 0; n = bytes.indexOf(needle, n + 1)) {
         const at = n - behind
-        // The next block has a cut header whole. Zones begin at even offsets (doc/formats.md 1.2).
-        if (at < 0 || at + headerSize > length || (data.from + at) % 2) continue
+        // The next block has a cut header whole.
+        if (at < 0 || at + headerSize > length) continue
         if (signs.at(bytes, at, endian)?.isPossible) found.push({ at: data.from + at, endian })
         if (found.length === mostFound) return found
       }

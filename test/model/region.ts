@@ -18,9 +18,9 @@ import { isNear, isSomething } from './remains.js'
 export type Kind = 'dmesg' | 'console' | 'pmsg' | 'tty' | 'ftrace' | 'boot-log'
 
 /** 1.2: whose arithmetic makes the zones. */
-type Rules = 'shared' | 'before 4.10' | '3.x' | 'before 3.10' | '3.4' | 'rockchip'
+type Rules = 'shared' | 'before 6.8' | 'before 4.10' | '3.x' | 'before 3.10' | '3.4' | 'rockchip'
 
-const isBefore410 = (rules: Rules): boolean => rules !== 'shared' && rules !== 'rockchip'
+const isBefore410 = (rules: Rules): boolean => !['shared', 'before 6.8', 'rockchip'].includes(rules)
 const rounds3x = (rules: Rules): boolean => rules === '3.x' || rules === 'before 3.10'
 
 export interface ModelLayout {
@@ -46,7 +46,9 @@ export interface ModelLayout {
 
 export const presetNames = [
   'linux-6.2',
+  'linux-pre-6.8',
   'linux-pre-6.2',
+  'linux-4.10',
   'linux-pre-4.10',
   'linux-3.x',
   'linux-pre-3.10',
@@ -58,6 +60,8 @@ export const presetNames = [
 ] as const
 
 const rulesOf: { readonly [preset: string]: Rules } = {
+  'linux-pre-6.8': 'before 6.8',
+  'linux-4.10': 'before 6.8',
   'linux-pre-4.10': 'before 4.10',
   'linux-3.x': '3.x',
   'linux-pre-3.10': 'before 3.10',
@@ -91,7 +95,7 @@ export const layoutOf = (options: ModelOptions, length: number): ModelLayout => 
     [record, console, ftrace, pmsg, boot] = [0x14000, 0x80000, 0, 0x30000, 0x8000]
   const isOld = isBefore410(rules)
   let order: Kind[] = ['dmesg', 'console', 'pmsg', 'tty', 'ftrace']
-  if (['anolis', 'linux-pre-6.2', 'crosvm-pre-6.2'].includes(preset))
+  if (['anolis', 'linux-pre-6.2', 'linux-4.10', 'crosvm-pre-6.2'].includes(preset))
     order = ['dmesg', 'console', 'ftrace', 'pmsg', 'tty']
   if (isOld) order = ['dmesg', 'console', 'ftrace', 'pmsg']
   if (rules === 'rockchip') order = ['boot-log', 'dmesg', 'console', 'pmsg', 'ftrace']
@@ -157,7 +161,7 @@ export const zonesOf = (layout: ModelLayout): ModelZone[] | null => {
     let size = Math.floor(total / count)
     if (kind === 'dmesg' && isOld) size = record
     const isArray = kind === 'dmesg' || kind === 'ftrace' || kind === 'boot-log'
-    if (isArray && !isOld && size % 2) size--
+    if (isArray && !isOld && rules !== 'before 6.8' && size % 2) size--
     for (let index = 0; index < count; index++) {
       if (dataLength(size, layout.ecc, rules) <= 0) return null
       zones.push({ kind, index, offset, size })

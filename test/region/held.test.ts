@@ -31,6 +31,9 @@ const open = (t: Test, source: string, options: AttachOptions): Backend => {
   return backend
 }
 
+/** The same, with ftrace's bytes for 6 CPUs: shares that are odd, if no kernel made them even. */
+const six = { cpus: 6 }
+
 /** Neither text nor ftrace's records: only pmsg holds such bytes. */
 const noText = Buffer.from(text.map((byte, n) => byte ^ (n * 37)))
 
@@ -75,6 +78,8 @@ const wrong: {
   'another number of records': { given: { pmsg_size: 1 * K }, said: [/^8 of 9 zones have no header .*, but \d signatures stand elsewhere, the first at 0x1000: /, probe] },
   'one CPU': { given: { cpus: 1 }, said: [/^ftrace has the zones of 2 CPUs, and this layout has 1 zone of it: give --cpus 2$/] },
   'three CPUs': { given: { cpus: 3 }, said: [/^ftrace has the zones of 2 CPUs, and this layout has 3 zones of it: give --cpus 2$/] },
+  'six CPUs, of which each has an odd size': { of: { ...six, preset: 'linux-pre-6.8' }, given: { preset: 'linux-6.2' }, said: [/^ftrace has the zones of 6 CPUs, of 1365 bytes, and this layout has 6 zones of it:/] },
+  'six CPUs, of which each has an even size': { of: six, given: { preset: 'linux-pre-6.8' }, said: [/^ftrace has the zones of 6 CPUs, of 1364 bytes, and this layout has 6 zones of it:/] },
   'no parity': { of: { ecc: 1 }, given: { ecc: 0 }, said: [/^the zones have 16 bytes of parity a block, which this layout leaves out: give --ecc 16$/] },
   "records of half the size, of one with parity": { of: { ecc: 1 }, given: { record_size: 2 * K }, said: [/^no header of its zones, or of its dumps, fits its parity:/, probe] },
   "another kernel's order": { given: { preset: 'linux-pre-6.2' }, said: [/^2 of 9 zones are signed as of another kind \(ftrace at 0x6000, pmsg at 0x8000\):/, probe] },

@@ -25,7 +25,10 @@ export const signs: Signs = {
     if (code === 0) return { kinds: plainKinds, size, isPossible: couldBe }
     return couldBe && isVersionCode(code) ? { kinds: ftrace, size, isPossible: true } : null
   },
-  share: (total, cpus) => evenBelow(Math.floor(total / cpus)),
+  shares: (total, cpus) => {
+    const share = Math.floor(total / cpus)
+    return [evenBelow(share), share]
+  },
 }
 
 /**

@@ -156,7 +156,8 @@ const computedZones = (
       )
     const share = Math.floor(total / count)
     // Zones of an array have even sizes, also where there is only one.
-    const each = isArray(kind) && !preset.exactZones ? evenBelow(share) : share
+    const isEven = isArray(kind) && !preset.exactZones && !preset.unevenShares
+    const each = isEven ? evenBelow(share) : share
     if (each === 0) throw new StoreError(`${kind} zone size == 0`)
     for (let index = 0; index < count; index++, offset += each)
       zones.push({ kind, index, offset, size: each })

@@ -21,6 +21,8 @@ export interface Preset {
    * else dmesg zones share all that the rings leave, and there can be an ftrace zone for each CPU.
    */
   readonly exactZones?: true
+  /** Before 6.8: what zones of an array share is not made even. */
+  readonly unevenShares?: true
   /** Parity has the blocks of kernels before 3.10 (doc/formats.md 1.6). */
   readonly oldParity?: true
 }
@@ -47,7 +49,10 @@ const crosvmSizes = (memSize: number): RamoopsParameters => ({
 
 export const presets: { readonly [name: string]: Preset } = {
   'linux-6.2': { order: linux62 },
+  'linux-pre-6.8': { order: linux62, unevenShares: true },
   'linux-pre-6.2': { order: linuxPre62 },
+  // Before the fix that came to old kernels in 2024, too.
+  'linux-4.10': { order: linuxPre62, unevenShares: true },
   'linux-pre-4.10': { order: linuxPre410, exactZones: true },
   'linux-3.x': linux3,
   'linux-pre-3.10': { ...linux3, oldParity: true },

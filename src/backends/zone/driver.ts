@@ -46,7 +46,7 @@ const signs: Signs = {
       ? null
       : { kinds: signed, size, isPossible: start <= size && size < largestStore }
   },
-  share: (total, cpus) => Math.floor(total / cpus),
+  shares: (total, cpus) => [Math.floor(total / cpus)],
 }
 
 export class ZoneDriver extends ZonedDriver<Zone> {

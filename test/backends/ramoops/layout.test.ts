@@ -87,6 +87,24 @@ t.test('layouts', async t => {
         'ftrace×3@0+1364',
       ],
       [
+        'before 6.8 shares were not made even, and what follows was at an odd offset',
+        { record_size: 16 * K, ftrace_size: 4 * K, cpus: 3, preset: 'linux-pre-6.8' },
+        97 * K,
+        'dmesg×5@0+17408 console×1@87040+4096 pmsg×1@91136+4096 ftrace×3@95232+1365',
+      ],
+      [
+        'before 6.2 neither',
+        { record_size: 16 * K, ftrace_size: 4 * K, cpus: 3, preset: 'linux-4.10' },
+        63 * K,
+        'dmesg×3@0+17408 console×1@52224+4096 ftrace×3@56320+1365 pmsg×1@60415+4096',
+      ],
+      [
+        'of dumps, too',
+        { record_size: 16 * K, pmsg_size: 0, ftrace_size: 0, preset: 'linux-4.10' },
+        61 * K,
+        'dmesg×3@0+19456 console×1@58368+4096',
+      ],
+      [
         'flags 0: one zone whatever the CPUs',
         { record_size: 0, console_size: 0, pmsg_size: 0, flags: 0, cpus: 4 },
         4 * K,

@@ -2,6 +2,7 @@
 import t, { type Test } from 'tap'
 import { shapesAt } from '#src/backends/ramoops/probe/shapes.js'
 import { Budget, View } from '#src/backends/ramoops/probe/view.js'
+import { makeLayout, type RamoopsParameters } from '#src/backends/ramoops/layout.js'
 import { probeSource, type FoundRegion } from '#src/index.js'
 import { Region } from '#src/region/region.js'
 import { parityOf } from '../../model/parity.js'
@@ -189,6 +190,40 @@ t.test('what follows ftrace is no ftrace zone, whoever signed those', async t =>
       }
       const region = makeRegion({ ...layout, cpus }, { ...contents, ...rings }, kernel)
       t.match(regionsIn(t, region), [{ ...layout, cpus }], `${kernel.toString(16)} of ${cpus} CPUs`)
+    }
+})
+
+t.test('shares of before 6.8, which are not made even', async t => {
+  const rings = { console_size: 4096, ftrace_size: 4096, pmsg_size: 4096 }
+  const table: [what: string, layout: RamoopsParameters & { cpus: number }][] = [
+    ['of dumps', { ...rings, mem_size: 65536, record_size: 16384, cpus: 1 }],
+    ['of CPUs', { ...rings, mem_size: 65536 + 12288, record_size: 16384, cpus: 3 }],
+    ['of both', { ...rings, mem_size: 65536, record_size: 16384, cpus: 3 }],
+    ['of CPUs, no dumps', { ...rings, mem_size: 12288, record_size: 0, cpus: 3 }],
+  ]
+  for (const [what, layout] of table)
+    for (const preset of ['linux-pre-6.8', 'linux-4.10']) {
+      const ofCpu = Array.from({ length: layout.cpus }, (_, cpu) => [`ftrace${cpu}`, calls(20, 1)])
+      const contents = {
+        ...Object.fromEntries(ofCpu),
+        dmesg0: dump(0),
+        dmesg1: dump(1),
+        console0: '[    0.000000] Linux\n'.repeat(99),
+        pmsg0: 'a message\n'.repeat(99),
+      }
+      const region = makeRegion({ ...layout, preset }, contents, 0x60c75)
+      t.match(regionsIn(t, region), [{ ...layout, preset }], `${what}: ${preset}`)
+      for (const { kind, index, offset } of makeLayout({ ...layout, preset }, 0).zones) {
+        if (offset % 2 === 0) continue
+        const damaged = Buffer.from(region).fill(0, offset, offset + 12)
+        const lost = `${what}: ${preset}: the header of ${kind} ${index} is lost`
+        const [found, ...more] = regionsIn(t, damaged)
+        t.same(more, [])
+        t.equal(found!.certain, false, lost)
+        if (kind !== 'ftrace' && layout.record_size) t.match(found, { ...layout, preset }, lost)
+      }
+      // It may as well lie in the midst of memory.
+      t.match(regionsIn(t, at(8192, region)), [{ mem_address: 8192, preset }], `${what}: ${preset}`)
     }
 })
 

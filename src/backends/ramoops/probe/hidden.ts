@@ -10,6 +10,7 @@ import {
   withoutFiller,
 } from '../../../pstore/remains.js'
 import { decodeDmesgHeader } from '../dmesg-header.js'
+import { presets } from '../presets.js'
 import { zoneHeaderSize } from '../zone-header.js'
 import { isPossible } from './signatures.js'
 import type { RankedShape } from './rank.js'
@@ -76,6 +77,7 @@ export const hiddenZones = (
  */
 const hiddenDumps = (view: View, shape: Shape): number[] => {
   const hidden: number[] = []
+  const uneven = presets[shape.preset]!.unevenShares
   let left = mostUnused
   let starts = 0
   for (const { from, to } of unusedIn(view, shape)) {
@@ -86,8 +88,8 @@ const hiddenDumps = (view: View, shape: Shape): number[] => {
     for (let n = bytes.indexOf(dumpStart); n >= 0; n = bytes.indexOf(dumpStart, n + 1)) {
       if (starts++ === mostDumpStarts) return hidden
       const at = from + n - zoneHeaderSize
-      // Zones begin at even offsets. One whose signature is seen is among the strays already.
-      if (n < zoneHeaderSize || at % 2 || view.header(at) !== null) continue
+      // One whose signature is seen is among the strays already.
+      if (n < zoneHeaderSize || (at % 2 && !uneven) || view.header(at) !== null) continue
       if (startsDump(bytes.subarray(n))) hidden.push(at)
     }
   }
@@ -136,7 +138,7 @@ const hiddenRings = (
   const look = (at: number, size: number, isEnd = false): boolean => {
     const length = Math.min(size - zoneHeaderSize, mostContent)
     const isAffordable = view.budget.spend(1 + length / bytesPerZone)
-    if (at % 2 || !isAffordable || view.header(at) !== null) return false
+    if (!isAffordable || view.header(at) !== null) return false
     const content = view.region.load(at + zoneHeaderSize, length)
     const ftrace = isTrace(content)
     const isRing = ftrace || beginsText(content) || (isEnd && isUsed(content))

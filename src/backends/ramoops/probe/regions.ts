@@ -69,6 +69,8 @@ export const findRegions = (
       const segment = segments.find(
         ({ offset, length }) => start >= offset && start < offset + length,
       )!
+      // Zones may begin at odd addresses (doc/formats.md 1.2), regions do not.
+      if ((start - segment.offset + segment.address) % 2) continue
       const view = new View(region, plain, endian, segment.offset + segment.length, budget, blocks)
       // Noise has pages that begin like an ftrace zone: one in each 500 MB of random bytes.
       if (!view.isPlain(start) && !startsWithFtrace(view, segment, start)) continue

@@ -31,8 +31,14 @@ export interface Shape {
   end: number
 }
 
-/** The orders that are tried; other kernels' are the same without tty (doc/formats.md 1.2, 1.8). */
-const orders = ['linux-6.2', 'linux-pre-6.2'] as const
+/**
+ * The orders that are tried, by the presets that make shares even, and those that do not; other kernels' are the same
+ * without tty (doc/formats.md 1.2, 1.8).
+ */
+const orders = [
+  { even: 'linux-6.2', uneven: 'linux-pre-6.8' },
+  { even: 'linux-pre-6.2', uneven: 'linux-4.10' },
+] as const
 /** The smallest zone that is tried: Linux crashes on less than a header and a byte. */
 const smallestZone = 16
 /** dmesg zones that a region is believed to have. */
@@ -49,10 +55,12 @@ const mostUnsigned = 3
 
 export const powerBelow = (n: number): number => 2 ** Math.floor(Math.log2(n))
 
+const isOdd = (n: number): boolean => n % 2 === 1
+
 /** The power of two that gives each of `count` zones this share; 0 where none does. */
 const totalOf = (each: number, count: number): number => {
   const total = 2 ** Math.ceil(Math.log2(each * count))
-  return evenBelow(Math.floor(total / count)) === each ? total : 0
+  return shareOf(total, count, isOdd(each)) === each ? total : 0
 }
 
 /** The most bytes that are left over where dmesg zones share their part: each has an even size. */
@@ -68,16 +76,20 @@ export const roundest = (from: number, to: number): number => {
 /**
  * The lengths of dmesg's part of which Linux makes `count` zones of a size: from, and up to, both
  * included. Null where there is no such length.
+ *
+ * @param uneven shares are not made even; an odd size is of such a kernel
  */
 export const dumpAreas = (
   count: number,
   size: number,
+  uneven = isOdd(size),
 ): { recordSize: number; from: number; to: number } | null => {
   // A zone's size is its share of the part, rounded down to even; record_size fits `count` times into
   // the part, and not once more.
-  const recordSize = powerBelow((count * (size + 2) - 1) / count)
+  const most = count * (size + (uneven ? 1 : 2)) - 1
+  const recordSize = powerBelow(most / count)
   const from = Math.max(count * size, count * recordSize)
-  const to = Math.min(count * size + remainderOf(count), (count + 1) * recordSize - 1)
+  const to = Math.min(most, (count + 1) * recordSize - 1)
   if (from <= to) return { recordSize, from, to }
   return null
 }
@@ -107,9 +119,10 @@ export const countsAt = (view: View, base: number, size: number): Set<number> =>
 export const zonesOf = ({ preset, base, dmesg, sizes, cpus }: Shape): ZoneExtent[] => {
   const zones: ZoneExtent[] = []
   let offset = base
-  for (const kind of presets[preset]!.order) {
-    const each =
-      kind === 'dmesg' ? dmesg.size : kind === 'ftrace' ? shareOf(sizes.ftrace, cpus) : sizes[kind]
+  const { order, unevenShares } = presets[preset]!
+  const ftrace = shareOf(sizes.ftrace, cpus, unevenShares)
+  for (const kind of order) {
+    const each = kind === 'dmesg' ? dmesg.size : kind === 'ftrace' ? ftrace : sizes[kind]
     const count = kind === 'dmesg' ? dmesg.count : kind === 'ftrace' ? cpus : 1
     if (each === 0) continue
     for (let index = 0; index < count; index++, offset += each)
@@ -125,11 +138,12 @@ export const zonesOf = ({ preset, base, dmesg, sizes, cpus }: Shape): ZoneExtent
  */
 export const shapesAt = (view: View, base: number, useParity: boolean): Shape[] => {
   const found = new Map<string, Shape>()
-  for (const preset of orders) {
-    const order = presets[preset]!.order
+  for (const { even, uneven } of orders) {
+    const order = presets[even]!.order
     const sizes = { ...noRings }
     let dmesg = { count: 0, size: 0 }
     let cpus = 1
+    let share = 0
     // The parity of the zones, once the dmesg zones say which.
     let ecc = 0
 
@@ -140,10 +154,11 @@ export const shapesAt = (view: View, base: number, useParity: boolean): Shape[] 
         .slice(1)
         .filter(kind => sizes[kind as 'console'])
         .map(kind => `${kind}${sizes[kind as 'console']}`)
-      const key = `${count}x${size} ${rings.join()} ${cpus}`
+      const isUneven = isOdd(size) || isOdd(share)
+      const key = `${count}x${size} ${rings.join()} ${cpus} ${isUneven}`
       if (!found.has(key))
         found.set(key, {
-          preset,
+          preset: isUneven ? uneven : even,
           exact: false,
           base,
           dmesg: { ...dmesg },
@@ -166,9 +181,11 @@ export const shapesAt = (view: View, base: number, useParity: boolean): Shape[] 
         for (const { each, count, total } of sharesAt(view, at, ecc)) {
           sizes.ftrace = total
           cpus = count
+          share = each
           placeRing(i + 1, at + each * count)
           sizes.ftrace = 0
           cpus = 1
+          share = 0
         }
       for (const size of sizesAt(view, at, kind === 'ftrace', ecc)) {
         sizes[kind] = size
@@ -182,7 +199,8 @@ export const shapesAt = (view: View, base: number, useParity: boolean): Shape[] 
     for (const size of dumpSizes(view, base)) {
       if (useParity) ecc = parityOf(view, base, size)
       for (const count of countsAt(view, base, size)) {
-        if (!dumpAreas(count, size)) continue
+        // One zone is odd only if the memory is: a signature at an odd distance is rather a chance.
+        if (!dumpAreas(count, size) || (count === 1 && isOdd(size))) continue
         dmesg = { count, size }
         placeRing(1, base + count * size)
       }
@@ -278,8 +296,10 @@ const sharesAt = (
 }
 
 /** The size of each of `count` ftrace zones: as Linux divides what they have together. */
-export const shareOf = (total: number, count: number): number =>
-  count === 1 ? total : evenBelow(Math.floor(total / count))
+export const shareOf = (total: number, count: number, uneven = false): number => {
+  const share = Math.floor(total / count)
+  return uneven || count === 1 ? share : evenBelow(share)
+}
 
 /** The sizes that dmesg zones from `base` on can have: distances to the next signatures. */
 export const dumpSizes = (view: View, base: number): number[] => {
@@ -302,7 +322,5 @@ export const dumpSizes = (view: View, base: number): number[] => {
     sizes.add(evenBelow(room))
     for (let size = 2 ** Math.ceil(Math.log2(smallest)); size <= room; size *= 2) sizes.add(size)
   }
-  return [...sizes].filter(
-    size => size >= Math.max(smallest, smallestZone) && size % 2 === 0 && size <= largestZone,
-  )
+  return [...sizes].filter(size => size >= Math.max(smallest, smallestZone) && size <= largestZone)
 }

@@ -122,9 +122,8 @@ export const findSignatures = (
       for (const endian of ['little', 'big'] as const) {
         const needle = plainSignature[endian]
         for (let at = bytes.indexOf(needle); at >= 0; at = bytes.indexOf(needle, at + 1)) {
-          // Zones begin at even addresses (doc/formats.md 1.2). The next chunk has a cut header whole.
-          if ((address + at) % 2 || at + zoneHeaderSize > length) continue
-          plain[endian].push(from + at)
+          // The next chunk has a cut header whole.
+          if (at + zoneHeaderSize <= length) plain[endian].push(from + at)
         }
         const topAt = topByteAt[endian]
         let page = (pageSize - (address % pageSize)) % pageSize

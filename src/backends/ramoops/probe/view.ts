@@ -313,9 +313,10 @@ export class View {
       if (wrong) this.#decayed.set(at + next, { ...header, plain: false, ftrace: true, wrong })
     }
     const near = Math.min(length, decayedReach)
-    for (let next = zoneHeaderSize; next + zoneHeaderSize <= near; next += 2) {
+    for (let next = zoneHeaderSize; next + zoneHeaderSize <= near; next++) {
       const wrong = wrongBitsOf(bytes, next, signature)
-      if (wrong <= mostWrongBits) add(next, wrong)
+      // At odd offsets only a sound one counts.
+      if (wrong <= (next % 2 ? 0 : mostWrongBits)) add(next, wrong)
       if (found.length === mostFtraceHeaders) break
     }
     for (
@@ -323,7 +324,7 @@ export class View {
       next >= 0 && next + zoneHeaderSize <= length && found.length < mostFtraceHeaders;
       next = bytes.indexOf(signature, next + 1)
     )
-      if (next % 2 === 0) add(next, 0)
+      add(next, 0)
     for (const [lost, { ftrace }] of this.#decayed)
       if (ftrace && lost > at && lost < at + length && !found.includes(lost - at))
         found.push(lost - at)

@@ -26,10 +26,10 @@ const areaOf = (
   preset: string,
   { dmesg: { count, size } }: Shape,
 ): { from: number; to: number } | null => {
-  const { exactZones, exactSizes } = presets[preset]!
+  const { exactZones, exactSizes, unevenShares } = presets[preset]!
   const from = count * size
   if (exactZones) return { from, to: from + size - 1 }
-  return exactSizes ? { from, to: from + remainderOf(count) } : dumpAreas(count, size)
+  return exactSizes ? { from, to: from + remainderOf(count) } : dumpAreas(count, size, unevenShares)
 }
 
 /**
@@ -64,9 +64,9 @@ export const parametersOf = (
   preset: string,
   memSize: number,
 ): ShapeParameters => {
-  const { exactSizes, exactZones } = presets[preset]!
+  const { exactSizes, exactZones, unevenShares } = presets[preset]!
   const isExact = exactSizes ?? exactZones
-  const area = isExact || !dmesg.count ? null : dumpAreas(dmesg.count, dmesg.size)
+  const area = isExact || !dmesg.count ? null : dumpAreas(dmesg.count, dmesg.size, unevenShares)
   return {
     mem_size: memSize,
     record_size: area?.recordSize ?? dmesg.size,
