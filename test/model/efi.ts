@@ -104,8 +104,9 @@ const dumpsOf = (
     if (!says) return []
     const { data } = variable
     const id = BigInt.asUintN(64, (says.sec * 100n + says.part) * 1000n + says.count)
-    // 1024 bytes are what Linux gives a variable; where it was told another size, what it wrote.
-    const text = says.compressed ? expand(data, 3 * Math.max(1024, data.length)) : data
+    // 1024 bytes are what Linux gives a variable, where it was told no other size.
+    const most = Math.max(3 * 1024, Math.min(3 * 65536, 64 * data.length))
+    const text = says.compressed ? expand(data, most) : data
     const time = { sec: BigInt.asIntN(64, says.sec), nsec: 0 }
     const file = dumpFile(`${says.type}-efi_pstore-${id}`, time, data, text)
     return [{ ...says, variable, file }]

@@ -40,12 +40,14 @@ import {
   vendorGuid,
   type DumpName,
 } from './names.js'
-import type { DumpVariable, PieceVariable, Variables } from './variables.js'
+import { largestData, type DumpVariable, type PieceVariable, type Variables } from './variables.js'
 
 /** Bytes that Linux puts into one variable (efi_pstore.record_size's default). */
 export const recordSize = 1024
 /** Linux decompresses up to this many times the record size. */
 const expansion = 3
+/** Times its length that a variable's text is believed to be. */
+const largestRatio = 64
 /** How often a record that changes while it is read is tried again. */
 const patience = 3
 /** How many counts are tried for a new record whose own is taken. */
@@ -387,5 +389,9 @@ const pieceStore = (variables: Variables, type: SplitRingType): PieceStore<Varia
 const timeOf = ({ sec }: DumpName): Timespec | null =>
   sec === 0n ? null : { sec: BigInt.asIntN(64, sec), nsec: 0 }
 
-/** A kernel whose record size was set higher wrote larger ones, from longer texts. In bytes. */
-const textLimit = (length: number): number => expansion * Math.max(recordSize, length)
+/**
+ * Bytes of text that a variable may hold. A kernel whose record size was set higher packs longer texts, however short
+ * they become: nothing says which size it had.
+ */
+const textLimit = (length: number): number =>
+  Math.max(expansion * recordSize, Math.min(expansion * largestData, largestRatio * length))

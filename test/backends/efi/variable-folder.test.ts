@@ -154,6 +154,8 @@ t.test('two variables of one file name: each has one of its own, and keeps it', 
 t.test('compressed, and no longer so', async t => {
   const text = Buffer.from(`Panic#1 Part1\n${'<6>all is well\n'.repeat(100)}`)
   const limit = 3 * 1024
+  const said = Array.from({ length: 160 }, (_, n) => `<6>[  ${n}.5] port ${n * n}: link is up\n`)
+  const long = Buffer.from(`Panic#1 Part7\n${said.join('')}`)
   const compressed = (part: number): string => varFile(`dump-type0-${part}-1-1700000000-C`)
   const stream = deflate(text)
   const made = makeFolder(t, {
@@ -162,7 +164,10 @@ t.test('compressed, and no longer so', async t => {
     [compressed(3)]: deflate(Buffer.alloc(limit)),
     [compressed(4)]: deflate(Buffer.alloc(limit + 1)),
     [compressed(5)]: Buffer.concat([stream, Buffer.from('trailing')]),
-    // A kernel with a larger record_size.
+    // Kernels with a larger record_size: of 4096 the text has up to 6827 bytes, however short they become.
+    [compressed(7)]: deflate(long),
+    [compressed(8)]: Buffer.concat([deflate(Buffer.alloc(3 * 65536)), Buffer.alloc(2 ** 14)]),
+    [compressed(9)]: Buffer.concat([deflate(Buffer.alloc(3 * 65536 + 1)), Buffer.alloc(2 ** 14)]),
     [compressed(6)]: Buffer.concat([deflate(Buffer.alloc(3 * 4096)), Buffer.alloc(4096)]).subarray(
       0,
       4096,
@@ -181,6 +186,9 @@ t.test('compressed, and no longer so', async t => {
     ['04001.enc.z', deflate(Buffer.alloc(limit + 1)).length, true],
     ['05001', text.length, false],
     ['06001', 3 * 4096, false],
+    ['07001', long.length, false],
+    ['08001', 3 * 65536, false],
+    ['09001.enc.z', deflate(Buffer.alloc(3 * 65536 + 1)).length + 2 ** 14, true],
   ])
   t.equal(backend.find('dmesg-efi_pstore-170000000002001'), null, 'not under the other name')
   t.equal(backend.find('dmesg-efi_pstore-170000000001001.enc.z'), null)
