@@ -60,6 +60,7 @@ const graveStarts: readonly RegExp[] = [
   /Internal error: /,
   // arm64's and parisc's.
   /SError Interrupt on CPU/,
+  /Unhandled (?:64|32)-bit el\w{2,3} \w{2,5} exception on CPU/,
   /(?:Kernel Fault|Bad Address \(null pointer deref\?\)|Page fault: (?:no context|bad address)): Code=/,
   /refcount_t: (?:underflow|overflow|\w{1,20} on 0|saturated|decrement hit 0)/,
   /INFO: rcu_\w{1,20} (?:self-)?detected/,
@@ -321,6 +322,10 @@ export const openers: readonly Opener[] = [
   ...rows('panic', 'trace', [
     /SError Interrupt on CPU|Kernel panic - not syncing: Asynchronous SError Interrupt/,
     'kernel panic: Asynchronous SError Interrupt in {f}',
+  ]),
+  ...rows('panic', 'trace', [
+    /Unhandled \d\d-bit el\w+ \w+ exception on CPU/,
+    'kernel panic: Unhandled exception in {f}',
   ]),
   ...rows('panic', 'path', [
     /Kernel panic - not syncing: corrupted stack end/,
