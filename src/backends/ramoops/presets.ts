@@ -27,6 +27,12 @@ export interface Preset {
   readonly oldParity?: true
 }
 
+/** Of presets that make shares even, those of the same kernels before they did. A version does not tell which. */
+export const unevenPresets: { readonly [preset: string]: string } = {
+  'linux-6.2': 'linux-pre-6.8',
+  'linux-pre-6.2': 'linux-4.10',
+}
+
 const linux62: readonly ZoneKind[] = ['dmesg', 'console', 'pmsg', 'tty', 'ftrace']
 const linuxPre62: readonly ZoneKind[] = ['dmesg', 'console', 'ftrace', 'pmsg', 'tty']
 const linuxPre410: readonly ZoneKind[] = ['dmesg', 'console', 'ftrace', 'pmsg']

@@ -115,3 +115,22 @@ t.test('signatures that no zone explains stay unexplained', async t => {
   bytes.write('DBGC', 0x6000)
   t.equal(probed(t, bytes).certain, false)
 })
+
+t.test('a version does not tell whether shares are even', async t => {
+  const layout = { ...dumpsOnly, console_size: 8192, pmsg_size: 4096, preset: 'linux-4.10' }
+  const rings = 'ramoops.console_size=8192 ramoops.pmsg_size=4096 ramoops.ftrace_size=0'
+  const command = line(`ramoops.mem_size=0x10000 ramoops.record_size=16384 ${rings}`)
+  for (const [version, preset] of [
+    ['5.4.0', 'linux-4.10'],
+    ['6.5.0', 'linux-pre-6.8'],
+    // Nor does no version.
+    [null, 'linux-pre-6.8'],
+  ] as const) {
+    const banner = version === null ? '' : `<5>[    0.000000] Linux version ${version} (gcc)\n`
+    const log = banner + command + using()
+    const contents = { dmesg0: asDump(log), dmesg1: asDump(log), console0: log }
+    const found = probed(t, makeRegion(layout, { ...contents, pmsg0: 'a line\n'.repeat(99) }))
+    t.match(found, { ...layout, preset, certain: true, open: [] }, `${version}`)
+    t.match(found.evidence.join('\n'), /its own console: the kernel's command line/, `${version}`)
+  }
+})

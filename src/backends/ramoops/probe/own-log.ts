@@ -12,6 +12,7 @@ import {
   type RamoopsLayout,
   type RamoopsParameters,
 } from '../layout.js'
+import { presets, unevenPresets } from '../presets.js'
 import { zoneHeaderSize } from '../zone-header.js'
 import { Zone } from '../zone.js'
 import type { Description } from './found.js'
@@ -77,9 +78,12 @@ const asSaid = (
 ): PossibleLayout | null => {
   const mem_size = said.mem_size ?? one.parameters.mem_size
   if (one.zones || mem_size > room) return null
+  const own = one.parameters.preset
+  const version = said.preset ?? own
+  const preset = presets[own]!.unevenShares ? (unevenPresets[version] ?? version) : version
   const ecc = one.fit?.ecc ?? 0
   try {
-    const layout = makeLayout({ ...one.parameters, ecc, ...said, mem_size }, mem_size)
+    const layout = makeLayout({ ...one.parameters, ecc, ...said, mem_size, preset }, mem_size)
     if (layout.ecc !== ecc || !hasZones(layout, one)) return null
   } catch (error) {
     assertStoreError(error)
@@ -87,7 +91,7 @@ const asSaid = (
   }
   return {
     ...one,
-    parameters: { ...one.parameters, mem_size, preset: said.preset ?? one.parameters.preset },
+    parameters: { ...one.parameters, mem_size, preset },
     length: { ...one.length, size: mem_size, open: false, reason: "as the region's own log says" },
   }
 }

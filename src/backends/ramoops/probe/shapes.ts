@@ -4,7 +4,8 @@
  * A kernel signs every zone when it attaches: a zone ends where the next signature stands, or where the
  * region does. Sizes follow from Linux's rules (makeLayout), tried in every order that a kernel has.
  */
-import { evenBelow, presets } from '../layout.js'
+import { evenBelow } from '../layout.js'
+import { presets, unevenPresets } from '../presets.js'
 import { wrongBits, zoneHeaderSize } from '../zone-header.js'
 import { isPossible, largestZone, mostWrongBits } from './signatures.js'
 import { findEcc, fittingBlocks } from './parity.js'
@@ -31,14 +32,8 @@ export interface Shape {
   end: number
 }
 
-/**
- * The orders that are tried, by the presets that make shares even, and those that do not; other kernels' are the same
- * without tty (doc/formats.md 1.2, 1.8).
- */
-const orders = [
-  { even: 'linux-6.2', uneven: 'linux-pre-6.8' },
-  { even: 'linux-pre-6.2', uneven: 'linux-4.10' },
-] as const
+/** The orders that are tried; other kernels' are the same without tty (doc/formats.md 1.2, 1.8). */
+const orders = ['linux-6.2', 'linux-pre-6.2'] as const
 /** The smallest zone that is tried: Linux crashes on less than a header and a byte. */
 const smallestZone = 16
 /** dmesg zones that a region is believed to have. */
@@ -138,8 +133,8 @@ export const zonesOf = ({ preset, base, dmesg, sizes, cpus }: Shape): ZoneExtent
  */
 export const shapesAt = (view: View, base: number, useParity: boolean): Shape[] => {
   const found = new Map<string, Shape>()
-  for (const { even, uneven } of orders) {
-    const order = presets[even]!.order
+  for (const preset of orders) {
+    const order = presets[preset]!.order
     const sizes = { ...noRings }
     let dmesg = { count: 0, size: 0 }
     let cpus = 1
@@ -158,7 +153,7 @@ export const shapesAt = (view: View, base: number, useParity: boolean): Shape[] 
       const key = `${count}x${size} ${rings.join()} ${cpus} ${isUneven}`
       if (!found.has(key))
         found.set(key, {
-          preset: isUneven ? uneven : even,
+          preset: isUneven ? unevenPresets[preset]! : preset,
           exact: false,
           base,
           dmesg: { ...dmesg },
