@@ -40,20 +40,33 @@ const env = { PATH: '/usr/local/bin:/usr/bin:/bin' }
 /** Milliseconds that logger may take for a message after which the process ends. */
 const lastPatience = 2000
 
+/** Bytes that wait for a logger that takes none, as the system's log hangs: what comes then is lost. */
+const mostWaiting = 65536
+
 const startLogger = (): ChildProcess => {
   const logger = spawn('logger', loggerArgs, { stdio: ['pipe', 'ignore', 'ignore'], env })
-  // Without logger or /dev/log the messages are lost.
+  // Without logger, /dev/log or a descriptor for the pipe the messages are lost.
   logger.on('error', () => {}).unref()
-  logger.stdin!.on('error', () => {})
+  logger.stdin?.on('error', () => {})
   return logger
 }
 
 let background = false
 let logger: ChildProcess | null = null
+/** How many messages were lost since the last that was not. */
+let lost = 0
 
 const toSyslog = (line: string): void => {
-  if (!logger || logger.exitCode !== null || logger.signalCode !== null) logger = startLogger()
-  logger.stdin?.write(line)
+  if (!logger?.stdin || logger.exitCode !== null || logger.signalCode !== null)
+    logger = startLogger()
+  const { stdin } = logger
+  if (!stdin || stdin.writableLength > mostWaiting) {
+    lost++
+    return
+  }
+  if (lost > 0) stdin.write(withPriority('warning', `messages that could not be logged: ${lost}`))
+  lost = 0
+  stdin.write(line)
 }
 
 /** Log to syslog from now on: the process has left its terminal. */

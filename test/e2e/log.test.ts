@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { attach, format, type AttachOptions } from '#src/index.js'
 import { folder, isMounted, program, run, until } from '../program.js'
 
@@ -65,4 +65,77 @@ t.test('a minute has a thousand messages', async t => {
   t.equal(lines.length, 1001)
   t.same(lines.slice(0, 2), ['pstorefs: name 0: 1', 'pstorefs: name 1: 1'])
   t.match(lines.at(-1), /left out$/)
+})
+
+/**
+ * Run a script that logs from the background, `cat` in logger's place.
+ *
+ * @returns what was logged
+ */
+const logged = (t: Test, script: string): string => {
+  const log = path.resolve(import.meta.dirname, '../../dist/service/log.js')
+  const file = `${folder(t)}/logged`
+  const start = `import child_process from 'node:child_process'
+    import fs from 'node:fs'
+    import { syncBuiltinESMExports } from 'node:module'
+    import { setTimeout as sleep } from 'node:timers/promises'
+    const { spawn } = child_process
+    const file = fs.openSync(${JSON.stringify(file)}, 'w')
+    let logger
+    child_process.spawn = (_, __, { env }) =>
+      (logger = spawn('cat', [], { env, stdio: ['pipe', file, 'ignore'] }))
+    syncBuiltinESMExports()
+    const { log, logFromBackground } = await import(${JSON.stringify(log)})
+    logFromBackground()
+    const until = async condition => {
+      for (let n = 0; n < 6000 && !condition(); n++) await sleep(10)
+    }
+    const isLogged = word => fs.readFileSync(${JSON.stringify(file)}, 'utf8').includes(word)
+    `
+  const limited = 'ulimit -n 256; exec "$0" "$@"'
+  const node = ['--expose-gc', '--input-type=module', '--eval', start + script]
+  const { status, stderr } = run('sh', ['-c', limited, process.execPath, ...node])
+  t.equal(status, 0, stderr)
+  return fs.readFileSync(file, 'utf8')
+}
+
+t.test('a log that hangs makes no process grow', async t => {
+  const text = logged(
+    t,
+    `log('notice', 'first')
+    await until(() => isLogged('first'))
+    logger.kill('SIGSTOP')
+    const line = 'x'.repeat(100)
+    const used = () => (gc(), process.memoryUsage().heapUsed)
+    const before = used()
+    for (let n = 0; n < 100_000; n++) log('notice', line)
+    await sleep(0)
+    const grown = used() - before
+    if (grown > 2 ** 21) throw new Error('grown by ' + grown)
+    logger.kill('SIGCONT')
+    await until(() => logger.stdin.writableLength === 0)
+    log('notice', 'last')
+    await until(() => isLogged('last'))
+    process.exit()`,
+  )
+  const lines = text.split('\n')
+  const lost = /^<4>messages that could not be logged: (\d+)$/.exec(lines.at(-3) ?? '')?.[1]
+  t.equal(lines.at(-2), '<5>last')
+  t.equal(lines.filter(line => line.startsWith('<5>xx')).length + Number(lost), 100_000)
+})
+
+t.test('where no descriptor is left a message is lost, and nothing else', async t => {
+  const text = logged(
+    t,
+    `const held = []
+    try {
+      for (;;) held.push(fs.openSync('/dev/null'))
+    } catch {}
+    log('notice', 'first')
+    for (const fd of held) fs.closeSync(fd)
+    log('notice', 'last')
+    await until(() => isLogged('last'))
+    process.exit()`,
+  )
+  t.equal(text, '<4>messages that could not be logged: 1\n<5>last\n')
 })
