@@ -239,6 +239,27 @@ t.test('what cannot be done makes no archive, and takes nothing', async t => {
   t.match(succeed(t, ['ls', region, ...flags]).toString(), /^dmesg-ramoops-0 /)
 })
 
+t.test('one step of a run that fails hides no other, and keeps none from being taken', t => {
+  const { archive, names } = makeArchive(t, 2)
+  const home = folder(t)
+  const textfile = `${home}/x.prom`
+  // In the way of what is written first.
+  fs.mkdirSync(`${home}/.x.prom.new`)
+  const args = ['/no/such/region', archive, '--keep-last', '1', '--textfile', textfile]
+  const { status, stdout, stderr } = pstorefs(['archive', ...args])
+  t.equal(status, 1)
+  const lines = stderr.split('\n')
+  t.match(lines, [/^pstorefs: \/no\/such\/region: no such file/, /^pstorefs: .*x\.prom: /, ''])
+  t.match(stdout.toString(), `${names[0]}: pruned: `)
+  t.same(crashesIn(archive), names.slice(1))
+  // Of one trouble of all steps there is one line.
+  fs.chmodSync(archive, 0o777)
+  const refused = pstorefs(['archive', ...args, '--journal'])
+  t.equal(refused.status, 1)
+  t.equal(refused.stderr.match(/: not used: /g)?.length, 1, refused.stderr)
+  t.end()
+})
+
 t.test('all ways by which an archive sends are known before one is gone', async t => {
   const archive = `${folder(t)}/crashes`
   fs.mkdirSync(archive, { mode: 0o700 })

@@ -5,7 +5,7 @@ import { ArchiveFolder } from '../../archive/folder.js'
 import { archiveBackend, recordsIn, refusal, type Listener } from '../../archive/run.js'
 import { standardInput } from '../../native/stdin.js'
 import type { Backend } from '../../pstore/backend.js'
-import { StoreError, UncertainLayout } from '../../pstore/errors.js'
+import { assertStoreError, StoreError, UncertainLayout } from '../../pstore/errors.js'
 import type { Failure } from '../../pstore/select.js'
 import { describeFailure } from '../../service/attached.js'
 import { allDoubtsOf } from '../../service/doubts.js'
@@ -74,15 +74,32 @@ export const archive: CommandModule<object, Args> = {
     checkSending(args)
     if (args.watch) await watchInto(chosen, dir, listener.say)
     const numbers = { waiting: new Map<string, number>(), unattached: [] }
-    try {
-      archiveAll(chosen, dir, numbers)
-    } finally {
-      if (!(await sendFrom(dir, args)).isAll) process.exitCode = incompleteExit
-      pruneIn(dir, args, listener.say)
-      if (args.textfile !== undefined && fs.existsSync(dir))
-        writeTextfile(args.textfile, dir, numbers)
-    }
+    await takeAll([
+      () => archiveAll(chosen, dir, numbers),
+      async () => {
+        if (!(await sendFrom(dir, args)).isAll) process.exitCode = incompleteExit
+      },
+      () => pruneIn(dir, args, listener.say),
+      () => {
+        if (args.textfile !== undefined && fs.existsSync(dir))
+          writeTextfile(args.textfile, dir, numbers)
+      },
+    ])
   },
+}
+
+/** Take the steps of a run. One that fails keeps no other from being taken; why is told, once where several say so. */
+const takeAll = async (steps: readonly (() => void | Promise<void>)[]): Promise<void> => {
+  const told = new Set<string>()
+  for (const step of steps)
+    try {
+      await step()
+    } catch (error) {
+      assertStoreError(error)
+      if (!told.has(error.message)) tell(error.message)
+      told.add(error.message)
+      process.exitCode = incompleteExit
+    }
 }
 
 const isSeveral = (args: Pick<Args, 'all-backends' | 'backend'>): boolean =>
@@ -158,7 +175,7 @@ const archiveAll = (
   }
 }
 
-/** The exit code where a store cannot be attached, or something of it cannot be read or erased. */
+/** The exit code where a store cannot be attached, something of it cannot be read or erased, or a later step fails. */
 const incompleteExit = 1
 
 const listener: Listener = {
