@@ -245,8 +245,15 @@ export class Folder {
     const made = `.${name}.new`
     // What a kill left, or what somebody put there.
     fs.rmSync(this.#of(made), { force: true })
-    this.write(made, pieces, mode)
-    this.rename(made, name)
+    try {
+      this.write(made, pieces, mode)
+      fs.renameSync(this.#of(made), this.#of(name))
+    } catch (error) {
+      // On a full disk it would keep the room that others need.
+      fs.rmSync(this.#of(made), { force: true })
+      throw error
+    }
+    this.sync()
   }
 
   /** On the disk when this returns. */

@@ -150,6 +150,17 @@ t.test('work in it goes through its descriptor', async t => {
     t.equal(used.read(name, 100).toString(), 'new')
   }
   t.equal(fs.readFileSync(victim, 'latin1'), 'precious')
+  // What cannot be made leaves the old file, and nothing of the new one.
+  const cutShort = function* (): Generator<Buffer> {
+    yield Buffer.from('half')
+    throw new Error('no room')
+  }
+  t.equal(
+    refusal(() => used.replace('link', cutShort())),
+    'no room',
+  )
+  t.equal(used.read('link', 100).toString(), 'new')
+  t.notOk(used.has('.link.new'))
   const inner = used.make('inner')
   inner.make('deep').close()
   inner.write('deeper', [])
