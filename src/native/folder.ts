@@ -8,6 +8,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { StoreError } from '../pstore/errors.js'
+import { errnoName, libc } from './libc.js'
 import { openFile, readSome, readToEnd, type Opened } from './open.js'
 
 /** What is made of a path that is not there: nothing, its last folder, or all of them. */
@@ -18,6 +19,10 @@ const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = fs.constants
 const mostLinks = 40
 /** Bytes that are read at once where a file is not to be whole in memory. */
 const pieceLength = 65536
+
+/** flock(2): try, and do not wait; what it answers where another one has the lock, or a signal came. */
+const LOCK_EX_NB = 2 | 4
+const busy = new Set(['EAGAIN', 'EWOULDBLOCK', 'EINTR'])
 
 const writableByOthers = 0o022
 const sticky = 0o1000
@@ -284,6 +289,16 @@ export class Folder {
         : null
       return sum + (stat?.size ?? 0)
     }, 0)
+  }
+
+  /**
+   * Take its lock (flock(2)), which is let go when this is closed, or its process ends.
+   *
+   * @returns false where another one has it; where there are no locks everybody gets it
+   */
+  tryLock(): boolean {
+    const { flock, errno } = libc()
+    return flock(this.fd, LOCK_EX_NB) === 0 || !busy.has(errnoName(errno()))
   }
 
   /** Let its names reach the disk. */

@@ -100,6 +100,37 @@ t.test('journald has each crash once', { skip: asRoot }, async t => {
   )
 })
 
+t.test('two processes at once write each crash once', { skip: asRoot }, async t => {
+  const archive = archived(t, [report, report])
+  const [first, second] = fs.readdirSync(archive).toSorted()
+  const region = `${folder(t)}/empty.img`
+  format(region, { ...options, mem_size: 0x200000 })
+  // The other process is in the midst of the first, and done with it only once this one is at it, too.
+  const script = `
+    node=$1 program=$2 id=$3 crash=$4; shift 4
+    exec 9<"$crash"
+    flock 9
+    "$node" "$program" archive "$@" --journal 9<&- &
+    n=0
+    until readlink /proc/$!/fd/* | grep -qx "$crash" || [ $n = 100 ]; do
+      n=$((n + 1))
+      sleep 0.1
+    done
+    entries $id
+    : >"$crash/.sent-journal"
+    exec 9<&-
+    wait $!
+    entries $id
+  `
+  const args = [process.execPath, program, messageId, `${archive}/${first}`]
+  const { status, stdout, stderr } = withJournald(script, [...args, region, archive, ...flags])
+  t.equal(status, 0, stderr)
+  t.same(
+    parse(stdout.toString()).map(({ PSTORE_FOLDER: of }) => of),
+    [`${archive}/${second}`],
+  )
+})
+
 t.test('a crash that the archive lost holds up no other', { skip: asRoot }, async t => {
   const archive = archived(t, [report, report])
   const [first, second] = fs.readdirSync(archive).toSorted()

@@ -10,7 +10,7 @@ import { assertStoreError, StoreError } from '../../pstore/errors.js'
 import { tell } from '../../service/log.js'
 import { fieldsOf, Journal } from '../../ship/journal.js'
 import { numbersStart } from '../../ship/numbers.js'
-import { markSent, markUsed } from '../../ship/marks.js'
+import { claim, markSent, markUsed } from '../../ship/marks.js'
 import { settingsOf } from '../../ship/otlp/settings.js'
 import { waitingIn } from '../../ship/queue.js'
 import { isReplaceable } from '../show/replaceable.js'
@@ -100,6 +100,7 @@ const toJournal = async (archive: Folder): Promise<boolean> => {
   try {
     for (const { crash, folder } of waitingIn(archive, 'journal', told))
       try {
+        if (!(await claim(folder, 'journal'))) continue
         const fields = readable(() => fieldsOf(path.resolve(archive.path), crash), told)
         if (!fields) continue
         await journal.add(fields)
