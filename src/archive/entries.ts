@@ -47,18 +47,33 @@ export const isPruned = (archive: Folder, name: string): boolean =>
 
 /** What is in the manifest of a crash that was archived with --keep. In a guest's text quotes are escaped. */
 const keptMark = /"kept":\s*true/
+/** A crash's order, in the same; where an earlier version did not say it the seconds that it did. */
+const orderMark = /"order":\s*(\d{1,15})\b/
+const archivedMark = /"archived":\s*"(\d{1,11})\./
+const orderIn = (text: string): number =>
+  Number(orderMark.exec(text)?.[1] ?? Number(archivedMark.exec(text)?.[1] ?? 0) * 1000)
+
+/** Is told of the order of each crash that is looked at. */
+export type ToldOrder = (order: number) => void
 
 /**
  * A crash's manifest; null where a folder has none, as others' have.
  *
  * @param keptOnly null also of crashes that were not archived with --keep, which need not be understood then
  */
-export const readManifest = (archive: Folder, name: string, keptOnly = false): Manifest | null => {
+export const readManifest = (
+  archive: Folder,
+  name: string,
+  keptOnly = false,
+  order?: ToldOrder,
+): Manifest | null => {
   const where = `${archive.path}/${name}`
   const crash = guarded(where, () => archive.folder(name))
   try {
     const bytes = guarded(where, () => crash.read(manifestFile, largestManifest))
-    if (keptOnly && !keptMark.test(bytes.toString('latin1'))) return null
+    const text = keptOnly || order ? bytes.toString('latin1') : ''
+    order?.(orderIn(text))
+    if (keptOnly && !keptMark.test(text)) return null
     try {
       return decodeManifest(bytes)
     } catch (error) {
@@ -87,12 +102,22 @@ export const mayBecomeArchive = (folder: Folder): boolean =>
  * may have many.
  *
  * @param told is told of each folder that is called or filled like a crash's and cannot be used, in one line
- * @param unfinishedOnly those alone of whose records the source may still have some, as they are pending or kept
  */
-export function* entriesOf(
+export const entriesOf = (archive: Folder, told: (why: string) => void): Generator<Entry> =>
+  entriesIn(archive, told, false)
+
+/** Those alone of whose records the source may still have some, as they are pending or kept. */
+export const unfinishedOf = (
   archive: Folder,
   told: (why: string) => void,
-  unfinishedOnly = false,
+  order: ToldOrder,
+): Generator<Entry> => entriesIn(archive, told, true, order)
+
+function* entriesIn(
+  archive: Folder,
+  told: (why: string) => void,
+  unfinishedOnly: boolean,
+  order?: ToldOrder,
 ): Generator<Entry, void, void> {
   const folders = guarded(archive.path, () => archive.entries())
     .filter(entry => entry.isDirectory() && !entry.name.startsWith(partial))
@@ -104,7 +129,7 @@ export function* entriesOf(
         throw new StoreError(
           `${archive.path}/${folder}: is none of this program's names: remove it`,
         )
-      const manifest = readManifest(archive, folder, unfinishedOnly && !isPending)
+      const manifest = readManifest(archive, folder, unfinishedOnly && !isPending, order)
       if (manifest) {
         if (!unfinishedOnly || isPending || manifest.kept)
           yield { folder, pending: isPending, manifest }

@@ -15,7 +15,7 @@ import type { Backend, StoredRecord } from '../pstore/backend.js'
 import { chunksOf, type Content } from '../pstore/content.js'
 import { printTime } from '../pstore/time.js'
 import { SourceLock } from '../region/lock.js'
-import { bare, entriesOf, guarded, partial, pending, type Entry } from './entries.js'
+import { bare, guarded, partial, pending, unfinishedOf, type Entry } from './entries.js'
 import { encodeManifest, manifestFile, type ArchivedRecord, type Manifest } from './manifest.js'
 import { intentName, measure, moveOut, type Moved } from './moving.js'
 
@@ -72,6 +72,8 @@ export class ArchiveFolder {
   #taken: Set<string> | null = null
   /** The crashes whose records may still be in their stores; null: not looked for yet. */
   #unfinished: Entry[] | null = null
+  /** The order of the crash that was archived last, once those were looked for. */
+  #latest = 0
   /** For each wanted name the next number that may be free. */
   readonly #numbers = new Map<string, number>()
 
@@ -106,11 +108,17 @@ export class ArchiveFolder {
     guarded(this.folder, () => this.root.remove(name))
   }
 
+  #look(): Entry[] {
+    const seen = (order: number): void => {
+      this.#latest = Math.max(this.#latest, order)
+    }
+    return (this.#unfinished ??= [...unfinishedOf(this.root, this.told, seen)])
+  }
+
   /** This backend's crashes that are pending, or were archived with --keep. */
   #unfinishedOf(backend: Backend): Entry[] {
-    this.#unfinished ??= [...entriesOf(this.root, this.told, true)]
     const { source, offset, backend: name } = originOf(backend)
-    return this.#unfinished.filter(
+    return this.#look().filter(
       ({ manifest: of }) => of.source === source && of.offset === offset && of.backend === name,
     )
   }
@@ -145,6 +153,12 @@ export class ArchiveFolder {
     return record => known.has(`${record.name} ${record.sha256}`)
   }
 
+  /** As of Manifest, of the next crash: a clock that is behind makes none older than those that are there. */
+  #nextOrder(): number {
+    this.#look()
+    return (this.#latest = Math.max(Date.now(), this.#latest + 1))
+  }
+
   /**
    * Store a crash in the archive, and erase its records in the backend unless `manifest.kept` is true.
    *
@@ -156,7 +170,7 @@ export class ArchiveFolder {
   add(
     wanted: string,
     files: Iterable<ArchivedFile>,
-    describe: () => Manifest,
+    describe: () => Omit<Manifest, 'order'>,
     backend: Backend,
   ): Archived {
     const folder = this.#free(wanted)
@@ -167,7 +181,7 @@ export class ArchiveFolder {
         const crash = this.root.make(draft)
         try {
           for (const { name, content } of files) crash.write(name, chunksOf(content))
-          const manifest = describe()
+          const manifest = { ...describe(), order: this.#nextOrder() }
           crash.write(manifestFile, [encodeManifest(manifest)])
           crash.sync()
           this.root.rename(draft, manifest.kept ? folder : `${pending}${folder}`)

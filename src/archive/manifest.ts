@@ -21,6 +21,11 @@ export interface ArchivedRecord {
 /** The content of `records.json`. */
 export interface Manifest {
   archived: string
+  /**
+   * Grows from each crash of the archive to the next: when this one was archived, in ms since 1970, unless the clock was
+   * behind those before it. Null: an earlier version archived it, which did not say.
+   */
+  order: number | null
   reason: string | null
   /** The crash's time in seconds, as `ls --json` has times. */
   time: string | null
@@ -96,6 +101,7 @@ export const decodeManifest = (bytes: Buffer): Manifest => {
     throw new StoreError(`${manifestFile} has a name twice`, 'EIO')
   return {
     archived: shape.member('archived').text(),
+    order: added(shape, 'order', of => of.count()),
     reason: shape.member('reason').orNull(text),
     time: shape.member('time').orNull(text),
     cause: shape.member('cause').orNull(text),

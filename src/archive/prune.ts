@@ -18,7 +18,9 @@ export interface Bounds {
 /** What has to be known of a crash. */
 interface Facts {
   readonly name: string
-  /** When it was archived, by this machine's clock: a guest may say what it likes. Seconds since 1970. */
+  /** As of Manifest; of an earlier version's crash when it was archived. */
+  readonly order: number
+  /** When it was archived, by this machine's clock: a guest may say what it likes. In ms since 1970. */
   readonly archived: number
   readonly size: number
   /** Its store may still have some of it, and would have it archived again. */
@@ -95,20 +97,25 @@ export class Pruner {
   /** The crashes that are out of bounds and not needed any more, and why, the newest first. */
   #outOfBounds(archive: Folder): { name: string; why: string }[] {
     const { keepLast = Infinity, maxSize = Infinity, maxAge = Infinity } = this.bounds
-    const oldest = (Date.now() - maxAge) / 1000
+    const now = Date.now()
+    const oldest = now - maxAge
     let size = 0
-    return this.#look(archive).flatMap(({ name, archived, size: own, isUnfinished }, rank) => {
-      size += own
-      const why =
-        rank >= keepLast
-          ? `there are ${keepLast} newer ones`
-          : size > maxSize && rank > 0
-            ? `with it, there are more than ${maxSize} bytes`
-            : archived < oldest
-              ? `it was archived before ${new Date(oldest * 1000).toISOString()}`
-              : null
-      return why === null || isUnfinished ? [] : [{ name, why }]
-    })
+    return this.#look(archive).flatMap(
+      ({ name, order, archived, size: own, isUnfinished }, rank) => {
+        size += own
+        // A clock that was behind says too early a time, one that was ahead gives all behind it too late an order.
+        const since = order > now ? archived : order
+        const why =
+          rank >= keepLast
+            ? `there are ${keepLast} newer ones`
+            : size > maxSize && rank > 0
+              ? `with it, there are more than ${maxSize} bytes`
+              : since < oldest
+                ? `it was archived before ${new Date(oldest).toISOString()}`
+                : null
+        return why === null || isUnfinished ? [] : [{ name, why }]
+      },
+    )
   }
 
   /** All crashes, the one that was archived last first. */
@@ -124,17 +131,19 @@ export class Pruner {
       if (!facts.isUnfinished) known.set(name, facts)
     }
     this.#known = known
-    return found.toSorted((a, b) => b.archived - a.archived || (a.name < b.name ? 1 : -1))
+    return found.toSorted((a, b) => b.order - a.order || (a.name < b.name ? 1 : -1))
   }
 
   /** Null of what is no crash of ours. */
   #factsOf(archive: Folder, name: string): Facts | null {
     try {
       const manifest = readManifest(archive, name)
+      const archived = Number(manifest?.archived) * 1000
       return (
         manifest && {
           name,
-          archived: Number(manifest.archived),
+          order: manifest.order ?? archived,
+          archived,
           size: this.bounds.maxSize === undefined ? 0 : sizeOf(archive, name),
           isUnfinished: manifest.kept || name.startsWith(pending),
         }

@@ -103,7 +103,7 @@ export class Report {
   }
 
   /** Call it after {@link files} has given all files. */
-  manifest(): Manifest {
+  manifest(): Omit<Manifest, 'order'> {
     const { reason, time } = this.crash
     const { cause, kind, title, fingerprint, kernel } = this.#diagnose()
     return {

@@ -4,11 +4,12 @@ import t, { type Test } from 'tap'
 import { attach, format, writeDump, type AttachOptions } from '#src/index.js'
 import { entriesOf } from '#src/archive/entries.js'
 import { ArchiveFolder } from '#src/archive/folder.js'
+import type { Manifest } from '#src/archive/manifest.js'
 import { Pruner, type Bounds } from '#src/archive/prune.js'
 import { sendFrom } from '#src/cli/options/sending.js'
 import { Folder } from '#src/native/folder.js'
 import { waitingIn } from '#src/ship/queue.js'
-import { folder, pstorefs, pstorefsRefused, succeed, until } from '../program.js'
+import { folder, program, pstorefs, pstorefsRefused, run, succeed, until } from '../program.js'
 import { crashesIn, watch } from './watching.js'
 
 const options: AttachOptions = {
@@ -50,8 +51,10 @@ const makeArchive = (
 /** Make a crash as old as wanted. */
 const age = (archive: string, name: string, seconds: number): void => {
   const file = `${archive}/${name}/records.json`
-  const manifest = JSON.parse(fs.readFileSync(file, 'utf8')) as { archived: string }
-  manifest.archived = `${Math.floor(Date.now() / 1000 - seconds)}.000000000`
+  const manifest = JSON.parse(fs.readFileSync(file, 'utf8')) as Pick<Manifest, 'archived' | 'order'>
+  const at = Math.floor(Date.now() / 1000 - seconds)
+  manifest.archived = `${at}.000000000`
+  manifest.order = at * 1000
   fs.writeFileSync(file, JSON.stringify(manifest))
 }
 
@@ -100,6 +103,35 @@ t.test('what a guest says of the time does not count', async t => {
   const said = prune(t, region, archive, '--keep-last', '1')
   t.match(crashesIn(archive), [/^2001-/])
   for (const name of names) t.match(said, `${name}: pruned`)
+})
+
+t.test('a clock that is wrong for a while makes no crash older or younger than it is', t => {
+  const { archive, names, region } = makeArchive(t, 2)
+  /** Archive a crash by a clock that says so, and prune. */
+  const archiveAt = (seconds: number, text: string, ...bounds: string[]): string => {
+    crash(region, text)
+    const before = crashesIn(archive)
+    const clock = `--import=data:text/javascript,Date.now=()=>${seconds * 1000}`
+    const args = [clock, program, 'archive', region, archive, ...flags, ...bounds]
+    const { status, stderr } = run(process.execPath, args)
+    t.equal(status, 0, stderr)
+    return crashesIn(archive).find(name => !before.includes(name)) ?? 'none'
+  }
+  const [, second] = names
+  // An earlier version did not note the order.
+  const file = `${archive}/${second}/records.json`
+  fs.writeFileSync(file, fs.readFileSync(file, 'utf8').replace(/"order": \d+,/, ''))
+  // A board that has no clock of its own boots in 1970.
+  const third = archiveAt(60, 'in 1970', '--keep-last', '2')
+  t.same(crashesIn(archive), [second, third].toSorted())
+  const fourth = archiveAt(61, 'once more', '--keep-last', '2', '--max-age', '1d')
+  t.same(crashesIn(archive), [third, fourth].toSorted())
+  t.equal(prune(t, region, archive, '--max-age', '1d'), '', 'they came after what is of today')
+  const ahead = archiveAt(4e9, 'in 2096')
+  const last = archiveAt(Math.floor(Date.now() / 1000) - 3 * 86_400, 'three days ago')
+  t.match(prune(t, region, archive, '--max-age', '2d'), `${last}: pruned: it was archived before `)
+  t.same(crashesIn(archive), [third, fourth, ahead].toSorted())
+  t.end()
 })
 
 t.test('what is pending, kept, or was not sent stays', async t => {

@@ -19,6 +19,7 @@ const entry = (facts: Partial<Manifest>): Entry => ({
   pending: false,
   manifest: {
     archived: '1700009999.000000000',
+    order: null,
     reason: 'panic',
     time: '1700000000.000000000',
     cause: null,
