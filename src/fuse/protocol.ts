@@ -11,10 +11,10 @@ import { attrOut, entryOut, kinds } from './kinds.js'
 
 /** `struct fuse_in_header`, `struct fuse_out_header`. */
 export const inHeader = 40
-export const outHeader = 16
+const outHeader = 16
 
 /** The most bytes of one READ or READDIR. */
-export const mostRead = 1 << 20
+const mostRead = 1 << 20
 /** So many bytes are sent from where they are: fewer are copied in less time than two pieces take. */
 const worthwhile = 16384
 /** What a request takes at most: nothing is written here, so each is a page of text at most, and the kernel's least is 8 KiB. */

@@ -8,7 +8,7 @@ import type { Folder } from '../native/folder.js'
 import { StoreError } from '../pstore/errors.js'
 
 /** A way out of the archive. */
-export const channels = ['journal', 'otlp'] as const
+const channels = ['journal', 'otlp'] as const
 export type Channel = (typeof channels)[number]
 
 const sentName = (channel: Channel): string => `.sent-${channel}`

@@ -172,12 +172,6 @@ export const configured = (args: SourcesArgs): SourceCandidate[] => {
   return config.backends.map(candidate => withOptions(candidate, parametersOf({ ...args })))
 }
 
-/** Attach a command's SOURCE, with the parameters among its arguments. */
-export const attachSource = (
-  args: SourceArgs,
-  how: Pick<AttachOptions, 'readOnly' | 'map'>,
-): Backend => attachCandidate(findSource(args.source, args.config, parametersOf({ ...args })), how)
-
 /** Refuse standard input for a command that writes. */
 export const refuseStandardInput = (source: string): void => {
   if (parseSource(source).path === standardInput)
@@ -187,12 +181,16 @@ export const refuseStandardInput = (source: string): void => {
     )
 }
 
-/** The same, for whoever only looks: what speaks against the layout is told, or why there is nothing. */
+/**
+ * Attach a command's SOURCE, with the parameters among its arguments: what speaks against the layout is told, or why
+ * there is nothing.
+ */
 export const attachToRead = (
   args: SourceArgs,
   how: Pick<AttachOptions, 'readOnly' | 'map'> = { readOnly: true },
 ): Backend => {
-  const backend = attachSource(args, how)
+  const candidate = findSource(args.source, args.config, parametersOf({ ...args }))
+  const backend = attachCandidate(candidate, how)
   for (const line of allDoubtsOf(backend)) tell(line)
   return backend
 }

@@ -15,7 +15,7 @@ export interface Form {
 }
 
 export const protobuf = 'application/x-protobuf'
-export const jsonType = 'application/json'
+const jsonType = 'application/json'
 
 const transformer = () => import('./serialisers.js')
 
