@@ -5,6 +5,7 @@ import type { Backend } from '../pstore/backend.js'
 import { StoreError } from '../pstore/errors.js'
 import { standardInput } from '../native/stdin.js'
 import type { SourceCandidate } from './plan.js'
+import { identityOf } from './replaced.js'
 
 /** What a mount says of all of its backends. */
 export interface MountHow extends Pick<AttachOptions, 'attach' | 'force' | 'state'> {
@@ -14,8 +15,7 @@ export interface MountHow extends Pick<AttachOptions, 'attach' | 'force' | 'stat
 /** The identity of the file at a path: a replaced file has another one. Empty where there is none. */
 export const fileOf = (file: string): string => {
   const stat = fs.statSync(file, { throwIfNoEntry: false })
-  // A folder's size changes with its entries, while the folder stays the same.
-  return stat ? `${stat.dev}:${stat.ino}:${stat.isFile() ? stat.size : ''}` : ''
+  return stat ? identityOf(stat) : ''
 }
 
 /** What a mount searches for a region that nobody described, in bytes: a second's work, for which its readers wait. */

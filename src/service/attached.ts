@@ -1,12 +1,14 @@
 /** The backends of a mount, which change when the config file is read again. */
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import { parseSource, sourceOf } from '../attach.js'
 import { standardInput } from '../native/stdin.js'
 import { Reserve } from '../native/descriptors.js'
 import type { Backend } from '../pstore/backend.js'
 import { select, selectSoon, type Failure } from '../pstore/select.js'
 import type { Soon } from '../pstore/soon.js'
-import { fileOf, type MountHow } from './attach-as.js'
+import type { MountHow } from './attach-as.js'
 import { log, tell } from './log.js'
 import { Place } from './replaced.js'
 import type { BackendChoice, MountPlan, SourceCandidate } from './plan.js'
@@ -49,9 +51,10 @@ interface Attachment {
   readonly candidate: SourceCandidate
   readonly how: MountHow
   readonly place: Place
-  /** All of that, and the file. */
-  readonly key: string
 }
+
+/** How long it may take to tell what is at a place by now, in ms: a medium that hangs keeps what was attached. */
+const patience = 1000
 
 export class Attached {
   readonly #all = new Map<Served, Attachment>()
@@ -81,8 +84,18 @@ export class Attached {
       return { ...candidate, source: sourceOf(driver, whole) }
     })
     const attachOne = async (candidate: SourceCandidate): Promise<Served> => {
-      const attachment = attachmentOf(candidate, how)
-      for (const [attached, { key }] of this.#all) if (key === attachment.key) return attached
+      const known = [...this.#all].find(
+        ([, other]) =>
+          other.candidate.name === candidate.name &&
+          isDeepStrictEqual([other.candidate, other.how], [candidate, how]),
+      )
+      const looked = attachmentOf(candidate, how)
+      if (known) {
+        const [served, { place }] = known
+        const found = await Promise.race([looked, sleep(patience, null)])
+        if (found === null || found.place.file === place.file) return served
+      }
+      const attachment = await looked
       reserve.grow()
       try {
         const attached = await this.attachOne(candidate, how)
@@ -114,7 +127,7 @@ export class Attached {
    */
   async renew(backend: Served): Promise<Served> {
     const { candidate, how } = this.#all.get(backend)!
-    const attachment = attachmentOf(candidate, how)
+    const attachment = await attachmentOf(candidate, how)
     const renewed = await this.attachOne(candidate, how)
     this.#all.set(renewed, attachment)
     return renewed
@@ -151,8 +164,7 @@ export class Attached {
 }
 
 /** @param candidate is not attached yet: whatever takes its file's place from now on is seen */
-const attachmentOf = (candidate: SourceCandidate, how: MountHow): Attachment => {
-  const { path } = parseSource(candidate.source)
-  const place = new Place(path)
-  return { candidate, how, place, key: JSON.stringify([candidate, how, fileOf(path)]) }
+const attachmentOf = async (candidate: SourceCandidate, how: MountHow): Promise<Attachment> => {
+  const place = await Place.soon(parseSource(candidate.source).path)
+  return { candidate, how, place }
 }

@@ -19,12 +19,23 @@ const statSoon = promisify(fs.stat)
 export class Place {
   /** The file that was there when it was attached. */
   #attached: string
+  /** The same as {@link identityOf} has it. */
+  readonly file: string
   /** Another one, as it was at the last look. */
   #other = ''
 
-  /** @param path is looked at now: before it is attached */
-  constructor(readonly path: string) {
-    this.#attached = inodeOf(statOf(path))
+  /** @param found what is at the path now: before it is attached */
+  constructor(
+    readonly path: string,
+    found = statOf(path),
+  ) {
+    this.#attached = inodeOf(found)
+    this.file = typeof found === 'string' ? '' : identityOf(found)
+  }
+
+  /** The same, where nobody may wait. */
+  static async soon(path: string): Promise<Place> {
+    return new Place(path, await statSoon(path).catch(fateOf))
   }
 
   look(): Fate {
@@ -49,6 +60,11 @@ export class Place {
     return isSettled ? 'replaced' : 'unsettled'
   }
 }
+
+/** What tells a file from one that has taken its place, or has another size. */
+export const identityOf = (stat: fs.Stats): string =>
+  // A folder's size changes with its entries, while the folder stays the same.
+  `${stat.dev}:${stat.ino}:${stat.isFile() ? stat.size : ''}`
 
 /** Only this says that nothing is there; who may not look, or is interrupted, knows nothing. */
 const fateOf = (error: NodeJS.ErrnoException): 'gone' | 'unknown' =>

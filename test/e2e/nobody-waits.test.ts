@@ -138,3 +138,47 @@ t.test('a FIFO in the place of a source, and SIGHUP', async t => {
   t.ok(await until(() => fs.readdirSync(mountpoint).includes('a')), 'and is one again')
   t.equal(fs.readFileSync(`${mountpoint}/console-a-0`, 'utf8'), 'of a')
 })
+
+t.test('a medium that hangs, and SIGHUP', async t => {
+  const home = folder(t)
+  for (const name of ['a', 'b', 'c']) makeGuest(`${home}/${name}.img`, `of ${name}`)
+  // A mount that does not answer is what a network's file system is whose server is gone.
+  const medium = mountGuests(t, home, { c: layout })
+  const config = `${home}/both.toml`
+  const write = (...more: string[]): void =>
+    fs.writeFileSync(
+      config,
+      [
+        'backend = "all"',
+        ...['b', ...more].map(
+          name => `[backends.${name}]\nsource = "${home}/${name}.img"\n${keys(layout)}`,
+        ),
+        `[backends.slow]\ndriver = "records"\nsource = "${medium}/c"\n`,
+      ].join('\n'),
+    )
+  write()
+  const mountpoint = folder(t)
+  const hung = daemonOf(medium)
+  t.teardown(() => {
+    process.kill(hung, 'SIGCONT')
+    if (isMounted(mountpoint)) run('fusermount3', ['-u', '-z', mountpoint])
+  })
+  succeed(t, ['mount', '--config', config, mountpoint])
+  // What the kernel knows of the medium, it need not ask for.
+  await new Promise(resolve => setTimeout(resolve, 1500))
+  process.kill(hung, 'SIGSTOP')
+  write('a')
+  process.kill(daemonOf(mountpoint), 'SIGHUP')
+  // Not synchronously: it would wait for ever where the mount does.
+  const names = (): Promise<string[] | null> =>
+    Promise.race([
+      fs.promises.readdir(mountpoint),
+      new Promise<null>(resolve => setTimeout(resolve, 20_000, null)),
+    ])
+  let found: string[] | null = []
+  for (let n = 0; n < 100 && found && !found.includes('a'); n++) {
+    await new Promise(resolve => setTimeout(resolve, 100))
+    found = await names()
+  }
+  t.match(found?.toSorted(), /a,.*b.*,slow$/, 'the others are answered, and what is new is there')
+})
