@@ -79,7 +79,7 @@ t.test('as a file beside the source', async t => {
   makeFifo(`${archive}/crash/summary.txt`)
   succeed(t, ['archive', writtenRegion(home), archive, ...layout])
   const records = /^pstorefs: [^\n]+\/crash\/records\.json: is a pipe or socket, not a file\n$/
-  t.match(outcome(['list', archive]), { status: 0, stdout: /^1 [^\n]*\n$/, stderr: records })
+  t.match(outcome(['list', archive]), { status: 1, stdout: /^1 [^\n]*\n$/, stderr: records })
   refused(t, ['show', `${archive}/crash`], records)
 
   // Folders that describe regions: parameters of a module, and a device tree.

@@ -241,7 +241,7 @@ t.test('where the working folder is gone, whole paths are what they are', async 
   for (const args of [
     ['help'],
     ['format', region, '--force', ...layout],
-    ['ls', region, ...layout],
+    ['ls', '--json', region, ...layout],
   ])
     t.match(gone(...args), { status: 0, stderr: '' }, args[0])
   for (const args of [
