@@ -111,6 +111,11 @@ t.test('a store that tells its layout no more, as all was moved', t => {
     status: 0,
     stderr: /^[^\n]*: layout guessed \([^\n]*\npstorefs: \S+: nothing new to archive\n$/,
   })
+  const config = file(t, Buffer.from(`[backends.guest]\nsource = "${source}"\n`), 'guests.toml')
+  const textfile = `${folder(t)}/guests.prom`
+  const all = ['--config', config, '--all-backends', archive, '--textfile', textfile]
+  t.match(pstorefs(['archive', ...all]), { status: 0, stderr: /: nothing new to archive\n$/ })
+  t.match(fs.readFileSync(textfile, 'utf8'), /\{backend="guest"\} 0\n/)
   // What is in it now cannot be erased.
   empty.writeUInt32LE(5, empty.lastIndexOf('DBGC') + 8)
   empty.writeUInt32LE(5, empty.lastIndexOf('DBGC') + 4)

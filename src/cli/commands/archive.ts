@@ -20,7 +20,12 @@ import {
 import { checkSending, sendFrom, sendingOptions, type SendingArgs } from '../options/sending.js'
 import { writeTextfile } from '../options/textfile.js'
 import { printLine } from '../show/output.js'
-import { attachSources, maybeSources, type SourcesArgs } from '../options/source.js'
+import {
+  attachCandidate,
+  attachSources,
+  maybeSources,
+  type SourcesArgs,
+} from '../options/source.js'
 
 interface Args extends SourcesArgs, SendingArgs, KeepingArgs {
   dir: string | undefined
@@ -106,28 +111,27 @@ const isSeveral = (args: Pick<Args, 'all-backends' | 'backend'>): boolean =>
   args['all-backends'] || args.backend !== undefined
 
 /**
- * Attach what is to be archived.
+ * Attach what is to be archived; for reading only where the layout is guessed, so that nothing may be moved, and there
+ * is no record to move: what `archive` has emptied tells less than what it found.
  *
- * @returns null where a layout is guessed, so that nothing may be moved, and there is no record to move: what `archive`
- *   has emptied tells less than what it found
+ * @param emptied gets those
  */
-const attachToMove = (
-  args: Args,
-  told: (failures: readonly Failure[]) => void,
-): Backend[] | null => {
-  try {
-    return attachSources(args, { readOnly: args.keep }, told)
-  } catch (error) {
-    if (!(error instanceof UncertainLayout)) throw error
-    const looked = attachSources(args, { readOnly: true }, told)
+const attachToMove =
+  (emptied: Set<Backend>): typeof attachCandidate =>
+  (candidate, how) => {
     try {
-      if (looked.some(backend => recordsIn(backend) > 0 || backend.doubts().length > 0)) throw error
-      return null
-    } finally {
-      for (const backend of looked) backend.close()
+      return attachCandidate(candidate, how)
+    } catch (error) {
+      if (!(error instanceof UncertainLayout)) throw error
+      const backend = attachCandidate(candidate, { ...how, readOnly: true })
+      if (recordsIn(backend) > 0 || backend.doubts().length > 0) {
+        backend.close()
+        throw error
+      }
+      emptied.add(backend)
+      return backend
     }
   }
-}
 
 /** @param numbers gets what there is to count */
 const archiveAll = (
@@ -137,24 +141,23 @@ const archiveAll = (
 ): void => {
   const { keep } = args
   const isNamed = args.source === undefined
-  const nothingNew = `${dir}: nothing new to archive`
-  const backends = attachToMove(args, failures => {
+  const told = (failures: readonly Failure[]): void => {
     for (const failure of failures) tell(describeFailure(failure))
     if (failures.length > 0) process.exitCode = incompleteExit
     numbers.unattached = failures.map(({ name }) => name)
-  })
-  if (!backends) {
-    log('info', nothingNew)
-    return
   }
+  const emptied = new Set<Backend>()
+  const backends = attachSources(args, { readOnly: keep }, told, attachToMove(emptied))
   try {
     for (const line of backends.flatMap(allDoubtsOf)) tell(line)
-    if (!keep && backends.every(({ readOnly }) => readOnly)) throw refusal(backends[0]!)
+    for (const { name } of emptied) numbers.waiting.set(name, 0)
+    const moved = backends.filter(backend => !emptied.has(backend))
+    if (!keep && moved[0] && moved.every(({ readOnly }) => readOnly)) throw refusal(moved[0])
     const folder = new ArchiveFolder(dir, tell)
     try {
       let failed = 0
       let made = 0
-      for (const backend of backends)
+      for (const backend of moved)
         try {
           const { folders, isWhole } = archiveBackend(backend, folder, { keep, isNamed }, listener)
           made += folders.length
@@ -166,7 +169,8 @@ const archiveAll = (
           failed++
         }
       if (failed) throw new StoreError(`${failed} of ${backends.length} backends were not archived`)
-      if (made === 0 && process.exitCode === undefined) log('info', nothingNew)
+      if (made === 0 && process.exitCode === undefined)
+        log('info', `${dir}: nothing new to archive`)
     } finally {
       folder.close()
     }

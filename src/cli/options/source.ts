@@ -146,16 +146,18 @@ export const withSources = <T>(argv: Argv<T>): Argv<T & SourcesArgs> =>
  *
  * @param given mapped by default, which suits commands that append a lot
  * @param told reports those of `--backend all` that cannot be attached
+ * @param attach attaches one of them
  * @throws StoreError as `backend=` of a mount does; nothing stays open
  */
 export const attachSources = (
   args: SourcesArgs & { force?: boolean },
   given: Pick<AttachOptions, 'readOnly' | 'map'> = { readOnly: false, map: true },
   told?: (failures: readonly Failure[]) => void,
+  attach: typeof attachCandidate = attachCandidate,
 ): Backend[] => {
   const how = { ...given, ...(args.force ? { force: true } : {}) }
   const parameters = parametersOf({ ...args })
-  const attachOne = (candidate: SourceCandidate): Backend => attachCandidate(candidate, how)
+  const attachOne = (candidate: SourceCandidate): Backend => attach(candidate, how)
   if (args.source !== undefined)
     return [attachOne(findSource(args.source, args.config, parameters))]
   return attachSelected(configured(args), args.backend ?? null, attachOne, told)
