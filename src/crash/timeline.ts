@@ -62,10 +62,12 @@ export const timelineOf = (
 ): Timeline => {
   const dump = kernel[0]?.lines ?? []
   const boot = bootOf(stored, dump)
+  /** A line that does not tell its year is of the last before the dump, however long the machine had been up. */
+  const near = stored === null ? 0 : Number(stored.sec) * 1000
   const end = goesOn ? Infinity : (clockOf(dump)?.last ?? Infinity) + latest
   /** Seconds since boot, null where a line has no time, NaN where that cannot be right. */
   const timeOf = ({ line, time }: StoryLine): number | null => {
-    const wall = time === null ? wallTimeOf(line, boot ?? 0) : null
+    const wall = time === null ? wallTimeOf(line, near) : null
     if (wall === null) return time
     const at = boot === null ? NaN : (wall - boot) / 1000
     return at >= 0 && at <= end ? at : NaN

@@ -54,7 +54,8 @@ export const wallTimeOf = (line: string, near: number): number | null => {
     return zone === null ? new Date(...parts).getTime() : Date.UTC(...parts) - zone * msPerMinute
   }
   if (of.year !== undefined) return inYear(Number(of.year))
-  const year = new Date(near).getFullYear()
+  const latest = near + msPerDay
+  const year = new Date(latest).getFullYear()
   const at = inYear(year)
-  return at > near + msPerDay ? inYear(year - 1) : at
+  return at > latest ? inYear(year - 1) : at
 }

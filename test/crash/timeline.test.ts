@@ -82,6 +82,21 @@ t.test('a time that cannot be right places nothing', async t => {
   ])
 })
 
+t.test('a machine that was up for days', async t => {
+  const up = 40 * 86_400
+  const last = origin('dmesg', stamped(up, 'end'))
+  const of = (at: typeof stored, ...lines: string[]): string[] =>
+    shown(timelineOf([last], [origin('tty', ...lines)], at, false)).filter(line =>
+      line.includes('tty'),
+    )
+  const lines = ['Nov 12 22:13:20 two days ago', '11-14 22:13:10.000  1  1 I Tag: ten seconds ago']
+  t.same(of(stored, ...lines), [`${up - 2 * 86_400} tty ${lines[0]}`, `${up - 10} tty ${lines[1]}`])
+  const newYear = { sec: BigInt(Date.UTC(2024, 0, 1) / 1000), nsec: 0 }
+  const around = ['Dec 31 23:59:50 before', 'Jan  1 00:00:01 behind']
+  for (const at of [newYear, { ...newYear, sec: newYear.sec - 1n }])
+    t.match(of(at, ...around), [/^\d+ tty Dec/, /^\d+ tty Jan/], 'at the turn of the year')
+})
+
 t.test('when the clock was 0', async t => {
   t.equal(bootOf(stored, dump.lines), 1_699_999_900_000)
   t.equal(bootOf({ sec: 5n, nsec: 500_000_000 }, [{ time: 2 }]), 3500)
@@ -108,6 +123,8 @@ t.test('times of the wall clock', async t => {
     ['12.5 s', null],
     ['', null],
   ]
+  const eve = Date.UTC(2023, 11, 31, 23, 59, 59)
+  t.equal(wallTimeOf('Jan  1 00:00:01 host x', eve), Date.UTC(2024, 0, 1, 0, 0, 1), 'soon after')
   for (const [line, at] of table) {
     const found = wallTimeOf(line, near)
     t.equal(found === null ? null : Math.floor(found), at, line)
