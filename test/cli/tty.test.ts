@@ -76,6 +76,29 @@ t.test('how it ends', async t => {
   t.match(plain.stderr, /^pstorefs: \/etc\/passwd: cannot be executed: permission denied\n$/)
 })
 
+t.test('what cannot be executed, and folders of PATH that cannot be looked into', async t => {
+  const home = folder(t)
+  const loop = `${home}/loop`
+  fs.symlinkSync(loop, loop)
+  const { PATH = '' } = process.env
+  t.teardown(() => (process.env.PATH = PATH))
+  process.env.PATH = `${path.dirname(home)}:/etc/passwd:${PATH}`
+  for (const [command, status, why] of [
+    [`${home}/missing`, 127, 'command not found'],
+    [home, 126, 'cannot be executed: is a folder, not a file'],
+    ['/dev/null', 126, 'cannot be executed: permission denied'],
+    ['/etc/passwd/x', 126, 'cannot be executed: not a directory'],
+    [loop, 126, 'cannot be executed: is a link, or behind too many of them'],
+    ['x'.repeat(300), 127, 'command not found'],
+    [path.basename(home), 127, 'command not found'],
+  ] as const) {
+    const outcome = keep(t, [command])
+    t.equal(outcome.stderr, `pstorefs: ${command}: ${why}\n`)
+    t.equal(outcome.status, status, command)
+  }
+  t.equal(keep(t, ['true']).status, 0, 'a later folder has it')
+})
+
 t.test('standard input from a pipe', async t => {
   t.equal(keep(t, ['cat'], Buffer.from('one\ntwo\n')).stdout.toString(), 'one\r\ntwo\r\n')
   t.equal(keep(t, ['cat'], Buffer.from('no line end')).stdout.toString(), 'no line end')

@@ -7,6 +7,7 @@ import { Tee } from '../../frontends/tty/tee.js'
 import { OuterTerminal, runSession, statusOf } from '../../frontends/tty/session.js'
 import { stamper, stripper, type Filter } from '../../frontends/tty/filters.js'
 import type { Backend } from '../../pstore/backend.js'
+import { codeInWords } from '../../native/words.js'
 import { keepLines } from '../../service/keep-console.js'
 import { keepingOf } from '../../service/keeping.js'
 import { tell } from '../../service/log.js'
@@ -131,21 +132,32 @@ const keepCommand = async (
 const problemOf = (command: string): { message: string; status: number } | null => {
   const isPath = command.includes('/')
   const folders = isPath ? [''] : (process.env.PATH ?? '/usr/bin:/bin').split(':')
-  const found = folders.map(folder => (isPath ? command : path.join(folder || '.', command)))
-  const files = found.filter(file => fs.statSync(file, { throwIfNoEntry: false })?.isFile())
-  if (files.length === 0) return { message: `${command}: command not found`, status: notFound }
-  const { X_OK } = fs.constants
-  const isExecutable = files.some(file => {
-    try {
-      fs.accessSync(file, X_OK)
-      return true
-    } catch {
-      return false
-    }
-  })
-  return isExecutable
-    ? null
-    : { message: `${command}: cannot be executed: permission denied`, status: notExecutable }
+  const files = folders.map(folder => (isPath ? command : path.join(folder || '.', command)))
+  const reasons = files.map(whyNot)
+  if (reasons.includes(null)) return null
+  // Shells pass over folders of that name, and over what they may not look into, on their way through PATH.
+  const code = isPath
+    ? reasons[0]
+    : reasons.find((reason, i) => reason !== 'EISDIR' && fs.existsSync(files[i]!))
+  return !code || code === 'ENOENT'
+    ? { message: `${command}: command not found`, status: notFound }
+    : {
+        message: `${command}: cannot be executed: ${codeInWords(code) ?? code}`,
+        status: notExecutable,
+      }
+}
+
+/** The system's code for why a file cannot be executed; null where it can. */
+const whyNot = (file: string): string | null => {
+  try {
+    const stat = fs.statSync(file)
+    if (stat.isDirectory()) return 'EISDIR'
+    if (!stat.isFile()) return 'EACCES'
+    fs.accessSync(file, fs.constants.X_OK)
+    return null
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code!
+  }
 }
 
 /** Standard output: a terminal, a pipe or a file. */
