@@ -63,6 +63,16 @@ t.test('follow, as tail -F does', async t => {
   t.ok(await until(() => said.out.endsWith('fourth\nfifth\n')), said.err)
 })
 
+t.test('a line of the old file does not go on in the new one', async t => {
+  const home = folder(t)
+  const path = make(`${home}/region.img`, 'first\nno end')
+  const said = start(t, ['follow', path, 'console-ramoops-0', '--grep', '^(first|new)', ...flags])
+  t.ok(await until(() => said.out === 'first\n'), said.err)
+  fs.renameSync(make(`${home}/new.img`, 'new line\n'), path)
+  t.ok(await until(() => said.err.includes('was replaced')), said.err)
+  t.ok(await until(() => said.out === 'first\nnew line\n'), 'it is a line of its own')
+})
+
 t.test('a mount of one source', async t => {
   const home = folder(t)
   const path = make(`${home}/region.img`, 'first')

@@ -109,6 +109,8 @@ export class Printer {
   readonly #lines: LineFilter | null
   readonly #filter = process.stdout.isTTY ? terminalFilter() : null
   #skipped = 0
+  /** Whether what comes next does not follow what was printed: a line that has no end yet does not go on. */
+  #isCut = false
 
   /**
    * @param name for messages
@@ -133,6 +135,7 @@ export class Printer {
   /** What comes now does not follow what was printed. */
   interrupt(): void {
     this.#log?.interrupt()
+    this.#isCut = true
   }
 
   /** @returns true: the line after which nothing is printed has come */
@@ -143,10 +146,10 @@ export class Printer {
         `${this.name}: written faster than it was read: ` +
           (lost ? `at least ${lost} bytes are lost` : 'bytes may be lost'),
       )
-    if (erased || lost !== null) {
-      if (await this.end()) return true
-      this.interrupt()
-    }
+    if (erased || lost !== null) this.interrupt()
+    const isCut = this.#isCut
+    this.#isCut = false
+    if (isCut && (await this.end())) return true
     let isEnd = false
     for (const piece of pieces.flatMap(bytes => [...chunksOf(contentOf(bytes))])) {
       const bytes = this.#log ? this.#log.decode(piece) : piece
