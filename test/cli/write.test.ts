@@ -25,6 +25,22 @@ const make = (t: Test, options: string[] = []): string => {
   return region
 }
 
+t.test('stdin that is empty, or cannot be read', async t => {
+  const region = make(t)
+  const before = fs.readFileSync(region)
+  const empty = pstorefs(['write', 'console', region, ...layout], Buffer.alloc(0))
+  t.equal(empty.status, 0)
+  t.equal(empty.stderr, 'pstorefs: nothing on stdin: nothing is written\n')
+  for (const type of ['console', 'dmesg']) {
+    const command = '"$0" "$@" 0>/dev/null'
+    const args = [process.execPath, program, 'write', type, region, ...layout]
+    const closed = spawnSync('sh', ['-c', command, ...args], { encoding: 'utf8' })
+    t.equal(closed.status, 1)
+    t.equal(closed.stderr, 'pstorefs: stdin: cannot be read: bad file descriptor\n', type)
+  }
+  t.same(fs.readFileSync(region), before)
+})
+
 t.test('rings give back exactly what was written', async t => {
   const random = randomFor(t)
   for (const [ecc, length] of [

@@ -6,6 +6,8 @@ import type { Backend } from '../../pstore/backend.js'
 import { reasons, type Reason } from '../../pstore/dump.js'
 import { StoreError } from '../../pstore/errors.js'
 import type { RecordType } from '../../pstore/types.js'
+import { inWords } from '../../native/words.js'
+import { tell } from '../../service/log.js'
 import { writableFor } from '../options/writable.js'
 import { attachSources, withForce, withSources, type SourcesArgs } from '../options/source.js'
 
@@ -73,7 +75,7 @@ const dumpStdin = async (
   options: DumpOptions,
 ): Promise<unknown[]> => {
   // Also of zones without room: what is wrong then is not that stdin is empty.
-  const text = await readAll(process.stdin, Math.max(1, ...writable.map(dumpRoom)))
+  const text = await readAll(standardInput(), Math.max(1, ...writable.map(dumpRoom)))
   if (text.length === 0) throw new StoreError('nothing on stdin: an empty dump cannot be stored')
   const errors: unknown[] = []
   for (const backend of writable)
@@ -91,12 +93,24 @@ const appendStdin = async (writable: readonly Backend[], type: RecordType): Prom
   for (const backend of writable) backend.write({ type, bytes: Buffer.alloc(0) })
   const errors: unknown[] = []
   const appender = new Appender(writable, type, { failed: (_, error) => errors.push(error) })
-  for await (const bytes of process.stdin as AsyncIterable<Buffer>) {
+  let isEmpty = true
+  for await (const bytes of standardInput()) {
+    isEmpty = false
     appender.append(bytes)
     if (errors.length === writable.length) break
   }
   appender.flush()
+  if (isEmpty) tell('nothing on stdin: nothing is written')
   return errors
+}
+
+/** Stdin's bytes as they come. */
+async function* standardInput(): AsyncGenerator<Buffer, void, void> {
+  try {
+    yield* process.stdin as AsyncIterable<Buffer>
+  } catch (error) {
+    throw new StoreError(`stdin: cannot be read: ${inWords(error)}`, 'EIO')
+  }
 }
 
 /** Read a stream of any length; returns its last bytes, at least `limit` of them. */
