@@ -41,6 +41,35 @@ t.test('stdin that is empty, or cannot be read', async t => {
   t.same(fs.readFileSync(region), before)
 })
 
+t.test('of several backends one that is no store keeps none of the others', async t => {
+  const home = folder(t)
+  const names = ['one', 'two', 'three']
+  const config = `${home}/c.toml`
+  fs.writeFileSync(
+    config,
+    names
+      .map(
+        name =>
+          `[backends.${name}]\nsource = "${name}.img"\nrecord_size = 4096\nconsole_size = 4096\n`,
+      )
+      .join(''),
+  )
+  const named = ['--config', config]
+  const strange = Buffer.alloc(26 * K, 'not a region')
+  for (const name of ['one', 'three']) fs.writeFileSync(`${home}/${name}.img`, strange)
+  succeed(t, ['format', 'two', '--mem-size', '26K', ...named])
+  for (const type of ['console', 'dmesg']) {
+    const outcome = pstorefs(
+      ['write', type, '--backend', 'all', ...named],
+      Buffer.from('last words\n'),
+    )
+    t.equal(outcome.status, 1)
+    t.match(outcome.stderr, /one\.img: no zone .*\n.*three\.img: no zone .*\n$/, 'both are told')
+    t.match(succeed(t, ['cat', 'two', type, ...named]).toString(), 'last words\n', type)
+  }
+  for (const name of ['one', 'three']) t.same(fs.readFileSync(`${home}/${name}.img`), strange)
+})
+
 t.test('rings give back exactly what was written', async t => {
   const random = randomFor(t)
   for (const [ecc, length] of [

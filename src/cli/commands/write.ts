@@ -62,7 +62,9 @@ export const write: CommandModule<object, Args> = {
       const options = { ...(reason ? { reason } : {}), compress: compress !== 'none' }
       const errors =
         type === 'dmesg' ? await dumpStdin(writable, options) : await appendStdin(writable, type)
-      if (errors.length) throw errors[0]
+      const last = errors.pop()
+      for (const { message } of errors) tell(message)
+      if (last) throw last
     } finally {
       for (const backend of backends) backend.close()
     }
@@ -70,29 +72,35 @@ export const write: CommandModule<object, Args> = {
 }
 
 /** Store stdin as a dump in every backend. Returns the errors of those that failed. */
-const dumpStdin = async (
-  writable: readonly Backend[],
-  options: DumpOptions,
-): Promise<unknown[]> => {
+const dumpStdin = async (writable: readonly Backend[], options: DumpOptions): Promise<Error[]> => {
   // Also of zones without room: what is wrong then is not that stdin is empty.
   const text = await readAll(standardInput(), Math.max(1, ...writable.map(dumpRoom)))
   if (text.length === 0) throw new StoreError('nothing on stdin: an empty dump cannot be stored')
-  const errors: unknown[] = []
+  const errors: Error[] = []
   for (const backend of writable)
     try {
       writeDump(backend, text, options)
     } catch (error) {
-      errors.push(error)
+      errors.push(error as Error)
     }
   return errors
 }
 
 /** Append stdin, as it comes, to a ring of every backend. Returns the errors of those that failed. */
-const appendStdin = async (writable: readonly Backend[], type: RecordType): Promise<unknown[]> => {
+const appendStdin = async (writable: readonly Backend[], type: RecordType): Promise<Error[]> => {
+  const errors: Error[] = []
   // Only a write finds that a region is locked, or has no headers. An empty one finds it before stdin is read.
-  for (const backend of writable) backend.write({ type, bytes: Buffer.alloc(0) })
-  const errors: unknown[] = []
-  const appender = new Appender(writable, type, { failed: (_, error) => errors.push(error) })
+  const ready = writable.filter(backend => {
+    try {
+      backend.write({ type, bytes: Buffer.alloc(0) })
+      return true
+    } catch (error) {
+      errors.push(error as Error)
+      return false
+    }
+  })
+  if (ready.length === 0) return errors
+  const appender = new Appender(ready, type, { failed: (_, error) => errors.push(error) })
   let isEmpty = true
   for await (const bytes of standardInput()) {
     isEmpty = false
